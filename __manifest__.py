@@ -1,0 +1,33 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+{
+    "name": "Webhooks Framework - Outbound Delivery",
+    "summary": "Send HTTP requests to other systems and be sure that they arrive",
+    "version": "19.0.1.0.0",
+    "category": "Technical",
+    "license": "LGPL-3",
+    "author": "bwt",
+    "depends": ["mail", "queue_job"],
+    "excludes": ["bwt_webhooks_core"],
+    "external_dependencies": {"python": ["requests"]},
+    "data": [
+        "security/groups.xml",
+        "security/ir.model.access.csv",
+        "security/rules.xml",
+        "data/queue_job.xml",
+        "data/cron.xml",
+        "views/handler_views.xml",
+        "views/attempt_views.xml",
+        "views/endpoint_views.xml",
+        "views/delivery_views.xml",
+        "views/reporting_views.xml",
+        "views/queue_job_views.xml",
+        "views/menus.xml",
+    ],
+    "demo": ["demo/demo.xml"],
+    "assets": {
+        "web.assets_tests": ["bwt_webhooks_outbound/static/tests/tours/**/*.js"],
+    },
+    "uninstall_hook": "uninstall_hook",
+    "application": True,
+    "installable": True,
+}

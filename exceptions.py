@@ -1,0 +1,15 @@
+"""Refusals of this addon: all are `ValidationError`, hence shown to the user."""
+
+from odoo.exceptions import ValidationError
+
+
+class WebhookValidationError(ValidationError):
+    """What was asked for is refused; the text says what is wrong and what to do."""
+
+
+class WebhookProcessingConfigurationError(WebhookValidationError):
+    """A delivery can't be built or decided as configured: it needs a person.
+
+    Raised for faults of an endpoint, a rule, a handler, a path or a file. A retry
+    can't mend them, so the delivery goes to `error` and waits.
+    """

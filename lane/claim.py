@@ -1,0 +1,109 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What goes in: due deliveries locked, built and decided."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from . import sql
+from .prepare import prepare_batch
+from .record import conclude, ending_of_decision, ending_of_refusal, ending_superseded
+from .stages import Claimed, Decided, Prepared, Refused
+
+SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines
+
+
+@dataclass
+class Batch:
+    """One claim: what leaves, and how many ended before a byte left."""
+
+    wanted: int
+    claimed: int = 0
+    concluded: int = 0
+    prepared: list[Prepared] = field(default_factory=list)
+    not_before: datetime | None = None  # when more may be claimed, if none may now
+
+
+class Claim:
+    """Takes batches of one endpoint, in the transaction of the lane's cursor."""
+
+    def __init__(self, endpoint, plan, health, holder: str):
+        self.endpoint = endpoint
+        self.cr = endpoint.env.cr
+        self.plan = plan
+        self.health = health
+        self.holder = holder
+
+    def take(self, limit: int, now, *, alone: bool) -> Batch:
+        """Up to `limit` deliveries; `alone`: nothing else is out at this moment."""
+        allowance = self.health.allow(limit, now)
+        batch = Batch(wanted=allowance.count, not_before=allowance.not_before)
+        if not allowance.count:
+            return batch
+        rows = self._lock(allowance.count, now, alone)
+        self.health.return_tokens(allowance.count - len(rows))
+        if not rows:
+            if allowance.is_probe:
+                self.health.note(["ignore"], now)
+            return batch
+        batch.claimed = len(rows)
+        self._prepare(rows, batch, now)
+        if allowance.is_probe and not batch.prepared:
+            self.health.note(["ignore"], now)
+        return batch
+
+    def regroup_if_order_changed(self):
+        """Put what waits into line anew when the endpoint's order was edited."""
+        ordering = self.plan.ordering
+        self.cr.execute(sql.health(self.endpoint.id, lock=False))
+        in_force = self.cr.dictfetchone()["ordering_in_force"]
+        if in_force == ordering or (not in_force and ordering == "none"):
+            return
+        self.cr.execute(sql.regroup(self.endpoint.id, ordering))
+        self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
+        self.cr.commit()
+
+    def _lock(self, limit, now, alone) -> list[Claimed]:
+        endpoint_id, ordered = self.endpoint.id, self.plan.ordering != "none"
+        if alone:
+            rows = self._rows(sql.claim_interrupted(endpoint_id, now, ordered))
+            if rows:
+                return rows
+        if not ordered:
+            return self._rows(sql.claim(endpoint_id, now, limit))
+        if self.plan.ordering == "endpoint":
+            return self._rows(sql.claim_heads(endpoint_id, now, 1))
+        scan = limit * SCAN_FACTOR
+        rows = self._rows(sql.claim_first_in_line(endpoint_id, now, limit, scan))
+        if len(rows) >= limit // 2:
+            return rows
+        # Few lines with long backlogs: go from line to line instead.
+        return rows or self._rows(sql.claim_heads(endpoint_id, now, limit))
+
+    def _rows(self, query) -> list[Claimed]:
+        self.cr.execute(query)
+        return [Claimed(*row) for row in self.cr.fetchall()]
+
+    def _prepare(self, rows, batch, now):
+        env = self.endpoint.env
+        fresh = [row for row in rows if not row.superseded_by]
+        superseded = [row for row in rows if row.superseded_by]
+        deliveries = env["bwt.webhook.outbound.delivery"].browse(
+            [row.id for row in fresh]
+        )
+        stages = prepare_batch(deliveries, self.plan, fresh) if fresh else []
+        ended, endings = [], []
+        for stage in stages:
+            if isinstance(stage, Prepared):
+                batch.prepared.append(stage)
+                continue
+            ended.append(stage)
+            if isinstance(stage, Decided):
+                endings.append(ending_of_decision(stage, self.plan, env, now))
+            elif isinstance(stage, Refused):
+                endings.append(ending_of_refusal(stage, now))
+        for row in superseded:
+            ended.append(row)
+            endings.append(ending_superseded(row, env, now))
+        if endings:
+            conclude(self.cr, self.plan, ended, endings, self.holder, now)
+        batch.concluded = len(endings)

@@ -1,0 +1,81 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""One delivery sent in the caller's transaction: the lane's steps without a commit."""
+
+import uuid
+
+from psycopg2.errors import LockNotAvailable
+
+from ..services.sender import Sender
+from . import sql
+from .clock import utcnow
+from .hooks import run_response_hooks
+from .prepare import prepare_batch
+from .record import (
+    conclude,
+    ending_of_answer,
+    ending_of_decision,
+    ending_of_refusal,
+    open_attempts,
+    record,
+)
+from .stages import Claimed, Decided, Prepared
+
+
+class DirectRun:
+    """Build, decide, send and record one delivery. Writes no health row."""
+
+    def __init__(self, delivery):
+        self.endpoint = delivery.endpoint_id._for_lane()
+        self.delivery = delivery.with_env(self.endpoint.env)
+        self.cr = delivery.env.cr
+        self.holder = f"direct:{uuid.uuid4()}"
+
+    def run(self):
+        """:raise ValidationError: it is being sent, or isn't first in its order"""
+        self.delivery._place_if_draft()
+        claimed = self._lock()
+        plan = self.endpoint._outbound_plan()
+        now = utcnow()
+        [stage] = prepare_batch(self.delivery, plan, [claimed])
+        if isinstance(stage, Prepared):
+            self._send(stage, plan, now)
+        else:
+            ending = (
+                ending_of_decision(stage, plan, self.endpoint.env, now)
+                if isinstance(stage, Decided)
+                else ending_of_refusal(stage, now)
+            )
+            conclude(self.cr, plan, [stage], [ending], self.holder, now)
+        self.delivery.env.invalidate_all(flush=False)
+
+    def _lock(self) -> Claimed:
+        env = self.delivery.env
+        env.flush_all()
+        try:
+            with self.cr.savepoint():
+                self.cr.execute(sql.claim_one(self.delivery.id))
+                *row, first_in_line = self.cr.fetchone()
+        except LockNotAvailable:
+            raise self.delivery._refused(env._("it is being sent right now.")) from None
+        claimed = Claimed(*row)
+        if claimed.state == "processing":
+            raise self.delivery._refused(env._("it is being sent right now."))
+        if not first_in_line:
+            raise self.delivery._refused(
+                env._("deliveries in front of it in its order must go first.")
+            )
+        return claimed
+
+    def _send(self, prepared, plan, now):
+        open_attempts(self.cr, plan, [prepared], self.holder, None, now)
+        trust = plan.trust
+        sender = Sender(trust.egress, client_certificate=trust.client_certificate)
+        try:
+            answer = sender.send(prepared.wire, timeout=plan.timeout)
+        finally:
+            sender.close()
+        ending, _signal = ending_of_answer(
+            prepared, answer, plan, self.endpoint.env, utcnow()
+        )
+        written = record(self.cr, [ending], self.holder, utcnow())
+        run_response_hooks(self.delivery.with_context(plan.context), written)

@@ -1,0 +1,62 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""How much to claim ahead and when to record: by the rate that answers come at."""
+
+import time
+
+FIRST_BATCH = 32
+BATCH_MAX = 500
+AHEAD = 0.5  # seconds of work claimed ahead; each row of it is an interrupted attempt
+CHUNK_MAX = 100
+RECORD_AFTER = 0.5  # seconds that an answer may stay unrecorded
+SMOOTHING = 0.3
+
+
+class Pace:
+    """Follows the rate (answers per second) and derives sizes from it."""
+
+    def __init__(self):
+        self.rate = 0.0
+        self._since = time.monotonic()
+        self._count = 0
+        self._recorded_at = self._since
+
+    def saw(self, answers: int):
+        """Note answers that came; the rate moves a few times a second."""
+        self._count += answers
+        passed = time.monotonic() - self._since
+        if passed < 0.1 or not self._count:
+            return
+        rate = self._count / passed
+        self.rate = rate if not self.rate else (
+            SMOOTHING * rate + (1 - SMOOTHING) * self.rate
+        )
+        self._since += passed
+        self._count = 0
+
+    @property
+    def batch(self) -> int:
+        """Deliveries to claim at once: half of what is claimed ahead."""
+        return max(FIRST_BATCH, min(int(self.rate * AHEAD / 2), BATCH_MAX))
+
+    @property
+    def low_water(self) -> int:
+        """Claim more when fewer than this wait for a thread."""
+        return self.batch
+
+    @property
+    def chunk(self) -> int:
+        """Results to record at once: a tenth of a second's worth."""
+        return max(1, min(int(self.rate * 0.1), CHUNK_MAX))
+
+    def must_record(self, unrecorded: int) -> bool:
+        return (
+            unrecorded >= self.chunk
+            or time.monotonic() - self._recorded_at >= RECORD_AFTER
+        )
+
+    def recorded(self):
+        self._recorded_at = time.monotonic()
+
+    def wait(self, out: int) -> float:
+        """Seconds to wait for answers while `out` requests are on their way."""
+        return 0.1 if out else 0.0

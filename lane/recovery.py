@@ -1,0 +1,54 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Leftovers of lanes that died, and endpoints that nobody comes for."""
+
+import logging
+
+from ..services.errors import _lt
+from . import sql
+
+_logger = logging.getLogger(__name__)
+
+INTERRUPTIONS_MAX = 5
+INTERRUPTED = _lt("The worker was cut off meanwhile; the target may have the request.")
+GIVEN_UP = _lt(
+    "Cut off %(count)s times in a row: this delivery may be what stops the worker. "
+    "Look at its payload and the server's log, then queue it again."
+)
+
+
+def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
+    """Mark what stands in flight in slots that nobody holds, and make it due.
+
+    Whoever holds a slot owns all that stands in `processing` for it: killed, failed,
+    cancelled, deleted and dead jobs are one case. Slots above today's number of lanes
+    are tried too. Gives the number of deliveries.
+    """
+    cr = endpoint.env.cr
+    cr.execute(sql.slots_in_use(endpoint.id))
+    found = [slot for (slot,) in cr.fetchall() if slot is not None]
+    count = 0
+    for slot in found:
+        if slot == own_slot or slots.take_slot(slot):
+            count += _interrupt(endpoint, slot, now)
+    if count:
+        _logger.info("recover endpoint=%s interrupted=%s", endpoint.code, count)
+    return count
+
+
+def _interrupt(endpoint, slot, now) -> int:
+    env, cr = endpoint.env, endpoint.env.cr
+    note = env._(INTERRUPTED)  # pylint: disable=W8301
+    error = env._(GIVEN_UP, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
+    cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
+    cr.execute(
+        sql.release_leftovers(
+            endpoint.id, slot, now, limit=INTERRUPTIONS_MAX, note=note, error=error
+        )
+    )
+    return cr.rowcount
+
+
+def stranded_endpoints(cr, now) -> list[int]:
+    """Ids of active endpoints with work, and neither lane nor wake-up for it."""
+    cr.execute(sql.stranded(now))
+    return [row[0] for row in cr.fetchall()]

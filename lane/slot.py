@@ -1,0 +1,63 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""A lane's right to work on an endpoint: an advisory lock on a cursor of its own."""
+
+from contextlib import contextmanager
+
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
+
+from . import sql
+
+
+def read_committed(cr) -> bool:
+    """Put a fresh cursor on READ COMMITTED for good, before its first statement.
+
+    ``SET TRANSACTION`` would end at each commit. False where the cursor is a test's:
+    its transaction has begun, in whatever isolation it has.
+    """
+    connection = getattr(cr, "_cnx", None)
+    if connection is None:
+        return False
+    connection.set_isolation_level(ISOLATION_LEVEL_READ_COMMITTED)
+    return True
+
+
+class Slots:
+    """The slots of one endpoint, held as long as the cursor's transaction lasts."""
+
+    def __init__(self, cr, endpoint_id: int):
+        self.cr = cr
+        self.endpoint_id = endpoint_id
+
+    def runs_for(self, job_uuid) -> bool:
+        """Whether queue_job runs a lane under this uuid at this moment.
+
+        The uuid alone proves nothing: it is also in the context of other addons' jobs
+        and of jobs that a test or a caller performs in its own transaction.
+        """
+        if not job_uuid:
+            return False
+        self.cr.execute(sql.started_lane_job(job_uuid))
+        return bool(self.cr.fetchone())
+
+    def take(self, lanes: int) -> int | None:
+        """The number of a free slot, now ours, or None."""
+        return next((slot for slot in range(lanes) if self.take_slot(slot)), None)
+
+    def take_slot(self, slot: int) -> bool:
+        self.cr.execute(sql.try_slot(self.endpoint_id, slot))
+        return self.cr.fetchone()[0]
+
+
+@contextmanager
+def slots(registry, endpoint_id: int):
+    """A cursor of its own for the slots: READ COMMITTED, so that it holds no snapshot.
+
+    On leaving, however that comes, the transaction ends and the slots are free.
+    """
+    cr = registry.cursor()
+    try:
+        read_committed(cr)
+        yield Slots(cr, endpoint_id)
+    finally:
+        cr.rollback()
+        cr.close()

@@ -1,0 +1,539 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Every statement of the hot path, in the order of a delivery's way.
+
+Functions give an ``SQL`` object; the ``..._VALUES`` texts take their rows through
+``cr.execute_values``. A lane's cursor is on READ COMMITTED: each statement sees what is
+committed, and SKIP LOCKED never fails for a row that changed since a snapshot.
+"""
+
+from odoo.tools import SQL
+
+SUPERUSER = 1
+# First key of the advisory lock of slot 0; the second key is the endpoint's id.
+SLOT_BASE = 0x627774_00
+SLOTS_MAX = 256
+WAKE_KEY = "bwt_webhook_outbound:lane:"
+WATCH_KEY = "bwt_webhook_outbound:watch:"
+
+# Waking -------------------------------------------------------------------------------
+
+
+def transaction_id() -> SQL:
+    """The number of this transaction, the same in all its savepoints."""
+    return SQL("SELECT pg_current_xact_id()::text")
+
+
+def started_lane_job(job_uuid: str) -> SQL:
+    """A row if this job is a lane that queue_job runs at this moment."""
+    return SQL(
+        "SELECT 1 FROM queue_job WHERE uuid = %s AND method_name = 'run_lane' "
+        "AND state = 'started'",
+        job_uuid,
+    )
+
+
+def take_over(endpoint_id: int, now, reason: str) -> SQL:
+    """Close the pending wake-ups of an endpoint: what they ask for is visible now."""
+    # SKIP LOCKED: the runner may be enqueueing one; it then finds no slot and ends.
+    # The first LIKE names the partial index, the second the endpoint.
+    return SQL(
+        """UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (
+            SELECT id FROM queue_job
+            WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%%'
+            AND identity_key LIKE %(key)s
+            FOR NO KEY UPDATE SKIP LOCKED
+        )""",
+        now=now,
+        why=reason,
+        key=f"{WAKE_KEY}{endpoint_id}:%",
+    )
+
+
+def push_watchdog(job_uuid: str, eta) -> SQL:
+    """Move a lane's own wake-up further into the future; no row if it fired."""
+    return SQL(
+        "UPDATE queue_job SET eta = %s WHERE uuid = %s AND state = 'pending' "
+        "RETURNING id",
+        eta,
+        job_uuid,
+    )
+
+
+def close_watchdog(job_uuid: str, now) -> SQL:
+    return SQL(
+        "UPDATE queue_job SET state = 'done', date_done = %s, "
+        "result = 'lane ended in order' WHERE uuid = %s AND state = 'pending'",
+        now,
+        job_uuid,
+    )
+
+
+def others_waiting(endpoint_id: int, now) -> SQL:
+    """True if a job other than this endpoint's own wake-ups could run now."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM queue_job
+            WHERE state IN ('pending', 'enqueued') AND (eta IS NULL OR eta <= %s)
+            AND identity_key IS DISTINCT FROM %s
+            AND (identity_key IS NULL
+                 OR (identity_key NOT LIKE %s AND identity_key NOT LIKE %s))
+        )""",
+        now,
+        "",
+        f"{WAKE_KEY}{endpoint_id}:%",
+        f"{WATCH_KEY}{endpoint_id}:%",
+    )
+
+
+# Slot and recovery --------------------------------------------------------------------
+
+
+def try_slot(endpoint_id: int, slot: int) -> SQL:
+    """True if the slot is ours until the transaction of this cursor ends."""
+    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOT_BASE + slot, endpoint_id)
+
+
+def slots_in_use(endpoint_id: int) -> SQL:
+    """Slot numbers that stand on deliveries in flight, of living lanes and dead ones."""
+    return SQL(
+        "SELECT DISTINCT lane_slot FROM bwt_webhook_outbound_delivery "
+        "WHERE endpoint_id = %s AND state = 'processing'",
+        endpoint_id,
+    )
+
+
+def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
+    """Close the attempts that a lane in this slot left open."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery_attempt a SET
+            state = 'interrupted', failure_reason = 'interrupted',
+            finished_at = %(now)s, processing_note = %(note)s,
+            write_date = %(now)s, write_uid = %(uid)s
+        FROM bwt_webhook_outbound_delivery d
+        WHERE d.endpoint_id = %(endpoint)s AND d.state = 'processing'
+        AND d.lane_slot = %(slot)s
+        AND a.delivery_id = d.id AND a.state = 'processing'""",
+        now=now,
+        note=note,
+        uid=SUPERUSER,
+        endpoint=endpoint_id,
+        slot=slot,
+    )
+
+
+def release_leftovers(
+    endpoint_id: int, slot: int, now, *, limit: int, note: str, error: str
+) -> SQL:
+    """Make due what stands in flight in this slot; too often cut off: to a person."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery SET
+            state = 'error', failure_reason = 'interrupted',
+            next_attempt_at = CASE
+                WHEN interruption_count + 1 < %(limit)s THEN %(now)s END,
+            processing_error = CASE
+                WHEN interruption_count + 1 < %(limit)s THEN NULL ELSE %(error)s END,
+            interruption_count = interruption_count + 1,
+            processing_note = %(note)s, job_uuid = NULL, lane_slot = NULL,
+            write_date = %(now)s, write_uid = %(uid)s
+        WHERE endpoint_id = %(endpoint)s AND state = 'processing' AND lane_slot = %(slot)s
+        RETURNING id""",
+        limit=limit,
+        now=now,
+        note=note,
+        error=error,
+        uid=SUPERUSER,
+        endpoint=endpoint_id,
+        slot=slot,
+    )
+
+
+def regroup(endpoint_id: int, ordering: str) -> SQL:
+    """Put what waits into the line that the endpoint's order asks for."""
+    group = {"endpoint": SQL("'*'"), "key": SQL("ordering_key")}.get(ordering, SQL("NULL"))
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
+        WHERE endpoint_id = %(endpoint)s AND state IN ('queued', 'processing', 'error')
+        AND ordering_group IS DISTINCT FROM %(group)s""",
+        group=group,
+        endpoint=endpoint_id,
+    )
+
+
+# Claim --------------------------------------------------------------------------------
+
+_CLAIMED = SQL(
+    """d.id, d.name, d.state, d.attempt_count, d.retry_number, d.interruption_count,
+    CASE WHEN d.ordering_key IS NOT NULL AND d.attempt_count = 0 THEN (
+        SELECT s.name FROM bwt_webhook_outbound_delivery s
+        WHERE s.endpoint_id = d.endpoint_id AND s.ordering_key = d.ordering_key
+        AND s.supersede AND s.queue_number > d.queue_number
+        AND s.state NOT IN ('draft', 'canceled')
+        ORDER BY s.queue_number DESC LIMIT 1
+    ) END AS superseded_by"""
+)
+
+_IN_LINE = SQL("d.state IN ('queued', 'error') AND d.next_attempt_at <= ")
+# What was cut off goes alone (`claim_interrupted`): it may be what kills the worker.
+_UNHURT = SQL("d.failure_reason IS DISTINCT FROM 'interrupted'")
+
+# A predecessor is any unfinished row in front, never what SKIP LOCKED left out: a row
+# that an operator holds locked is still in front.
+_FIRST_IN_LINE = SQL(
+    """NOT EXISTS (
+        SELECT 1 FROM bwt_webhook_outbound_delivery p
+        WHERE p.endpoint_id = d.endpoint_id AND p.ordering_group = d.ordering_group
+        AND p.queue_number < d.queue_number
+        AND p.state IN ('queued', 'processing', 'error')
+    )"""
+)
+
+
+def claim_interrupted(endpoint_id: int, now, ordered: bool) -> SQL:
+    """The one interrupted delivery that is due longest: it is sent alone."""
+    return SQL(
+        """SELECT %s FROM bwt_webhook_outbound_delivery d
+        WHERE d.endpoint_id = %s AND %s %s AND d.failure_reason = 'interrupted' AND %s
+        ORDER BY d.next_attempt_at, d.queue_number LIMIT 1
+        FOR NO KEY UPDATE OF d SKIP LOCKED""",
+        _CLAIMED,
+        endpoint_id,
+        _IN_LINE,
+        now,
+        _FIRST_IN_LINE if ordered else SQL("TRUE"),
+    )
+
+
+def claim(endpoint_id: int, now, limit: int) -> SQL:
+    """Due deliveries of one endpoint, longest due first, locked for this lane."""
+    # SKIP LOCKED: lanes share the work, none waits for another.
+    # NO KEY: rows that refer to a delivery may still be inserted meanwhile.
+    # WHERE matches the partial index; one more state and it scans the history.
+    return SQL(
+        """SELECT %s FROM bwt_webhook_outbound_delivery d
+        WHERE d.endpoint_id = %s AND %s %s AND %s
+        ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+        FOR NO KEY UPDATE OF d SKIP LOCKED""",
+        _CLAIMED,
+        endpoint_id,
+        _IN_LINE,
+        now,
+        _UNHURT,
+        limit,
+    )
+
+
+def claim_first_in_line(endpoint_id: int, now, limit: int, scan: int) -> SQL:
+    """Like `claim`, but only those with nobody in front; looks at `scan` rows."""
+    return SQL(
+        """SELECT %s FROM bwt_webhook_outbound_delivery d
+        WHERE d.id IN (
+            SELECT id FROM bwt_webhook_outbound_delivery d
+            WHERE d.endpoint_id = %s AND %s %s
+            ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+        ) AND %s %s AND %s AND %s
+        ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+        FOR NO KEY UPDATE OF d SKIP LOCKED""",
+        _CLAIMED,
+        endpoint_id,
+        _IN_LINE,
+        now,
+        scan,
+        _IN_LINE,
+        now,
+        _UNHURT,
+        _FIRST_IN_LINE,
+        limit,
+    )
+
+
+def _heads(endpoint_id: int) -> SQL:
+    """The first of every line of an endpoint, by a jump from line to line."""
+    return SQL(
+        """RECURSIVE heads AS (
+            (SELECT ordering_group, id FROM bwt_webhook_outbound_delivery
+             WHERE endpoint_id = %(endpoint)s AND ordering_group IS NOT NULL
+             AND state IN ('queued', 'processing', 'error')
+             ORDER BY ordering_group, queue_number LIMIT 1)
+            UNION ALL
+            SELECT n.ordering_group, n.id FROM heads h CROSS JOIN LATERAL (
+                SELECT ordering_group, id FROM bwt_webhook_outbound_delivery
+                WHERE endpoint_id = %(endpoint)s AND ordering_group > h.ordering_group
+                AND state IN ('queued', 'processing', 'error')
+                ORDER BY ordering_group, queue_number LIMIT 1
+            ) n
+        )""",
+        endpoint=endpoint_id,
+    )
+
+
+def claim_heads(endpoint_id: int, now, limit: int) -> SQL:
+    """Like `claim_first_in_line`, by the lines: for few long lines with a backlog."""
+    return SQL(
+        """WITH %s SELECT %s FROM bwt_webhook_outbound_delivery d
+        WHERE d.id IN (
+            SELECT id FROM heads
+            UNION ALL
+            SELECT id FROM bwt_webhook_outbound_delivery d
+            WHERE d.endpoint_id = %s AND %s %s AND d.ordering_group IS NULL
+        ) AND %s %s AND %s
+        ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+        FOR NO KEY UPDATE OF d SKIP LOCKED""",
+        _heads(endpoint_id),
+        _CLAIMED,
+        endpoint_id,
+        _IN_LINE,
+        now,
+        _IN_LINE,
+        now,
+        _UNHURT,
+        limit,
+    )
+
+
+def claim_one(delivery_id: int) -> SQL:
+    """One delivery, for the direct path; LockNotAvailable if it is being sent."""
+    return SQL(
+        """SELECT %s, %s AS first_in_line FROM bwt_webhook_outbound_delivery d
+        WHERE d.id = %s FOR NO KEY UPDATE OF d NOWAIT""",
+        _CLAIMED,
+        _FIRST_IN_LINE,
+        delivery_id,
+    )
+
+
+def hold(ids: list[int], holder: str, slot: int | None, now, *, attempts: int) -> SQL:
+    """Mark locked rows as held by this job; `attempts`: how many to count, 0 or 1."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery SET
+            state = 'processing', job_uuid = %s, lane_slot = %s,
+            attempt_count = attempt_count + %s, write_date = %s, write_uid = %s
+        WHERE id = ANY(%s)""",
+        holder,
+        slot,
+        attempts,
+        now,
+        SUPERUSER,
+        ids,
+    )
+
+
+OPEN_ATTEMPTS_COLUMNS = (
+    "delivery_id, endpoint_id, company_id, name, attempt_number, state, started_at, "
+    "finished_at, duration_ms, http_method, request_body_mode, target_url, "
+    "request_headers_json, payload_json, multipart_file_keys, processing_note, "
+    "processing_error, failure_reason, job_uuid, create_date, create_uid, write_date, "
+    "write_uid"
+)
+OPEN_ATTEMPTS_VALUES = (
+    f"INSERT INTO bwt_webhook_outbound_delivery_attempt ({OPEN_ATTEMPTS_COLUMNS}) "
+    "VALUES %s RETURNING id, delivery_id"
+)
+
+# Record -------------------------------------------------------------------------------
+
+# Fence: only what this job still holds. A lane that lost its slot without noticing
+# writes nothing over its successor.
+RECORD_DELIVERIES_VALUES = """
+    UPDATE bwt_webhook_outbound_delivery d SET
+        state = v.state, failure_reason = v.failure_reason,
+        next_attempt_at = v.next_attempt_at, retry_number = v.retry_number,
+        processed_at = v.processed_at,
+        queue_to_done_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0 ELSE
+            COALESCE(GREATEST(EXTRACT(EPOCH FROM v.processed_at - d.queued_at), 0), 0)
+            END,
+        end_to_end_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0 ELSE
+            COALESCE(GREATEST(EXTRACT(EPOCH FROM v.processed_at - d.create_date), 0), 0)
+            END,
+        response_status_code = COALESCE(v.status_code, d.response_status_code),
+        response_headers_json = CASE WHEN v.status_code IS NULL
+            THEN d.response_headers_json ELSE v.response_headers END,
+        response_body = CASE WHEN v.status_code IS NULL
+            THEN d.response_body ELSE v.response_body END,
+        processing_note = v.note, processing_error = v.error,
+        matched_outbound_rule_id = v.rule_id, interruption_count = 0,
+        job_uuid = NULL, lane_slot = NULL, write_date = v.written_at, write_uid = 1
+    FROM (VALUES %s) AS v (
+        id, holder, state, failure_reason, next_attempt_at, retry_number, processed_at,
+        status_code, response_headers, response_body, note, error, rule_id, written_at
+    )
+    WHERE d.id = v.id AND d.job_uuid = v.holder AND d.state = 'processing'
+    RETURNING d.id"""
+RECORD_DELIVERIES_TEMPLATE = (
+    "(%s::int, %s::text, %s::text, %s::text, %s::timestamp, %s::int, %s::timestamp, "
+    "%s::int, %s::text, %s::text, %s::text, %s::text, %s::int, %s::timestamp)"
+)
+
+CLOSE_ATTEMPTS_VALUES = """
+    UPDATE bwt_webhook_outbound_delivery_attempt a SET
+        state = v.state, failure_reason = v.failure_reason, started_at = v.started_at,
+        finished_at = v.finished_at, duration_ms = v.duration_ms,
+        response_status_code = v.status_code, response_headers_json = v.response_headers,
+        response_body = v.response_body, processing_note = v.note,
+        processing_error = v.error, write_date = v.finished_at, write_uid = 1
+    FROM (VALUES %s) AS v (
+        id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
+        response_headers, response_body, note, error
+    )
+    WHERE a.id = v.id"""
+CLOSE_ATTEMPTS_TEMPLATE = (
+    "(%s::int, %s::text, %s::text, %s::timestamp, %s::timestamp, %s::int, %s::int, "
+    "%s::text, %s::text, %s::text, %s::text)"
+)
+
+
+def give_back(ids: list[int], holder: str, now) -> SQL:
+    """What was claimed and never left goes back to its place, as if never claimed."""
+    return SQL(
+        """WITH back AS (
+            UPDATE bwt_webhook_outbound_delivery SET
+                state = CASE WHEN attempt_count = 1 THEN 'queued' ELSE 'error' END,
+                attempt_count = attempt_count - 1, job_uuid = NULL, lane_slot = NULL,
+                write_date = %(now)s, write_uid = %(uid)s
+            WHERE id = ANY(%(ids)s) AND state = 'processing' AND job_uuid = %(holder)s
+            RETURNING id
+        )
+        DELETE FROM bwt_webhook_outbound_delivery_attempt a USING back
+        WHERE a.delivery_id = back.id AND a.state = 'processing'""",
+        now=now,
+        uid=SUPERUSER,
+        ids=ids,
+        holder=holder,
+    )
+
+
+# Health -------------------------------------------------------------------------------
+
+
+def health(endpoint_id: int, *, lock: bool) -> SQL:
+    """How the target stands; locked where what is read decides what is written."""
+    return SQL(
+        """SELECT circuit_state, failure_streak, opened_at, cooldown_seconds,
+            next_probe_at, rate_tokens, rate_tokens_at, ordering_in_force
+        FROM bwt_webhook_outbound_endpoint_health WHERE endpoint_id = %s %s""",
+        endpoint_id,
+        SQL("FOR NO KEY UPDATE") if lock else SQL(""),
+    )
+
+
+def write_circuit(endpoint_id: int, circuit, last_success, last_failure) -> SQL:
+    return SQL(
+        """UPDATE bwt_webhook_outbound_endpoint_health SET
+            circuit_state = %s, failure_streak = %s, opened_at = %s,
+            cooldown_seconds = %s, next_probe_at = %s,
+            last_success_at = COALESCE(%s, last_success_at),
+            last_failure_at = COALESCE(%s, last_failure_at)
+        WHERE endpoint_id = %s""",
+        circuit.state,
+        circuit.streak,
+        circuit.opened_at,
+        circuit.cooldown,
+        circuit.next_probe_at,
+        last_success,
+        last_failure,
+        endpoint_id,
+    )
+
+
+def take_probe(endpoint_id: int, now, until) -> SQL:
+    """A row if the probe is ours: one lane tries the resting target, not each."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_endpoint_health
+        SET circuit_state = 'half_open', next_probe_at = %s
+        WHERE endpoint_id = %s AND circuit_state IN ('open', 'half_open')
+        AND next_probe_at <= %s RETURNING endpoint_id""",
+        until,
+        endpoint_id,
+        now,
+    )
+
+
+def write_bucket(endpoint_id: int, bucket) -> SQL:
+    return SQL(
+        "UPDATE bwt_webhook_outbound_endpoint_health "
+        "SET rate_tokens = %s, rate_tokens_at = %s WHERE endpoint_id = %s",
+        bucket.tokens,
+        bucket.at,
+        endpoint_id,
+    )
+
+
+def write_ordering_in_force(endpoint_id: int, ordering: str) -> SQL:
+    return SQL(
+        "UPDATE bwt_webhook_outbound_endpoint_health SET ordering_in_force = %s "
+        "WHERE endpoint_id = %s",
+        ordering,
+        endpoint_id,
+    )
+
+
+# The last look, the sweep -------------------------------------------------------------
+
+
+def next_due(endpoint_id: int, ordered: bool) -> SQL:
+    """When the earliest delivery that may go is due; NULL if none waits."""
+    if not ordered:
+        return SQL(
+            """SELECT next_attempt_at FROM bwt_webhook_outbound_delivery
+            WHERE endpoint_id = %s AND state IN ('queued', 'error')
+            AND next_attempt_at IS NOT NULL
+            ORDER BY next_attempt_at, queue_number LIMIT 1""",
+            endpoint_id,
+        )
+    return SQL(
+        """WITH %(heads)s
+        SELECT min(next_attempt_at) FROM bwt_webhook_outbound_delivery
+        WHERE state IN ('queued', 'error') AND endpoint_id = %(endpoint)s
+        AND next_attempt_at IS NOT NULL
+        AND (id IN (SELECT id FROM heads) OR ordering_group IS NULL)""",
+        heads=_heads(endpoint_id),
+        endpoint=endpoint_id,
+    )
+
+
+def stranded(now) -> SQL:
+    """Active endpoints with work due, or left in flight, and nobody coming for it."""
+    # Locks are read, not tried: a try could turn away a lane that starts just then.
+    return SQL(
+        """SELECT e.id FROM bwt_webhook_outbound_endpoint e
+        JOIN bwt_webhook_outbound_endpoint_health h ON h.endpoint_id = e.id
+        WHERE e.state = 'active' AND NOT COALESCE(e.is_paused, FALSE)
+        AND (h.circuit_state = 'closed' OR h.next_probe_at <= %(now)s
+             OR e.circuit_reset_at > h.opened_at)
+        AND NOT EXISTS (
+            SELECT 1 FROM queue_job j
+            WHERE j.state IN ('pending', 'enqueued')
+            AND (j.eta IS NULL OR j.eta <= %(now)s)
+            AND (j.identity_key LIKE %(wake)s || e.id || ':%%'
+                 OR j.identity_key LIKE %(watch)s || e.id || ':%%')
+        )
+        AND (
+            (EXISTS (
+                SELECT 1 FROM bwt_webhook_outbound_delivery d
+                WHERE d.endpoint_id = e.id AND d.state IN ('queued', 'error')
+                AND d.next_attempt_at <= %(now)s
+            ) AND NOT EXISTS (
+                SELECT 1 FROM pg_locks l
+                WHERE l.locktype = 'advisory' AND l.granted AND l.database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()
+                ) AND l.objid::bigint = e.id
+                AND l.classid::bigint BETWEEN %(low)s AND %(high)s
+            ))
+            OR EXISTS (
+                SELECT 1 FROM bwt_webhook_outbound_delivery d
+                WHERE d.endpoint_id = e.id AND d.state = 'processing'
+                AND NOT EXISTS (
+                    SELECT 1 FROM pg_locks l
+                    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (
+                        SELECT oid FROM pg_database WHERE datname = current_database()
+                    ) AND l.objid::bigint = e.id
+                    AND l.classid::bigint = %(low)s + d.lane_slot
+                )
+            )
+        )""",
+        now=now,
+        wake=WAKE_KEY,
+        watch=WATCH_KEY,
+        low=SLOT_BASE,
+        high=SLOT_BASE + SLOTS_MAX - 1,
+    )

@@ -1,0 +1,67 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Wake-ups: jobs asked for in the transaction of the work that they are for.
+
+Both commit or neither does, so no wake-up is ever lost and none comes too early.
+"""
+
+from datetime import datetime, timedelta
+
+from . import sql
+from .clock import utcnow
+
+WATCHDOG_DELAY = timedelta(seconds=5)
+
+
+def wake(endpoint, eta: datetime | None = None):
+    """Ask for a lane of `endpoint`, at `eta` (naive UTC) or at once.
+
+    A burst in one transaction makes one job. The key is never shared between
+    transactions: whoever sees another's pending wake-up, leaves out its own and commits
+    only after that job has looked would leave its delivery lying.
+    """
+    endpoint.env.cr.execute(sql.transaction_id())
+    transaction = endpoint.env.cr.fetchone()[0]
+    moment = int(eta.timestamp()) if eta else "now"
+    _ask(endpoint, f"{sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
+
+
+def watchdog(endpoint, job_uuid: str) -> str:
+    """Ask for the lane that comes if this one is killed; gives its job's uuid.
+
+    queue_job looks for dead jobs up to a minute apart; this one fires in seconds.
+    """
+    key = f"{sql.WATCH_KEY}{endpoint.id}:{job_uuid}"
+    return _ask(endpoint, key, utcnow() + WATCHDOG_DELAY)
+
+
+def wake_for_due(endpoint, not_before: datetime | None = None):
+    """Leave one wake-up at the earliest date that something is due, if any.
+
+    :param not_before: naive UTC; nothing can be sent earlier (circuit, rate limit)
+    :return: when, or None
+    """
+    plain = endpoint.sudo()
+    if plain.state != "active" or plain.is_paused:
+        return None
+    endpoint.env.flush_all()
+    endpoint.env.cr.execute(sql.next_due(endpoint.id, plain.ordering != "none"))
+    row = endpoint.env.cr.fetchone()
+    if not row or not row[0]:
+        return None
+    due = max(row[0], not_before) if not_before else row[0]
+    wake(endpoint, eta=due if due > utcnow() else None)
+    return due
+
+
+def _ask(endpoint, identity_key, eta) -> str:
+    job = (
+        endpoint._for_lane()
+        .with_delay(
+            eta=eta,
+            identity_key=identity_key,
+            max_retries=0,  # a kill counts as a retry: it must not use up a bound
+            description=f"Send webhooks: {endpoint.sudo().code}",
+        )
+        .run_lane()
+    )
+    return job.uuid

@@ -1,0 +1,95 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import fields, models
+
+from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
+
+ATTEMPT_STATES = [
+    ("processing", "Processing"),
+    ("done", "Done"),
+    ("error", "Error"),
+    ("retry", "Retry"),
+    ("dead_letter", "Dead Letter"),
+    ("canceled", "Canceled"),
+    ("interrupted", "Interrupted"),
+]
+
+
+class Attempt(models.Model):
+    """One HTTP request made, refused or interrupted. Append-only: the trace of a send.
+
+    The lane writes these rows by SQL (``lane/sql.py``), before and after the request.
+    """
+
+    _name = "bwt.webhook.outbound.delivery.attempt"
+    _description = "Outbound Webhook Delivery Attempt"
+    _order = "attempt_number desc, id desc"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, readonly=True)
+    delivery_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.delivery",
+        required=True,
+        ondelete="cascade",
+        readonly=True,
+    )
+    endpoint_id = fields.Many2one(
+        related="delivery_id.endpoint_id", store=True, readonly=True
+    )
+    company_id = fields.Many2one(
+        related="delivery_id.company_id", store=True, readonly=True
+    )
+    attempt_number = fields.Integer(required=True, readonly=True, aggregator=False)
+    started_at = fields.Datetime(default=fields.Datetime.now, readonly=True)
+    finished_at = fields.Datetime(readonly=True, help="Empty while it is under way.")
+    duration_ms = fields.Integer(
+        string="Duration (ms)",
+        readonly=True,
+        aggregator="avg",
+        help="From the start of the request to the end of its answer.",
+    )
+    state = fields.Selection(
+        selection=ATTEMPT_STATES,
+        default="processing",
+        required=True,
+        readonly=True,
+        help="Error: failed, a retry follows. Retry: a handler asked for it. Dead "
+        "Letter: failed for good. Interrupted: the worker was cut off meanwhile.",
+    )
+    failure_reason = fields.Selection(selection=FAILURE_REASONS, readonly=True)
+    http_method = fields.Selection(selection=HTTP_METHODS, required=True, readonly=True)
+    request_body_mode = fields.Selection(
+        selection=BODY_MODES, required=True, readonly=True
+    )
+    target_url = fields.Char(required=True, readonly=True)
+    request_headers_json = fields.Text(
+        string="Headers", required=True, readonly=True, help="As sent; secrets masked."
+    )
+    payload_json = fields.Text(
+        string="Payload", required=True, readonly=True, help="As sent; secrets masked."
+    )
+    multipart_file_keys = fields.Char(
+        string="Files", readonly=True, help="Form fields that held a file."
+    )
+    response_status_code = fields.Integer(
+        string="HTTP Status", readonly=True, aggregator=False
+    )
+    response_headers_json = fields.Text(string="Response Headers", readonly=True)
+    response_body = fields.Text(
+        readonly=True, help="The first 64 KiB of the answer, with a mark when cut."
+    )
+    processing_note = fields.Text(string="Note", readonly=True)
+    processing_error = fields.Text(string="Error", readonly=True)
+    job_uuid = fields.Char(string="Job UUID", readonly=True)
+
+    _number_unique = models.UniqueIndex("(delivery_id, attempt_number)")
+    _by_endpoint = models.Index("(endpoint_id, started_at)")
+
+    def init(self):
+        self.env.cr.execute(
+            """ALTER TABLE bwt_webhook_outbound_delivery_attempt SET (
+                fillfactor = 80,
+                autovacuum_vacuum_scale_factor = 0.0,
+                autovacuum_vacuum_threshold = 10000,
+                autovacuum_analyze_scale_factor = 0.02
+            )"""
+        )

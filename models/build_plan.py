@@ -1,0 +1,201 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""An endpoint with its rules and its handler as plain values, read once per batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..services.errors import ServiceError
+from .endpoint_policy import DeliveryPolicy
+from .endpoint_trust import Trust
+from .source import compile_source
+
+RECORD_KINDS = frozenset({"record_field", "partner_field"})
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledSource:
+    """Where one value comes from, ready to be read.
+
+    read: `BuildScope -> value`
+    label: how errors name the rule, the condition or the line
+    """
+
+    kind: str
+    label: str
+    read: Callable
+
+    def value(self, scope):
+        """The value for one delivery; a `ServiceError` says `where` it came up."""
+        try:
+            return self.read(scope)
+        except ServiceError as error:
+            error.where = self.label
+            raise
+
+    @classmethod
+    def of(cls, record, *, as_typed=False, value_map=None):
+        """Compile a record of the source mixin.
+
+        A source that can't work is compiled into one that says so when it is read:
+        the deliveries that need it stop with its message, the others go on.
+        """
+        read = compile_or_refuse(
+            record.env,
+            record.source_kind,
+            record.source_expression,
+            record.literal_value,
+            as_typed=as_typed,
+        )
+        if value_map:
+            read = _mapped(read, value_map)
+        return cls(record.source_kind, record._source_label(), read)
+
+
+def compile_or_refuse(env, kind, expression, literal, *, as_typed=False):
+    """`compile_source`, but what can't be compiled raises when it is read."""
+    try:
+        return compile_source(env, kind, expression, literal, as_typed=as_typed)
+    except ServiceError as error:
+        return _refuses(error)
+
+
+def _refuses(error):
+    def read(scope):
+        raise type(error)(error.template, **error.values)
+
+    return read
+
+
+def _mapped(read, value_map):
+    return lambda scope: value_map.apply(read(scope))
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledRule:
+    """A header or payload rule: `target` is the header's name or the payload's path."""
+
+    target: str
+    source: CompiledSource
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledCondition:
+    """A comparison that must hold."""
+
+    source: CompiledSource
+    operator: str
+    expected: str
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledAssignment:
+    """A change of the request: scope is request, header or payload."""
+
+    scope: str
+    target: str
+    source: CompiledSource
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHandlerRule:
+    """One rule of a handler; status is what `HandlerOutcome` knows."""
+
+    id: int
+    name: str
+    status: str
+    seconds: int
+    note: str
+    conditions: tuple[CompiledCondition, ...]
+    assignments: tuple[CompiledAssignment, ...]
+
+    def sources(self):
+        """All sources of conditions and assignments."""
+        return [each.source for each in (*self.conditions, *self.assignments)]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHandler:
+    """A handler; `rules` are empty for a Python one."""
+
+    id: int
+    name: str
+    active: bool
+    mode: str
+    rules: tuple[CompiledHandlerRule, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EndpointPlan:
+    """All that a batch needs to know of its endpoint, as it was when the batch began.
+
+    hostname: base URL without path; empty when a backend gives it per delivery
+    path: target path with its tokens as written
+    policy: durations in seconds, see `DeliveryPolicy`
+    trust: where requests may go, what is masked, see `Trust`
+    handler: compiled, or None when the endpoint has none
+    backend: (model, id) of the linked connector backend, None without one
+    backend_fault: why nothing may be sent for that backend; empty when it may
+    has_response_hook: True when `_handle_outbound_response` has something to do
+    context: environment in which all is resolved (company, language, UTC)
+    inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
+    line_sources: (kind, expression) of context lines -> compiled source
+    """
+
+    endpoint_id: int
+    name: str
+    code: str
+    company_id: int
+    http_method: str
+    body_mode: str
+    hostname: str
+    path: str
+    policy: DeliveryPolicy
+    trust: Trust
+    header_rules: tuple[CompiledRule, ...]
+    payload_rules: tuple[CompiledRule, ...]
+    handler: CompiledHandler | None
+    backend: tuple[str, int] | None
+    backend_fault: str
+    has_response_hook: bool
+    needs_records: bool
+    context: dict
+    inputs: dict = field(default_factory=dict)
+    line_sources: dict = field(default_factory=dict)
+
+    @property
+    def has_backend(self):
+        """True when a connector backend is linked."""
+        return self.backend is not None
+
+    @property
+    def timeout(self):
+        """Total deadline of one request in seconds."""
+        return self.policy.timeout
+
+    @property
+    def schedule(self):
+        """When a failed delivery is tried again."""
+        return self.policy.schedule
+
+    @property
+    def retry_on(self):
+        """Statuses that are tried again."""
+        return self.policy.retry_on
+
+    @property
+    def max_in_flight(self):
+        """Requests under way at the same time in one lane."""
+        return self.policy.max_in_flight
+
+    @property
+    def ordering(self):
+        """none, key or endpoint."""
+        return self.policy.ordering
+
+
+def needs_records(header_rules, payload_rules, handler):
+    """True when a rule reads the record that a delivery is about, or its partner."""
+    sources = [rule.source for rule in (*header_rules, *payload_rules)]
+    for rule in handler.rules if handler else ():
+        sources += rule.sources()
+    return any(source.kind in RECORD_KINDS for source in sources)

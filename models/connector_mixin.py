@@ -1,0 +1,258 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What a connector backend inherits to send through outbound endpoints."""
+
+import inspect
+from functools import lru_cache
+
+from odoo import api, fields, models
+
+from ..services import result_types
+from .const import DELIVERY, ENDPOINT
+from .refusal import refused
+
+
+class ConnectorWebhookOutboundMixin(models.AbstractModel):
+    """Makes a model a backend that outbound endpoints can be linked to."""
+
+    _name = "bwt.connector.webhook.outbound.mixin"
+    _description = "Connector Webhook Outbound Mixin"
+    _inherit = "bwt.connector.webhook.naming.mixin"
+
+    api_base_url = fields.Char(
+        string="API Base URL",
+        help="Base URL of the remote system, such as https://api.example.com. It wins "
+        "over the host of the linked endpoints.",
+    )
+    outbound_endpoint_id = fields.Many2one(
+        ENDPOINT,
+        compute="_compute_outbound_endpoint_id",
+        help="First outbound endpoint that is linked to this backend.",
+    )
+
+    def _compute_outbound_endpoint_id(self):
+        for backend in self:
+            backend.outbound_endpoint_id = backend._linked_endpoints()[:1]
+
+    @api.model
+    def _selection_connector_webhook_backend_models(self):
+        """Choices of `connector_backend_ref`: concrete models with the marker."""
+        return [
+            (name, model._description)
+            for name, model in sorted(self.env.registry.items())
+            if not model._abstract
+            and not model._transient
+            and getattr(model, "_is_connector_webhook_backend", False)
+        ]
+
+    # Queueing
+
+    @api.private
+    def queue_outbound_delivery(
+        self,
+        endpoint,
+        name,
+        payload=None,
+        headers=None,
+        context_values=None,
+        auto_queue=True,
+        **options,
+    ):
+        """Queue a delivery on an endpoint of this backend.
+
+        :param endpoint: the endpoint; it must be linked to this backend
+        :param context_values: mapping of key to value, or context lines as dicts
+        :param auto_queue: False leaves the delivery in draft
+        :param options: more arguments of `queue_delivery`: record, files, eta,
+            ordering_key, supersede
+        :return: the delivery
+        """
+        self.ensure_one()
+        self._check_linked(endpoint)
+        request = {
+            "payload": payload,
+            "context_lines": context_values,
+            "headers": headers,
+            "name": name,
+            **options,
+        }
+        if auto_queue:
+            return endpoint.queue_deliveries([request])
+        endpoint.check_access("read")
+        deliveries = self.env[DELIVERY].sudo()
+        vals = deliveries._requested_vals(endpoint.sudo(), request)
+        delivery = deliveries.create({**vals, "name": name})
+        return delivery.sudo(self.env.su)
+
+    def _check_linked(self, endpoint):
+        endpoint.ensure_one()
+        linked = endpoint.sudo()._connector_backend_reference()
+        if linked != self._get_connector_backend_reference():
+            raise refused(
+                endpoint.sudo(),
+                self.env._(
+                    "it isn't linked to %(backend)s. Choose that backend on the "
+                    "endpoint, or another endpoint.",
+                    backend=self.display_name,
+                ),
+            )
+
+    def _linked_endpoints(self):
+        reference = self.id and self._get_connector_backend_reference()
+        domain = [("connector_backend_ref", "=", reference)]
+        endpoints = self.env[ENDPOINT].sudo()
+        found = endpoints.search(domain, order="id") if reference else endpoints
+        return found.sudo(self.env.su)
+
+    @api.private
+    def get_outbound_endpoint(
+        self, endpoint_code=False, code_suffix=False, required=True
+    ):
+        """One endpoint of this backend, by suffix, else by code, else the only one.
+
+        :return: the endpoint; an empty set when there is none and `required` is False
+        :raise ValidationError: none, or several and nothing to choose by
+        """
+        self.ensure_one()
+        endpoints = self._linked_endpoints().sudo()
+        if code_suffix:
+            endpoints = endpoints.filtered(lambda each: each.code_suffix == code_suffix)
+        elif endpoint_code:
+            endpoints = endpoints.filtered(lambda each: each.code == endpoint_code)
+        if len(endpoints) > 1:
+            raise refused(
+                self,
+                self.env._(
+                    "it has several outbound endpoints (%(codes)s). Say which one, by "
+                    "code or suffix.",
+                    codes=", ".join(endpoints.mapped("code")),
+                ),
+            )
+        if not endpoints and required:
+            raise refused(
+                self,
+                self.env._(
+                    'it has no outbound endpoint "%(code)s". Link one to this backend.',
+                    code=code_suffix or endpoint_code or "",
+                ),
+            )
+        return endpoints.sudo(self.env.su)
+
+    def action_view_outbound_endpoint(self):
+        """Open the endpoint of this backend, or the list of them."""
+        self.ensure_one()
+        endpoints = self._linked_endpoints()
+        if not endpoints:
+            raise refused(
+                self,
+                self.env._(
+                    "it has no outbound endpoint. Make one and choose this backend "
+                    "on it."
+                ),
+            )
+        action = {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Outbound Endpoints"),
+            "res_model": ENDPOINT,
+            "context": {
+                "default_connector_backend_ref": self._get_connector_backend_reference()
+            },
+        }
+        if len(endpoints) == 1:
+            return {**action, "view_mode": "form", "res_id": endpoints.id}
+        domain = [("id", "in", endpoints.ids)]
+        return {**action, "view_mode": "list,form", "domain": domain}
+
+    # Hooks
+
+    def _get_outbound_api_base_url(self, delivery=None):
+        """Hook: base URL of the remote system, or False for the endpoint's host."""
+        return self.api_base_url or False
+
+    def _get_outbound_extra_headers(self, delivery):
+        """Hook: headers set over all others, such as an authorization."""
+        return {}
+
+    def _check_outbound_dispatch_allowed(self, delivery):
+        """Hook: None lets the delivery go, a result dict decides."""
+        return None
+
+    def _handle_outbound_webhook_delivery(self, delivery, request):
+        """Hook instead of a handler, for endpoints without one.
+
+        :param request: the `OutboundRequest` as it would go
+        :return: None to send, or a result dict
+        """
+        return None
+
+    def _handle_outbound_webhook_response(
+        self, delivery, response, state, outcome, *, binding=False, operation=False
+    ):
+        """Hook after a response was recorded; what it raises is noted, not lost.
+
+        :param response: has `status_code`, `headers` and `text`
+        :param state: done, error or dead_letter
+        :param binding: record named by the context lines binding_model, binding_id
+        :param operation: value of the context line operation
+        """
+
+    def _dispatch_outbound_webhook_delivery(self, delivery, request):
+        """Call the delivery hook, also where it is written with `delivery` alone."""
+        hook = self._handle_outbound_webhook_delivery
+        if _takes_request(hook.__func__):
+            return hook(delivery, request)
+        return hook(delivery)
+
+    @api.private
+    def resolve_outbound_delivery_binding(self, delivery, model_name=None):
+        """The record that the context lines binding_model and binding_id name.
+
+        :param model_name: only a record of this model
+        :return: the record; empty when it is gone, unknown, or of another backend
+        """
+        self.ensure_one()
+        values = delivery._get_context_values()
+        name = values.get("binding_model")
+        if not isinstance(name, str) or name not in self.env:
+            name = None
+        if name is None or (model_name and name != model_name):
+            known = model_name if model_name in self.env else self._name
+            return self.env[known].browse()
+        nothing = self.env[name].browse()
+        try:
+            record = nothing.browse(int(values.get("binding_id") or 0)).exists()
+        except (TypeError, ValueError):
+            return nothing
+        if record and "backend_id" in record._fields:
+            if record.backend_id != self:
+                return nothing
+        return record
+
+    # What gates and hooks may return
+
+    @api.private
+    def webhook_done(self, note=None):
+        """Result: done, nothing is sent."""
+        return result_types.webhook_done(note)
+
+    @api.private
+    def webhook_dead_letter(self, note=None):
+        """Result: failed for good, nothing is sent."""
+        return result_types.webhook_dead_letter(note)
+
+    @api.private
+    def webhook_retry(self, note=None, seconds=60):
+        """Result: ask again in `seconds`; counts as a retry."""
+        return result_types.webhook_retry(note, seconds)
+
+    @api.private
+    def webhook_cancel(self, note=None):
+        """Result: canceled, nothing is sent."""
+        return result_types.webhook_cancel(note)
+
+
+@lru_cache(256)
+def _takes_request(function):
+    parameters = list(inspect.signature(function).parameters.values())
+    return (
+        len(parameters) > 2 or parameters[-1].kind is inspect.Parameter.VAR_POSITIONAL
+    )

@@ -1,0 +1,112 @@
+"""Selections and model names that several models share."""
+
+DELIVERY = "bwt.webhook.outbound.delivery"
+ENDPOINT = "bwt.webhook.outbound.endpoint"
+CONTEXT_LINE = "bwt.webhook.outbound.delivery.context_line"
+ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
+HANDLER = "bwt.webhook.handler"
+HANDLER_RULE = "bwt.webhook.outbound.handler.rule"
+CONNECTOR_MIXIN = "bwt.connector.webhook.outbound.mixin"
+
+GROUP_OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
+GROUP_ADMIN = "bwt_webhooks_outbound.group_webhooks_admin"
+
+CONTEXT_SOURCE_KINDS = [
+    ("literal", "Literal"),
+    ("delivery_field", "Delivery Field"),
+    ("endpoint_field", "Endpoint Field"),
+    ("company_field", "Company Field"),
+    ("partner_field", "Partner Field"),
+    ("record_field", "Record Field"),
+]
+
+SOURCE_KINDS = CONTEXT_SOURCE_KINDS + [
+    ("context_key", "Context Key"),
+    ("request_field", "Request Field"),
+]
+
+# The record that a field path starts at; a `record_field` starts at whatever record
+# the delivery is about, so its model is known at run time only.
+SOURCE_MODELS = {
+    "delivery_field": DELIVERY,
+    "endpoint_field": ENDPOINT,
+    "company_field": "res.company",
+    "partner_field": "res.partner",
+}
+
+OPERATORS = [
+    ("equals", "Equals"),
+    ("not_equals", "Not Equals"),
+    ("is_set", "Is Set"),
+    ("not_set", "Not Set"),
+    ("contains", "Contains"),
+    ("in", "In"),
+    ("not_in", "Not In"),
+    ("greater", "Greater Than"),
+    ("less", "Less Than"),
+    ("starts_with", "Starts With"),
+    ("matches", "Matches (Regular Expression)"),
+]
+
+TARGET_SCOPES = [
+    ("request", "Request"),
+    ("header", "Header"),
+    ("payload", "Payload"),
+]
+
+REQUEST_KEYS = (
+    "target_url",
+    "http_method",
+    "request_body_mode",
+    "headers",
+    "payload",
+    "files",
+)
+
+BODY_MODES = [
+    ("json", "JSON"),
+    ("form_urlencoded", "Form (URL-encoded)"),
+    ("multipart", "Multipart"),
+    ("raw", "Raw Text"),
+]
+
+HTTP_METHODS = [
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+]
+
+RESULT_STATUSES = [
+    ("send", "Send"),
+    ("mutate", "Change and Send"),
+    ("done", "Done Without Sending"),
+    ("retry", "Retry Later"),
+    ("dead_letter", "Dead Letter"),
+    ("cancel", "Cancel"),
+]
+
+DELIVERY_STATES = [
+    ("draft", "Draft"),
+    ("queued", "Queued"),
+    ("processing", "Processing"),
+    ("done", "Done"),
+    ("error", "Error"),
+    ("dead_letter", "Dead Letter"),
+    ("canceled", "Canceled"),
+]
+
+FAILURE_REASONS = [
+    ("dns", "Name Not Resolved"),
+    ("connect", "No Connection"),
+    ("tls", "TLS"),
+    ("timeout", "Timeout"),
+    ("interrupted", "Interrupted"),
+    ("egress", "Address Refused"),
+    ("redirect", "Redirect"),
+    ("http_4xx", "HTTP 4xx"),
+    ("http_5xx", "HTTP 5xx"),
+    ("response", "Answer Unreadable"),
+    ("build", "Request Not Built"),
+    ("handler", "Handler"),
+]

@@ -1,0 +1,275 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import json
+import uuid
+
+from odoo import api, fields, models
+
+from .const import DELIVERY_STATES, FAILURE_REASONS
+from .refusal import misconfigured, refused
+
+
+def new_message_uid() -> str:
+    """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+class Delivery(models.Model):
+    """One thing to deliver: what was asked for, how it stands, how it ended."""
+
+    _name = "bwt.webhook.outbound.delivery"
+    _description = "Outbound Webhook Delivery"
+    _inherit = [
+        "mail.thread",
+        "mail.activity.mixin",
+        "bwt.webhook.outbound.delivery.state",
+        "bwt.webhook.outbound.delivery.queue",
+        "bwt.webhook.outbound.delivery.request",
+    ]
+    _order = "create_date desc, id desc"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, help="Given when queueing, else endpoint and time.")
+    endpoint_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.endpoint",
+        required=True,
+        ondelete="cascade",
+        check_company=True,
+    )
+    company_id = fields.Many2one(
+        related="endpoint_id.company_id", store=True, readonly=True
+    )
+    # Not stored: an edited endpoint takes effect on what waits, without a rewrite.
+    handler_id = fields.Many2one(related="endpoint_id.handler_id")
+    request_body_mode = fields.Selection(related="endpoint_id.request_body_mode")
+    http_method = fields.Selection(related="endpoint_id.http_method")
+    target_url = fields.Char(related="endpoint_id.target_url")
+    timeout_seconds = fields.Integer(related="endpoint_id.timeout_seconds")
+
+    message_uid = fields.Char(
+        string="Message ID",
+        required=True,
+        readonly=True,
+        copy=False,
+        default=lambda self: new_message_uid(),
+        help="Sent as header webhook-id with every attempt, so that the receiver can "
+        "drop what it has already.",
+    )
+    state = fields.Selection(
+        selection=DELIVERY_STATES,
+        default="draft",
+        required=True,
+        readonly=True,
+        tracking=True,
+        copy=False,
+    )
+    failure_reason = fields.Selection(
+        selection=FAILURE_REASONS,
+        readonly=True,
+        copy=False,
+        help="Why the last attempt failed.",
+    )
+    queued_at = fields.Datetime(readonly=True, copy=False)
+    processed_at = fields.Datetime(readonly=True, copy=False)
+    next_attempt_at = fields.Datetime(
+        string="Next Attempt",
+        readonly=True,
+        copy=False,
+        help="When it is due. Empty on an error that needs a person.",
+    )
+    retry_number = fields.Integer(
+        readonly=True,
+        copy=False,
+        default=0,
+        help="Delays of the retry schedule used up.",
+    )
+    queue_to_done_seconds = fields.Float(
+        compute="_compute_durations", store=True, aggregator="avg"
+    )
+    end_to_end_seconds = fields.Float(
+        compute="_compute_durations", store=True, aggregator="avg"
+    )
+    request_headers_json = fields.Text(
+        string="Headers",
+        required=True,
+        default="{}",
+        help="Headers given when queueing, as a JSON object.",
+    )
+    payload_json = fields.Text(
+        string="Payload",
+        required=True,
+        default="{}",
+        help="Payload given when queueing. What was sent stands on the attempts.",
+    )
+    response_status_code = fields.Integer(
+        string="HTTP Status", readonly=True, copy=False, aggregator=False
+    )
+    response_headers_json = fields.Text(
+        string="Response Headers", readonly=True, copy=False
+    )
+    response_body = fields.Text(readonly=True, copy=False)
+    processing_note = fields.Text(string="Note", readonly=True, copy=False)
+    processing_error = fields.Text(string="Error", readonly=True, copy=False)
+    matched_outbound_rule_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.handler.rule",
+        string="Matched Rule",
+        ondelete="set null",
+        index="btree_not_null",
+        readonly=True,
+        copy=False,
+        help="The handler's rule that decided.",
+    )
+    replayed_from_delivery_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.delivery",
+        string="Replay Of",
+        ondelete="set null",
+        index="btree_not_null",
+        readonly=True,
+        copy=False,
+    )
+    replay_delivery_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.delivery",
+        inverse_name="replayed_from_delivery_id",
+        string="Replays",
+        readonly=True,
+    )
+    replay_count = fields.Integer(readonly=True, copy=False, default=0)
+    context_line_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.delivery.context_line",
+        inverse_name="delivery_id",
+        copy=True,
+    )
+    attempt_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.delivery.attempt",
+        inverse_name="delivery_id",
+        readonly=True,
+    )
+    attempt_count = fields.Integer(readonly=True, copy=False, default=0)
+    ordering_key = fields.Char(
+        readonly=True,
+        help="Deliveries with the same key go one after the other where the "
+        "endpoint's order is per key.",
+    )
+    supersede = fields.Boolean(
+        readonly=True,
+        help="Cancels deliveries of the same key that were not tried yet.",
+    )
+    res_model = fields.Char(string="Record Model", readonly=True)
+    res_id = fields.Many2oneReference(
+        string="Record", model_field="res_model", readonly=True
+    )
+
+    # The lane's own marks
+    job_uuid = fields.Char(
+        string="Job UUID", readonly=True, copy=False, help="The job that holds it now."
+    )
+    lane_slot = fields.Integer(readonly=True, copy=False, aggregator=False)
+    queue_number = fields.Integer(
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        help="Drawn when queueing: the order of the queue.",
+    )
+    ordering_group = fields.Char(
+        readonly=True,
+        copy=False,
+        help="The line it stands in: empty without an order, * for the whole endpoint.",
+    )
+    interruption_count = fields.Integer(
+        readonly=True,
+        copy=False,
+        default=0,
+        aggregator=False,
+        help="Attempts in a row that were cut off, as by a killed worker.",
+    )
+
+    # `state` stands in WHERE, never in the key: rows that ended leave the index.
+    _due = models.Index(
+        "(endpoint_id, next_attempt_at, queue_number) "
+        "WHERE state IN ('queued', 'error') AND next_attempt_at IS NOT NULL"
+    )
+    _in_flight = models.Index("(endpoint_id, lane_slot) WHERE state = 'processing'")
+    _line = models.Index(
+        "(endpoint_id, ordering_group, queue_number) "
+        "WHERE ordering_group IS NOT NULL "
+        "AND state IN ('queued', 'processing', 'error')"
+    )
+    _superseding = models.Index(
+        "(endpoint_id, ordering_key, queue_number) WHERE supersede"
+    )
+    _about = models.Index("(res_model, res_id) WHERE res_id IS NOT NULL")
+    _ended = models.Index(
+        "(endpoint_id, processed_at) WHERE state IN ('done', 'canceled')"
+    )
+
+    def init(self):
+        self.env.cr.execute(
+            """CREATE SEQUENCE IF NOT EXISTS bwt_webhook_outbound_queue_number AS integer
+            CYCLE"""
+        )
+        # Each delivery is written three times in its first second and then never
+        # again: vacuum by a small fixed number of rows, not by a share of the history.
+        self.env.cr.execute(
+            """ALTER TABLE bwt_webhook_outbound_delivery SET (
+                fillfactor = 80,
+                autovacuum_vacuum_scale_factor = 0.0,
+                autovacuum_vacuum_threshold = 10000,
+                autovacuum_analyze_scale_factor = 0.02
+            )"""
+        )
+
+    @api.depends("queued_at", "processed_at", "create_date")
+    def _compute_durations(self):
+        for delivery in self:
+            end = delivery.processed_at
+            delivery.queue_to_done_seconds = _seconds(delivery.queued_at, end)
+            delivery.end_to_end_seconds = _seconds(delivery.create_date, end)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        endpoints = self.env["bwt.webhook.outbound.endpoint"]
+        now = fields.Datetime.to_string(fields.Datetime.now())
+        for vals in vals_list:
+            if not vals.get("name") and vals.get("endpoint_id"):
+                endpoint = endpoints.browse(vals["endpoint_id"])
+                vals["name"] = f"{endpoint.display_name} / {now}"
+        return super().create(vals_list)
+
+    def _refused(self, text):
+        """The error that names this delivery; `text` says why and what to do."""
+        return refused(self, text)
+
+    @api.constrains("request_headers_json", "payload_json")
+    def _check_json(self):
+        for delivery in self:
+            for name in ("request_headers_json", "payload_json"):
+                text = delivery[name]
+                label = self._fields[name]._description_string(self.env)
+                try:
+                    value = json.loads(text, parse_constant=_refuse_constant)
+                except ValueError as error:
+                    raise misconfigured(
+                        delivery,
+                        self.env._(
+                            "%(field)s is no JSON: %(error)s. Mend the text.",
+                            field=label,
+                            error=error,
+                        ),
+                    ) from error
+                if name == "request_headers_json" and not isinstance(value, dict):
+                    raise misconfigured(
+                        delivery,
+                        self.env._(
+                            "%(field)s must be a JSON object of names and values, as "
+                            '{"X-Shop": "1"}, not %(value)s.',
+                            field=label,
+                            value=text[:80],
+                        ),
+                    )
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _seconds(start, end) -> float:
+    return max((end - start).total_seconds(), 0.0) if start and end else 0.0

@@ -1,0 +1,224 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Part of the delivery: what its request is made of, read in bulk."""
+
+from collections import defaultdict
+
+from odoo import SUPERUSER_ID, models
+
+from ..exceptions import WebhookProcessingConfigurationError
+from ..services.errors import ServiceError
+from ..services.jsonable import to_json_value
+from ..services.values import header_text, json_serialize_value
+from .build_plan import RECORD_KINDS, compile_or_refuse
+from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, HANDLER
+from .source import BuildScope, compile_source
+
+_READ = (
+    "endpoint_id",
+    "company_id",
+    "name",
+    "message_uid",
+    "request_headers_json",
+    "payload_json",
+    "res_model",
+    "res_id",
+)
+
+
+class WebhookDeliveryInput(models.AbstractModel):
+    """Reads deliveries, lines, files and records of a batch, and sources from them."""
+
+    _name = "bwt.webhook.outbound.delivery.input"
+    _description = "Outbound Webhook Delivery: Input"
+
+    def _prefetch_for_build(self, plan):
+        """Read all that building these deliveries needs, in a few queries.
+
+        The number of queries doesn't depend on the number of deliveries, and none is
+        made per delivery afterwards.
+        :return: the deliveries in the environment in which they are resolved
+        """
+        deliveries = self._in_outbound_env(plan)
+        deliveries.fetch(_READ)
+        lines = defaultdict(list)
+        kinds = set()
+        for delivery_id, *line in deliveries.env[CONTEXT_LINE]._rows_of(self.ids):
+            lines[delivery_id].append(line)
+            kinds.add(line[1])
+        files = deliveries._read_files()
+        endpoint = self._endpoint_of(plan, deliveries.env)
+        company = deliveries.env["res.company"].browse(plan.company_id)
+        for delivery in deliveries:
+            scope = BuildScope(delivery, endpoint, company)
+            scope.lines = lines.get(delivery.id, ())
+            scope.files = files.get(delivery.id) or {}
+            plan.inputs[delivery.id] = scope
+        if plan.needs_records or kinds & RECORD_KINDS:
+            deliveries._read_records(plan)
+        return deliveries
+
+    def _read_files(self):
+        """Files by delivery id: form field -> file, from attachments that name one.
+
+        The form field stands in the attachment's description, so that what people add
+        in the chatter isn't sent.
+        """
+        attachments = self.env["ir.attachment"].search_fetch(
+            [
+                ("res_model", "=", DELIVERY),
+                ("res_id", "in", self.ids),
+                ("description", "!=", False),
+            ],
+            ["name", "description", "mimetype", "res_id", "store_fname", "db_datas"],
+            order="id",
+        )
+        files = defaultdict(dict)
+        for attachment in attachments:
+            files[attachment.res_id][attachment.description] = {
+                "filename": attachment.name,
+                "content": attachment.raw or b"",
+                "content_type": attachment.mimetype,
+            }
+        return files
+
+    def _read_records(self, plan):
+        """Find the records that these deliveries are about, one query per model."""
+        by_model = defaultdict(dict)
+        for delivery in self:
+            if delivery.res_model and delivery.res_id:
+                by_model[delivery.res_model][delivery.id] = delivery.res_id
+        for model_name, ids in by_model.items():
+            if model_name not in self.env:
+                continue
+            # One prefetch group: a field read from one record is read for all.
+            found = self.env[model_name].browse(set(ids.values())).exists()
+            records = {record.id: record for record in found}
+            for delivery_id, record_id in ids.items():
+                plan.inputs[delivery_id].record = records.get(record_id, found.browse())
+
+    def _outbound_self(self):
+        """This delivery in the environment in which it is resolved, and its plan."""
+        self.ensure_one()
+        plan = self.env.context.get("outbound_plan")
+        if plan is None or plan.endpoint_id != self.endpoint_id.id:
+            plan = self.endpoint_id._outbound_plan()
+        elif self.env.context.get("outbound_resolved"):
+            return self, plan
+        scope = self._known_scope(plan)
+        if scope is not None:
+            return scope.delivery, plan
+        return self._in_outbound_env(plan), plan
+
+    def _in_outbound_env(self, plan):
+        """These deliveries as superuser, in the plan's company, language and UTC."""
+        context = dict(plan.context, outbound_plan=plan, outbound_resolved=True)
+        return self.with_env(self.env(user=SUPERUSER_ID, su=True, context=context))
+
+    def _outbound_scope(self, plan):
+        """What the sources of this delivery are read from."""
+        scope = self._known_scope(plan)
+        if scope is None:
+            self._prefetch_for_build(plan)
+            scope = plan.inputs[self.id]
+        return scope
+
+    def _known_scope(self, plan):
+        """What was prefetched for this delivery on this cursor, else None."""
+        scope = plan.inputs.get(self.id)
+        # A hook may run on another cursor than the build did.
+        return scope if scope and scope.delivery.env.cr is self.env.cr else None
+
+    def _endpoint_of(self, plan, env=None):
+        return (env or self.env)[ENDPOINT].browse(plan.endpoint_id)
+
+    def _handler_of(self, plan):
+        return self.env[HANDLER].browse(plan.handler.id)
+
+    def _outbound_backend(self, plan):
+        """The connector backend of the endpoint, None without one.
+
+        :raise ValidationError: the backend is archived or gone
+        """
+        if plan.backend is None:
+            return None
+        if plan.backend_fault:
+            raise WebhookProcessingConfigurationError(plan.backend_fault)
+        model_name, record_id = plan.backend
+        return self.env[model_name].browse(record_id)
+
+    def _get_context_values(self):
+        """Values of the active context lines: key -> value, later ones see earlier."""
+        self, plan = self._outbound_self()
+        scope = self._outbound_scope(plan)
+        # Set before it is filled: a line may use those before it.
+        values = scope.context_values = {}
+        for key, kind, expression, literal in scope.lines:
+            try:
+                if kind == "literal":
+                    read = compile_source(self.env, kind, expression, literal)
+                else:
+                    read = self._line_source(plan, kind, expression)
+                values[key] = to_json_value(read(scope), key)
+            except ServiceError as error:
+                error.where = self.env._('context line "%s"', key)
+                raise self._outbound_fault(error) from error
+        return values
+
+    def _line_source(self, plan, kind, expression):
+        sources = plan.line_sources
+        if (kind, expression) not in sources:
+            sources[kind, expression] = compile_or_refuse(
+                self.env, kind, expression, None
+            )
+        return sources[kind, expression]
+
+    def _resolve_source_value(
+        self, kind, expression, literal, *, context_values=None, request_data=None
+    ):
+        """The value of a source for this delivery.
+
+        :param context_values: key -> value; by default those of the context lines
+        :param request_data: request as `OutboundRequest.to_dict()` gives it
+        :return: a plain value; False or None where there is none
+        """
+        self, plan = self._outbound_self()
+        scope = self._outbound_scope(plan)
+        if context_values is None:
+            context_values = self._get_context_values()
+        scope.context_values = context_values
+        scope.request_data = request_data or {}
+        try:
+            return compile_source(self.env, kind, expression, literal)(scope)
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+
+
+def header_text_of(value):
+    """A value as header text; no value is sent as empty text."""
+    if value is None or value is False or value == []:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float):
+        return header_text(value)
+    return json_serialize_value(to_json_value(value))
+
+
+def set_header(headers, name, value):
+    """Set one header in place; a name that is there in another case is replaced."""
+    if name not in headers:
+        lower = name.lower()
+        for known in headers:
+            if known.lower() == lower:
+                del headers[known]
+                break
+    headers[name] = value
+
+
+def merge_headers(headers, extra):
+    """A new dict: `headers` with those of `extra` set over them, without case."""
+    merged = dict(headers)
+    for name, value in extra.items():
+        if value is not None:
+            set_header(merged, str(name), header_text_of(value))
+    return merged

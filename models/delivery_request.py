@@ -1,0 +1,308 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Part of the delivery: builds its request, asks who decides, encodes it.
+
+The lane calls `_prefetch_for_build` once per batch and then, per delivery,
+`_build_outbound_request`, `_invoke_handler` and `_encode_request`; connectors override
+these and the hooks below them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from odoo import api, models
+
+from ..services import result_types
+from ..services.errors import ServiceError
+from ..services.jsonable import to_json_value
+from ..services.outcome import HandlerOutcome
+from ..services.paths import write_path
+from ..services.request import OutboundRequest
+from ..services.transport import build_transport_kwargs
+from ..services.wire import encode
+from .const import ENDPOINT
+from .delivery_input import header_text_of, merge_headers, set_header
+from .refusal import misconfigured
+from .rule_engine import run_rules
+
+
+class WebhookDeliveryRequest(models.AbstractModel):
+    """Build, gate, handler, extra headers: what connectors override."""
+
+    _name = "bwt.webhook.outbound.delivery.request"
+    _description = "Outbound Webhook Delivery: Request"
+    _inherit = "bwt.webhook.outbound.delivery.input"
+
+    # Build
+
+    def _build_outbound_request(self):
+        """The request as queued and as the endpoint's rules shape it.
+
+        Context values, then payload, headers and URL; nothing is decided yet.
+        :return: `OutboundRequest`
+        :raise ValidationError: a value is missing or a rule can't work
+        """
+        self, plan = self._outbound_self()
+        scope = self._outbound_scope(plan)
+        context_values = scope.context_values = self._get_context_values()
+        data = scope.request_data = {
+            "target_url": self._endpoint_of(plan)._render_outbound_target_url(
+                context_values, delivery=self
+            ),
+            "http_method": plan.http_method,
+            "request_body_mode": plan.body_mode,
+            "headers": self._stored_json("request_headers_json", dict),
+            "payload": self._stored_json("payload_json", None),
+            "files": scope.files,
+        }
+        self._apply_payload_rules(plan, scope, data)
+        self._apply_header_rules(plan, scope, data)
+        request = OutboundRequest(**data)
+        try:
+            request.assert_valid()
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+        return request
+
+    def _stored_json(self, name, kind):
+        """The JSON value that a text field of this delivery holds."""
+        try:
+            value = json.loads(self[name] or "{}")
+        except ValueError as error:
+            raise misconfigured(
+                self,
+                self.env._(
+                    "%(field)s is no JSON: %(error)s. Reset it to draft and mend the "
+                    "text.",
+                    field=self._fields[name]._description_string(self.env),
+                    error=error,
+                ),
+            ) from error
+        if kind is dict:
+            return {key: header_text_of(each) for key, each in value.items()}
+        return {} if value is None or value is False else value
+
+    def _apply_payload_rules(self, plan, scope, data):
+        for rule in plan.payload_rules:
+            try:
+                value = to_json_value(rule.source.read(scope), rule.target)
+                data["payload"] = write_path(data["payload"], rule.target, value)
+            except ServiceError as error:
+                error.where = rule.source.label
+                raise self._outbound_fault(error) from error
+
+    def _apply_header_rules(self, plan, scope, data):
+        headers = data["headers"]
+        for rule in plan.header_rules:
+            try:
+                value = header_text_of(rule.source.read(scope))
+            except ServiceError as error:
+                error.where = rule.source.label
+                raise self._outbound_fault(error) from error
+            set_header(headers, rule.target, value)
+
+    # Decide
+
+    def _invoke_handler(self, request):
+        """What becomes of the request: gate, handler or backend, extra headers.
+
+        :param request: `OutboundRequest` from `_build_outbound_request`
+        :return: `HandlerOutcome`; its request is the one to send
+        """
+        self, plan = self._outbound_self()
+        backend = self._outbound_backend(plan)
+        for raw in self._gate_results(backend):
+            if raw is not None:
+                outcome = self._resolve_handler_outcome(raw, request)
+                if outcome.status != "send":
+                    return outcome
+                request = outcome.request
+        raw = None
+        if plan.handler is not None:
+            raw = self._run_handler(plan, request)
+        elif backend:
+            raw = backend._dispatch_outbound_webhook_delivery(self, request)
+        outcome = self._resolve_handler_outcome(raw, request)
+        if outcome.status != "send":
+            return outcome
+        return self._with_extra_headers(outcome, backend)
+
+    def _gate_results(self, backend):
+        yield self._pre_dispatch_check()
+        if backend:
+            yield backend._check_outbound_dispatch_allowed(self)
+
+    def _run_handler(self, plan, request):
+        handler = self._handler_of(plan)
+        if not plan.handler.active:
+            raise misconfigured(
+                handler,
+                self.env._(
+                    "it is archived and decides nothing. Restore it, or take it off "
+                    "the endpoint."
+                ),
+            )
+        return handler.execute_outbound(self, request)
+
+    def _execute_model_driven_handler(self, handler, request_data=None):
+        """What the rules of a handler decide, as a result dict.
+
+        :param request_data: the request so far, an `OutboundRequest` or its `to_dict()`
+        :return: dict with `status`, the request keys that changed, `note`, `seconds`
+            and `matched_rule_id`; only the status `send` when no rule holds
+        """
+        self, plan = self._outbound_self()
+        compiled = plan.handler
+        if compiled is None or compiled.id != handler.id:
+            compiled = handler._compiled()
+        if request_data is None:
+            request_data = self._build_outbound_request()
+        scope = self._outbound_scope(plan)
+        if scope.context_values is None:
+            scope.context_values = self._get_context_values()
+        try:
+            rule, result = run_rules(
+                compiled.rules, scope, as_request_data(request_data)
+            )
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+        if result["status"] != "send" and "note" not in result:
+            result["note"] = self.env._(
+                'Rule "%(rule)s" of handler "%(handler)s".',
+                rule=rule.name,
+                handler=compiled.name,
+            )
+        return result
+
+    def _with_extra_headers(self, outcome, backend):
+        """Headers of `_collect_extra_headers`, then the backend's, over the rest."""
+        headers = outcome.request.headers
+        extra = self._collect_extra_headers()
+        if extra:
+            headers = merge_headers(headers, extra)
+        if backend:
+            extra = backend._get_outbound_extra_headers(self)
+            if extra:
+                headers = merge_headers(headers, extra)
+        if headers is outcome.request.headers:
+            return outcome
+        return replace(outcome, request=replace(outcome.request, headers=headers))
+
+    def _resolve_handler_outcome(self, raw, request):
+        """What a handler, gate or backend returned, as a checked `HandlerOutcome`.
+
+        :param raw: None or True to send, False to cancel, or a result dict
+        :raise ValidationError: it makes no sense; the message quotes it
+        """
+        try:
+            outcome = HandlerOutcome.from_raw(raw, request)
+            if outcome.request is not request:
+                outcome.request.assert_valid()
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+        return outcome
+
+    # Encode
+
+    def _encode_request(self, request):
+        """The bytes that leave: message id, body and headers encoded, then trust.
+
+        :return: `WireRequest`
+        """
+        self, plan = self._outbound_self()
+        headers = dict(request.headers)
+        set_header(headers, "webhook-id", self.message_uid)
+        try:
+            kwargs = build_transport_kwargs(replace(request, headers=headers))
+            return self._apply_trust(encode(kwargs), plan)
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+
+    def _apply_trust(self, wire, plan):
+        """Auth header where none is set, then the signature: see the endpoint's trust.
+
+        :return: `WireRequest`
+        """
+        return wire
+
+    # Hooks
+
+    def _pre_dispatch_check(self):
+        """Hook before the handler: None lets the request go, a result dict decides."""
+        return None
+
+    def _collect_extra_headers(self):
+        """Hook: headers set over those of rules and handler."""
+        return {}
+
+    def _handle_outbound_response(self, response, state, outcome):
+        """Hook after the result is safe: by default the backend is told.
+
+        :param response: has `status_code`, `headers` (mapping) and `text`
+        :param state: done, error or dead_letter
+        :param outcome: the `HandlerOutcome` that let the request go
+        """
+        self, plan = self._outbound_self()
+        if not plan.has_backend:
+            return
+        backend = self._outbound_backend(plan)
+        operation = self._get_context_values().get("operation") or False
+        backend._handle_outbound_webhook_response(
+            self,
+            response,
+            state,
+            outcome,
+            binding=backend.resolve_outbound_delivery_binding(self),
+            operation=operation,
+        )
+
+    # What callbacks and gates may return
+
+    @api.private
+    def webhook_done(self, note=None):
+        """Result: done, nothing is sent."""
+        return result_types.webhook_done(note)
+
+    @api.private
+    def webhook_dead_letter(self, note=None):
+        """Result: failed for good, nothing is sent."""
+        return result_types.webhook_dead_letter(note)
+
+    @api.private
+    def webhook_retry(self, note=None, seconds=60):
+        """Result: ask again in `seconds`; counts as a retry."""
+        return result_types.webhook_retry(note, seconds)
+
+    @api.private
+    def webhook_cancel(self, note=None):
+        """Result: canceled, nothing is sent."""
+        return result_types.webhook_cancel(note)
+
+    def _build_outbound_delivery_result(self, outcome="send", note=None, **changes):
+        """A result dict: status, note and request keys (headers, payload, ...)."""
+        result = {"status": outcome, **changes}
+        if note:
+            result["note"] = note
+        return result
+
+    def _outbound_fault(self, error):
+        """A service's error as one that names the endpoint, and the rule if known."""
+        text = self.env._(error.template, **error.values)  # pylint: disable=W8301
+        where = getattr(error, "where", None)
+        if where:
+            text = self.env._("%(where)s: %(problem)s", where=where, problem=text)
+        return misconfigured(self.env[ENDPOINT].browse(self.endpoint_id.id), text)
+
+
+def as_request_data(request):
+    """A request as the dict that sources read; shares its payload and headers."""
+    if isinstance(request, Mapping):
+        return dict(request)
+    return {
+        "target_url": request.target_url,
+        "http_method": request.http_method,
+        "request_body_mode": request.request_body_mode,
+        "headers": request.headers,
+        "payload": request.payload,
+        "files": request.files,
+    }

@@ -1,0 +1,46 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Networks and hosts inside that requests may go to all the same.
+
+Two places may allow them: ``allowed_networks`` in section ``[bwt_webhooks_outbound]``
+of odoo.conf, and the system parameter ``bwt_webhooks_outbound.allowed_networks``, which
+only Settings administrators may write.
+"""
+
+import configparser
+import os
+from functools import lru_cache
+
+from odoo.tools import config
+
+from ..services.egress import Policy
+
+SECTION = "bwt_webhooks_outbound"
+OPTION = "allowed_networks"
+PARAMETER = f"{SECTION}.{OPTION}"
+
+
+def egress_policy(env) -> Policy:
+    """The policy in force; raises ConfigurationError where a text can't be read."""
+    given = env["ir.config_parameter"].sudo().get_param(PARAMETER) or ""
+    return _parsed(", ".join(filter(None, [_from_file(), given])))
+
+
+@lru_cache(maxsize=16)
+def _parsed(text) -> Policy:
+    return Policy.parse(text)
+
+
+def _from_file() -> str:
+    # Odoo keeps no sections of addons: the file is read here, again when it changes.
+    path = config["config"]
+    try:
+        return _section(path, os.stat(path).st_mtime_ns)
+    except (OSError, TypeError):
+        return ""
+
+
+@lru_cache(maxsize=4)
+def _section(path, _changed) -> str:
+    parser = configparser.RawConfigParser()
+    parser.read([path])
+    return parser.get(SECTION, OPTION, fallback="")

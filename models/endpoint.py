@@ -1,0 +1,385 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import re
+from urllib.parse import urlsplit
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from .const import BODY_MODES, HTTP_METHODS
+from .endpoint_policy import READERS
+from .refusal import misconfigured, refused
+
+UNFINISHED = ("queued", "processing", "error")
+CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
+
+
+class Endpoint(models.Model):
+    """Where requests go and how: identity, URL, lifecycle."""
+
+    _name = "bwt.webhook.outbound.endpoint"
+    _description = "Outbound Webhook Endpoint"
+    _inherit = [
+        "mail.thread",
+        "mail.activity.mixin",
+        "bwt.webhook.outbound.endpoint.policy",
+        "bwt.webhook.outbound.endpoint.trust",
+        "bwt.webhook.outbound.endpoint.backend",
+        "bwt.webhook.outbound.endpoint.plan",
+        "bwt.webhook.outbound.endpoint.queue",
+        "bwt.webhook.outbound.endpoint.figures",
+    ]
+    _order = "name, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True)
+    code = fields.Char(
+        required=True,
+        index=True,
+        copy=False,
+        help="Technical name that code uses to find this endpoint: lower-case letters, "
+        "digits, and . _ - inside. Unique over all companies.",
+    )
+    state = fields.Selection(
+        selection=[("draft", "Draft"), ("active", "Active"), ("archived", "Archived")],
+        default="active",
+        required=True,
+        tracking=True,
+        copy=False,
+        help="Only an active endpoint takes and sends deliveries. What waits keeps its "
+        "place while the endpoint is in draft or archived.",
+    )
+    company_id = fields.Many2one(
+        comodel_name="res.company",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    is_paused = fields.Boolean(
+        copy=False,
+        tracking=True,
+        groups=READERS,
+        help="A paused endpoint takes deliveries and sends none until it is resumed.",
+    )
+    handler_id = fields.Many2one(
+        comodel_name="bwt.webhook.handler",
+        domain="[('direction', '=', 'outbound')]",
+        check_company=True,
+        index="btree_not_null",
+        groups=READERS,
+        help="Decides for each delivery, before it is sent, what becomes of it.",
+    )
+    http_method = fields.Selection(
+        selection=HTTP_METHODS, default="post", required=True, groups=READERS
+    )
+    request_body_mode = fields.Selection(
+        selection=BODY_MODES,
+        default="json",
+        required=True,
+        groups=READERS,
+        help="How the payload becomes the body of the request.",
+    )
+    target_hostname = fields.Char(
+        groups=READERS,
+        help="Base URL with scheme, as https://api.example.com, without a path.",
+    )
+    target_path = fields.Char(
+        default="/",
+        required=True,
+        groups=READERS,
+        help="Path below the host, with {tokens} for context values and an optional "
+        "query part, as /orders/{order_id}?source=odoo.",
+    )
+    target_url = fields.Char(
+        compute="_compute_target_url",
+        store=True,
+        groups=READERS,
+        help="Host and path together, tokens as they are written.",
+    )
+    note = fields.Text(groups=READERS)
+    header_rule_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.endpoint.header.rule",
+        inverse_name="endpoint_id",
+        copy=True,
+        groups=READERS,
+    )
+    payload_rule_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.endpoint.payload.rule",
+        inverse_name="endpoint_id",
+        copy=True,
+        groups=READERS,
+    )
+    outbound_delivery_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.delivery",
+        inverse_name="endpoint_id",
+        groups=READERS,
+    )
+    outbound_delivery_count = fields.Integer(
+        compute="_compute_delivery_counts", groups=READERS
+    )
+    failed_delivery_count = fields.Integer(
+        compute="_compute_delivery_counts",
+        groups=READERS,
+        help="Deliveries in Error or Dead Letter.",
+    )
+
+    _code_unique = models.UniqueIndex(
+        "(code)", "Another endpoint, maybe in another company, has this code already."
+    )
+
+    @api.depends("target_hostname", "target_path")
+    def _compute_target_url(self):
+        for endpoint in self:
+            host = endpoint._get_outbound_target_hostname()
+            path = endpoint.target_path or "/"
+            endpoint.target_url = host and f"{host.rstrip('/')}{path}"
+
+    def init(self):
+        # Wake-ups are looked up by the start of their key: see lane/sql.py, take_over.
+        self.env.cr.execute(
+            """CREATE INDEX IF NOT EXISTS bwt_webhook_outbound_wake_index
+            ON queue_job (identity_key text_pattern_ops)
+            WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%'"""
+        )
+
+    def _compute_delivery_counts(self):
+        counts = dict.fromkeys(self.ids, 0)
+        failed = dict.fromkeys(self.ids, 0)
+        groups = self.env["bwt.webhook.outbound.delivery"]._read_group(
+            [("endpoint_id", "in", self.ids)], ["endpoint_id", "state"], ["__count"]
+        )
+        for endpoint, state, count in groups:
+            counts[endpoint.id] += count
+            if state in ("error", "dead_letter"):
+                failed[endpoint.id] += count
+        for endpoint in self:
+            endpoint.outbound_delivery_count = counts.get(endpoint.id, 0)
+            endpoint.failed_delivery_count = failed.get(endpoint.id, 0)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        endpoints = super().create([self._cleaned(vals) for vals in vals_list])
+        self.env["bwt.webhook.outbound.endpoint.health"].sudo().create(
+            [{"endpoint_id": endpoint.id} for endpoint in endpoints]
+        )
+        return endpoints
+
+    def write(self, vals):
+        vals = self._cleaned(vals)
+        if "company_id" in vals:
+            self._refuse_company_change(vals["company_id"])
+        moves = {"state", "is_paused", "circuit_reset_at"} & vals.keys()
+        result = super().write(vals)
+        if moves:
+            self._wake_if_due()
+        return result
+
+    def copy_data(self, default=None):
+        default = dict(default or {})
+        vals_list = super().copy_data(default)
+        if "code" in default:
+            return vals_list
+        for endpoint, vals in zip(self, vals_list, strict=True):
+            vals["code"] = endpoint._free_code(f"{endpoint.code}-copy")
+            vals["name"] = default.get("name") or self.env._("%s (copy)", endpoint.name)
+            vals["state"] = "draft"
+        return vals_list
+
+    def _free_code(self, wanted):
+        code, number = wanted, 1
+        while self.sudo().search_count([("code", "=", code)], limit=1):
+            number += 1
+            code = f"{wanted}-{number}"
+        return code
+
+    @api.model
+    def _cleaned(self, vals):
+        """Host without outer blanks and trailing slash, path with a leading one."""
+        vals = dict(vals)
+        if vals.get("target_hostname"):
+            vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
+        if "target_path" in vals:
+            path = (vals["target_path"] or "").strip()
+            vals["target_path"] = path if path.startswith("/") else f"/{path}"
+        return vals
+
+    def _refuse_company_change(self, company_id):
+        for endpoint in self:
+            if endpoint.company_id.id != company_id and endpoint._count_deliveries():
+                raise refused(
+                    endpoint,
+                    self.env._(
+                        "it has deliveries of company %(company)s and can't change its "
+                        "company. Make an endpoint for the other company.",
+                        company=endpoint.company_id.display_name,
+                    ),
+                )
+
+    @api.constrains("code")
+    def _check_code(self):
+        for endpoint in self:
+            if not CODE.match(endpoint.code):
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'code "%(code)s" is no technical name. Use lower-case letters '
+                        "and digits, with . _ - inside, as in shop-orders.",
+                        code=endpoint.code,
+                    ),
+                )
+
+    @api.constrains("target_hostname", "state")
+    def _check_target_hostname(self):
+        for endpoint in self:
+            host = endpoint.target_hostname
+            if not host:
+                endpoint._refuse_empty_host()
+                continue
+            try:
+                parts = urlsplit(host)
+                known = parts.scheme in ("http", "https") and parts.hostname
+                parts.port  # noqa: B018  raises ValueError when it is no port
+            except ValueError:
+                known = False
+            if not known or "{" in host or parts.username is not None:
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'host "%(host)s" is no base URL. Write scheme and host, as in '
+                        "https://api.example.com, without user, password or {tokens}.",
+                        host=host,
+                    ),
+                )
+            if parts.path or parts.query or parts.fragment or host[-1] in "?#":
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'host "%(host)s" holds more than scheme and host. Move the '
+                        "rest to Target Path.",
+                        host=host,
+                    ),
+                )
+
+    def _refuse_empty_host(self):
+        if (
+            self.state != "draft"
+            and not self.env.context.get("install_mode")
+            and not self._outbound_hostname_resolved_externally()
+        ):
+            raise misconfigured(
+                self,
+                self.env._(
+                    "it has no host. Write one, as https://api.example.com, or keep "
+                    "the endpoint in draft."
+                ),
+            )
+
+    @api.constrains("target_path")
+    def _check_target_path(self):
+        for endpoint in self:
+            if "#" in endpoint.target_path:
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'path "%(path)s" has a fragment (#), which is never sent. '
+                        "Remove it, or write %%23 for a literal #.",
+                        path=endpoint.target_path,
+                    ),
+                )
+
+    def _count_deliveries(self, *domain):
+        self.ensure_one()
+        return (
+            self.env["bwt.webhook.outbound.delivery"]
+            .sudo()
+            .search_count([("endpoint_id", "=", self.id), *domain])
+        )
+
+    # Lifecycle
+
+    def action_activate(self):
+        return self._move("active", ("draft", "archived"))
+
+    def action_set_draft(self):
+        return self._move("draft", ("active", "archived"))
+
+    def action_archive(self):
+        return self._move("archived", ("draft", "active"))
+
+    def _move(self, state, allowed):
+        for endpoint in self:
+            if endpoint.state not in allowed:
+                raise refused(endpoint, self.env._("it is %s already.", endpoint.state))
+        self.write({"state": state})
+        return True
+
+    def action_pause(self):
+        self.write({"is_paused": True})
+        return True
+
+    def action_resume(self):
+        self.write({"is_paused": False})
+        return True
+
+    def action_reset_circuit(self):
+        """Send again at once: a person says that the target is well."""
+        self.write({"circuit_reset_at": fields.Datetime.now()})
+        return True
+
+    def _circuit_moved(self, before, after):
+        """Say on the endpoint that its target stopped answering, or answers again."""
+        words = {
+            "open": self.env._(
+                "The target failed too often in a row: sending rests, and one probe "
+                "goes out from time to time."
+            ),
+            "manual": self.env._(
+                "The target answered 410 Gone: nothing is sent until a person resumes "
+                "it with Close Circuit."
+            ),
+            "closed": self.env._("The target answers again: sending goes on."),
+        }
+        if after not in words or (before == "half_open" and after == "open"):
+            return
+        self.message_post(body=words[after])
+        if after != "closed" and self.responsible_id:
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=self.env._("Webhook target is in trouble"),
+                note=words[after],
+                user_id=self.responsible_id.id,
+            )
+
+    # Navigation
+
+    def _action_deliveries(self, name, domain):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "bwt_webhooks_outbound.action_webhook_outbound_delivery"
+        )
+        return action | {
+            "name": name,
+            "domain": [("endpoint_id", "=", self.id), *domain],
+            "context": {"default_endpoint_id": self.id},
+        }
+
+    def action_view_outbound_deliveries(self):
+        return self._action_deliveries(self.env._("Deliveries"), [])
+
+    def action_view_failed_outbound_deliveries(self):
+        return self._action_deliveries(
+            self.env._("Failed Deliveries"), [("state", "in", ["error", "dead_letter"])]
+        )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_unfinished(self):
+        for endpoint in self:
+            waiting = endpoint._count_deliveries(("state", "in", UNFINISHED))
+            if waiting:
+                raise UserError(
+                    self.env._(
+                        'Endpoint "%(name)s" has %(count)s unfinished deliveries. '
+                        "Archive it, or cancel them first.",
+                        name=endpoint.name,
+                        count=waiting,
+                    )
+                )

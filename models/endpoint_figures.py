@@ -1,0 +1,93 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from datetime import timedelta
+
+from odoo import fields, models
+from odoo.tools import SQL
+
+from .endpoint_policy import READERS
+
+
+class EndpointFigures(models.AbstractModel):
+    """How an endpoint stands, as figures for its form: read when shown, never stored."""
+
+    _name = "bwt.webhook.outbound.endpoint.figures"
+    _description = "Outbound Webhook Endpoint: Figures"
+
+    health_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.endpoint.health",
+        inverse_name="endpoint_id",
+        groups=READERS,
+        help="The lane's own record of the target: one row.",
+    )
+    circuit_state = fields.Selection(
+        related="health_ids.circuit_state", string="Circuit", groups=READERS
+    )
+    failure_streak = fields.Integer(related="health_ids.failure_streak", groups=READERS)
+    next_probe_at = fields.Datetime(related="health_ids.next_probe_at", groups=READERS)
+    last_success_at = fields.Datetime(
+        related="health_ids.last_success_at", string="Last Success", groups=READERS
+    )
+    last_failure_at = fields.Datetime(
+        related="health_ids.last_failure_at", string="Last Failure", groups=READERS
+    )
+    oldest_due_at = fields.Datetime(
+        compute="_compute_oldest_due",
+        groups=READERS,
+        help="Since when the longest due delivery waits. If this grows, nothing moves.",
+    )
+    success_rate_24h = fields.Float(
+        string="Success Rate (24 h)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="Share of the attempts of the last 24 hours that were answered with 2xx.",
+    )
+    duration_p50_ms = fields.Integer(
+        string="Duration p50 (ms)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="Half of the requests of the last 24 hours were answered within this.",
+    )
+    duration_p95_ms = fields.Integer(
+        string="Duration p95 (ms)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="95 of 100 requests of the last 24 hours were answered within this.",
+    )
+
+    def _compute_oldest_due(self):
+        self.env.cr.execute(
+            SQL(
+                """SELECT e.id, (
+                    SELECT next_attempt_at FROM bwt_webhook_outbound_delivery d
+                    WHERE d.endpoint_id = e.id AND d.state IN ('queued', 'error')
+                    AND d.next_attempt_at <= %s
+                    ORDER BY d.next_attempt_at, d.queue_number LIMIT 1
+                ) FROM bwt_webhook_outbound_endpoint e WHERE e.id = ANY(%s)""",
+                fields.Datetime.now(),
+                list(self.ids),
+            )
+        )
+        oldest = dict(self.env.cr.fetchall())
+        for endpoint in self:
+            endpoint.oldest_due_at = oldest.get(endpoint.id)
+
+    def _compute_attempt_figures(self):
+        self.env.cr.execute(
+            SQL(
+                """SELECT endpoint_id, avg((state = 'done')::int),
+                percentile_disc(0.5) WITHIN GROUP (ORDER BY duration_ms),
+                percentile_disc(0.95) WITHIN GROUP (ORDER BY duration_ms)
+                FROM bwt_webhook_outbound_delivery_attempt
+                WHERE endpoint_id = ANY(%s) AND started_at >= %s
+                AND state IN ('done', 'error', 'dead_letter') AND duration_ms IS NOT NULL
+                GROUP BY endpoint_id""",
+                list(self.ids),
+                fields.Datetime.now() - timedelta(hours=24),
+            )
+        )
+        figures = {row[0]: row[1:] for row in self.env.cr.fetchall()}
+        for endpoint in self:
+            rate, p50, p95 = figures.get(endpoint.id, (0, 0, 0))
+            endpoint.success_rate_24h = float(rate or 0)
+            endpoint.duration_p50_ms = p50 or 0
+            endpoint.duration_p95_ms = p95 or 0

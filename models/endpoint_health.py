@@ -1,0 +1,49 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import fields, models
+
+
+class EndpointHealth(models.Model):
+    """How a target stands: written by the lane alone, so that it never meets a user.
+
+    A lane and a person who edits the endpoint would otherwise write one row.
+    """
+
+    _name = "bwt.webhook.outbound.endpoint.health"
+    _description = "Outbound Webhook Endpoint Health"
+    _rec_name = "endpoint_id"
+    _log_access = False
+
+    endpoint_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.endpoint",
+        required=True,
+        ondelete="cascade",
+        readonly=True,
+    )
+    company_id = fields.Many2one(related="endpoint_id.company_id")
+    circuit_state = fields.Selection(
+        selection=[
+            ("closed", "Sending"),
+            ("open", "Resting"),
+            ("half_open", "Probing"),
+            ("manual", "Stopped"),
+        ],
+        default="closed",
+        required=True,
+        readonly=True,
+        help="Resting: the target failed too often in a row; one probe goes out after "
+        "a pause. Stopped: the target answered 410 Gone; a person must resume it.",
+    )
+    failure_streak = fields.Integer(readonly=True, help="Failures in a row.")
+    opened_at = fields.Datetime(readonly=True)
+    cooldown_seconds = fields.Float(readonly=True)
+    next_probe_at = fields.Datetime(readonly=True)
+    rate_tokens = fields.Float(readonly=True)
+    rate_tokens_at = fields.Datetime(readonly=True)
+    last_success_at = fields.Datetime(readonly=True)
+    last_failure_at = fields.Datetime(readonly=True)
+    ordering_in_force = fields.Char(
+        readonly=True,
+        help="The order that the waiting deliveries are grouped for.",
+    )
+
+    _endpoint_unique = models.UniqueIndex("(endpoint_id)")

@@ -1,0 +1,80 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Part of the endpoint: all that a batch needs, read once."""
+
+from odoo import SUPERUSER_ID, models
+from odoo.exceptions import UserError
+
+from .build_plan import EndpointPlan, needs_records
+from .const import DELIVERY
+from .delivery_request import WebhookDeliveryRequest
+
+# Kept when code calls the steps directly: tests and scripts run without jobs.
+_KEPT_CONTEXT = ("queue_job__no_delay",)
+
+
+class WebhookEndpointPlanPart(models.AbstractModel):
+    """Gives the endpoint as one frozen value for a batch of deliveries."""
+
+    _name = "bwt.webhook.outbound.endpoint.plan"
+    _description = "Outbound Webhook Endpoint: Plan"
+
+    def _outbound_context(self):
+        """Context in which everything is resolved, whoever asked for it."""
+        company = self.sudo().company_id
+        context = {
+            "allowed_company_ids": company.ids,
+            "lang": company.partner_id.lang or "en_US",
+            "tz": "UTC",
+        }
+        for key in _KEPT_CONTEXT:
+            if key in self.env.context:
+                context[key] = self.env.context[key]
+        return context
+
+    def _outbound_plan(self):
+        """This endpoint as an `EndpointPlan`: rules, handler and policy compiled.
+
+        A rule that can't work doesn't fail the plan: it raises when a delivery needs
+        it, with a message that names it.
+        """
+        self.ensure_one()
+        context = self._outbound_context()
+        endpoint = self.with_user(SUPERUSER_ID).with_context(context)
+        # `with_context` with a mapping replaces the whole context.
+        handler = endpoint.handler_id and endpoint.handler_id._compiled()
+        header_rules = endpoint.header_rule_ids._compiled()
+        payload_rules = endpoint.payload_rule_ids._compiled()
+        backend, backend_fault = endpoint._backend_for_plan()
+        hook = type(self.env[DELIVERY])._handle_outbound_response
+        return EndpointPlan(
+            endpoint_id=endpoint.id,
+            name=endpoint.name,
+            code=endpoint.code,
+            company_id=endpoint.company_id.id,
+            http_method=endpoint.http_method,
+            body_mode=endpoint.request_body_mode,
+            hostname="" if backend else endpoint.target_hostname or "",
+            path=endpoint.target_path or "/",
+            policy=endpoint._policy(),
+            trust=endpoint._trust(),
+            header_rules=header_rules,
+            payload_rules=payload_rules,
+            handler=handler or None,
+            backend=backend,
+            backend_fault=backend_fault,
+            has_response_hook=backend is not None
+            or hook is not WebhookDeliveryRequest._handle_outbound_response,
+            needs_records=needs_records(header_rules, payload_rules, handler),
+            context=context,
+        )
+
+    def _backend_for_plan(self):
+        """(model, id) of the backend and why it may not send, looked at once."""
+        backend = self._connector_backend()
+        if backend is None:
+            return None, ""
+        try:
+            self._check_connector_backend()
+        except UserError as error:
+            return (backend._name, backend.id), str(error)
+        return (backend._name, backend.id), ""

@@ -1,0 +1,200 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from dataclasses import dataclass
+
+from odoo import api, fields, models
+
+from ..services.errors import ServiceError
+from ..services.rate_limit import TokenBucket
+from ..services.retry import RetrySchedule, StatusSet
+from .refusal import misconfigured
+
+TIMEOUT_MAX = 60
+IN_FLIGHT_MAX = 256
+LANES_MAX = 16
+READERS = "bwt_webhooks_outbound.group_webhooks_operator"
+RATE_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
+
+
+@dataclass(frozen=True)
+class DeliveryPolicy:
+    """How an endpoint's deliveries move, as values (durations in seconds)."""
+
+    timeout: float  # total deadline of one request
+    schedule: RetrySchedule
+    retry_on: StatusSet  # answers that are tried again
+    max_in_flight: int
+    parallel_lanes: int
+    ordering: str  # none, key, endpoint
+    rate_limit: int  # requests per rate_period; 0 = no limit
+    rate_period: float
+    circuit_threshold: int  # failures in a row that open it; 0 = never
+
+    def bucket(self, tokens: float, at) -> TokenBucket | None:
+        """The endpoint's token bucket as it stood at `at`; None without a limit."""
+        if not self.rate_limit:
+            return None
+        return TokenBucket(self.rate_limit, self.rate_period, tokens, at)
+
+
+class EndpointPolicy(models.AbstractModel):
+    _name = "bwt.webhook.outbound.endpoint.policy"
+    _description = "Outbound Webhook Endpoint: Delivery Policy"
+
+    timeout_seconds = fields.Integer(
+        default=30,
+        required=True,
+        groups=READERS,
+        help="Total time for one request, from looking up the name to the last byte "
+        f"of the answer. 1 to {TIMEOUT_MAX} seconds.",
+    )
+    retry_schedule = fields.Char(
+        default="5s,5m,30m,2h,5h,10h,10h",
+        groups=READERS,
+        help="One delay per retry, each a number with s, m, h or d. Every delay is "
+        "lengthened by up to 20 % at random. Empty: a failure is not tried again.",
+    )
+    retry_description = fields.Char(
+        compute="_compute_retry_description",
+        groups=READERS,
+        help="What the retry schedule comes to.",
+    )
+    retry_on_status = fields.Char(
+        default="408,425,429,500-599",
+        groups=READERS,
+        help="Answers that are tried again, as numbers and ranges. Any other answer "
+        "outside 200-299 ends in Dead Letter at once.",
+    )
+    max_in_flight = fields.Integer(
+        default=16,
+        required=True,
+        groups=READERS,
+        help="Requests under way at the same time in one lane. Throughput is at most "
+        "this number divided by the target's response time.",
+    )
+    parallel_lanes = fields.Integer(
+        default=1,
+        required=True,
+        groups=READERS,
+        help="Lanes (queue jobs) that may work on this endpoint at the same time. "
+        "More than one helps a target that answers fast, on a server with several "
+        "workers. With an order there is only one.",
+    )
+    rate_limit = fields.Integer(
+        groups=READERS,
+        help="Requests allowed per rate period; 0: no limit.",
+    )
+    rate_period = fields.Selection(
+        selection=[("second", "Second"), ("minute", "Minute"), ("hour", "Hour")],
+        default="second",
+        required=True,
+        groups=READERS,
+        help="The period that the rate limit counts in.",
+    )
+    ordering = fields.Selection(
+        selection=[
+            ("none", "No order"),
+            ("key", "One after the other per key"),
+            ("endpoint", "All one after the other"),
+        ],
+        default="none",
+        required=True,
+        groups=READERS,
+        help="Per key: deliveries with the same ordering key, or about the same "
+        "record, go one after the other as they were queued. A delivery that fails "
+        "holds back those behind it until it is done, dead-lettered or canceled.",
+    )
+    circuit_threshold = fields.Integer(
+        default=10,
+        required=True,
+        groups=READERS,
+        help="Failures in a row (target not reachable, 408, 429, 5xx) after which the "
+        "endpoint rests and only probes the target. 0: never.",
+    )
+    retention_days = fields.Integer(
+        default=90,
+        required=True,
+        groups=READERS,
+        help="Done and canceled deliveries are deleted after this many days; 0 keeps "
+        "them. Errors and dead letters stay.",
+    )
+    responsible_id = fields.Many2one(
+        comodel_name="res.users",
+        groups=READERS,
+        help="Who is told of dead letters and of a target that stopped answering.",
+    )
+
+    def _policy(self) -> DeliveryPolicy:
+        """The fields as one value; raises ServiceError where one can't be read."""
+        self.ensure_one()
+        return DeliveryPolicy(
+            timeout=float(self.timeout_seconds),
+            schedule=RetrySchedule.parse(self.retry_schedule or ""),
+            retry_on=StatusSet.parse(self.retry_on_status or ""),
+            max_in_flight=self.max_in_flight,
+            parallel_lanes=1 if self.ordering != "none" else self.parallel_lanes,
+            ordering=self.ordering,
+            rate_limit=self.rate_limit,
+            rate_period=float(RATE_PERIODS[self.rate_period]),
+            circuit_threshold=self.circuit_threshold,
+        )
+
+    @api.depends("retry_schedule")
+    def _compute_retry_description(self):
+        for endpoint in self:
+            try:
+                schedule = RetrySchedule.parse(endpoint.retry_schedule or "")
+                endpoint.retry_description = schedule.describe()
+            except ServiceError as error:
+                endpoint.retry_description = self.env._(error.template, **error.values)
+
+    @api.constrains("retry_schedule", "retry_on_status")
+    def _check_retry(self):
+        for endpoint in self:
+            try:
+                endpoint._policy()
+            except ServiceError as error:
+                raise misconfigured(endpoint, error) from error
+
+    @api.constrains(
+        "timeout_seconds",
+        "max_in_flight",
+        "parallel_lanes",
+        "rate_limit",
+        "circuit_threshold",
+        "retention_days",
+    )
+    def _check_limits(self):
+        bounds = {
+            "timeout_seconds": (1, TIMEOUT_MAX),
+            "max_in_flight": (1, IN_FLIGHT_MAX),
+            "parallel_lanes": (1, LANES_MAX),
+            "rate_limit": (0, 1_000_000),
+            "circuit_threshold": (0, 1_000_000),
+            "retention_days": (0, 36_500),
+        }
+        for endpoint in self:
+            for name, (low, high) in bounds.items():
+                if not low <= endpoint[name] <= high:
+                    raise misconfigured(
+                        endpoint,
+                        self.env._(
+                            "%(field)s is %(value)s. Give %(low)s to %(high)s.",
+                            field=endpoint._fields[name]._description_string(self.env),
+                            value=endpoint[name],
+                            low=low,
+                            high=high,
+                        ),
+                    )
+
+    @api.constrains("ordering", "parallel_lanes")
+    def _check_one_lane_keeps_order(self):
+        for endpoint in self:
+            if endpoint.ordering != "none" and endpoint.parallel_lanes > 1:
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        "%(lanes)s parallel lanes can't keep an order. Set "
+                        "Parallel Lanes to 1, or the order to none.",
+                        lanes=endpoint.parallel_lanes,
+                    ),
+                )

@@ -1,0 +1,140 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import SUPERUSER_ID, api, fields, models
+
+from odoo.addons.queue_job.utils import must_run_without_delay
+
+from ..exceptions import WebhookValidationError
+from ..lane import recovery, wake
+from ..lane.lane import Lane
+from .refusal import refused
+
+
+class EndpointQueue(models.AbstractModel):
+    """How a delivery is asked for, and the job that moves what was asked for."""
+
+    _name = "bwt.webhook.outbound.endpoint.queue"
+    _description = "Outbound Webhook Endpoint: Queue"
+
+    @api.private
+    def queue_delivery(
+        self,
+        payload=None,
+        context_lines=None,
+        *,
+        headers=None,
+        files=None,
+        name=None,
+        record=None,
+        eta=None,
+        ordering_key=None,
+        supersede=False,
+    ):
+        """Queue one delivery; it is sent after the caller's transaction commits.
+
+        :param payload: any JSON value; dates become ISO 8601, bytes base64
+        :param context_lines: mapping of key to value (a text stays text), or a list of
+            dicts with `key_name`, `source_kind`, `source_expression`, `literal_value`
+        :param headers: mapping of header name to text
+        :param files: mapping of form field to a mapping with `filename`, `content`
+            (bytes) and optional `content_type`
+        :param record: the record that the delivery is about
+        :param eta: naive UTC datetime before which it isn't sent
+        :param ordering_key: text; deliveries of one key go one after the other where
+            the endpoint's order is per key
+        :param supersede: cancel deliveries of the same key that were not tried yet
+        :return: the delivery, readable with the webhooks groups
+        :raise ValidationError: endpoint not active, payload no JSON
+        :raise AccessError: the caller may not read the endpoint
+        """
+        return self.queue_deliveries(
+            [
+                {
+                    "payload": payload,
+                    "context_lines": context_lines,
+                    "headers": headers,
+                    "files": files,
+                    "name": name,
+                    "record": record,
+                    "eta": eta,
+                    "ordering_key": ordering_key,
+                    "supersede": supersede,
+                }
+            ]
+        )
+
+    @api.private
+    def queue_deliveries(self, requests):
+        """Queue many deliveries at once: one insert, one wake-up.
+
+        :param requests: list of dicts with the arguments of :meth:`queue_delivery`
+        :return: the deliveries, in the order given
+        """
+        if len(self) != 1:
+            raise WebhookValidationError(
+                self.env._(
+                    "Queueing needs one endpoint and got %s. Look the endpoint up by "
+                    "its code, and check that it exists.",
+                    len(self),
+                )
+            )
+        self.check_access("read")
+        endpoint = self.sudo()
+        endpoint._check_queueable()
+        deliveries = endpoint.env["bwt.webhook.outbound.delivery"]._create_requested(
+            endpoint, requests
+        )
+        deliveries._put_in_queue()
+        return deliveries.with_env(self.env).sudo(self.env.su)
+
+    def _check_queueable(self):
+        if self.state != "active":
+            state = dict(self._fields["state"]._description_selection(self.env))
+            raise refused(
+                self,
+                self.env._(
+                    "it is in state %(state)s and takes no deliveries. Activate it first.",
+                    state=state[self.state],
+                ),
+            )
+
+    # The engine
+
+    def _for_lane(self):
+        """This endpoint as a lane sees it: superuser, its company, nothing else."""
+        self.ensure_one()
+        endpoint = self.with_user(SUPERUSER_ID).with_context({})
+        company = endpoint.company_id
+        return endpoint.with_context(
+            allowed_company_ids=company.ids,
+            lang=company.partner_id.lang or "en_US",
+            tz="UTC",
+            tracking_disable=True,
+        )
+
+    @api.private
+    def run_lane(self):
+        """Job: move this endpoint's due deliveries until none is left or time is up.
+
+        :return: one line on what the lane did, kept as the job's result
+        """
+        endpoint = self.with_user(SUPERUSER_ID).with_context({})
+        job_uuid = self.env.context.get("job_uuid")
+        lane = Lane(endpoint, job_uuid)
+        return str(lane.run())
+
+    def _wake_if_due(self):
+        """Ask for a lane of each endpoint that has work due, now or later."""
+        for endpoint in self:
+            wake.wake_for_due(endpoint)
+
+    @api.model
+    def _cron_wake_endpoints(self):
+        """Wake active endpoints that have work due and no lane or wake-up coming."""
+        now = fields.Datetime.now()
+        stranded = recovery.stranded_endpoints(self.env.cr, now)
+        for endpoint in self.browse(stranded):
+            wake.wake(endpoint)
+
+    def _runs_without_jobs(self):
+        """True where queue_job is told to call at once (tests, scripts)."""
+        return must_run_without_delay(self.env)

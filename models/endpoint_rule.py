@@ -1,0 +1,130 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What an endpoint adds to each request: header rules and payload rules."""
+
+from odoo import api, fields, models
+
+from ..services.errors import ServiceError
+from ..services.headers import check_header, refuse_connection_header
+from ..services.value_map import parse_value_map
+from .build_plan import CompiledRule, CompiledSource
+from .const import ENDPOINT, SOURCE_KINDS
+from .refusal import misconfigured
+from .source_mixin import source_kind_field
+
+
+class WebhookEndpointRuleMixin(models.AbstractModel):
+    """What header rules and payload rules have in common."""
+
+    _name = "bwt.webhook.outbound.endpoint.rule.mixin"
+    _description = "Outbound Webhook Endpoint Rule"
+    _inherit = "bwt.webhook.outbound.source.mixin"
+    _order = "sequence, id"
+    _check_company_auto = True
+
+    endpoint_id = fields.Many2one(
+        ENDPOINT, required=True, ondelete="cascade", index=True, check_company=True
+    )
+    company_id = fields.Many2one(
+        "res.company", related="endpoint_id.company_id", store=True, index=True
+    )
+    sequence = fields.Integer(
+        default=10,
+        help="Rules run in this order; where two write one target, the later wins.",
+    )
+    active = fields.Boolean(default=True, help="An inactive rule is skipped.")
+    source_kind = source_kind_field(SOURCE_KINDS)
+    value_map = fields.Text(
+        help="Replaces values, one 'from = to' a line, such as 'sale = confirmed'. "
+        "A line '* = something' is the default for all other values.",
+    )
+
+    @api.constrains("value_map")
+    def _check_value_map(self):
+        """Refuse a mapping with a line that can't be read."""
+        for rule in self:
+            try:
+                parse_value_map(rule.value_map)
+            except ServiceError as error:
+                raise misconfigured(
+                    rule.endpoint_id, rule._source_fault(error)
+                ) from error
+
+    def _compiled(self):
+        """These rules, in their order, as values that are read once per batch."""
+        return tuple(rule._compiled_one() for rule in self)
+
+    def _compiled_one(self):
+        self.ensure_one()
+        as_typed = self._source_literal_as_typed()
+        value_map = parse_value_map(self.value_map, as_text=as_typed)
+        return CompiledRule(
+            self._target(),
+            CompiledSource.of(self, as_typed=as_typed, value_map=value_map),
+        )
+
+    def _target(self):
+        """Where the value goes."""
+        raise NotImplementedError
+
+    def _source_owner(self):
+        return self.endpoint_id
+
+
+class WebhookEndpointHeaderRule(models.Model):
+    """One header of every request of an endpoint."""
+
+    _name = "bwt.webhook.outbound.endpoint.header.rule"
+    _description = "Outbound Webhook Header Rule"
+    _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
+    _order = "sequence, id"
+    _rec_name = "header_name"
+
+    header_name = fields.Char(
+        required=True,
+        help="Name of the HTTP header, such as X-Order-Number. Names are compared "
+        "without case. Host, Content-Length, Transfer-Encoding and Connection are "
+        "set by the transport and can't be given here.",
+    )
+
+    @api.constrains("header_name", "source_kind", "literal_value")
+    def _check_header(self):
+        """Refuse names and values that can't be sent, or that the sender sets."""
+        for rule in self:
+            literal = rule.literal_value if rule.source_kind == "literal" else ""
+            try:
+                refuse_connection_header(rule.header_name)
+                check_header(rule.header_name, literal or "")
+            except ServiceError as error:
+                raise misconfigured(
+                    rule.endpoint_id, rule._source_fault(error)
+                ) from error
+
+    def _source_literal_as_typed(self):
+        return True
+
+    def _target(self):
+        return self.header_name
+
+    def _source_label(self):
+        return self.env._('header rule "%s"', self.header_name or "")
+
+
+class WebhookEndpointPayloadRule(models.Model):
+    """One value of the payload of every request of an endpoint."""
+
+    _name = "bwt.webhook.outbound.endpoint.payload.rule"
+    _description = "Outbound Webhook Payload Rule"
+    _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
+    _order = "sequence, id"
+    _rec_name = "target_path"
+
+    target_path = fields.Char(
+        help="Where the value goes: a dotted path such as order.lines.0.sku, whose "
+        "objects are made on the way. Left empty, the value replaces all.",
+    )
+
+    def _target(self):
+        return self.target_path or ""
+
+    def _source_label(self):
+        return self.env._('payload rule "%s"', self.target_path or "")

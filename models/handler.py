@@ -1,0 +1,208 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Handlers decide, before a request is sent, whether and how it goes out."""
+
+import inspect
+from functools import lru_cache
+
+from odoo import api, fields, models
+
+from ..callback import is_webhook_callback
+from ..services.request import OutboundRequest
+from .build_plan import CompiledHandler
+from .const import ENDPOINT, HANDLER_RULE
+from .refusal import misconfigured
+
+
+class WebhookHandler(models.Model):
+    """Decides by rules or by a marked Python method."""
+
+    _name = "bwt.webhook.handler"
+    _description = "Webhook Handler"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "name, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True)
+    code = fields.Char(
+        required=True,
+        index=True,
+        copy=False,
+        help="Technical name, unique over all companies.",
+    )
+    active = fields.Boolean(
+        default=True,
+        tracking=True,
+        help="An archived handler doesn't run: deliveries of its endpoints go to "
+        "error until it is restored or taken off the endpoint.",
+    )
+    company_id = fields.Many2one(
+        "res.company",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    direction = fields.Selection(
+        [("outbound", "Outbound")],
+        required=True,
+        default="outbound",
+        help="This addon sends only, so every handler is an outbound one.",
+    )
+    execution_mode = fields.Selection(
+        [("model_driven", "Rules"), ("python", "Python Method")],
+        required=True,
+        default="model_driven",
+        tracking=True,
+        help="Rules: the first active rule whose conditions all hold decides. Python "
+        "Method: a model method that its author marked with @webhook_callback decides.",
+    )
+    python_model_name = fields.Char(
+        string="Python Model",
+        help="Technical name of the model that has the method, such as sale.order.",
+    )
+    python_method_name = fields.Char(
+        string="Python Method",
+        help="Name of a method marked with @webhook_callback. It gets the delivery and "
+        "the request.",
+    )
+    note = fields.Text()
+    outbound_rule_ids = fields.One2many(
+        HANDLER_RULE,
+        "handler_id",
+        string="Rules",
+        copy=True,
+        help="The first active rule whose conditions all hold decides; when none "
+        "does, the request is sent.",
+    )
+    outbound_endpoint_ids = fields.One2many(
+        ENDPOINT,
+        "handler_id",
+        string="Endpoints",
+        help="Endpoints whose requests this handler decides on.",
+    )
+
+    _code_unique = models.UniqueIndex(
+        "(code)", "Another handler, maybe in another company, has this code already."
+    )
+
+    def copy_data(self, default=None):
+        vals_list = super().copy_data(default)
+        if "code" in (default or {}):
+            return vals_list
+        for handler, vals in zip(self, vals_list, strict=True):
+            code, number = f"{handler.code}-copy", 1
+            while (
+                self.sudo()
+                .with_context(active_test=False)
+                .search_count([("code", "=", code)], limit=1)
+            ):
+                number += 1
+                code = f"{handler.code}-copy-{number}"
+            vals["code"] = code
+            vals.setdefault("name", handler.name)
+            if not (default or {}).get("name"):
+                vals["name"] = self.env._("%s (copy)", handler.name)
+        return vals_list
+
+    @api.constrains("company_id")
+    def _check_endpoint_companies(self):
+        """Refuse to leave endpoints of another company behind."""
+        for handler in self.sudo():
+            others = handler.outbound_endpoint_ids.filtered(
+                lambda endpoint, handler=handler: (
+                    endpoint.company_id != handler.company_id
+                )
+            )
+            if others:
+                raise misconfigured(
+                    handler,
+                    self.env._(
+                        "endpoint %(endpoint)s of company %(company)s uses it. Give "
+                        "that endpoint another handler first.",
+                        endpoint=others[0].display_name,
+                        company=others[0].company_id.display_name,
+                    ),
+                )
+
+    @api.constrains("execution_mode", "python_model_name", "python_method_name")
+    def _check_python_method(self):
+        """Refuse a method that doesn't exist or that its author didn't mark."""
+        for handler in self.filtered(lambda each: each.execution_mode == "python"):
+            handler._python_callback()
+
+    def _python_callback(self):
+        """The marked method, bound; raises when it is missing or not marked."""
+        model_name = (self.python_model_name or "").strip()
+        method_name = (self.python_method_name or "").strip()
+        if not model_name or not method_name:
+            raise misconfigured(
+                self,
+                self.env._(
+                    "a Python handler needs a model and a method. Fill in both, or "
+                    "set the execution mode to Rules."
+                ),
+            )
+        model = self.env.get(model_name)
+        if model is None:
+            raise misconfigured(
+                self,
+                self.env._(
+                    'model "%(model)s" doesn\'t exist. Check its name and that its '
+                    "addon is installed.",
+                    model=model_name,
+                ),
+            )
+        if not is_webhook_callback(type(model), method_name):
+            raise misconfigured(
+                self,
+                self.env._(
+                    'method "%(method)s" of %(model)s is no webhook callback. Mark it '
+                    "with @webhook_callback, or name another one.",
+                    method=method_name,
+                    model=model_name,
+                ),
+            )
+        return getattr(model, method_name)
+
+    @api.private
+    def execute_outbound(self, delivery, request_data=None):
+        """What this handler decides on `delivery`, as it was returned.
+
+        :param request_data: the request so far, an `OutboundRequest` or its `to_dict()`
+        :return: a result dict, None, True or False: see `HandlerOutcome.from_raw`
+        """
+        self.ensure_one()
+        if self.execution_mode != "python":
+            return delivery._execute_model_driven_handler(self, request_data)
+        callback = self._python_callback()
+        if _arguments(callback.__func__) < 2:
+            return callback(delivery)
+        if request_data is None:
+            request_data = delivery._build_outbound_request()
+        elif not isinstance(request_data, OutboundRequest):
+            request_data = OutboundRequest.from_dict(request_data)
+        return callback(delivery, request_data)
+
+    def _compiled(self):
+        """This handler with its active rules, as a value read once per batch."""
+        self.ensure_one()
+        rules = self.outbound_rule_ids if self.execution_mode != "python" else ()
+        return CompiledHandler(
+            id=self.id,
+            name=self.display_name,
+            active=self.active,
+            mode=self.execution_mode,
+            rules=rules._compiled() if rules else (),
+        )
+
+
+@lru_cache(256)
+def _arguments(function):
+    """How many arguments after self `function` takes by position; 2 stands for more."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return 2
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    )
+    return sum(each.kind in positional for each in parameters)

@@ -1,0 +1,238 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""A handler's rules: conditions, what is assigned, what is decided."""
+
+from odoo import api, fields, models
+
+from ..services.conditions import evaluate_condition
+from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.headers import check_header, refuse_connection_header
+from .build_plan import (
+    CompiledAssignment,
+    CompiledCondition,
+    CompiledHandlerRule,
+    CompiledSource,
+)
+from .const import (
+    HANDLER,
+    HANDLER_RULE,
+    OPERATORS,
+    REQUEST_KEYS,
+    RESULT_STATUSES,
+    SOURCE_KINDS,
+    TARGET_SCOPES,
+)
+from .refusal import misconfigured
+from .source_mixin import source_kind_field
+
+
+class WebhookHandlerRule(models.Model):
+    """One rule: when all its conditions hold it decides and no later rule is read."""
+
+    _name = "bwt.webhook.outbound.handler.rule"
+    _description = "Outbound Webhook Handler Rule"
+    _order = "sequence, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, default=lambda self: self.env._("New Rule"))
+    handler_id = fields.Many2one(
+        HANDLER, required=True, ondelete="cascade", index=True, check_company=True
+    )
+    company_id = fields.Many2one(
+        "res.company", related="handler_id.company_id", store=True, index=True
+    )
+    sequence = fields.Integer(
+        default=10, help="Rules are read in this order; the first that holds decides."
+    )
+    active = fields.Boolean(default=True, help="An inactive rule is skipped.")
+    result_status = fields.Selection(
+        RESULT_STATUSES,
+        required=True,
+        default="send",
+        help="What happens to a delivery for which this rule holds: sent as it is or "
+        "changed, ended as done, dead letter or canceled without sending, or tried "
+        "again after the given seconds.",
+    )
+    retry_seconds = fields.Integer(
+        help="Seconds until the handler is asked again, for the result Retry Later. "
+        "Each time counts as a retry of the endpoint's schedule.",
+    )
+    note = fields.Text(
+        help="Reason that is noted on the delivery and its attempt.",
+    )
+    condition_ids = fields.One2many(
+        "bwt.webhook.outbound.handler.rule.condition",
+        "rule_id",
+        string="Conditions",
+        copy=True,
+        help="All of them must hold. A rule without conditions always holds.",
+    )
+    assignment_ids = fields.One2many(
+        "bwt.webhook.outbound.handler.rule.assignment",
+        "rule_id",
+        string="Assignments",
+        copy=True,
+        help="What is changed in the request when the rule holds.",
+    )
+
+    @api.constrains("result_status", "retry_seconds")
+    def _check_retry_seconds(self):
+        """Refuse a retry in the past."""
+        for rule in self:
+            if rule.result_status == "retry" and rule.retry_seconds < 0:
+                raise misconfigured(
+                    rule.handler_id,
+                    self.env._(
+                        'rule "%(rule)s": a retry in %(seconds)s seconds is none. '
+                        "Give 0 or more.",
+                        rule=rule.name,
+                        seconds=rule.retry_seconds,
+                    ),
+                )
+
+    def _compiled(self):
+        """These rules, in their order, as values that are read once per batch."""
+        return tuple(
+            CompiledHandlerRule(
+                id=rule.id,
+                name=rule.name,
+                # Assignments are made whatever is decided: to change is to send.
+                status="send" if rule.result_status == "mutate" else rule.result_status,
+                seconds=rule.retry_seconds,
+                note=rule.note or "",
+                conditions=tuple(each._compiled() for each in rule.condition_ids),
+                assignments=tuple(each._compiled() for each in rule.assignment_ids),
+            )
+            for rule in self
+        )
+
+
+class WebhookHandlerRuleCondition(models.Model):
+    """One comparison that must hold."""
+
+    _name = "bwt.webhook.outbound.handler.rule.condition"
+    _description = "Outbound Webhook Handler Rule Condition"
+    _inherit = "bwt.webhook.outbound.source.mixin"
+    _order = "sequence, id"
+    _check_company_auto = True
+
+    rule_id = fields.Many2one(
+        HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True
+    )
+    company_id = fields.Many2one(
+        "res.company", related="rule_id.company_id", store=True, index=True
+    )
+    sequence = fields.Integer(default=10, help="Conditions are checked in this order.")
+    source_kind = source_kind_field(SOURCE_KINDS, "delivery_field")
+    operator = fields.Selection(
+        OPERATORS,
+        required=True,
+        default="equals",
+        help="How the value is compared. Numbers compare as numbers. In and Not In "
+        "take a JSON list or a comma-separated text.",
+    )
+    expected_value = fields.Char(
+        help="What the value is compared with; not used by Is Set and Not Set.",
+    )
+
+    @api.constrains("operator", "expected_value")
+    def _check_expected_value(self):
+        """Refuse a comparison that fails whatever the value is."""
+        for condition in self:
+            try:
+                evaluate_condition("", condition.operator, condition.expected_value)
+            except ServiceError as error:
+                raise misconfigured(
+                    condition._source_owner(), condition._source_fault(error)
+                ) from error
+
+    def _compiled(self):
+        return CompiledCondition(
+            CompiledSource.of(self), self.operator, self.expected_value or ""
+        )
+
+    def _source_label(self):
+        return self.env._(
+            'rule "%(rule)s", condition on "%(value)s"',
+            rule=self.rule_id.name or "",
+            value=self.source_expression or self.literal_value or "",
+        )
+
+    def _source_owner(self):
+        return self.rule_id.handler_id
+
+
+class WebhookHandlerRuleAssignment(models.Model):
+    """One change of the request."""
+
+    _name = "bwt.webhook.outbound.handler.rule.assignment"
+    _description = "Outbound Webhook Handler Rule Assignment"
+    _inherit = "bwt.webhook.outbound.source.mixin"
+    _order = "sequence, id"
+    _check_company_auto = True
+
+    rule_id = fields.Many2one(
+        HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True
+    )
+    company_id = fields.Many2one(
+        "res.company", related="rule_id.company_id", store=True, index=True
+    )
+    sequence = fields.Integer(
+        default=10,
+        help="Assignments are made in this order; a later one sees an earlier one.",
+    )
+    source_kind = source_kind_field(SOURCE_KINDS)
+    target_scope = fields.Selection(
+        TARGET_SCOPES,
+        required=True,
+        default="payload",
+        help="What is changed: a part of the request (target_url, http_method, "
+        "request_body_mode, headers, payload, files), one header, or one value of "
+        "the payload.",
+    )
+    target_expression = fields.Char(
+        required=True,
+        help="Name of the request part or header, or dotted path in the payload.",
+    )
+
+    @api.constrains("target_scope", "target_expression", "source_kind", "literal_value")
+    def _check_target(self):
+        """Refuse a target that doesn't exist or can't be set."""
+        for assignment in self:
+            try:
+                assignment._check_one_target()
+            except ServiceError as error:
+                raise misconfigured(
+                    assignment._source_owner(), assignment._source_fault(error)
+                ) from error
+
+    def _check_one_target(self):
+        target = self.target_expression.strip()
+        if self.target_scope == "header":
+            literal = self.literal_value if self.source_kind == "literal" else ""
+            refuse_connection_header(target)
+            check_header(target, literal or "")
+        elif self.target_scope == "request" and target not in REQUEST_KEYS:
+            raise ConfigurationError(
+                _lt('the request has no part "%(part)s". Use one of: %(parts)s.'),
+                part=target,
+                parts=", ".join(REQUEST_KEYS),
+            )
+
+    def _compiled(self):
+        source = CompiledSource.of(self, as_typed=self._source_literal_as_typed())
+        return CompiledAssignment(
+            self.target_scope, self.target_expression.strip(), source
+        )
+
+    def _source_literal_as_typed(self):
+        return self.target_scope == "header"
+
+    def _source_label(self):
+        return self.env._(
+            'rule "%(rule)s", assignment to "%(target)s"',
+            rule=self.rule_id.name or "",
+            target=self.target_expression or "",
+        )
+
+    def _source_owner(self):
+        return self.rule_id.handler_id

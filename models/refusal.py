@@ -1,0 +1,26 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Errors that name the record they are about."""
+
+from ..exceptions import WebhookProcessingConfigurationError, WebhookValidationError
+from ..services.errors import ServiceError
+
+
+def _named(record, error) -> str:
+    """`Endpoint "Shop orders" (shop-orders): what is wrong and what to do`."""
+    env = record.env
+    if isinstance(error, ServiceError):
+        error = env._(error.template, **error.values)
+    label = env["ir.model"]._get(record._name).sudo().name
+    code = record.sudo()["code"] if "code" in record._fields else ""
+    name = f'{label} "{record.sudo().display_name}"' + (f" ({code})" if code else "")
+    return f"{name}: {error}"
+
+
+def refused(record, error) -> WebhookValidationError:
+    """A request that can't be met as the record stands; `error`: text or service error."""
+    return WebhookValidationError(_named(record, error))
+
+
+def misconfigured(record, error) -> WebhookProcessingConfigurationError:
+    """A setting that can't work; `error`: translated text or a service error."""
+    return WebhookProcessingConfigurationError(_named(record, error))

@@ -1,0 +1,88 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Runs a handler's compiled rules: the first one that holds decides."""
+
+from copy import deepcopy
+
+from ..services.conditions import evaluate_condition
+from ..services.errors import ServiceError
+from ..services.jsonable import to_json_value
+from ..services.paths import write_path
+from .delivery_input import header_text_of, set_header
+
+
+def run_rules(rules, scope, request_data):
+    """The decision of the first rule whose conditions all hold.
+
+    :param rules: `CompiledHandlerRule`s in their order
+    :param scope: `BuildScope`; its `request_data` is what request fields read
+    :param request_data: the request so far; never changed
+    :return: the rule (None when none holds) and a result dict with `status`, the
+        request keys that changed, `note`, `seconds`, `matched_rule_id`
+    :raise ServiceError: a value can't be had; its `where` names the place
+    """
+    scope.request_data = request_data
+    for rule in rules:
+        if all(_holds(condition, scope) for condition in rule.conditions):
+            return rule, _result(rule, scope, request_data)
+    return None, {"status": "send"}
+
+
+def _holds(condition, scope):
+    actual = condition.source.value(scope)
+    try:
+        return evaluate_condition(actual, condition.operator, condition.expected)
+    except ServiceError as error:
+        error.where = condition.source.label
+        raise
+
+
+def _result(rule, scope, request_data):
+    result = {"status": rule.status, "matched_rule_id": rule.id}
+    if rule.status == "retry":
+        result["seconds"] = rule.seconds
+    if rule.note:
+        result["note"] = rule.note
+    if rule.assignments:
+        result |= _assigned(rule.assignments, scope, request_data)
+    return result
+
+
+def _assigned(assignments, scope, request_data):
+    """The parts of the request that the assignments change, as they are after it."""
+    data = scope.request_data = dict(request_data)
+    changed = {}
+    for assignment in assignments:
+        value = assignment.source.value(scope)
+        try:
+            part = _ASSIGN[assignment.scope](data, changed, assignment.target, value)
+        except ServiceError as error:
+            error.where = assignment.source.label
+            raise
+        changed[part] = data[part]
+    return changed
+
+
+def _assign_request(data, changed, target, value):
+    data[target] = value
+    return target
+
+
+def _assign_header(data, changed, target, value):
+    if "headers" not in changed:
+        data["headers"] = dict(data["headers"])
+    set_header(data["headers"], target, header_text_of(value))
+    return "headers"
+
+
+def _assign_payload(data, changed, target, value):
+    if "payload" not in changed:
+        data["payload"] = deepcopy(data["payload"])
+    data["payload"] = write_path(data["payload"], target, to_json_value(value, target))
+    return "payload"
+
+
+_ASSIGN = {
+    "request": _assign_request,
+    "header": _assign_header,
+    "payload": _assign_payload,
+}

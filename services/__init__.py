@@ -1,0 +1,1 @@
+"""Pure Python: values, decisions and HTTP. Knows neither Odoo nor the database."""

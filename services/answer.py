@@ -1,0 +1,60 @@
+"""What came back from one HTTP request, or why nothing did."""
+
+from dataclasses import dataclass
+from email.message import Message
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The end of one request, as far as the sender could tell.
+
+    status_code: of the answer; None when none came
+    headers: as received, in order, names may repeat
+    body: what was read of it, decoded from its transfer encoding
+    truncated: the body was longer than what is kept
+    broken: the body ended before it was complete
+    reason: why no whole answer came (dns, connect, tls, timeout, egress, response,
+        redirect), empty when one did
+    error: template and values that tell `reason` to a person
+    started_at: seconds since the epoch; duration: seconds
+    """
+
+    status_code: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    broken: bool = False
+    reason: str = ""
+    error: tuple | None = None
+    started_at: float = 0.0
+    duration: float = 0.0
+
+    def header(self, name):
+        """Value of the first header called `name` (case ignored), None without one."""
+        wanted = name.lower()
+        for each, value in self.headers:
+            if each.lower() == wanted:
+                return value
+        return None
+
+    @property
+    def text(self):
+        """The body as text in the charset it names, else UTF-8. Never fails.
+
+        NUL, which PostgreSQL can't store, becomes U+FFFD like any undecodable byte.
+        """
+        return self._decoded().replace("\x00", "\ufffd")
+
+    def _decoded(self):
+        try:
+            return self.body.decode(self._charset(), "replace")
+        except (LookupError, ValueError):  # unknown, or no charset for text at all
+            return self.body.decode("utf-8", "replace")
+
+    def _charset(self):
+        content_type = self.header("Content-Type") or ""
+        if "charset" not in content_type.lower():
+            return "utf-8"
+        message = Message()
+        message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
+        return message.get_content_charset("utf-8")

@@ -1,0 +1,42 @@
+"""A request as a command that a person can run."""
+
+from collections.abc import Mapping
+from shlex import quote
+
+from .masking import mask_headers, mask_url
+
+# What curl works out itself; a length from before masking would make it hang.
+_LEFT_TO_CURL = {"content-length", "transfer-encoding", "connection"}
+
+
+def as_curl(method, url, headers, body):
+    """A `curl` command for a POSIX shell that sends this request.
+
+    headers: mapping or pairs; body: text, bytes or None
+    Give what is masked already; sensitive headers and query values are masked here
+    once more. A body that is no text is left to a file `body.bin`.
+    """
+    words = [f"curl --request {quote(method.upper())}"]
+    if any(each in url for each in "[]{}"):
+        words.append("--globoff")  # curl takes brackets for patterns
+    words.append(f"--url {quote(mask_url(url))}")
+    masked = mask_headers(headers)
+    for name, value in masked.items() if isinstance(masked, Mapping) else masked:
+        if name.lower() not in _LEFT_TO_CURL:
+            # "Name:" would take a header away, "Name;" sends it empty
+            line = f"{name}: {value}" if value else f"{name};"
+            words.append(f"--header {quote(line)}")
+    if body:
+        words.append(_data(body))
+    return " \\\n  ".join(words)
+
+
+def _data(body):
+    if isinstance(body, bytes):
+        try:
+            body = body.decode("utf-8")
+        except UnicodeDecodeError:
+            body = "\0"
+    if "\0" in body:  # no shell can pass it on
+        return "--data-binary @body.bin"
+    return f"--data-raw {quote(body)}"

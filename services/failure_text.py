@@ -1,0 +1,120 @@
+"""What failed and what to do about it, as templates and values for people."""
+
+from http import HTTPStatus
+
+from .errors import _lt
+from .masking import mask_url
+
+_SHOWN = 300
+
+_NO_ANSWER = {
+    "dns": _lt("the host's name doesn't resolve. Check the endpoint's hostname."),
+    "connect": _lt(
+        "no connection, or it closed without an answer."
+        " Check that the receiver is up and the endpoint's hostname and port."
+    ),
+    "tls": _lt("no trusted TLS connection. Check the receiver's certificate."),
+    "timeout": _lt(
+        "no complete answer in time. Check the receiver, or give it more time"
+        " in the endpoint's timeout."
+    ),
+    "response": _lt(
+        "the answer is no HTTP. Check that the endpoint's address is a web server."
+    ),
+    "egress": _lt(
+        "the address is not allowed. Check the endpoint's hostname, or have a Settings"
+        " administrator allow its network."
+    ),
+}
+_NO_ANSWER_OTHERWISE = _lt(
+    "the request ended without an answer (%(reason)s). Check the endpoint, then retry."
+)
+
+_CREDENTIALS = _lt(
+    "HTTP %(status)s: the receiver refused the credentials."
+    " Check the endpoint's authentication, then retry."
+)
+_BY_STATUS = {
+    401: _CREDENTIALS,
+    403: _CREDENTIALS,
+    407: _CREDENTIALS,
+    404: _lt(
+        "HTTP %(status)s: nothing is at this address."
+        " Check the endpoint's hostname and path, then retry."
+    ),
+    405: _lt(
+        "HTTP %(status)s: the receiver doesn't take this method here."
+        " Check the endpoint's HTTP method and path, then retry."
+    ),
+    408: _lt(
+        "HTTP %(status)s: the request took the receiver too long."
+        " Ask its operator if it stays like this."
+    ),
+    410: _lt(
+        "HTTP %(status)s: the receiver wants no more requests, so the endpoint sends"
+        " nothing. Ask its operator, then reset the circuit on the endpoint."
+    ),
+    413: _lt(
+        "HTTP %(status)s: the request is too large for the receiver."
+        " Send less data, then retry."
+    ),
+    415: _lt(
+        "HTTP %(status)s: the receiver doesn't read this content type."
+        " Check the endpoint's body mode and Content-Type, then retry."
+    ),
+    429: _lt(
+        "HTTP %(status)s: too many requests for the receiver."
+        " Set a rate limit on the endpoint if it stays like this."
+    ),
+}
+_REDIRECT = _lt(
+    "HTTP %(status)s: the receiver redirects to %(location)s, and redirects aren't"
+    " followed. Put the final address on the endpoint, then retry."
+)
+_NO_LOCATION = _lt(
+    "HTTP %(status)s: the receiver redirects without saying where to."
+    " Check the endpoint's hostname and path, then retry."
+)
+_REFUSED = _lt(
+    "HTTP %(status)s: the receiver refused the request."
+    " Read its response, mend the data or the endpoint, then retry."
+)
+_FAILED = _lt(
+    "HTTP %(status)s: the receiver failed. Ask its operator if it stays like this."
+)
+_UNEXPECTED = _lt(
+    "HTTP %(status)s is no answer to a request."
+    " Check that the endpoint's address is right, then retry."
+)
+
+
+def no_answer_text(answer):
+    """Why no answer came; the sender's own words where it had some."""
+    if answer.error:
+        return answer.error
+    if answer.reason in _NO_ANSWER:
+        return _NO_ANSWER[answer.reason], {}
+    return _NO_ANSWER_OTHERWISE, {"reason": answer.reason or "response"}
+
+
+def status_text(status, answer):
+    """What a status that isn't 2xx means."""
+    values = {"status": _phrase(status)}
+    if 300 <= status < 400:
+        location = answer.header("Location")
+        if not location:
+            return _NO_LOCATION, values
+        return _REDIRECT, {**values, "location": mask_url(location)[:_SHOWN]}
+    if status >= 500:
+        return _FAILED, values
+    if status < 300:
+        return _UNEXPECTED, values
+    return _BY_STATUS.get(status, _REFUSED), values
+
+
+def _phrase(status):
+    """The status with its name, as in "404 Not Found"."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)

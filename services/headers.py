@@ -1,0 +1,56 @@
+"""Which header names and values may be sent (RFC 9110, sections 5.1 and 5.5)."""
+
+import re
+from functools import lru_cache
+
+from .errors import ConfigurationError, _lt
+
+# What frames a request is the sender's business: a second opinion here would let a
+# value smuggle another request in.
+CONNECTION_HEADERS = frozenset(
+    {"connection", "content-length", "host", "transfer-encoding"}
+)
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_FORBIDDEN = re.compile(r"^[\t ]|[^\t\x20-\x7e\x80-\xff]")
+
+
+def check_header(name, value):
+    """Raise ConfigurationError unless `name: value` can be sent as it is.
+
+    The value is a text (Latin-1), bytes, or None, which takes a header away.
+    """
+    if not _is_token(name):
+        raise ConfigurationError(
+            _lt(
+                '"%(name)s" is no header name. Use letters, digits and any of'
+                " !#$%%&'*+-.^_`|~"
+            ),
+            name=name,
+        )
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    if value is not None and (
+        not isinstance(value, str) or _FORBIDDEN.search(value) is not None
+    ):
+        # The value may be a secret: the message doesn't quote it.
+        raise ConfigurationError(
+            _lt(
+                'the value of header "%(name)s" can\'t be sent: no line breaks,'
+                " control characters, blanks in front or letters beyond Latin-1."
+            ),
+            name=name,
+        )
+
+
+def refuse_connection_header(name):
+    """Raise ConfigurationError for a header that only the sender may set."""
+    if str(name).lower() in CONNECTION_HEADERS:
+        raise ConfigurationError(
+            _lt('header "%(name)s" is set by the sender. Leave it out.'), name=name
+        )
+
+
+@lru_cache(1024)
+def _is_token(name):
+    return isinstance(name, str) and _TOKEN.fullmatch(name) is not None

@@ -1,0 +1,82 @@
+"""Credentials out of what is stored and shown: the name stays, the value is `***`."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, unquote_plus
+
+MASK = "***"
+
+_SENSITIVE = re.compile(
+    r"authorization|cookie|token|secret|passw|pwd|api[-_]?key|signature|credential"
+    r"|^sig$",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
+
+
+@lru_cache(maxsize=4096)
+def is_sensitive(name):
+    """Whether a header or query parameter of this name holds a credential."""
+    return _SENSITIVE.search(name) is not None
+
+
+def mask_headers(headers):
+    """The headers, a mapping or pairs, with the values of sensitive names masked.
+
+    Gives a dict for a mapping, a tuple of pairs for pairs.
+    """
+    if isinstance(headers, Mapping):
+        return {
+            name: MASK if is_sensitive(name) else value
+            for name, value in headers.items()
+        }
+    return tuple(
+        (name, MASK if is_sensitive(name) else value) for name, value in headers
+    )
+
+
+def mask_url(url):
+    """The URL with sensitive query values and `user:password@` masked."""
+    url = _USERINFO.sub(lambda match: f"{match[1] or ''}//{MASK}@", url)
+    head, mark, query = url.partition("?")
+    if not mark:
+        return url
+    query, hash_mark, fragment = query.partition("#")
+    return (
+        head
+        + mark
+        + "&".join(map(_mask_parameter, query.split("&")))
+        + (hash_mark + fragment)
+    )
+
+
+def _mask_parameter(parameter):
+    name, equals, value = parameter.partition("=")
+    if value and is_sensitive(unquote_plus(name)):
+        return name + equals + MASK
+    return parameter
+
+
+def mask_text(text, secrets):
+    """`text` with every secret masked, also where it is written for a URL or JSON."""
+    # The longest first: a secret may be part of another.
+    for form in sorted(_forms(secrets), key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
+def _forms(secrets):
+    return {
+        form
+        for secret in secrets
+        if secret
+        for form in (
+            secret,
+            quote(secret, safe="", errors="replace"),
+            quote_plus(secret, errors="replace"),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+        )
+    }

@@ -1,0 +1,114 @@
+"""Threads that send, and the two queues between them and the lane."""
+
+import threading
+from collections import deque
+from queue import Empty, SimpleQueue
+
+from .answer import Answer
+from .errors import _lt
+
+
+class Pipe:
+    """Sends requests on up to `size` threads, as many at once.
+
+    make_sender: called here, once per thread, gives a `Sender`
+    One thread (the lane) uses the pipe; each call hands over all there is, because
+    a wake-up per request would cost more than the request.
+    """
+
+    def __init__(self, make_sender, size):
+        self._make_sender = make_sender
+        self._size = max(1, size)
+        self._todo = SimpleQueue()
+        self._done = deque()
+        self._enough = threading.Event()
+        self._wanted = 1
+        self._threads = []
+        self._outstanding = 0  # put and neither collected nor taken back
+
+    @property
+    def waiting(self):
+        """How many requests no thread has picked yet."""
+        return self._todo.qsize()
+
+    @property
+    def in_flight(self):
+        """How many requests are being sent."""
+        done = len(self._done)  # first: what ends meanwhile still counts
+        return max(0, self._outstanding - done - self._todo.qsize())
+
+    def put(self, batch):
+        """Hand over requests: an iterable of (key, wire, timeout in seconds)."""
+        batch = list(batch)
+        self._outstanding += len(batch)
+        for each in batch:
+            self._todo.put(each)
+        while len(self._threads) < min(self._size, self._outstanding):
+            self._start_thread()
+
+    def collect(self, at_least=1, timeout=0.5):
+        """All answers that are there: `[(key, Answer), ...]`.
+
+        Waits for `at_least` of them, but not for more than are on their way, and at
+        most `timeout` seconds.
+        """
+        wanted = min(at_least, self._outstanding)
+        if len(self._done) < wanted:
+            self._enough.clear()
+            self._wanted = wanted  # before the look: an answer after it sets the event
+            if len(self._done) < wanted:
+                self._enough.wait(timeout)
+        found = [self._done.popleft() for _ in range(len(self._done))]
+        self._outstanding -= len(found)
+        return found
+
+    def take_back(self):
+        """Keys of the requests that no thread has picked; they won't be sent."""
+        keys = []
+        try:
+            while True:
+                keys.append(self._todo.get_nowait()[0])
+        except Empty:
+            pass
+        self._outstanding -= len(keys)
+        return keys
+
+    def close(self, timeout=None):
+        """End the threads after the requests in flight; answers stay collectable.
+
+        timeout: seconds to wait for each of them (None: as long as they take)
+        """
+        self.take_back()
+        for _ in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join(timeout)
+        self._threads = []
+
+    def _start_thread(self):
+        thread = threading.Thread(
+            target=self._run,
+            args=(self._make_sender(),),
+            name=f"webhook sender {len(self._threads) + 1}",
+            daemon=True,
+        )
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, sender):
+        todo, done = self._todo, self._done
+        while (each := todo.get()) is not None:
+            key, wire, timeout = each
+            try:
+                answer = sender.send(wire, timeout=timeout)
+            except Exception as error:  # a fault of ours must not stop the lane
+                answer = Answer(reason="response", error=_fault(error))
+            done.append((key, answer))
+            if len(done) >= self._wanted:
+                self._enough.set()
+        sender.close()
+
+
+def _fault(error):
+    template = _lt("the sender failed: %(error)s")
+    return template, {"error": f"{type(error).__name__}: {error}"}

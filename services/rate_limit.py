@@ -1,0 +1,48 @@
+"""A token bucket: at most so many requests per period, bursts up to that number."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class TokenBucket:
+    """One token is one request. Times are naive UTC.
+
+    limit: tokens per period and most that are kept; 0 is no limit
+    period: seconds
+    tokens: there at the time `at`; with `at` None the bucket is new and full
+    """
+
+    limit: int
+    period: float
+    tokens: float = 0.0
+    at: datetime | None = None
+
+    def take(self, n, now):
+        """Up to `n` tokens: (bucket afterwards, tokens granted, seconds to the next).
+
+        The seconds are 0 while a whole token is left, and without a limit.
+        """
+        if not self.limit:
+            return self, n, 0.0
+        there = self._there(now)
+        granted = max(0, min(n, int(there + _ROUNDING)))
+        left = max(0.0, there - granted)
+        missing = 1 - left
+        wait = missing * self.period / self.limit if missing > _ROUNDING else 0.0
+        return replace(self, tokens=left, at=now), granted, wait
+
+    def give_back(self, n):
+        """The bucket with `n` tokens returned that were granted and not used."""
+        if not self.limit:
+            return self
+        return replace(self, tokens=min(float(self.limit), self.tokens + n))
+
+    def _there(self, now):
+        if self.at is None:
+            return float(self.limit)
+        # A clock that was put back adds nothing and counts from where it is now.
+        passed = max(0.0, (now - self.at).total_seconds())
+        return min(float(self.limit), self.tokens + passed * self.limit / self.period)

@@ -1,0 +1,147 @@
+"""The request that rules, handlers and hooks shape before it is sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .errors import ConfigurationError, _lt
+from .values import header_text, to_json_value
+
+BODY_MODES = ("json", "form_urlencoded", "multipart", "raw")
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+
+
+@dataclass(frozen=True)
+class OutboundRequest:
+    """One request before it is encoded; every change gives a new one.
+
+    target_url: absolute, rendered
+    http_method: lower case
+    request_body_mode: one of `BODY_MODES`
+    headers: name -> text
+    payload: any JSON value; text or bytes in the mode "raw"
+    files: form field -> file (see `transport.normalize_request_files`)
+    """
+
+    target_url: str
+    http_method: str
+    request_body_mode: str
+    headers: dict
+    payload: object
+    files: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data, *, default_body_mode="json"):
+        """A request from what `to_dict` gives; absent keys count as empty.
+
+        None or False as payload becomes `{}`.
+        """
+        mode = str(data.get("request_body_mode") or default_body_mode).strip().lower()
+        return cls(
+            target_url=str(data.get("target_url") or ""),
+            http_method=str(data.get("http_method") or "").strip().lower(),
+            request_body_mode=mode,
+            headers=_header_texts(data.get("headers") or {}),
+            payload=_payload(data.get("payload"), mode),
+            files=_copy_files(data.get("files") or {}),
+        )
+
+    def to_dict(self):
+        """The request as a plain dict that shares nothing with it."""
+        return {
+            "target_url": self.target_url,
+            "http_method": self.http_method,
+            "request_body_mode": self.request_body_mode,
+            "headers": dict(self.headers),
+            "payload": _payload(self.payload, self.request_body_mode),
+            "files": _copy_files(self.files),
+        }
+
+    def deep_copy(self):
+        """An equal request whose dicts and lists may be changed freely.
+
+        Raises PayloadError when the payload is not JSON.
+        """
+        return OutboundRequest(**self.to_dict())
+
+    def with_overrides(self, raw):
+        """A copy with the request keys of a handler's result dict applied.
+
+        `target_url`, `http_method` and `request_body_mode` (or `transport_mode`)
+        replace when not empty, `headers` replaces all unless None, `payload` and
+        `files` replace when the key is there; other keys are ignored.
+        Raises ConfigurationError, PayloadError.
+        """
+        changes = {}
+        if raw.get("target_url"):
+            changes["target_url"] = str(raw["target_url"])
+        if raw.get("http_method"):
+            changes["http_method"] = str(raw["http_method"]).strip().lower()
+        mode = raw.get("request_body_mode") or raw.get("transport_mode")
+        if mode:
+            changes["request_body_mode"] = str(mode).strip().lower()
+        if raw.get("headers") is not None:
+            changes["headers"] = _header_texts(raw["headers"])
+        if "payload" in raw:
+            mode = changes.get("request_body_mode", self.request_body_mode)
+            changes["payload"] = _payload(raw["payload"], mode)
+        if "files" in raw:
+            changes["files"] = _copy_files(raw["files"] or {})
+        return replace(self, **changes) if changes else self
+
+    def assert_valid(self, valid_body_modes=BODY_MODES):
+        """Raise ConfigurationError unless method, body mode and files make sense."""
+        if self.request_body_mode not in valid_body_modes:
+            raise ConfigurationError(
+                _lt('body mode "%(mode)s" doesn\'t exist. Use one of: %(modes)s.'),
+                mode=self.request_body_mode,
+                modes=", ".join(valid_body_modes),
+            )
+        if not _TOKEN.fullmatch(self.http_method):
+            raise ConfigurationError(
+                _lt('"%(method)s" is no HTTP method. Use post, put, patch or delete.'),
+                method=self.http_method,
+            )
+        if not isinstance(self.files, dict):
+            raise ConfigurationError(
+                _lt(
+                    "files must be a mapping of form fields to files, not %(type)s."
+                    ' Give {"field": {"filename": ..., "content": ...}}.'
+                ),
+                type=type(self.files).__name__,
+            )
+
+    @property
+    def multipart_file_keys_label(self):
+        """Sorted form fields of the files, joined by ", "; False without files."""
+        return ", ".join(sorted(map(str, self.files))) or False
+
+
+def _header_texts(headers):
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(
+            _lt(
+                "headers must be a mapping of names to values, not %(type)s."
+                ' Give {"Header-Name": "value"}.'
+            ),
+            type=type(headers).__name__,
+        )
+    return {str(name): header_text(value) for name, value in headers.items()}
+
+
+def _payload(payload, mode):
+    if payload is None or payload is False:
+        return {}
+    if mode == "raw" and isinstance(payload, bytes):
+        return payload
+    return to_json_value(payload, "payload")
+
+
+def _copy_files(files):
+    if not isinstance(files, Mapping):
+        return files  # assert_valid says so, with the rest of what is wrong
+    return {
+        key: dict(each) if isinstance(each, Mapping) else each
+        for key, each in files.items()
+    }

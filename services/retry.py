@@ -1,0 +1,150 @@
+"""When a failed delivery is tried again, and which failures are."""
+
+import re
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+
+from .errors import ConfigurationError, _lt
+
+RETRY_AFTER_MAX = 24 * 3600
+DELAY_MAX = 366 * 86400
+DELAYS_MAX = 100
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])")
+_STATUSES = re.compile(r"([0-9]{3})(?:\s*-\s*([0-9]{3}))?")
+
+
+@dataclass(frozen=True)
+class RetrySchedule:
+    """When a failed delivery is tried again: one delay (seconds) per retry.
+
+    jitter: longest stretch of a delay, as a share of it; never shortens one
+    """
+
+    delays: tuple[float, ...] = ()
+    jitter: float = 0.2
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def parse(cls, text):
+        """The schedule written as `5s,5m,30m,2h,1d`; empty text means no retry.
+
+        Raises ConfigurationError naming the part that is no duration.
+        """
+        parts = text.split(",") if text and text.strip() else ()
+        if len(parts) > DELAYS_MAX:
+            raise ConfigurationError(
+                _lt("retry schedule has %(count)s delays. Use at most %(most)s."),
+                count=len(parts),
+                most=DELAYS_MAX,
+            )
+        return cls(tuple(_seconds(part.strip()) for part in parts))
+
+    def next_delay(self, retry, *, luck, retry_after=0):
+        """Seconds until retry `retry` (from 0), None if there is none left.
+
+        luck: 0 to 1, how much of the jitter is used
+        retry_after: what the receiver asked for; counts when longer, up to 24 h
+        """
+        if retry >= len(self.delays):
+            return None
+        planned = self.delays[retry] * (1 + self.jitter * luck)
+        return max(planned, min(retry_after, RETRY_AFTER_MAX))
+
+    @property
+    def attempts(self):
+        """How often a delivery is tried in all."""
+        return len(self.delays) + 1
+
+    @property
+    def span(self):
+        """The sum of all delays as text in its largest fitting unit, as in "28 h"."""
+        seconds = sum(self.delays)
+        unit = next((u for u in "dhm" if seconds >= 2 * _UNITS[u]), "s")
+        return f"{seconds / _UNITS[unit]:.0f} {unit}"
+
+    def describe(self):
+        """In words, as in "8 attempts over 28 h"."""
+        if not self.delays:
+            return "1 attempt, no retry"
+        return f"{self.attempts} attempts over {self.span}"
+
+
+def _seconds(part):
+    match = _DURATION.fullmatch(part.lower())
+    if not match:
+        raise ConfigurationError(
+            _lt(
+                'retry schedule part "%(part)s" is no duration.'
+                ' Write a number with s, m, h or d, as in "5s,5m,30m".'
+            ),
+            part=part,
+        )
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > DELAY_MAX:
+        raise ConfigurationError(
+            _lt('retry schedule part "%(part)s" is longer than a year. Shorten it.'),
+            part=part,
+        )
+    return seconds
+
+
+@dataclass(frozen=True)
+class StatusSet:
+    """HTTP statuses that are worth another try."""
+
+    codes: frozenset[int] = frozenset()
+
+    @classmethod
+    @lru_cache(maxsize=256)
+    def parse(cls, text):
+        """The statuses written as `408,425,429,500-599`; empty text means none.
+
+        Raises ConfigurationError naming the part that is no failure status or range.
+        """
+        codes = set()
+        for part in text.split(",") if text and text.strip() else ():
+            codes.update(_codes(part.strip()))
+        return cls(frozenset(codes))
+
+    def __contains__(self, status):
+        return status in self.codes
+
+
+def _codes(part):
+    match = _STATUSES.fullmatch(part)
+    if match:
+        first, last = int(match[1]), int(match[2] or match[1])
+        if 300 <= first <= last:
+            return range(first, last + 1)
+    raise ConfigurationError(
+        _lt(
+            'status "%(part)s" can\'t be retried.'
+            ' Write statuses or ranges from 300 to 999, as in "408,429,500-599".'
+        ),
+        part=part,
+    )
+
+
+def parse_retry_after(value, *, now):
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3), at most 24 h.
+
+    now: the time (naive is UTC) that a date in the header is compared with
+    0 for no header, a past date and anything that is neither seconds nor a date.
+    """
+    text = (value or "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return min(float(text), RETRY_AFTER_MAX)
+    try:
+        until = parsedate_to_datetime(text)
+        wait = (_aware(until) - _aware(now)).total_seconds()
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return 0.0
+    return min(max(wait, 0.0), RETRY_AFTER_MAX)
+
+
+def _aware(moment):
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

@@ -1,0 +1,198 @@
+"""Sends encoded requests, one at a time, over kept connections.
+
+One sender belongs to one thread. It never sends anything twice, never follows a
+redirect, and reads neither netrc nor proxies from the environment.
+"""
+
+import ssl
+import time
+from functools import partial
+from select import POLLIN, poll
+from time import monotonic
+
+from .answer import Answer
+from .errors import ConfigurationError, EgressRefused, _lt
+from .guard import Guard, HandshakeFailed
+from .resolve import NotResolved
+from .response import BadResponse, NoResponse, read_reply
+from .tls import tls_context
+
+_KEPT = 8  # connections to as many places
+_IDLE = 30.0  # seconds; longer and a middle box may have forgotten it silently
+_JOIN = 64 * 1024  # up to this size a body is sent in one piece with its head
+
+
+class Sender:
+    """Sends requests to where the policy lets them go.
+
+    policy: see `egress.Policy`
+    client_certificate: PEM text of certificate and private key, or None
+    lookup: resolver of one's own for tests, see `resolve.resolve`
+    Raises ConfigurationError when the certificate can't be used.
+    """
+
+    def __init__(self, policy, *, client_certificate=None, lookup=None):
+        self._guard = Guard(
+            policy, partial(tls_context, client_certificate), lookup=lookup
+        )
+        if client_certificate:
+            tls_context(client_certificate)
+        self._kept = {}
+
+    def send(self, wire, *, timeout):
+        """The `Answer` to one `WireRequest`; whatever goes wrong is in there too.
+
+        timeout: seconds for everything together: resolving, connecting, TLS,
+        sending, and reading, however slowly the peer drips.
+        """
+        started_at = time.time()
+        start = monotonic()
+        deadline = start + timeout
+        link = None
+        try:
+            link = self._link(wire, deadline)
+            link.send(wire, deadline)
+            reply = read_reply(link.receive, wire.method)
+        except Exception as error:
+            if link:
+                link.close()
+            reason, said = _explain(error, wire, timeout)
+            return Answer(
+                reason=reason,
+                error=said,
+                started_at=started_at,
+                duration=monotonic() - start,
+            )
+        if reply.reusable:
+            self._keep(wire, link)
+        else:
+            link.close()
+        reason, said = "", None
+        if isinstance(reply.failure, TimeoutError):
+            reason, said = _explain(reply.failure, wire, timeout)
+        return Answer(
+            reply.status,
+            reply.headers,
+            reply.body,
+            reply.truncated,
+            reply.broken,
+            reason,
+            said,
+            started_at,
+            monotonic() - start,
+        )
+
+    def close(self):
+        """Close the kept connections. The sender may be used again."""
+        while self._kept:
+            self._kept.popitem()[1].close()
+
+    def _link(self, wire, deadline):
+        link = self._kept.pop((wire.scheme, wire.host, wire.port), None)
+        if link:
+            if link.is_alive():
+                return link
+            link.close()
+        return Link(self._guard.connect(wire.scheme, wire.host, wire.port, deadline))
+
+    def _keep(self, wire, link):
+        link.idle_since = monotonic()
+        self._kept[wire.scheme, wire.host, wire.port] = link
+        if len(self._kept) > _KEPT:
+            self._kept.pop(next(iter(self._kept))).close()
+
+
+class Link:
+    """One connection with a deadline on every call that may block."""
+
+    def __init__(self, sock):
+        self._sock = sock
+        self._deadline = 0.0
+        self._poll = poll()
+        self._poll.register(sock, POLLIN)
+        self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self.idle_since = 0.0
+
+    def is_alive(self):
+        """Whether a kept connection can take another request.
+
+        Anything to read means that the peer closed, or talks out of turn.
+        """
+        return monotonic() - self.idle_since < _IDLE and not self._poll.poll(0)
+
+    def send(self, wire, deadline):
+        """Send the whole request. Raises OSError, TimeoutError."""
+        self._deadline = deadline
+        body = wire.body
+        data = wire.head()
+        if body and len(body) <= _JOIN:
+            data += body
+            body = None
+        try:
+            self._send_all(data)
+            if body:
+                self._send_all(body)
+        except (BrokenPipeError, ConnectionResetError):
+            # The peer may have answered before it closed: reading will tell.
+            pass
+
+    def receive(self, size):
+        """Up to `size` bytes; b"" when the peer closed."""
+        self._limit()
+        return self._sock.recv(size)
+
+    def close(self):
+        """Close the connection; never raises."""
+        try:
+            self._sock.close()
+        except OSError:
+            pass
+
+    def _send_all(self, data):
+        self._limit()
+        if not self._is_tls:
+            self._sock.sendall(data)  # the timeout bounds the whole of it
+            return
+        view = memoryview(data)
+        while view:  # sendall of a TLS socket would start the clock anew each time
+            view = view[self._sock.send(view[:65536]) :]
+            self._limit()
+
+    def _limit(self):
+        left = self._deadline - monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._sock.settimeout(left)
+
+
+def _explain(error, wire, timeout):
+    """Reason and (template, values) of what went wrong."""
+    place = {"host": wire.host, "port": wire.port}
+    if isinstance(error, EgressRefused | NotResolved):
+        reason = "egress" if isinstance(error, EgressRefused) else "dns"
+        return reason, (error.template, error.values)
+    if isinstance(error, TimeoutError):
+        said = _lt("no whole answer from %(host)s:%(port)s within %(seconds)s seconds.")
+        return "timeout", (said, {**place, "seconds": f"{timeout:g}"})
+    if isinstance(error, BadResponse):
+        said = _lt("%(host)s:%(port)s sent no valid answer: %(why)s.")
+        why = error.template % error.values if error.values else error.template
+        return "response", (said, {**place, "why": why})
+    if isinstance(error, NoResponse):
+        said = _lt("%(host)s:%(port)s closed the connection without an answer.")
+        return "connect", (said, place)
+    values = {**place, "error": _words(error.__cause__ or error)}
+    if isinstance(error, HandshakeFailed | ssl.SSLError):
+        return "tls", (_lt("TLS with %(host)s:%(port)s failed: %(error)s."), values)
+    if isinstance(error, OSError):
+        said = _lt("the connection to %(host)s:%(port)s failed: %(error)s.")
+        return "connect", (said, values)
+    if isinstance(error, ConfigurationError):
+        return "tls", (error.template, error.values)
+    said = _lt("sending to %(host)s:%(port)s failed: %(error)s.")
+    return "response", (said, values)
+
+
+def _words(error):
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.rstrip(".")

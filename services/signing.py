@@ -1,0 +1,91 @@
+"""Signatures over the exact bytes that are sent."""
+
+import base64
+import binascii
+import hmac
+import secrets as random_secrets
+
+from .errors import ConfigurationError, _lt
+
+SECRET_PREFIX = "whsec_"
+ALGORITHMS = ("sha256", "sha512")
+ENCODINGS = ("hex", "base64")
+
+
+def standard_webhooks_headers(secrets, message_id, timestamp, body):
+    """The three headers of Standard Webhooks (standardwebhooks.com, version 1).
+
+    secrets: texts `whsec_<base64>`; each one signs, so that an old one may overlap
+    timestamp: of this attempt, seconds since the epoch
+    body: the bytes that are sent; text is UTF-8, None no bytes
+    Raises ConfigurationError without a secret or for one that isn't base64.
+    """
+    if not secrets:
+        raise ConfigurationError(
+            _lt("there is no secret to sign with. Generate one on the endpoint.")
+        )
+    timestamp = str(int(timestamp))
+    signed = f"{message_id}.{timestamp}.".encode() + _bytes(body)
+    signatures = [
+        "v1," + _base64(hmac.digest(_key(secret), signed, "sha256"))
+        for secret in secrets
+    ]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefix=""):
+    """One header with the HMAC of the body, as GitHub and Shopify send it.
+
+    name: of the header; secret: text, used as its UTF-8 bytes
+    algorithm, encoding: one of `ALGORITHMS`, `ENCODINGS`; prefix: such as "sha256="
+    Raises ConfigurationError for an empty secret and unknown choices.
+    """
+    if not secret:
+        raise ConfigurationError(
+            _lt(
+                "there is no secret to sign with. Enter the receiver's on the endpoint."
+            )
+        )
+    if algorithm not in ALGORITHMS or encoding not in ENCODINGS:
+        raise ConfigurationError(
+            _lt(
+                'signature "%(algorithm)s" as "%(encoding)s" doesn\'t exist.'
+                " Use sha256 or sha512 as hex or base64."
+            ),
+            algorithm=algorithm,
+            encoding=encoding,
+        )
+    digest = hmac.digest(secret.encode(), _bytes(body), algorithm)
+    return {name: prefix + (digest.hex() if encoding == "hex" else _base64(digest))}
+
+
+def new_secret():
+    """A new random secret for Standard Webhooks (256 bits)."""
+    return SECRET_PREFIX + _base64(random_secrets.token_bytes(32))
+
+
+def _key(secret):
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if key:
+        return key
+    raise ConfigurationError(
+        _lt(
+            'a signing secret is not of the form "whsec_" and base64.'
+            " Generate a new one on the endpoint or enter the one you were given."
+        )
+    )
+
+
+def _bytes(body):
+    return body.encode() if isinstance(body, str) else body or b""
+
+
+def _base64(digest):
+    return base64.b64encode(digest).decode("ascii")

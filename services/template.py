@@ -1,0 +1,138 @@
+"""`{key}` tokens in paths, header values and payload literals.
+
+A key is a letter or `_`, then letters, digits or `_`; `{{` and `}}` are literal
+braces, other braces stay as they are.
+"""
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+from urllib.parse import quote
+
+from .errors import ConfigurationError, _lt
+from .values import dumps_payload, to_json_value
+
+_PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@lru_cache(maxsize=2048)
+def _parse(text):
+    """`text` as pairs (literal, key that follows it or None)."""
+    pieces, literal, end = [], "", 0
+    for match in _PIECE.finditer(text):
+        literal += text[end : match.start()]
+        end = match.end()
+        if match[1]:
+            pieces.append((literal, match[1]))
+            literal = ""
+        else:
+            literal += match[0][0]
+    pieces.append((literal + text[end:], None))
+    return tuple(pieces)
+
+
+def tokens(text):
+    """The keys that `text` names, in order, each once."""
+    return tuple(dict.fromkeys(key for _, key in _parse(text) if key))
+
+
+def render_text(text, values):
+    """A header value or payload text with its tokens replaced by plain text.
+
+    Raises ConfigurationError naming a token whose value is missing or empty.
+    """
+    pieces = _parse(text)
+    if len(pieces) == 1:
+        return pieces[0][0]
+    return "".join(
+        literal + _text(_value(key, values)) if key else literal
+        for literal, key in pieces
+    )
+
+
+def render_path(text, values):
+    """A URL path, query part allowed, with its tokens percent-encoded (`/` too).
+
+    Raises ConfigurationError naming a token whose value is missing or empty, or one
+    that would make a path segment `.` or `..`, which receivers resolve.
+    """
+    if len(_parse(text)) == 1:
+        return render_text(text, values)
+    rendered = "".join(
+        literal + _quoted(key, values) if key else literal
+        for literal, key in _parse(text)
+    )
+    _check_segments(text, rendered)
+    return rendered
+
+
+def render_literal(decoded, values):
+    """A decoded JSON literal with the tokens of its texts replaced, all the way down.
+
+    A text that is exactly `{key}` becomes the value itself, with its type.
+    The result shares no dict or list with `decoded`.
+    Raises ConfigurationError naming a token whose value is missing or empty.
+    """
+    if isinstance(decoded, str):
+        pieces = _parse(decoded)
+        if len(pieces) == 2 and pieces[0][0] == pieces[1][0] == "":
+            return _value(pieces[0][1], values)
+        return render_text(decoded, values)
+    if isinstance(decoded, dict):
+        return {key: render_literal(item, values) for key, item in decoded.items()}
+    if isinstance(decoded, list):
+        return [render_literal(item, values) for item in decoded]
+    return decoded
+
+
+_NO_VALUE = _lt(
+    "token {%(token)s} has no value. Give it as a context line when queueing."
+)
+_NO_PATH_VALUE = _lt(
+    "path token {%(token)s} has no value. Give it as a context line when queueing."
+)
+
+
+def _value(key, values, complaint=_NO_VALUE):
+    value = values.get(key)
+    if value is None or value is False or value == "":
+        raise ConfigurationError(complaint, token=key)
+    return value
+
+
+def _text(value):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value, "f")
+    value = to_json_value(value)
+    return value if isinstance(value, str) else dumps_payload(value)
+
+
+def _quoted(key, values):
+    try:
+        return quote(_text(_value(key, values, _NO_PATH_VALUE)), safe="")
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            _lt(
+                "token {%(token)s} holds half a character, which no URL can carry."
+                " Mend the value of its context line."
+            ),
+            token=key,
+        ) from None
+
+
+def _check_segments(text, rendered):
+    if "." not in rendered and "%2e" not in rendered.lower():
+        return
+    before = text.partition("?")[0].split("/")
+    for segment in rendered.partition("?")[0].split("/"):
+        if segment.lower().replace("%2e", ".") in (".", "..") and segment not in before:
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s" would get the segment "%(segment)s", which'
+                    " changes what it points to. Mend the value of its token."
+                ),
+                path=text,
+                segment=segment,
+            )

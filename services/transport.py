@@ -1,0 +1,179 @@
+"""From an outbound request to the arguments of `requests.request`."""
+
+from .errors import ConfigurationError, _lt
+from .headers import check_header, refuse_connection_header
+
+_BODYLESS = frozenset({"delete", "get", "head", "options"})
+_FILE_HINT = _lt(
+    'file "%(field)s" must be {"content": ..., "filename": ..., "content_type": ...}'
+    " or a tuple of 2 to 4 values as in requests, not %(type)s."
+)
+
+
+def build_transport_kwargs(request):
+    """All arguments of `requests.request(**kwargs)` for an `OutboundRequest`.
+
+    The body follows the mode: json gives `json`, form_urlencoded gives `data`,
+    multipart gives `data` and `files`, raw gives `data` as UTF-8 bytes. A method
+    that needs no body (DELETE, GET) gets none when the payload is empty.
+    Redirects are not followed. Raises ConfigurationError.
+    """
+    request.assert_valid()
+    kwargs = {
+        "method": request.http_method.upper(),
+        "url": request.target_url,
+        "headers": _headers(request.headers),
+        "allow_redirects": False,
+    }
+    if request.files and request.request_body_mode != "multipart":
+        raise ConfigurationError(
+            _lt(
+                'body mode "%(mode)s" can\'t carry files (%(fields)s).'
+                " Use multipart, or leave the files out."
+            ),
+            mode=request.request_body_mode,
+            fields=request.multipart_file_keys_label,
+        )
+    _BODIES[request.request_body_mode](request, kwargs)
+    return kwargs
+
+
+def flatten_form_data(values):
+    """Nested values as flat form fields, all of them texts.
+
+    `{"a": {"b": [1, True]}, "c": None}` gives
+    `{"a[b][0]": "1", "a[b][1]": "true", "c": ""}`; empty containers give an empty
+    text, None or nothing gives `{}`.
+    """
+    flat = {}
+    for key, value in (values or {}).items():
+        _flatten(str(key), value, flat)
+    return flat
+
+
+def normalize_request_files(files):
+    """Files as `requests` takes them: form field -> tuple; `{}` for none.
+
+    A file is a dict with `content` and optional `filename` (default: the form
+    field) and `content_type`, or a list or tuple of 2 to 4 values: filename,
+    content, content type, headers. Raises ConfigurationError.
+    """
+    return {str(key): _file(str(key), each) for key, each in (files or {}).items()}
+
+
+def _headers(headers):
+    checked = {}
+    for name, value in (headers or {}).items():
+        if value is not None and not isinstance(value, str | bytes):
+            value = str(value)
+        refuse_connection_header(name)
+        check_header(name, value)
+        checked[name] = value
+    return checked
+
+
+def _json_body(request, kwargs):
+    payload = {} if request.payload is None else request.payload
+    if not _left_out(request, payload):
+        kwargs["json"] = payload
+
+
+def _form_body(request, kwargs):
+    fields = flatten_form_data(_fields(request))
+    if not _left_out(request, fields):
+        kwargs["data"] = fields
+
+
+def _multipart_body(request, kwargs):
+    fields = flatten_form_data(_fields(request))
+    files = normalize_request_files(request.files)
+    if _left_out(request, fields) and not files:
+        return
+    if files:
+        kwargs["data"] = fields
+        kwargs["files"] = files
+    else:
+        # Without a file requests would send a plain form. A part without a file
+        # name is byte for byte what it makes of a field.
+        kwargs["files"] = {key: (None, value) for key, value in fields.items()}
+
+
+def _raw_body(request, kwargs):
+    payload = request.payload
+    if not payload and not isinstance(payload, int | float):
+        return
+    if not isinstance(payload, str | bytes):
+        raise ConfigurationError(
+            _lt("a raw body must be a text, not %(type)s. Use the body mode json."),
+            type=type(payload).__name__,
+        )
+    # Bytes: urllib3 1.26 would encode a text as Latin-1, urllib3 2 as UTF-8.
+    kwargs["data"] = _utf8(payload) if isinstance(payload, str) else payload
+    if not any(name.lower() == "content-type" for name in kwargs["headers"]):
+        kwargs["headers"]["Content-Type"] = "text/plain; charset=utf-8"
+
+
+_BODIES = {
+    "json": _json_body,
+    "form_urlencoded": _form_body,
+    "multipart": _multipart_body,
+    "raw": _raw_body,
+}
+
+
+def _utf8(text):
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            _lt("the body holds a character that UTF-8 doesn't know: %(error)s"),
+            error=str(error),
+        ) from error
+
+
+def _left_out(request, payload):
+    return request.http_method in _BODYLESS and not payload and payload in ({}, "", [])
+
+
+def _fields(request):
+    payload = request.payload
+    if payload is None or isinstance(payload, dict):
+        return payload
+    raise ConfigurationError(
+        _lt(
+            'body mode "%(mode)s" needs a payload of named fields, not %(type)s.'
+            " Use the body mode json, or give an object."
+        ),
+        mode=request.request_body_mode,
+        type=type(payload).__name__,
+    )
+
+
+def _flatten(key, value, flat):
+    if isinstance(value, dict) and value:
+        for child, each in value.items():
+            _flatten(f"{key}[{child}]", each, flat)
+    elif isinstance(value, list | tuple) and value:
+        for index, each in enumerate(value):
+            _flatten(f"{key}[{index}]", each, flat)
+    elif isinstance(value, bool):
+        flat[key] = "true" if value else "false"
+    elif value is None or value in ({}, [], ()):
+        flat[key] = ""
+    else:
+        flat[key] = str(value)
+
+
+def _file(field, value):
+    if isinstance(value, dict) and "content" in value:
+        name = str(value.get("filename") or field)
+        content_type = value.get("content_type")
+        content = value["content"]
+        value = (name, content, content_type) if content_type else (name, content)
+    elif isinstance(value, list | tuple) and 2 <= len(value) <= 4:
+        value = tuple(value)
+    else:
+        raise ConfigurationError(_FILE_HINT, field=field, type=type(value).__name__)
+    if len(value) > 2 and value[2] is not None:
+        check_header("Content-Type", value[2])
+    return value

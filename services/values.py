@@ -1,0 +1,114 @@
+"""Python values as texts for JSON and headers, and literals back to values."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from json.encoder import encode_basestring
+
+from .errors import PayloadError, _lt
+from .jsonable import to_json_value
+
+_encode_compact = json.JSONEncoder(allow_nan=False).encode
+_encode_sorted = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, sort_keys=True
+).encode
+_encode_indented = json.JSONEncoder(
+    allow_nan=False, ensure_ascii=False, indent=2
+).encode
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def dumps_payload(value):
+    """The JSON text that `requests` sends for `json=value`. Raises PayloadError."""
+    return _dump(_encode_compact, value)
+
+
+def serialize_payload(payload):
+    """Indented JSON text for people to read, key order kept. Raises PayloadError."""
+    return _storable(_dump(_encode_indented, payload))
+
+
+def json_serialize_value(value):
+    """Text as it is, anything else as JSON with sorted keys. Raises PayloadError."""
+    if isinstance(value, str):
+        return value
+    return _storable(_dump(_encode_sorted, value))
+
+
+def _dump(encode, value):
+    value = to_json_value(value)
+    try:
+        return encode(value)
+    except ValueError as error:  # Python writes no integer of over 4,300 digits
+        raise PayloadError(
+            _lt("%(path)s can't be written as JSON: %(error)s. Give it as text."),
+            path="payload",
+            error=str(error),
+        ) from None
+
+
+def header_text(value):
+    """A header's value as text: `True` gives "True", bytes are Latin-1, None is ""."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def serialize_headers(headers):
+    """Indented JSON object of a mapping or of name-value pairs, order kept.
+
+    Values become text; a name that comes again has its values joined by ", ".
+    """
+    texts = {}
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        value = header_text(value)
+        texts[str(name)] = f"{texts[name]}, {value}" if name in texts else value
+    if not texts:
+        return "{}"
+    # Written by hand: with an indent the standard encoder leaves its C part.
+    lines = ",\n".join(
+        f"  {encode_basestring(name)}: {encode_basestring(value)}"
+        for name, value in texts.items()
+    )
+    return _storable("{\n" + lines + "\n}")
+
+
+def _storable(json_text):
+    """JSON text without halves of surrogate pairs, which no database stores bare."""
+    if json_text.isascii():
+        return json_text
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", json_text)
+
+
+def _finite_float(text):
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
+def _no_constant(text):
+    raise ValueError(text)
+
+
+_decode = json.JSONDecoder(
+    parse_float=_finite_float, parse_constant=_no_constant
+).decode
+
+
+def decode_literal_value(text):
+    """A stored literal as a value: JSON where it parses, else the text itself.
+
+    `149.99` is a number, `true` a boolean, `"x"` the text x, `abc` text; empty stays
+    empty. What is not text comes back unchanged.
+    """
+    if not isinstance(text, str) or not text:
+        return text
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):
+        return text

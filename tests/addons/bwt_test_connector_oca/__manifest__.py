@@ -1,0 +1,9 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+{
+    "name": "Test connector that also inherits OCA's connector.backend",
+    "version": "19.0.1.0.0",
+    "license": "LGPL-3",
+    "author": "bwt",
+    "depends": ["bwt_webhooks_outbound", "connector"],
+    "data": ["security/ir.model.access.csv"],
+}

@@ -1,0 +1,88 @@
+"""Small servers on loopback for the tests of what touches the network."""
+
+import contextlib
+import socket
+import threading
+
+from services.egress import Policy
+
+LOOPBACK = Policy.parse("127.0.0.0/8, ::1")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Server:
+    """Accepts on a free loopback port and gives each connection to `talk(conn)`.
+
+    connections: how many came; requests: raw bytes of those that `read_request` saw
+    """
+
+    def __init__(self, talk=None, context=None):
+        self._talk = talk or self.answer_all
+        self._context = context
+        self._open = []
+        self.connections = 0
+        self.requests = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_exc):
+        for each in [self._socket, *self._open]:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def read_request(self, conn):
+        """One whole request as it came, b"" when the client has closed."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = conn.recv(65536)
+            if not more:
+                return b""
+            data += more
+        head = data.partition(b"\r\n\r\n")[0]
+        length = 0
+        for line in head.lower().split(b"\r\n"):
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        while len(data) < len(head) + 4 + length:
+            data += conn.recv(65536)
+        self.requests.append(data)
+        return data
+
+    def answer_all(self, conn, answer=OK):
+        """Answer every request on a kept connection alike."""
+        while self.read_request(conn):
+            conn.sendall(answer)
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                conn, _ = self._socket.accept()
+                self.connections += 1
+                self._open.append(conn)
+                threading.Thread(target=self._serve, args=(conn,), daemon=True).start()
+
+    def _serve(self, conn):
+        with contextlib.suppress(OSError), conn:
+            if self._context:
+                conn = self._context.wrap_socket(conn, server_side=True)
+            with conn:
+                self._talk(conn)
+
+
+def answering(answer, *, close=True):
+    """A server that reads each request and answers with these raw bytes."""
+
+    def talk(conn):
+        while server.read_request(conn):
+            conn.sendall(answer)
+            if close:
+                return
+
+    server = Server(talk)
+    return server

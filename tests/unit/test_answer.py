@@ -1,0 +1,33 @@
+"""What came back."""
+
+import pytest
+
+from services.answer import Answer
+
+
+def test_header_names_have_no_case():
+    """A header is found whatever its case; the first of several counts."""
+    answer = Answer(200, headers=(("X-Id", "1"), ("x-id", "2")))
+
+    assert answer.header("x-ID") == "1"
+    assert answer.header("Location") is None
+
+
+@pytest.mark.parametrize(
+    "content_type, body, text",
+    [
+        (None, "grün".encode(), "grün"),
+        ("text/plain; charset=latin-1", "grün".encode("latin-1"), "grün"),
+        ('text/plain; charset="utf-16"', "grün".encode("utf-16"), "grün"),
+        ("text/plain; charset=nonsense", b"abc", "abc"),
+        ("text/plain; charset=hex", b"abc", "abc"),
+        ("text/plain; charset=", b"abc", "abc"),
+        ("application/json", b"\xff{}", "\ufffd{}"),
+        ("text/plain", b"a\x00b", "a\ufffdb"),
+    ],
+)
+def test_text_is_decoded_and_never_fails(content_type, body, text):
+    """The body is text in its charset; what can't be read or stored is replaced."""
+    headers = (("Content-Type", content_type),) if content_type else ()
+
+    assert Answer(200, headers=headers, body=body).text == text

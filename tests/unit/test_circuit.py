@@ -1,0 +1,145 @@
+"""The circuit breaker."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.circuit import Circuit
+
+NOW = datetime(2024, 5, 1, 12, 0, 0)
+
+
+def later(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def opened(threshold=3):
+    circuit = Circuit(threshold=threshold)
+    for _ in range(threshold):
+        circuit = circuit.after_failure(NOW)
+    return circuit
+
+
+def test_opens_at_the_threshold():
+    """So many failures in a row open it, one less doesn't."""
+    circuit = Circuit(threshold=3).after_failure(NOW).after_failure(NOW)
+    assert (circuit.state, circuit.may_send(NOW)) == ("closed", "all")
+
+    circuit = circuit.after_failure(NOW)
+
+    assert (circuit.state, circuit.streak, circuit.opened_at) == ("open", 3, NOW)
+    assert circuit.may_send(NOW) == "none"
+    assert circuit.next_probe_at == later(60)
+
+
+def test_a_success_ends_the_row():
+    """Failures count only in a row."""
+    circuit = Circuit(threshold=2).after_failure(NOW).after_success(NOW)
+
+    assert circuit.after_failure(NOW).state == "closed"
+
+
+def test_threshold_zero_never_opens():
+    """With 0 nothing is held back, also on a circuit that was open before."""
+    circuit = Circuit(threshold=0)
+    for _ in range(100):
+        circuit = circuit.after_failure(NOW)
+
+    assert (circuit.state, circuit.streak) == ("closed", 100)
+    assert Circuit("open", 9, 0, NOW).may_send(NOW) == "all"
+
+
+def test_one_probe_after_the_cooldown():
+    """When the cooldown is over one probe may go, and none while it is out."""
+    circuit = opened()
+    assert circuit.may_send(later(59.9)) == "none"
+    assert circuit.may_send(later(60)) == "probe"
+
+    probing = circuit.begin_probe(later(60))
+
+    assert probing.state == "half_open"
+    assert probing.may_send(later(61)) == "none"
+
+
+def test_a_successful_probe_closes():
+    """Success makes it as new."""
+    closed = opened().begin_probe(later(60)).after_success(later(61))
+
+    assert closed == Circuit(threshold=3)
+
+
+def test_failing_probes_double_the_cooldown():
+    """Each failed probe doubles the wait, up to an hour; it stays open since then."""
+    circuit, moment, waits = opened(), NOW, []
+    for _ in range(8):
+        moment = circuit.next_probe_at
+        circuit = circuit.begin_probe(moment).after_failure(moment)
+        waits.append((circuit.next_probe_at - moment).total_seconds())
+
+    assert waits == [120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert (circuit.state, circuit.opened_at) == ("open", NOW)
+
+
+def test_opening_again_starts_with_a_short_cooldown():
+    """After it was closed the doubling begins anew."""
+    circuit = opened().begin_probe(later(60)).after_failure(later(60))
+    circuit = circuit.begin_probe(later(180)).after_success(later(181))
+    for _ in range(3):
+        circuit = circuit.after_failure(later(200))
+
+    assert circuit.next_probe_at == later(260)
+
+
+def test_late_failures_change_no_times():
+    """What was out when it opened may fail without moving the probe."""
+    circuit = opened()
+    late = circuit.after_failure(later(30))
+
+    assert (late.next_probe_at, late.cooldown, late.streak) == (later(60), 60, 4)
+
+
+def test_a_lost_probe_does_not_wedge():
+    """When a worker is killed with the probe another goes after the cooldown."""
+    circuit = opened().begin_probe(later(60))
+
+    assert circuit.may_send(later(119)) == "none"
+    assert circuit.may_send(later(120)) == "probe"
+
+
+def test_a_probe_that_says_nothing_lets_the_next_one_go():
+    """A probe that was refused or not built leaves the place to the next delivery."""
+    circuit = opened().begin_probe(later(60)).after_ignored(later(61))
+
+    assert (circuit.state, circuit.cooldown) == ("open", 60)
+    assert circuit.may_send(later(61)) == "probe"
+    assert Circuit().after_ignored(NOW) == Circuit()
+
+
+def test_forced_open_waits_for_a_person():
+    """After 410 Gone neither time nor a late success closes it."""
+    circuit = Circuit().force_open(NOW)
+
+    assert (circuit.state, circuit.opened_at) == ("manual", NOW)
+    for changed in (circuit.after_success(NOW), circuit.after_failure(NOW)):
+        assert changed.state == "manual"
+        assert changed.may_send(later(10**7)) == "none"
+
+
+def test_manual_holds_even_without_threshold():
+    """A receiver that said 410 is left alone, whatever the threshold is."""
+    assert Circuit(threshold=0).force_open(NOW).may_send(NOW) == "none"
+
+
+def test_a_clock_put_back_does_not_wedge():
+    """After a jump back of a year sending goes on at once, not in a year."""
+    assert opened().may_send(NOW - timedelta(days=365)) == "probe"
+    assert opened().may_send(later(-5)) == "none"
+
+
+@pytest.mark.parametrize("state", ["open", "half_open"])
+def test_the_next_probe_is_found_without_its_column(state):
+    """A circuit read from state, start and cooldown alone knows its next probe."""
+    circuit = Circuit(state, 10, 10, NOW, 120.0)
+
+    assert circuit.next_probe_at == later(120)
+    assert Circuit(state, 10, 10).may_send(NOW) == "probe"

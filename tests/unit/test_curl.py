@@ -1,0 +1,61 @@
+"""Copy as cURL."""
+
+import shlex
+
+from services.curl import as_curl
+
+
+def words(*args):
+    return shlex.split(as_curl(*args).replace("\\\n", ""))
+
+
+def test_a_command_that_a_shell_reads_back():
+    """Method, URL, headers and body arrive as they were, quotes and all."""
+    assert words(
+        "post", "https://a.example/o", {"X-A": "it's", "X-Empty": ""}, '{"a": "$b\'"}'
+    ) == [
+        "curl",
+        "--request",
+        "POST",
+        "--url",
+        "https://a.example/o",
+        "--header",
+        "X-A: it's",
+        "--header",
+        "X-Empty;",
+        "--data-raw",
+        '{"a": "$b\'"}',
+    ]
+
+
+def test_without_a_body_no_data():
+    """A request without body stays one."""
+    assert "--data-raw" not in words("delete", "https://a.example/", {}, None)
+
+
+def test_credentials_are_masked():
+    """Even input that nobody masked shows no credential."""
+    command = as_curl(
+        "post", "https://a.example/?token=s3cret", (("Authorization", "s3cret"),), b""
+    )
+
+    assert "s3cret" not in command
+    assert "Authorization: ***" in command
+
+
+def test_lengths_are_left_to_curl():
+    """A length from before masking would make curl wait for more."""
+    assert "Content-Length" not in as_curl(
+        "post", "https://a.example/", {"Content-Length": "5"}, b"hello"
+    )
+
+
+def test_bytes_that_are_no_text_are_left_to_a_file():
+    """What a shell can't pass on is read from a file."""
+    for body in (b"\xff\xfe", b"a\x00b"):
+        assert words("put", "https://a.example/", {}, body)[-1] == "@body.bin"
+
+
+def test_brackets_in_the_url_are_no_patterns():
+    """An IPv6 host or a bracket in the query isn't expanded by curl."""
+    assert "--globoff" in words("post", "https://[2001:db8::1]/", {}, None)

@@ -1,0 +1,37 @@
+"""Service errors."""
+
+from services.errors import (
+    ConfigurationError,
+    EgressRefused,
+    PayloadError,
+    ServiceError,
+    UnsupportedOperator,
+)
+
+
+def test_error_text_is_the_template_with_its_values():
+    """An error reads as its template filled in, and keeps both for translating."""
+    error = ServiceError("part %(part)s of %(template)s", part="5x", template="t")
+
+    assert str(error) == "part 5x of t"
+    assert error.template == "part %(part)s of %(template)s"
+    assert error.values == {"part": "5x", "template": "t"}
+
+
+def test_template_without_values_is_literal():
+    """A percent sign in a template without values stays, as in `env._`."""
+    assert str(ServiceError("lengthened by up to 20 %")) == "lengthened by up to 20 %"
+
+
+def test_unsupported_operator_names_it():
+    """The operator can be read off the error, and it is a configuration fault."""
+    error = UnsupportedOperator("no %(operator)s", operator="like")
+
+    assert error.operator == "like"
+    assert isinstance(error, ConfigurationError)
+
+
+def test_all_kinds_are_service_errors():
+    """Whoever catches ServiceError catches every refusal of a service."""
+    for kind in (ConfigurationError, EgressRefused, PayloadError):
+        assert issubclass(kind, ServiceError)

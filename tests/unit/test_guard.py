@@ -1,0 +1,174 @@
+"""TLS: who is trusted, under which name, and with which certificate of ours."""
+
+import socket
+import time
+
+import pytest
+from certificates import Authority
+from services.errors import ConfigurationError
+from services.sender import Sender
+from services.wire import encode
+from sockets import LOOPBACK, OK, Server
+
+
+@pytest.fixture
+def authority(tmp_path, monkeypatch):
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.path))
+    return authority
+
+
+def lookup(host, port):
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+
+def post(url, *, timeout=5, **more):
+    sender = Sender(LOOPBACK, lookup=lookup, **more)
+    answer = sender.send(
+        encode({"method": "POST", "url": url, "json": {}}), timeout=timeout
+    )
+    sender.close()
+    return answer
+
+
+def test_a_trusted_certificate_with_the_right_name(authority):
+    """The connection goes to the judged address; TLS name and Host stay the name."""
+    seen = []
+    context = authority.server_context("shop.example")
+    context.sni_callback = lambda sock, name, context: seen.append(name)
+    with Server(context=context) as server:
+        answer = post(f"https://shop.example:{server.port}/hook")
+
+        assert (200, ["shop.example"]) == (answer.status_code, seen), answer
+        assert f"Host: shop.example:{server.port}".encode() in server.requests[0]
+
+
+def test_a_trusted_certificate_for_an_address(authority):
+    """An address in the URL is looked for in the certificate as an address."""
+    with Server(context=authority.server_context("127.0.0.1")) as server:
+        assert 200 == post(server.url).status_code
+
+
+def test_a_tls_connection_is_kept(authority):
+    """A handshake per request would cost more than the request."""
+    with Server(context=authority.server_context("127.0.0.1")) as server:
+        sender = Sender(LOOPBACK)
+        wire = encode({"method": "POST", "url": server.url, "json": "x" * 200_000})
+        for _ in range(5):
+            assert 200 == sender.send(wire, timeout=5).status_code
+        sender.close()
+
+        assert 1 == server.connections
+
+
+@pytest.mark.parametrize("fault", ["name", "expired", "untrusted", "default store"])
+def test_bad_certificates(authority, tmp_path, monkeypatch, fault):
+    """Another name, a date that has passed, or an unknown issuer: nothing is sent."""
+    names, days, issuer = ("127.0.0.1",), 1, authority
+    if fault == "name":
+        names = ("other.example",)
+    elif fault == "expired":
+        days = -1
+    elif fault == "untrusted":
+        issuer = Authority(tmp_path, "somebody else")
+    else:
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with Server(context=issuer.server_context(*names, days=days)) as server:
+        answer = post(server.url)
+
+        assert ("tls", None, []) == (
+            answer.reason,
+            answer.status_code,
+            server.requests,
+        )
+    assert "TLS" in answer.error[0] % answer.error[1]
+
+
+def test_a_peer_without_tls(authority):
+    """Plain HTTP, or garbage, on a TLS port has the reason `tls`."""
+    for rubbish in (OK, b"garbage" * 10):
+        with Server(lambda conn, said=rubbish: conn.sendall(said)) as server:
+            assert "tls" == post(f"https://127.0.0.1:{server.port}").reason
+
+
+def test_a_peer_that_leaves_the_handshake(authority):
+    """Closing instead of a handshake has the reason `tls`."""
+    with Server(lambda conn: conn.recv(10)) as server:
+        assert "tls" == post(f"https://127.0.0.1:{server.port}").reason
+
+
+@pytest.mark.parametrize("byte", [b"", b"\x16"])
+def test_a_handshake_that_hangs_ends_at_the_deadline(authority, byte):
+    """A silent peer, or one that drips, holds nobody up."""
+
+    def talk(conn):
+        for _ in range(100):
+            conn.sendall(byte)
+            time.sleep(0.03)
+
+    with Server(talk) as server:
+        start = time.monotonic()
+        answer = post(f"https://127.0.0.1:{server.port}", timeout=0.4)
+
+    assert time.monotonic() - start < 0.8
+    assert answer.reason in ("timeout", "tls")
+
+
+def test_a_silent_handshake_is_a_timeout(authority):
+    """The reason tells a hanging peer from a bad one."""
+    with Server(lambda conn: time.sleep(2)) as server:
+        answer = post(f"https://127.0.0.1:{server.port}", timeout=0.3)
+
+    assert "timeout" == answer.reason
+
+
+def test_answers_dripped_through_tls_end_at_the_deadline(authority):
+    """The clock is one for the whole request, under TLS too."""
+
+    def talk(conn):
+        conn.recv(65536)
+        for byte in OK * 10:
+            conn.sendall(bytes([byte]))
+            time.sleep(0.03)
+
+    with Server(talk, context=authority.server_context("127.0.0.1")) as server:
+        start = time.monotonic()
+        answer = post(server.url, timeout=0.5)
+
+    assert time.monotonic() - start < 0.9
+    assert "timeout" == answer.reason
+
+
+def test_a_client_certificate_is_shown(authority):
+    """mTLS: the server gets the endpoint's certificate."""
+    seen = []
+
+    def talk(conn):
+        seen.append(conn.getpeercert())
+        server.answer_all(conn)
+
+    context = authority.server_context("127.0.0.1", asks_client=True)
+    with Server(talk, context=context) as server:
+        answer = post(server.url, client_certificate=authority.issue("our client"))
+
+    assert 200 == answer.status_code
+    assert ((("commonName", "our client"),),) == seen[0]["subject"]
+
+
+def test_without_the_client_certificate_it_fails(authority):
+    """A server that asks for one and gets none ends the connection: reason `tls`."""
+    context = authority.server_context("127.0.0.1", asks_client=True)
+    with Server(context=context) as server:
+        answer = post(server.url)
+
+        assert ([], None) == (server.requests, answer.status_code)
+    assert answer.reason in ("tls", "connect")
+
+
+@pytest.mark.parametrize("pem", ["rubbish", "-----BEGIN CERTIFICATE-----\nAA\n"])
+def test_a_client_certificate_that_cannot_be_used(pem):
+    """It is told when the sender is made, without quoting the key."""
+    with pytest.raises(ConfigurationError) as caught:
+        Sender(LOOPBACK, client_certificate=pem)
+
+    assert pem not in str(caught.value)

@@ -1,0 +1,81 @@
+"""Credentials are not shown."""
+
+import pytest
+
+from services.masking import mask_headers, mask_text, mask_url
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "proxy-authorization",
+        "Cookie",
+        "Set-Cookie",
+        "X-Api-Key",
+        "apikey",
+        "X_API_KEY",
+        "X-Auth-Token",
+        "Client-Secret",
+        "X-Password",
+        "webhook-signature",
+        "X-Hub-Signature-256",
+        "X-Amz-Credential",
+    ],
+)
+def test_sensitive_headers_are_masked(name):
+    """The name stays so that one sees what was sent, the value doesn't."""
+    assert mask_headers({name: "s3cret"}) == {name: "***"}
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "webhook-id", "Idempotency-Key", "X-Author", "Accept"]
+)
+def test_plain_headers_stay(name):
+    """What is no credential stays readable."""
+    assert mask_headers({name: "v"}) == {name: "v"}
+
+
+def test_pairs_keep_their_order_and_repeats():
+    """Pairs come back as pairs, each masked on its own."""
+    pairs = (("Set-Cookie", "a"), ("X", "1"), ("Set-Cookie", "b"))
+
+    assert mask_headers(pairs) == (
+        ("Set-Cookie", "***"),
+        ("X", "1"),
+        ("Set-Cookie", "***"),
+    )
+
+
+@pytest.mark.parametrize(
+    "url, masked",
+    [
+        (
+            "https://a.example/p?token=abc&id=5&Signature=x%2By#f",
+            "https://a.example/p?token=***&id=5&Signature=***#f",
+        ),
+        ("https://a.example/?api%5Fkey=abc", "https://a.example/?api%5Fkey=***"),
+        ("https://a.example/?sig=1&design=2", "https://a.example/?sig=***&design=2"),
+        ("https://u:p@a.example/x@y", "https://***@a.example/x@y"),
+        ("https://a.example/p?q=1&&empty=&token", None),
+        ("https://a.example/p", None),
+        ("/relative?x=1", None),
+        ("", None),
+    ],
+)
+def test_urls(url, masked):
+    """Only sensitive query values and userinfo change, all else stays as it is."""
+    assert mask_url(url) == (url if masked is None else masked)
+
+
+def test_explicit_secrets_are_replaced_anywhere():
+    """A secret is masked also where it stands encoded for a URL or JSON."""
+    secret = 'p&ss"wö d'
+    text = f'plain {secret} url p%26ss%22w%C3%B6%20d json p&ss\\"w\\u00f6 d'
+
+    assert mask_text(text, [secret]) == "plain *** url *** json ***"
+
+
+def test_longer_secrets_go_first():
+    """A secret that is part of another leaves no rest of it."""
+    assert mask_text("abcdef", ["abc", "abcdef", "", None]) == "***"

@@ -1,0 +1,22 @@
+"""Technical names."""
+
+import pytest
+
+from services.naming import slugify_identifier
+
+
+@pytest.mark.parametrize(
+    "value, slug",
+    [
+        ("Shop Orders", "shop-orders"),
+        ("  --Shop__42! ", "shop-42"),
+        ("ready", "ready"),
+        (42, "42"),
+        (None, ""),
+        (False, ""),
+        ("***", ""),
+    ],
+)
+def test_slug(value, slug):
+    """Lower case letters and digits stay, runs of all else become one hyphen."""
+    assert slugify_identifier(value) == slug

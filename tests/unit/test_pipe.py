@@ -1,0 +1,148 @@
+"""Threads that send: nothing is lost, nobody waits too long."""
+
+import threading
+import time
+
+import pytest
+from services.answer import Answer
+from services.pipe import Pipe
+from services.sender import Sender
+from services.wire import encode
+from sockets import LOOPBACK, Server
+
+
+class Gate:
+    """Stands in for a sender: answers once the gate is open."""
+
+    def __init__(self):
+        self.opened = threading.Event()
+        self.started = threading.Semaphore(0)
+        self.closed = 0
+
+    def send(self, wire, *, timeout):
+        self.started.release()
+        if wire == "wait":
+            self.opened.wait(5)
+        if wire == "fail":
+            raise LookupError("oops")
+        return Answer(status_code=200, duration=timeout)
+
+    def close(self):
+        self.closed += 1
+
+
+@pytest.fixture
+def gate():
+    return Gate()
+
+
+def test_every_request_gets_its_answer():
+    """Over real connections, four at once, each key comes back once."""
+    with Server() as server:
+        wire = encode({"method": "POST", "url": server.url, "json": {}})
+        pipe = Pipe(lambda: Sender(LOOPBACK), 4)
+        found = []
+        for start in range(0, 400, 100):
+            pipe.put((key, wire, 5.0) for key in range(start, start + 100))
+        while len(found) < 400:
+            found += pipe.collect(50, 5)
+        pipe.close()
+
+        assert list(range(400)) == sorted(key for key, _ in found)
+        assert {200} == {answer.status_code for _, answer in found}
+        assert server.connections <= 4
+
+
+def test_a_slow_answer_holds_one_place(gate):
+    """The others go on, and are collected while it is out."""
+    pipe = Pipe(lambda: gate, 2)
+    pipe.put([("slow", "wait", 5.0)] + [(n, "go", 5.0) for n in range(20)])
+
+    found = []
+    while len(found) < 20:
+        found += pipe.collect(20 - len(found), 5)
+
+    assert set(range(20)) == {key for key, _ in found}
+    assert (0, 1) == (pipe.waiting, pipe.in_flight)
+    gate.opened.set()
+    assert ["slow"] == [key for key, _ in pipe.collect(1, 5)]
+    pipe.close()
+
+
+def test_collect_does_not_wait_for_what_cannot_come(gate):
+    """With less under way than asked for, it returns when that is there."""
+    pipe = Pipe(lambda: gate, 2)
+    start = time.monotonic()
+
+    assert [] == pipe.collect(10, 5)
+    pipe.put([(1, "go", 5.0)])
+    assert 1 == len(pipe.collect(10, 5))
+
+    assert time.monotonic() - start < 2
+    pipe.close()
+
+
+def test_collect_gives_up_after_its_timeout(gate):
+    """The lane has other things to do while a target hangs."""
+    pipe = Pipe(lambda: gate, 1)
+    pipe.put([(1, "wait", 5.0)])
+    start = time.monotonic()
+
+    assert [] == pipe.collect(1, 0.1)
+
+    assert 0.09 < time.monotonic() - start < 1
+    gate.opened.set()
+    pipe.close()
+
+
+def test_what_no_thread_has_picked_is_taken_back(gate):
+    """A lane that stops gives it back; it won't be sent."""
+    pipe = Pipe(lambda: gate, 2)
+    pipe.put((key, "wait", 5.0) for key in range(10))
+    for _ in range(2):
+        assert gate.started.acquire(timeout=5)
+
+    assert (8, 2) == (pipe.waiting, pipe.in_flight)
+    assert list(range(2, 10)) == pipe.take_back()
+    assert (0, 2) == (pipe.waiting, pipe.in_flight)
+    gate.opened.set()
+    assert {0, 1} == {key for key, _ in pipe.collect(2, 5)}
+    assert 0 == pipe.in_flight
+    pipe.close()
+
+
+def test_a_fault_of_a_sender_is_an_answer(gate):
+    """The thread lives on, or the lane would wait for ever."""
+    pipe = Pipe(lambda: gate, 1)
+    pipe.put([(1, "fail", 5.0), (2, "go", 5.0)])
+
+    found = []
+    while len(found) < 2:
+        found += pipe.collect(2, 5)
+    pipe.close()
+
+    (_, failed), (_, fine) = found
+    assert ("response", 200) == (failed.reason, fine.status_code)
+    assert "oops" in failed.error[0] % failed.error[1]
+
+
+def test_closing_ends_the_threads_and_closes_the_senders(gate):
+    """Answers of what was in flight can still be collected."""
+    pipe = Pipe(lambda: gate, 3)
+    pipe.put((key, "go", 5.0) for key in range(3))
+    pipe.close(5)
+
+    assert {0, 1, 2} >= {key for key, _ in pipe.collect(3, 0)}
+    assert gate.closed
+    assert not [t for t in threading.enumerate() if "webhook sender" in t.name]
+
+
+def test_no_more_threads_than_requests(gate):
+    """A single delivery doesn't start sixteen threads."""
+    made = []
+    pipe = Pipe(lambda: made.append(1) or gate, 16)
+    pipe.put([(1, "go", 5.0)])
+    pipe.collect(1, 5)
+
+    assert 1 == len(made)
+    pipe.close()

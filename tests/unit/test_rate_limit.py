@@ -1,0 +1,77 @@
+"""The token bucket."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.rate_limit import TokenBucket
+
+NOW = datetime(2024, 5, 1, 12, 0, 0)
+
+
+def later(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def test_a_new_bucket_is_full():
+    """The first burst may use a whole period's tokens, no more."""
+    bucket, granted, wait = TokenBucket(10, 60.0).take(15, NOW)
+
+    assert (granted, bucket.tokens, bucket.at) == (10, 0, NOW)
+    assert wait == 6
+
+
+def test_tokens_come_back_with_time():
+    """Tokens return evenly, up to the limit."""
+    empty = TokenBucket(10, 60.0, 0, NOW)
+
+    assert empty.take(5, later(12))[1] == 2
+    assert empty.take(50, later(3600))[1] == 10
+
+
+def test_the_wait_is_until_the_next_whole_token():
+    """A lane knows how long to stay away; with a token left there is no wait."""
+    _, granted, wait = TokenBucket(10, 60.0, 0.5, NOW).take(1, NOW)
+    assert (granted, wait) == (0, 3)
+
+    _, granted, wait = TokenBucket(10, 60.0, 2, NOW).take(1, NOW)
+    assert (granted, wait) == (1, 0)
+
+
+def test_waiting_as_told_is_enough():
+    """After exactly the wait a token is there, whatever floats make of it."""
+    for limit in range(1, 200):
+        empty = TokenBucket(limit, 60.0, 0, NOW)
+        wait = empty.take(1, NOW)[2]
+        moment = NOW + timedelta(seconds=wait) + timedelta(microseconds=1)
+        assert empty.take(1, moment)[1] == 1
+
+
+def test_given_back_tokens_can_be_used():
+    """What wasn't sent costs nothing; the bucket doesn't grow over its limit."""
+    bucket, _, _ = TokenBucket(10, 60.0).take(10, NOW)
+
+    assert bucket.give_back(3).take(5, NOW)[1] == 3
+    assert bucket.give_back(99).tokens == 10
+
+
+@pytest.mark.parametrize("limit", [0, False, None])
+def test_no_limit(limit):
+    """Without a limit all is granted at once."""
+    bucket = TokenBucket(limit, 60.0)
+
+    assert bucket.take(1000, NOW) == (bucket, 1000, 0.0)
+    assert bucket.give_back(5) == bucket
+
+
+def test_a_clock_put_back_does_not_wedge():
+    """After a jump back tokens return from the new time on."""
+    bucket, granted, _ = TokenBucket(10, 60.0, 0, NOW).take(1, later(-86400))
+
+    assert granted == 0
+    assert bucket.take(1, later(-86400 + 6))[1] == 1
+
+
+def test_a_lowered_limit_holds_at_once():
+    """Tokens from a higher limit don't outlive it."""
+    assert TokenBucket(2, 60.0, 10, NOW).take(5, NOW)[1] == 2

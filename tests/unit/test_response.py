@@ -1,0 +1,282 @@
+"""Reading answers: what framing says, what is refused, what is cut."""
+
+import gzip
+import random
+import zlib
+
+import pytest
+from services.response import BadResponse, NoResponse, read_reply
+from services.response_body import BODY_LIMIT
+
+ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def receiver(data, size=65536):
+    """A `receive` that gives `data` in pieces of `size` bytes, then b""."""
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    return lambda _size: pieces.pop(0) if pieces else b""
+
+
+def read(data, *, method="POST", size=65536):
+    return read_reply(receiver(data, size), method)
+
+
+def message(headers="", body=b"", status="200 OK", version="1.1"):
+    return f"HTTP/{version} {status}\r\n{headers}\r\n".encode() + body
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 65536])
+@pytest.mark.parametrize(
+    "data, body",
+    [
+        (ONCE, b"ok"),
+        (message("Transfer-Encoding: chunked\r\n", b"2\r\nok\r\n0\r\n\r\n"), b"ok"),
+        (
+            message(
+                "transfer-encoding: Chunked\r\n",
+                b"1;ext=1\r\no\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
+            ),
+            b"o0123456789",
+        ),
+        (message("", b"until the end", version="1.0"), b"until the end"),
+        (message("", b"until the end"), b"until the end"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n" + ONCE, b"ok"),
+        (message("Content-Length: 2, 2\r\n", b"ok"), b"ok"),
+        (b"HTTP/1.1 200\r\nContent-Length:2\r\n\r\nok", b"ok"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
+        (message("Content-Length: 0\r\n"), b""),
+    ],
+)
+def test_bodies_in_pieces_of_any_size(data, body, size):
+    """The same answer comes out however the network cuts it."""
+    reply = read(data, size=size)
+
+    assert (200, body) == (reply.status, reply.body)
+    assert (False, False) == (reply.broken, reply.truncated)
+
+
+@pytest.mark.parametrize(
+    "data, reusable",
+    [
+        (ONCE, True),
+        (message("Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"), True),
+        (message("Content-Length: 0\r\nConnection: close\r\n"), False),
+        (message("Content-Length: 0\r\nConnection: x, Close\r\n"), False),
+        (message("Content-Length: 0\r\n", version="1.0"), False),
+        (message("Content-Length: 0\r\nConnection: keep-alive\r\n", version="1.0"), True),
+        (message(""), False),
+        (message("Content-Length: 2\r\n", b"ok!"), False),
+        (ONCE + ONCE, False),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", False),
+        (message("A: b\r\n folded\r\nContent-Length: 0\r\n"), False),
+        (
+            message(
+                "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n"
+            ),
+            False,
+        ),
+        (message("Transfer-Encoding: gzip\r\n"), False),
+    ],
+)
+def test_a_connection_is_reused_only_when_framing_is_beyond_doubt(data, reusable):
+    """A left-over byte would be read as the start of the next answer."""
+    assert reusable == read(data).reusable
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("POST", 204), ("POST", 304)])
+def test_answers_without_body(method, status):
+    """What HEAD, 204 and 304 announce isn't waited for (RFC 9112, 6.3)."""
+    data = message("Content-Length: 5\r\n", status=f"{status} x")
+
+    reply = read(data, method=method)
+
+    assert (b"", False) == (reply.body, reply.broken)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"garbage\r\n\r\n",
+        b"ICY 200 OK\r\n\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        b"HTTP/1.1 99 x\r\n\r\n",
+        b"HTTP/1.1 2000 x\r\n\r\n",
+        b"HTTP/1.1  200 OK\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\r\n\r\n" + ONCE,
+        message("No colon\r\n"),
+        message("Space : x\r\n"),
+        message(" leading: x\r\n"),
+        message(": x\r\n"),
+        message("A: \x00\r\n"),
+        message("A: b\rc\r\n"),
+        message("Content-Length: -1\r\n"),
+        message("Content-Length: +1\r\n", b"x"),
+        message("Content-Length: 1_0\r\n"),
+        message("Content-Length: 1, 2\r\n", b"x"),
+        message("Content-Length: 1\r\nContent-Length: 2\r\n", b"x"),
+        message("Content-Length: ²\r\n"),
+        message("Content-Length: " + "9" * 30 + "\r\n"),
+        message("Upgrade: x\r\n", status="101 Switching"),
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + ONCE,
+        message("A: b\r\n" * 1000),
+        message("A: " + "b" * 100_000 + "\r\n"),
+        b"HTTP/1.1 200 " + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+    ],
+)
+@pytest.mark.parametrize("size", [1000, 65536])
+def test_what_is_no_http_answer(data, size):
+    """Garbage, floods and answers that two readers could split in two ways."""
+    with pytest.raises(BadResponse):
+        read(data, size=size)
+
+
+def test_a_closed_connection_is_no_answer():
+    """Nothing at all is told from something that makes no sense."""
+    with pytest.raises(NoResponse):
+        read(b"")
+
+
+@pytest.mark.parametrize(
+    "data, body",
+    [
+        (message("Content-Length: 10\r\n", b"short"), b"short"),
+        (message("Transfer-Encoding: chunked\r\n", b"5\r\nab"), b"ab"),
+        (message("Transfer-Encoding: chunked\r\n", b"2\r\nab\r\n"), b"ab"),
+        (message("Transfer-Encoding: chunked\r\n", b"2\r\nabcd\r\n0\r\n\r\n"), b"ab"),
+        (message("Transfer-Encoding: chunked\r\n", b"2\r\nab\r\nzz\r\n"), b"ab"),
+        (message("Transfer-Encoding: chunked\r\n", b"-2\r\nab\r\n0\r\n\r\n"), b""),
+        (message("Transfer-Encoding: chunked\r\n", b"0x2\r\nab\r\n0\r\n\r\n"), b""),
+        (message("Transfer-Encoding: chunked\r\n", b"2" * 5000), b""),
+        (message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 9999), b""),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 65536])
+def test_a_body_that_breaks_off(data, body, size):
+    """Status and what came are kept, the rest is marked as missing."""
+    reply = read(data, size=size)
+
+    assert (200, body, True, False) == (
+        reply.status,
+        reply.body,
+        reply.broken,
+        reply.reusable,
+    )
+
+
+def test_a_network_error_within_the_body_is_kept():
+    """The sender tells a deadline from a reset by it."""
+    data = [message("Content-Length: 10\r\n", b"short")]
+
+    def receive(_size):
+        if data:
+            return data.pop()
+        raise TimeoutError
+
+    reply = read_reply(receive, "POST")
+
+    assert reply.broken
+    assert isinstance(reply.failure, TimeoutError)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_a_long_body_is_cut(framing):
+    """64 KiB are kept and not much more is read, whatever is announced."""
+    body = b"x" * BODY_LIMIT * 16
+    data = {
+        "length": message(f"Content-Length: {10**12}\r\n", body),
+        "chunked": message(
+            "Transfer-Encoding: chunked\r\n",
+            b"".join(b"1000\r\n" + b"x" * 4096 + b"\r\n" for _ in range(256)),
+        ),
+        "close": message("", body),
+    }[framing]
+    left = receiver(data, 4096)
+    pieces = []
+
+    reply = read_reply(lambda size: pieces.append(1) or left(size), "POST")
+
+    assert (b"x" * BODY_LIMIT, True, False, False) == (
+        reply.body,
+        reply.truncated,
+        reply.broken,
+        reply.reusable,
+    )
+    assert len(pieces) < 25
+
+
+def test_a_body_of_exactly_the_limit_is_whole():
+    """The mark of a cut stands only where something is missing."""
+    data = message(f"Content-Length: {BODY_LIMIT}\r\n", b"x" * BODY_LIMIT)
+
+    assert (False, True) == (read(data).truncated, read(data).reusable)
+
+
+def raw_deflate(data):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    "encoding, body, expected",
+    [
+        ("gzip", gzip.compress(b"text"), b"text"),
+        ("X-GZIP", gzip.compress(b"text"), b"text"),
+        ("gzip", gzip.compress(b"te") + gzip.compress(b"xt"), b"text"),
+        ("gzip", gzip.compress(b"text") + b"rubbish", b"text"),
+        ("deflate", zlib.compress(b"text"), b"text"),
+        ("deflate", raw_deflate(b"text"), b"text"),
+        ("deflate, gzip", gzip.compress(zlib.compress(b"text")), b"text"),
+        ("identity", b"text", b"text"),
+        ("gzip", b"no gzip", b"no gzip"),
+        ("br", b"\x0b\x01\x80", b"\x0b\x01\x80"),
+        ("gzip, " * 9 + "gzip", gzip.compress(b"text"), gzip.compress(b"text")),
+    ],
+)
+def test_content_encodings(encoding, body, expected):
+    """gzip and deflate are decoded, what can't be decoded stays as it came."""
+    data = message(f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n", body)
+
+    assert expected == read(data).body
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_zip_bomb_stays_small(layers):
+    """A kilobyte that unpacks to gigabytes gives 64 KiB and the mark of a cut."""
+    body = gzip.compress(bytes(30_000_000))
+    if layers == 2:
+        body = gzip.compress(body)
+    coding = ", ".join(["gzip"] * layers)
+    data = message(f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n", body)
+
+    reply = read(data)
+
+    assert (BODY_LIMIT, True) == (len(reply.body), reply.truncated)
+
+
+def test_mangled_answers_end_in_a_documented_way():
+    """Random damage gives a reply, BadResponse or NoResponse, nothing else."""
+    dice = random.Random(7)
+    seeds = [
+        ONCE,
+        message("Transfer-Encoding: chunked\r\n", b"2\r\nok\r\n0\r\n\r\n"),
+        message(
+            "Content-Encoding: gzip\r\nContent-Length: 24\r\n", gzip.compress(b"text")
+        ),
+    ]
+    for _ in range(5000):
+        data = bytearray(dice.choice(seeds))
+        for _ in range(dice.randint(1, 4)):
+            at = dice.randrange(len(data))
+            data[at : at + dice.randint(0, 2)] = dice.choice(
+                [b"", b"\r\n", b"\n", b"\x00", b":", b"9", b"\xff", b" ", b"\r\n\r\n"]
+            )
+            data = data or bytearray(b"x")
+        try:
+            reply = read(bytes(data), size=dice.choice([1, 5, 65536]))
+        except (BadResponse, NoResponse):
+            continue
+        assert 200 <= reply.status <= 999

@@ -1,0 +1,368 @@
+"""The sender against peers and networks of every kind, on real sockets."""
+
+import gzip
+import socket
+import threading
+import time
+
+import pytest
+from services.egress import Policy
+from services.sender import Sender
+from services.wire import encode
+from sockets import LOOPBACK, OK, Server, answering
+
+
+@pytest.fixture
+def sender():
+    sender = Sender(LOOPBACK)
+    yield sender
+    sender.close()
+
+
+def wire(server, path="/hook", **more):
+    url = server if isinstance(server, str) else server.url + path
+    return encode({"method": "POST", "url": url, "json": {"a": 1}, **more})
+
+
+def timed(sender, server, timeout, **more):
+    """The answer, after a check that the deadline was kept."""
+    start = time.monotonic()
+    answer = sender.send(wire(server, **more), timeout=timeout)
+    assert time.monotonic() - start < timeout + 0.4
+    return answer
+
+
+def drip(data, seconds=0.05):
+    """A talk that sends one byte after the other."""
+
+    def talk(conn):
+        conn.recv(65536)
+        for byte in data:
+            conn.sendall(bytes([byte]))
+            time.sleep(seconds)
+
+    return Server(talk)
+
+
+def test_an_answer_comes_back_whole(sender):
+    """Status, headers in order, body and times are what came."""
+    raw = b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 4\r\n\r\nbody"
+    before = time.time()
+    with answering(raw) as server:
+        answer = sender.send(wire(server), timeout=5)
+
+    assert (201, b"body", "", None) == (
+        answer.status_code,
+        answer.body,
+        answer.reason,
+        answer.error,
+    )
+    assert (("X-A", "1"), ("x-a", "2"), ("Content-Length", "4")) == answer.headers
+    assert before <= answer.started_at <= time.time()
+    assert 0 < answer.duration < 5
+
+
+def test_one_connection_serves_many_requests(sender):
+    """A connection is kept, and another place gets one of its own."""
+    with Server() as one, Server() as other:
+        for _ in range(20):
+            assert 200 == sender.send(wire(one), timeout=5).status_code
+            assert 200 == sender.send(wire(other), timeout=5).status_code
+
+        assert (1, 1) == (one.connections, other.connections)
+
+
+def test_a_connection_closed_by_the_peer_is_not_used_again(sender):
+    """Otherwise the next delivery would fail though nothing is wrong."""
+    with answering(OK) as server:
+        for _ in range(3):
+            assert 200 == sender.send(wire(server), timeout=5).status_code
+            time.sleep(0.05)
+
+        assert (3, 3) == (server.connections, len(server.requests))
+
+
+def test_a_connection_with_stray_bytes_is_not_used_again(sender):
+    """What a peer says unasked must not become the answer to the next request."""
+    stray = b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"
+    with answering(OK + stray, close=False) as server:
+        for _ in range(3):
+            assert 200 == sender.send(wire(server), timeout=5).status_code
+
+        assert 3 == server.connections
+
+
+def test_nothing_is_sent_twice(sender):
+    """A kept connection that breaks under a request fails it: the peer may have it."""
+
+    def talk(conn):
+        server.read_request(conn)
+        conn.sendall(OK)
+        server.read_request(conn)
+
+    with Server(talk) as server:
+        sender.send(wire(server), timeout=5)
+        answer = sender.send(wire(server), timeout=5)
+
+        assert ("connect", None) == (answer.reason, answer.status_code)
+        assert 2 == len(server.requests)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(sender, status):
+    """3xx is an answer like others; nobody goes to its Location."""
+    with Server() as inside:
+        raw = f"HTTP/1.1 {status} x\r\nLocation: {inside.url}\r\nContent-Length: 0\r\n\r\n"
+        with answering(raw.encode()) as server:
+            assert status == sender.send(wire(server), timeout=5).status_code
+
+        assert 0 == inside.connections
+
+
+def test_proxies_and_netrc_of_the_environment_are_ignored(
+    sender, monkeypatch, tmp_path
+):
+    """What stands in the environment of a server changes no delivery."""
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login u password p\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Server() as proxy, Server() as server:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        answer = sender.send(wire(server), timeout=5)
+
+        assert (200, 0) == (answer.status_code, proxy.connections)
+        assert b"authorization" not in server.requests[0].lower()
+
+
+def test_refused_and_reset_connections(sender):
+    """Nobody listening, and a peer that resets, are connection failures."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    refused = sender.send(wire(f"http://127.0.0.1:{port}/"), timeout=5)
+
+    def reset(conn):
+        server.read_request(conn)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with Server(reset) as server:
+        broken = sender.send(wire(server), timeout=5)
+
+    assert ("connect", "connect") == (refused.reason, broken.reason)
+    assert str(port) in refused.error[0] % refused.error[1]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"garbage\r\n\r\n", b"\x00" * 100, OK[:20], b"HTTP/1.1 200 OK\r\n" * 5000]
+)
+def test_answers_that_are_no_http(sender, raw):
+    """Garbage, floods and half a head have the reason `response`."""
+    with answering(raw) as server:
+        answer = sender.send(wire(server), timeout=5)
+
+    assert ("response", None) == (answer.reason, answer.status_code)
+    assert answer.error[0] % answer.error[1]
+
+
+def test_a_silent_peer_ends_at_the_deadline(sender):
+    """Accepts and never answers."""
+    with Server(lambda conn: time.sleep(5)) as server:
+        assert "timeout" == timed(sender, server, 0.3).reason
+
+
+def test_a_full_backlog_ends_at_the_deadline(sender):
+    """The connection isn't even accepted."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        crowd = []
+        for _ in range(4):
+            each = socket.socket()
+            each.setblocking(False)
+            each.connect_ex(address)
+            crowd.append(each)
+        answer = timed(sender, f"http://127.0.0.1:{address[1]}/", 0.3)
+        for each in crowd:
+            each.close()
+
+    assert "timeout" == answer.reason
+
+
+def test_dripped_headers_end_at_the_deadline(sender):
+    """One byte at a time never restarts the clock."""
+    with drip(OK * 10) as server:
+        answer = timed(sender, server, 0.4)
+
+    assert ("timeout", None) == (answer.reason, answer.status_code)
+
+
+def test_a_dripped_body_ends_at_the_deadline(sender):
+    """The status is known by then and stays; the body is marked as broken."""
+
+    def talk(conn):
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            conn.sendall(b"x")
+            time.sleep(0.02)
+
+    with Server(talk) as server:
+        answer = timed(sender, server, 0.4)
+
+    assert ("timeout", 200, True) == (answer.reason, answer.status_code, answer.broken)
+    assert answer.body.startswith(b"xxx")
+
+
+@pytest.mark.parametrize("size", [1_000, 50_000_000])
+def test_a_peer_that_does_not_read_ends_at_the_deadline(sender, size):
+    """A body that the network doesn't take holds nobody up."""
+    with Server(lambda conn: time.sleep(5)) as server:
+        answer = timed(sender, server, 0.5, json="x" * size)
+
+    assert "timeout" == answer.reason
+
+
+def test_a_peer_that_reads_slowly_ends_at_the_deadline(sender):
+    """Each piece that is taken must not restart the clock."""
+
+    def talk(conn):
+        while conn.recv(4096):
+            time.sleep(0.01)
+
+    with Server(talk) as server:
+        answer = timed(sender, server, 0.5, json="x" * 50_000_000)
+
+    assert "timeout" == answer.reason
+
+
+def test_an_early_answer_counts(sender):
+    """A peer may refuse a big body and close before it has read it (RFC 9110)."""
+
+    def talk(conn):
+        conn.recv(100)
+        conn.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        conn.shutdown(socket.SHUT_WR)
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline and conn.recv(65536):
+            pass
+
+    with Server(talk) as server:
+        answer = sender.send(wire(server, json="x" * 5_000_000), timeout=5)
+
+    assert 413 == answer.status_code
+
+
+def test_interim_answers_are_skipped(sender):
+    """100 and 103 are not the answer."""
+    early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+    with answering(early + OK) as server:
+        assert (200, b"ok") == (
+            (answer := sender.send(wire(server), timeout=5)).status_code,
+            answer.body,
+        )
+
+
+def test_a_body_that_breaks_off_is_told(sender):
+    """The status counts, and a person can see that the body isn't whole."""
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as server:
+        answer = sender.send(wire(server), timeout=5)
+
+    assert (200, b"half", True, "") == (
+        answer.status_code,
+        answer.body,
+        answer.broken,
+        answer.reason,
+    )
+
+
+def test_an_endless_body_is_cut_and_the_connection_dropped(sender):
+    """A gigabyte is neither read nor waited for."""
+    sent = []
+
+    def talk(conn):
+        server.read_request(conn)
+        conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                sent.append(conn.send(b"x" * 65536))
+        except OSError:
+            dropped.set()
+
+    dropped = threading.Event()
+    with Server(talk) as server:
+        answer = sender.send(wire(server), timeout=5)
+        assert dropped.wait(2)
+
+    assert (200, 65536, True, "") == (
+        answer.status_code,
+        len(answer.body),
+        answer.truncated,
+        answer.reason,
+    )
+    assert sum(sent) < 50_000_000
+
+
+def test_a_packed_body_is_unpacked(sender):
+    """We say that we take gzip, so we read it."""
+    body = gzip.compress(b"text")
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}"
+    with answering(head.encode() + b"\r\n\r\n" + body) as server:
+        assert b"text" == sender.send(wire(server), timeout=5).body
+
+
+def test_a_name_that_does_not_resolve(monkeypatch):
+    """An error of the resolver, and an empty result, have the reason `dns`."""
+
+    def unknown(host, port):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    for lookup in (unknown, lambda host, port: []):
+        answer = Sender(LOOPBACK, lookup=lookup).send(
+            wire("http://a.example/"), timeout=5
+        )
+
+        assert "dns" == answer.reason
+        assert "a.example" in answer.error[0] % answer.error[1]
+
+
+def test_a_resolver_that_hangs_ends_at_the_deadline():
+    """The system's resolver can't be stopped; nobody waits for it."""
+    hanging = Sender(LOOPBACK, lookup=lambda host, port: time.sleep(3))
+
+    assert "timeout" == timed(hanging, "http://a.example/", 0.3).reason
+
+
+def test_the_next_address_is_tried():
+    """A dead first address leaves time for the second."""
+    with Server() as server:
+        with socket.create_server(("127.0.0.2", 0)) as closed:
+            dead = closed.getsockname()
+        both = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+            for address in (dead, ("127.0.0.1", server.port))
+        ]
+        sender = Sender(LOOPBACK, lookup=lambda host, port: both)
+
+        answer = sender.send(wire("http://a.example/"), timeout=5)
+
+        assert 200 == answer.status_code
+        assert b"Host: a.example\r\n" in server.requests[0]
+
+
+def test_a_refused_address_is_told():
+    """The reason is `egress`, nothing connects, and the words name who can help."""
+    with Server() as server:
+        answer = Sender(Policy()).send(wire(server), timeout=5)
+
+        assert ("egress", 0) == (answer.reason, server.connections)
+        assert "allowed_networks" in answer.error[0] % answer.error[1]
+
+
+def test_a_fault_of_ours_is_an_answer_too():
+    """`send` never raises: a lane must not stop at one request."""
+
+    def broken(host, port):
+        return [("not", "an", "address")]
+
+    answer = Sender(LOOPBACK, lookup=broken).send(wire("http://a.example/"), timeout=5)
+
+    assert "response" == answer.reason

@@ -1,0 +1,116 @@
+"""Signatures."""
+
+import base64
+import hashlib
+import hmac
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from services.errors import ConfigurationError
+from services.signing import hmac_header, new_secret, standard_webhooks_headers
+
+BODY = '{"grün": 1}'.encode()
+
+
+def test_the_example_of_the_specification():
+    """The known vector of Standard Webhooks comes out."""
+    headers = standard_webhooks_headers(
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        1614265330,
+        b'{"test": 2432232314}',
+    )
+
+    assert headers == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+def test_the_public_package_verifies():
+    """Receivers with the public package accept it, with the old and new secret."""
+    standardwebhooks = pytest.importorskip("standardwebhooks")
+    old, new = new_secret(), new_secret()
+
+    headers = standard_webhooks_headers([new, old], "msg_1", time.time(), BODY)
+
+    for secret in (old, new):
+        standardwebhooks.Webhook(secret).verify(BODY, headers)
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(new_secret()).verify(BODY, headers)
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(new).verify(BODY + b" ", headers)
+
+
+def test_secrets_are_random_and_long():
+    """A new secret has 256 bits and never comes twice."""
+    secrets = {new_secret() for _ in range(50)}
+
+    assert len(secrets) == 50
+    for secret in secrets:
+        assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
+
+
+@pytest.mark.parametrize("body", [None, "", b""])
+def test_an_empty_body_is_signed(body):
+    """A request without a body is signed over no bytes."""
+    secret = new_secret()
+
+    headers = standard_webhooks_headers([secret], "msg_1", 1, body)
+
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    expected = base64.b64encode(hmac.digest(key, b"msg_1.1.", "sha256")).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
+
+
+@pytest.mark.parametrize("secrets", [[], ["whsec_"], ["whsec_no base64!"], ["abc"]])
+def test_unusable_secrets_are_refused_without_showing_them(secrets):
+    """The message says what to do and doesn't hold the secret."""
+    with pytest.raises(ConfigurationError, match="secret") as caught:
+        standard_webhooks_headers(secrets, "msg_1", 1, BODY)
+
+    assert not any(
+        len(secret) > 6 and secret in str(caught.value) for secret in secrets
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_hmac_header(algorithm):
+    """Hex and base64 with a prefix, as GitHub and Shopify send it."""
+    digest = hmac.new(b"k\xc3\xa9y", BODY, getattr(hashlib, algorithm))
+
+    assert hmac_header(
+        "X-Hub-Signature-256", "kéy", BODY, algorithm=algorithm, prefix="sha256="
+    ) == {"X-Hub-Signature-256": "sha256=" + digest.hexdigest()}
+    assert hmac_header(
+        "X-Sig", "kéy", BODY, algorithm=algorithm, encoding="base64"
+    ) == {"X-Sig": base64.b64encode(digest.digest()).decode()}
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")
+def test_openssl_agrees():
+    """The hex form is what `openssl dgst` computes."""
+    done = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-hmac", "key"],
+        input=BODY,
+        capture_output=True,
+        check=False,
+    )
+
+    value = hmac_header("X", "key", BODY)["X"]
+
+    assert done.stdout.decode().strip().endswith(value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"algorithm": "md5"}, {"encoding": "raw"}, {"secret": ""}]
+)
+def test_unknown_hmac_choices_are_refused(options):
+    """An algorithm, encoding or secret that isn't there stops the delivery."""
+    secret = options.pop("secret", "key")
+    with pytest.raises(ConfigurationError):
+        hmac_header("X", secret, BODY, **options)

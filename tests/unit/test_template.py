@@ -1,0 +1,109 @@
+"""Tokens."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+
+from services.errors import ConfigurationError
+from services.template import render_literal, render_path, render_text, tokens
+
+
+def test_tokens_are_listed_once_in_order():
+    """Keys come in order, each once; escaped braces and other braces name none."""
+    assert tokens("/{b}/{a}/{b}/{{c}}/{1x}/{}/{d e}") == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    "text, value, rendered",
+    [
+        ("/o/{id}", 5, "/o/5"),
+        ("/o/{id}", 0, "/o/0"),
+        ("/o/{id}/x", "a/b", "/o/a%2Fb/x"),
+        ("/o/{id}", "a?b#c&d", "/o/a%3Fb%23c%26d"),
+        ("/o/{id}", "ä b", "/o/%C3%A4%20b"),
+        ("/o/{id}", "..\\x", "/o/..%5Cx"),
+        ("/o?q={id}", "a&b=c/d +", "/o?q=a%26b%3Dc%2Fd%20%2B"),
+        ("/o/%20/{id}", "1", "/o/%20/1"),
+        ("/{{id}}/{id}", 5, "/{id}/5"),
+        ("/{{{id}}}", 5, "/{5}"),
+        ("/v1.{id}", "0", "/v1.0"),
+        ("/../{id}", "a", "/../a"),
+    ],
+)
+def test_path_values_are_percent_encoded(text, value, rendered):
+    """A value fills its place in path or query and can't reach beyond it."""
+    assert render_path(text, {"id": value}) == rendered
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [("/a/{id}/b", ".."), ("/a/{id}", "."), ("/a/.{id}", "."), ("/%2e{id}", ".")],
+)
+def test_a_value_cannot_climb_the_path(text, value):
+    """A segment that receivers resolve to the folder above is refused."""
+    with pytest.raises(ConfigurationError, match="changes what it points to"):
+        render_path(text, {"id": value})
+
+
+def test_dots_in_a_query_are_harmless():
+    """Only segments of the path are looked at."""
+    assert render_path("/a?d=/{id}/", {"id": ".."}) == "/a?d=/../"
+
+
+@pytest.mark.parametrize("values", [{}, {"id": None}, {"id": False}, {"id": ""}])
+@pytest.mark.parametrize("render", [render_path, render_text, render_literal])
+def test_a_token_without_value_is_refused(render, values):
+    """A missing or empty token stops the delivery and says what to do."""
+    with pytest.raises(ConfigurationError, match=r"token \{id\} has no value\. Give"):
+        render("/{id}", values)
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        ("a/b", "a/b"),
+        (0, "0"),
+        (1.5, "1.5"),
+        (True, "true"),
+        (Decimal("10.50"), "10.50"),
+        (datetime(2024, 5, 1), "2024-05-01T00:00:00Z"),
+        ([1, "x"], '[1, "x"]'),
+    ],
+)
+def test_header_values_are_plain_text(value, text):
+    """In a header or payload text the value stands as text, not encoded."""
+    assert render_text("id={id}", {"id": value}) == f"id={text}"
+
+
+def test_text_escapes():
+    """Doubled braces are literal ones, single braces around no key stay."""
+    assert render_text("{{id}} {not a key} {id}", {"id": 1}) == "{id} {not a key} 1"
+
+
+def test_values_are_not_rendered_again():
+    """A value that looks like a token is text, so that nobody can reach others."""
+    assert render_text("{a}", {"a": "{b}", "b": "secret"}) == "{b}"
+
+
+def test_a_literal_that_is_one_token_keeps_the_type():
+    """`{id}` alone is the value itself, at every depth; with more it is text."""
+    literal = {"id": "{id}", "list": ["{id}", "no {id}"], "n": 1, "{id}": None}
+
+    assert render_literal(literal, {"id": 7}) == {
+        "id": 7,
+        "list": [7, "no 7"],
+        "n": 1,
+        "{id}": None,
+    }
+
+
+def test_braces_of_decoded_json_are_safe():
+    """A nested object loses no brace, since it is decoded before tokens are sought."""
+    assert render_literal({"a": {"b": 1}}, {}) == {"a": {"b": 1}}
+
+
+def test_half_a_character_is_refused():
+    """A lone surrogate can't be encoded for a URL and gives a message."""
+    with pytest.raises(ConfigurationError, match="half a character"):
+        render_path("/{id}", {"id": "\ud800"})

@@ -1,0 +1,161 @@
+"""What an answer means."""
+
+from datetime import datetime
+
+import pytest
+
+from services.answer import Answer
+from services.errors import say
+from services.retry import RetrySchedule, StatusSet
+from services.verdict import judge
+
+NOW = datetime(2024, 5, 1, 12, 0, 0)
+SCHEDULE = RetrySchedule((10, 20))
+RETRY_ON = StatusSet.parse("408,425,429,500-599")
+
+
+def verdict(answer, retry_number=0, schedule=SCHEDULE, retry_on=RETRY_ON):
+    return judge(
+        answer,
+        schedule=schedule,
+        retry_on=retry_on,
+        retry_number=retry_number,
+        luck=0,
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+def test_2xx_is_done(status):
+    """Every 2xx is a success for delivery and circuit."""
+    result = verdict(Answer(status))
+
+    assert (result.state, result.attempt_state, result.circuit) == (
+        "done",
+        "done",
+        "success",
+    )
+    assert (result.delay, result.failure_reason, result.error, result.note) == (
+        None,
+        "",
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize("reason", ["", "connect", "timeout", "response"])
+def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
+    """The receiver has taken it: sending again would make a duplicate."""
+    result = verdict(Answer(200, broken=True, reason=reason))
+
+    assert (result.state, result.circuit) == ("done", "success")
+    assert "broke off" in say(*result.note)
+
+
+@pytest.mark.parametrize(
+    "status, state, reason, circuit",
+    [
+        (100, "dead_letter", "response", "ignore"),
+        (301, "dead_letter", "redirect", "ignore"),
+        (304, "dead_letter", "redirect", "ignore"),
+        (400, "dead_letter", "http_4xx", "ignore"),
+        (401, "dead_letter", "http_4xx", "ignore"),
+        (404, "dead_letter", "http_4xx", "ignore"),
+        (408, "error", "http_4xx", "failure"),
+        (410, "dead_letter", "http_4xx", "open"),
+        (425, "error", "http_4xx", "ignore"),
+        (429, "error", "http_4xx", "failure"),
+        (500, "error", "http_5xx", "failure"),
+        (503, "error", "http_5xx", "failure"),
+        (999, "dead_letter", "http_5xx", "failure"),
+    ],
+)
+def test_statuses(status, state, reason, circuit):
+    """Statuses worth a retry wait for it, all others fail for good at once."""
+    result = verdict(Answer(status))
+
+    assert (result.state, result.attempt_state) == (state, state)
+    assert (result.failure_reason, result.circuit) == (reason, circuit)
+    assert result.delay == (10 if state == "error" else None)
+    assert f"HTTP {status}" in say(*result.error)
+
+
+@pytest.mark.parametrize(
+    "reason, state, circuit",
+    [
+        ("dns", "error", "failure"),
+        ("connect", "error", "failure"),
+        ("tls", "error", "failure"),
+        ("timeout", "error", "failure"),
+        ("response", "error", "failure"),
+        ("egress", "dead_letter", "ignore"),
+        ("build", "dead_letter", "ignore"),
+        ("handler", "dead_letter", "ignore"),
+    ],
+)
+def test_reasons(reason, state, circuit):
+    """Failures of the network are retried and count, refusals of our own don't."""
+    result = verdict(Answer(reason=reason))
+
+    assert (result.state, result.failure_reason, result.circuit) == (
+        state,
+        reason,
+        circuit,
+    )
+    assert say(*result.error)
+
+
+def test_the_senders_words_are_kept():
+    """What the sender said about the failure is what a person reads."""
+    error = ("no address for %(host)s", {"host": "shop.example"})
+
+    assert verdict(Answer(reason="dns", error=error)).error == error
+
+
+def test_an_answer_that_is_no_http_has_no_status_that_counts():
+    """A flood of headers after "200 OK" is no success."""
+    result = verdict(Answer(200, reason="response"))
+
+    assert (result.state, result.failure_reason) == ("error", "response")
+
+
+def test_used_up_schedule_ends_in_dead_letter():
+    """After the last retry it is over, and the note says how often it was tried."""
+    assert verdict(Answer(503), retry_number=1).delay == 20
+
+    result = verdict(Answer(503), retry_number=2)
+
+    assert (result.state, result.delay) == ("dead_letter", None)
+    assert say(*result.note) == "All 3 attempts are used up."
+
+
+def test_empty_schedule_means_no_retry():
+    """Without delays the first failure is the last."""
+    result = verdict(Answer(reason="timeout"), schedule=RetrySchedule(()))
+
+    assert (result.state, result.note) == ("dead_letter", None)
+
+
+@pytest.mark.parametrize(
+    "value, delay",
+    [("5", 10), ("60", 60), ("Wed, 01 May 2024 12:05:00 GMT", 300), ("999999", 86400)],
+)
+def test_retry_after(value, delay):
+    """Retry-After lengthens the delay, up to a day, and never shortens it."""
+    assert verdict(Answer(429, headers=(("retry-after", value),))).delay == delay
+
+
+def test_410_is_final_whatever_the_setting():
+    """Gone is gone, also where all 4xx are to be retried."""
+    result = verdict(Answer(410), retry_on=StatusSet.parse("400-499"))
+
+    assert (result.state, result.circuit) == ("dead_letter", "open")
+
+
+def test_a_redirect_names_where_to_without_secrets():
+    """The message has the new address, its credentials masked."""
+    location = "https://new.example/in?token=s3cret"
+    result = verdict(Answer(302, headers=(("Location", location),)))
+
+    assert "https://new.example/in?token=***" in say(*result.error)
+    assert "endpoint" in say(*verdict(Answer(302)).error)

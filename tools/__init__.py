@@ -1,0 +1,1 @@
+"""What sets up and runs a real Odoo 19 around this addon: standard library only."""

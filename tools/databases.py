@@ -1,0 +1,143 @@
+"""Odoo databases: copied from a template, installed, updated, asked, removed.
+
+Installing `mail` takes some twenty seconds, copying a database one. So a template
+without this addon is kept per version of Odoo and queue_job, with and without demo
+data, and every database begins as its copy.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools import fetch
+from tools.console import Trouble, step
+from tools.odoo_server import odoo_command, odoo_environment, write_config
+from tools.workspace import ADDON, cache, exclusive, folder, tail
+
+TEMPLATE_MODULES = ("mail", "queue_job", "base_automation", "contacts")
+PREFIX = "bwt_template_"
+
+
+class Databases:
+    """What is done to Odoo databases of one cluster."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def fresh(self, name, *, install=(ADDON,), demo=False) -> str:
+        """A new database with these addons; gives the install log.
+
+        One of the same name is removed first.
+        """
+        template = self.template(demo=demo)
+        self.drop(name)
+        self._copy(template, name)
+        return self.install(name, *install, demo=demo) if install else ""
+
+    def template(self, *, demo=False) -> str:
+        """Name of the database to copy from; made when missing."""
+        modules = ",".join(TEMPLATE_MODULES)
+        mark = hashlib.sha256(f"{_versions()} {modules}".encode()).hexdigest()[:10]
+        name = f"{PREFIX}{'demo_' if demo else ''}{mark}"
+        with exclusive("template"):
+            if name not in self.cluster.databases():
+                contents = "with demo data" if demo else "without demo data"
+                with step(f"a template database {contents}"):
+                    self._build_template(name, demo)
+        return name
+
+    def _build_template(self, name, demo):
+        part = f"{name}_part"  # renamed when whole
+        self.drop(part)
+        self.install(part, *TEMPLATE_MODULES, demo=demo)
+        self._copy(part, name)
+        self.drop(part)
+
+    def _copy(self, source, name):
+        filestore = folder("data", "filestore")
+        shutil.rmtree(filestore / name, ignore_errors=True)
+        if (filestore / source).exists():
+            # Odoo writes a file once and never changes it: hard links will do.
+            shutil.copytree(filestore / source, filestore / name, copy_function=_link)
+        self.cluster.create(name, source)
+
+    def install(self, name, *addons, demo=False, arguments=()) -> str:
+        """`odoo -i`; gives its log."""
+        return self._load(name, "-i", addons, demo, arguments)
+
+    def update(self, name, *addons, demo=False, arguments=()) -> str:
+        """`odoo -u`; gives its log."""
+        return self._load(name, "-u", addons, demo, arguments)
+
+    def _load(self, name, how, addons, demo, arguments):
+        more = [*(["--with-demo"] if demo else []), *arguments]
+        options = [how, ",".join(addons), "--stop-after-init", "--no-http", *more]
+        return self.run(name, "server", *options)
+
+    def uninstall(self, name, addon) -> str:
+        """Remove an addon the way the Apps menu does; gives the log."""
+        script = (
+            f"env['ir.module.module'].search([('name', '=', '{addon}')])"
+            ".button_immediate_uninstall()\n"
+        )
+        return self.run(name, "shell", "--no-http", script=script)
+
+    def shell(self, name, script) -> str:
+        """What a Python script prints in `odoo shell` (with `env`); it may commit."""
+        arguments = ["shell", "--no-http", "--log-level=warn"]
+        return self.run(name, *arguments, script=script, merge=False)
+
+    def run(self, name, command, *arguments, script=None, merge=True) -> str:
+        """An Odoo command on a database, to its end; a failure raises.
+
+        Gives its log, or with `merge=False` only what it printed.
+        """
+        with tempfile.TemporaryDirectory(dir=folder("run")) as home:
+            config = Path(home, "odoo.conf")
+            write_config(config, name)
+            with open(Path(home, "odoo.log"), "w+") as log:
+                result = subprocess.run(
+                    odoo_command(command, "-c", config, *arguments),
+                    env=odoo_environment(self.cluster),
+                    input=script or "",
+                    stdout=log if merge else subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                )
+                log.seek(0)
+                text = log.read()
+            if result.returncode:
+                kept = folder("logs") / f"{name}.log"
+                kept.write_text(text)
+                raise Trouble(f"Odoo failed on {name}; the end of {kept}:\n{tail(kept)}")
+        return text if merge else result.stdout
+
+    def drop(self, name):
+        """Remove a database and its files, if there is one."""
+        self.cluster.drop(name)
+        shutil.rmtree(cache() / "data" / "filestore" / name, ignore_errors=True)
+
+
+def _link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _versions():
+    """What the template depends on, read without starting Odoo where that can be."""
+    if os.environ.get("ODOO_PYTHON"):
+        question = "import odoo.release; print(odoo.release.version, odoo.__path__)"
+        command = [str(fetch.odoo_python()), "-c", question]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise Trouble(f"ODOO_PYTHON can't import Odoo:\n{result.stderr.strip()}")
+        return result.stdout
+    installed = (cache() / "venv" / "lib").glob("python*/site-packages/*.dist-info")
+    names = sorted(path.name for path in installed if "queue_job" in path.name)
+    metadata = next(fetch.dist_packages().glob("odoo-*.egg-info")) / "PKG-INFO"
+    return f"{names} {metadata.stat().st_size} {int(metadata.stat().st_mtime)}"

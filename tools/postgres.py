@@ -1,0 +1,244 @@
+"""A private PostgreSQL: socket only, default durability, shared by all commands.
+
+Whoever uses the cluster holds a shared lock on a file; the last one to let go stops
+the server. A command that was killed leaves the server running for the next one.
+With PGHOST set the user's own server is used and nothing is started or stopped.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools import fetch
+from tools.console import Trouble, step
+from tools.workspace import cache, exclusive, folder, run_logged
+
+ROLE = "odoo"  # Odoo refuses to work as `postgres`
+SETTINGS = {"listen_addresses": "", "max_connections": "200"}
+
+
+class Cluster:
+    """A PostgreSQL server and what is done to its databases.
+
+    `with Cluster.running() as cluster:` starts it when needed and keeps it up.
+    """
+
+    def __init__(self):
+        self.is_own = not os.environ.get("PGHOST")
+        if self.is_own:
+            self.home = _cluster_home()
+            self.data = self.home / "data"
+            self.log = self.home / "postgres.log"
+            self.binaries = _find_binaries()
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls):
+        """The cluster, up for as long as the block lasts."""
+        cluster = cls()
+        if not cluster.is_own:
+            yield cluster
+            return
+        with open(folder("locks") / f"cluster-{cluster.home.name}", "w") as users:
+            with exclusive("cluster"):
+                cluster._start()
+                fcntl.flock(users, fcntl.LOCK_SH)
+            try:
+                yield cluster
+            finally:
+                with exclusive("cluster"):
+                    cluster._stop_unless_used(users)
+
+    def environment(self) -> dict:
+        """Variables that lead libpq (psql, Odoo) to the cluster."""
+        if not self.is_own:
+            return {}
+        # No PGDATABASE: Odoo would take it before the db_name of its odoo.conf.
+        return {"PGHOST": str(self.home), "PGPORT": "5432", "PGUSER": ROLE}
+
+    # --- databases
+
+    def psql_command(self, database, *arguments) -> list[str]:
+        """psql on a database, without the user's own start-up file."""
+        psql = shutil.which("psql")
+        if self.is_own and (self.binaries / "psql").exists():
+            psql = str(self.binaries / "psql")
+        if not psql:
+            raise Trouble("psql is missing: install the package postgresql-client.")
+        return [psql, "-X", "-q", "-d", database, *arguments]
+
+    def execute(self, database, statement) -> str:
+        """Run SQL outside a transaction block; gives psql's bare output."""
+        result = subprocess.run(
+            self.psql_command(database, "-At", "-v", "ON_ERROR_STOP=1", "-f", "-"),
+            input=statement,
+            env=dict(os.environ, **self.environment()),
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode:
+            raise Trouble(f"PostgreSQL refused:\n{statement}\n{result.stderr.strip()}")
+        return result.stdout
+
+    def rows(self, database, query) -> list[dict]:
+        """The rows of a SELECT, each a dict with JSON's types."""
+        query = query.strip().rstrip(";")
+        wrapped = f"SELECT coalesce(json_agg(q), '[]') FROM ({query}) AS q"
+        return json.loads(self.execute(database, wrapped))
+
+    def databases(self) -> list[str]:
+        """Names of all databases but the server's own."""
+        listing = "SELECT datname FROM pg_database WHERE NOT datistemplate"
+        names = (row["datname"] for row in self.rows("postgres", listing))
+        return sorted(name for name in names if name != "postgres")
+
+    def create(self, database, template="template0"):
+        """Make a database as a copy of another one that nobody is connected to."""
+        self.execute("postgres", f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+
+    def drop(self, database):
+        """Remove a database, if there is one, and cut off whoever uses it."""
+        self.execute("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+    # --- the server
+
+    def _start(self):
+        if self._answers():
+            return
+        self._initialize()
+        self._clear_stale_pid()
+        # A shell that is ended must not take the server along.
+        options = [f"-c {key}='{value}'" for key, value in SETTINGS.items()]
+        start = ["start", "-w", "-t", "60", "-l", self.log]
+        self._pg_ctl(*start, "-o", " ".join([f"-k {self.home}", *options]))
+
+    def _initialize(self):
+        if (self.data / "PG_VERSION").exists():
+            return
+        fresh = self.home / "data.part"
+        shutil.rmtree(fresh, ignore_errors=True)
+        with step("making a PostgreSQL cluster"):
+            log = folder("logs") / "initdb.log"
+            options = ["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C"]
+            initdb = [self.binaries / "initdb", "-D", fresh, *options]
+            run_logged(initdb, log, **self._account())
+        fresh.rename(self.data)
+
+    def _clear_stale_pid(self):
+        """Remove the pid file of a killed server: its number may be another's now."""
+        pid_file = self.data / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError):
+            pid = int(pid_file.read_text().split()[0])
+            command = Path("/proc", str(pid), "cmdline")
+            if command.exists() and b"postgres" in command.read_bytes():
+                return  # still starting or stopping: pg_ctl waits for it
+            pid_file.unlink()
+
+    def _stop_unless_used(self, users):
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        self.stop()
+
+    def stop(self):
+        """Stop the private server, whoever uses it."""
+        if self.is_own and (self.data / "postmaster.pid").exists():
+            with contextlib.suppress(Trouble):
+                self._pg_ctl("stop", "-w", "-m", "fast")
+
+    def remove(self):
+        """Stop the private server and delete its data."""
+        self.stop()
+        if self.is_own:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def _answers(self):
+        if not (self.home / ".s.PGSQL.5432").exists():
+            return False
+        try:
+            self.execute("postgres", "SELECT 1")
+        except Trouble:
+            return False
+        return True
+
+    def _pg_ctl(self, *arguments):
+        command = [self.binaries / "pg_ctl", "-D", self.data, *arguments]
+        log = folder("logs") / "pg_ctl.log"
+        run_logged(command, log, **self._account(), start_new_session=True)
+
+    def _account(self):
+        """PostgreSQL refuses to run as root: another user's rights then."""
+        account = _unprivileged_account()
+        if not account:
+            return {}
+        return {
+            "user": account.pw_uid,
+            "group": account.pw_gid,
+            "extra_groups": [],
+            "cwd": self.home,
+        }
+
+
+def _unprivileged_account():
+    if os.geteuid():
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise Trouble("PostgreSQL can't run as root: add a user called postgres.")
+
+
+def _cluster_home() -> Path:
+    """Folder of data and socket, in the temp folder.
+
+    The user that a root run drops to can't enter root's home, and a socket's path
+    may have no more than 107 characters.
+    """
+    account = _unprivileged_account()
+    owner = account.pw_uid if account else os.getuid()
+    mark = hashlib.sha256(str(cache()).encode()).hexdigest()[:8]
+    home = Path(tempfile.gettempdir(), f"bwt-postgres-{os.getuid()}-{mark}")
+    with contextlib.suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+        os.chown(home, owner, -1)
+    if home.is_symlink() or home.stat().st_uid not in (owner, os.getuid()):
+        raise Trouble(f"{home} belongs to someone else: remove it, or set TMPDIR.")
+    os.chown(home, owner, -1)
+    return home
+
+
+def _find_binaries() -> Path:
+    """Folder with initdb, postgres and pg_ctl: the machine's, else PyPI's."""
+    candidates = []
+    if initdb := shutil.which("initdb"):
+        candidates.append(Path(initdb).resolve().parent)
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    candidates += sorted(installed, key=lambda path: -float(path.parent.name))
+    for path in candidates:
+        if all((path / name).exists() for name in ("initdb", "postgres", "pg_ctl")):
+            return path
+    return _binaries_from_pypi()
+
+
+def _binaries_from_pypi():
+    fetch.ensure("postgres")
+    library = cache() / "postgres" / "lib"
+    install = next(library.glob("python*/site-packages/*pgserver/pginstall"))
+    if not _unprivileged_account():
+        return install / "bin"
+    # The user that a root run drops to can't read root's cache.
+    copy = _cluster_home() / "install"
+    if not copy.exists():
+        fresh = copy.with_suffix(".part")
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(install, fresh, symlinks=True)
+        fresh.rename(copy)
+    return copy / "bin"
