@@ -16,8 +16,9 @@ SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines
 class Batch:
     """One claim: what leaves, and how many ended before a byte left."""
 
-    wanted: int
     claimed: int = 0
+    is_last: bool = True  # nothing more is due at this moment
+    is_alone: bool = False  # an interrupted delivery, to go out alone
     concluded: int = 0
     prepared: list[Prepared] = field(default_factory=list)
     not_before: datetime | None = None  # when more may be claimed, if none may now
@@ -36,10 +37,13 @@ class Claim:
     def take(self, limit: int, now, *, alone: bool) -> Batch:
         """Up to `limit` deliveries; `alone`: nothing else is out at this moment."""
         allowance = self.health.allow(limit, now)
-        batch = Batch(wanted=allowance.count, not_before=allowance.not_before)
+        batch = Batch(not_before=allowance.not_before)
         if not allowance.count:
             return batch
-        rows = self._lock(allowance.count, now, alone)
+        rows = self._interrupted(now) if alone else []
+        batch.is_alone = bool(rows)
+        rows = rows or self._lock(allowance.count, now)
+        batch.is_last = not batch.is_alone and len(rows) < allowance.count
         self.health.return_tokens(allowance.count - len(rows))
         if not rows:
             if allowance.is_probe:
@@ -62,13 +66,13 @@ class Claim:
         self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
         self.cr.commit()
 
-    def _lock(self, limit, now, alone) -> list[Claimed]:
-        endpoint_id, ordered = self.endpoint.id, self.plan.ordering != "none"
-        if alone:
-            rows = self._rows(sql.claim_interrupted(endpoint_id, now, ordered))
-            if rows:
-                return rows
-        if not ordered:
+    def _interrupted(self, now) -> list[Claimed]:
+        ordered = self.plan.ordering != "none"
+        return self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
+
+    def _lock(self, limit, now) -> list[Claimed]:
+        endpoint_id = self.endpoint.id
+        if self.plan.ordering == "none":
             return self._rows(sql.claim(endpoint_id, now, limit))
         if self.plan.ordering == "endpoint":
             return self._rows(sql.claim_heads(endpoint_id, now, 1))

@@ -75,7 +75,7 @@ class Health:
             self.cr.execute(
                 sql.write_circuit(self.endpoint_id, circuit, success, failure)
             )
-        return row["circuit_state"], circuit.state
+        return before.state, circuit.state
 
     def not_before(self, now):
         """When the circuit lets something through again; None: now. False: never."""

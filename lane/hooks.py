@@ -3,8 +3,6 @@
 
 from dataclasses import dataclass
 
-from psycopg2 import OperationalError
-
 from .prepare import describe
 
 
@@ -36,8 +34,6 @@ def run_response_hooks(deliveries, endings):
                     response, ending.state, ending.prepared.outcome
                 )
                 delivery.env.flush_all()
-        except OperationalError:
-            raise
         except Exception as error:
             delivery.env.invalidate_all(flush=False)
             said = delivery.env._(

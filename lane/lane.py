@@ -3,8 +3,12 @@
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import groupby
+
+from psycopg2 import OperationalError, errorcodes
 
 from ..services.pipe import Pipe
 from ..services.sender import Sender
@@ -14,6 +18,7 @@ from .claim import Claim
 from .clock import utcnow
 from .health import Health
 from .hooks import run_response_hooks
+from .keeper import Keeper
 from .pace import Pace
 from .record import ending_of_answer, open_attempts, record
 from .recovery import interrupt_leftovers
@@ -21,9 +26,14 @@ from .slot import read_committed, slots
 
 _logger = logging.getLogger(__name__)
 
-HOUSEKEEPING = 1.0  # seconds between take-overs
 POLL = 0.1  # seconds between looks for new work while requests are out
 BLOCKED = timedelta(seconds=1)  # work that is due and can't be had: look again then
+TRIES = 5
+REPEATED = {
+    errorcodes.SERIALIZATION_FAILURE,
+    errorcodes.DEADLOCK_DETECTED,
+    errorcodes.LOCK_NOT_AVAILABLE,
+}
 
 
 @dataclass
@@ -55,248 +65,244 @@ class Lane:
     """
 
     def __init__(self, endpoint, job_uuid):
+        self.given = endpoint
         self.env = endpoint.env
         self.cr = endpoint.env.cr
-        self.endpoint_id = endpoint.id
-        self.browse = endpoint.browse
         self.job_uuid = job_uuid
         self.report = Report()
         self.budget = Budget()
         self.pace = Pace()
-        self.plan = self.health = self.claim = self.watchdog = None
+        self.unrecorded = []  # (Prepared, Answer)
         self.not_before = None  # when circuit or rate limit let something through
-        self.exhausted_at = 0.0  # when the last look found nothing more
-        self.unrecorded = []
-        self.next_housekeeping = 0.0
+        self.looked_at = None  # monotonic; when a look found nothing more, else None
+        self.alone = False  # an interrupted delivery is out: nothing beside it
 
     def run(self) -> Report:
-        with slots(self.env.registry, self.endpoint_id) as held:
+        with slots(self.env.registry, self.given.id) as held:
             if not held.runs_for(self.job_uuid):
                 return self._run_directly()
-            self._begin()
-            slot = held.take(self.lanes) if self.endpoint else None
-            if slot is None:
-                return Report(why=self.refusal or "left to the lane at work")
-            self._keep_house()
-            self._interrupt_leftovers(held, slot)
+            read_committed(self.cr)
+            if not self.given.exists():
+                return Report(why="the endpoint is gone")
+            self.endpoint = self.given._for_lane()
+            self.slot = held.take(self.endpoint._policy().parallel_lanes)
+            if self.slot is None:
+                return Report(why="left to the lane at work")
+            self.keeper = Keeper(self.endpoint, held, self.job_uuid, self.budget)
+            self.keeper.keep()
+            self.report.interrupted = interrupt_leftovers(
+                self.endpoint, held, self.slot, utcnow()
+            )
             with self._pipe() as pipe:
-                self._drain(pipe, slot)
+                self._drain(pipe)
         # The slot is free now. Whoever didn't get it was turned away before, so what
         # it came for is seen by this look.
         self._look_once_more()
         return self.report
 
-    # Before ---------------------------------------------------------------------------
-
     def _run_directly(self) -> Report:
         """Not a job of queue_job's runner (a test, a script): no commit is ours."""
         deliveries = self.env["bwt.webhook.outbound.delivery"].search(
             [
-                ("endpoint_id", "=", self.endpoint_id),
+                ("endpoint_id", "=", self.given.id),
                 ("state", "in", ["queued", "error"]),
                 ("next_attempt_at", "<=", utcnow()),
             ],
-            order="next_attempt_at, queue_number",
+            order="queue_number",
         )
         deliveries.process_delivery()
         return Report(why=f"{len(deliveries)} sent in the caller's transaction")
 
-    def _begin(self):
-        read_committed(self.cr)
-        self.endpoint = self.browse(self.endpoint_id).exists()
-        self.refusal = "" if self.endpoint else "the endpoint is gone"
-        if not self.endpoint:
-            return
-        self.endpoint = self.endpoint._for_lane()
-        self.lanes = self.endpoint._policy().parallel_lanes
-        self.code = self.endpoint.code
-
-    def _interrupt_leftovers(self, held, slot):
-        found = interrupt_leftovers(self.endpoint, held, slot, utcnow())
-        self.report.interrupted = found
-        self._commit()
-
+    @contextmanager
     def _pipe(self):
         self._read_plan()
         trust = self.plan.trust
-        return _Open(
-            Pipe(
-                lambda: Sender(
-                    trust.egress, client_certificate=trust.client_certificate
-                ),
-                self.plan.policy.max_in_flight,
-            )
+        pipe = Pipe(
+            lambda: Sender(trust.egress, client_certificate=trust.client_certificate),
+            self.plan.max_in_flight,
         )
+        patience = 0  # when this lane fails, what is out is nobody's any more
+        try:
+            yield pipe
+            patience = None
+        finally:
+            pipe.close(patience)
 
     def _read_plan(self):
-        """Endpoint, rules, handler and policy, once per batch, as plain values."""
+        """Endpoint, rules, handler and policy as plain values, once per batch."""
         self.plan = self.endpoint._outbound_plan()
         self.is_open = self.endpoint.state == "active" and not self.endpoint.is_paused
         self.health = Health(
-            self.cr, self.endpoint_id, self.plan.policy, self.endpoint.circuit_reset_at
+            self.cr, self.endpoint.id, self.plan.policy, self.endpoint.circuit_reset_at
         )
         self.claim = Claim(self.endpoint, self.plan, self.health, self.job_uuid)
 
     # The main path --------------------------------------------------------------------
 
-    def _drain(self, pipe, slot):
+    def _drain(self, pipe):
         self.claim.regroup_if_order_changed()
-        while True:
-            self._keep_house()
-            may_claim = self.budget.may_claim(self.plan.timeout)
-            if may_claim and self._wants_more(pipe):
-                self._claim(pipe, slot)
-            elif not may_claim:
+        goes_on = True
+        while goes_on:
+            if self.keeper.keep():
+                self.looked_at = None
+            if not self.budget.may_claim(self.plan.timeout):
                 self._give_back(pipe)
-            if not self._collect(pipe):
-                break
+            elif self._wants_more(pipe):
+                self._claim(pipe)
+            goes_on = self._collect(pipe)
+        self.report.taken_over = self.keeper.taken_over
 
     def _wants_more(self, pipe) -> bool:
+        if self.alone:
+            self.alone = bool(pipe.in_flight or pipe.waiting)
+            return not self.alone
         if pipe.waiting >= self.pace.low_water:
             return False
-        return time.monotonic() - self.exhausted_at >= POLL
+        if self.looked_at is None:
+            return True
+        if time.monotonic() - self.looked_at < POLL:
+            return False
+        self.looked_at = time.monotonic()
+        return self._is_due()
 
-    def _claim(self, pipe, slot):
+    def _claim(self, pipe):
         """Claim, build, decide, leave a trace; commits before a byte leaves."""
-        self._read_plan()
-        if not self.is_open:
-            self._give_back(pipe)
-            self.exhausted_at = time.monotonic()
-            self._commit()
+        try:
+            batch = self._claim_batch(alone=not (pipe.waiting or pipe.in_flight))
+        except OperationalError as error:
+            if error.pgcode not in REPEATED:
+                raise
+            self.cr.rollback()
+            self.looked_at = time.monotonic()
+            _logger.info("claim endpoint=%s repeated=%s", self.plan.code, error.pgcode)
             return
-        now = utcnow()
-        idle = not pipe.waiting and not pipe.in_flight
-        batch = self.claim.take(self.pace.batch, now, alone=idle)
-        open_attempts(self.cr, self.plan, batch.prepared, self.job_uuid, slot, now)
-        self._commit()
-        self.report.claimed += batch.claimed
-        self.report.recorded += batch.concluded
-        self.not_before = batch.not_before
-        if batch.claimed < batch.wanted or not batch.wanted:
-            self.exhausted_at = time.monotonic()
+        if batch is None:  # paused or no longer active
+            self._give_back(pipe)
+            self.looked_at = time.monotonic()
+            return
         timeout = self.plan.timeout
         pipe.put((each, each.wire, timeout) for each in batch.prepared)
+        self.alone = batch.is_alone and bool(batch.prepared)
+        self.not_before = batch.not_before
+        self.looked_at = time.monotonic() if batch.is_last else None
+        self.report.claimed += batch.claimed
+        self.report.recorded += batch.concluded
         if batch.claimed:
             _logger.info(
                 "claim endpoint=%s claimed=%s sent=%s concluded=%s",
-                self.code,
+                self.plan.code,
                 batch.claimed,
                 len(batch.prepared),
                 batch.concluded,
             )
+        if not batch.is_last and self.slot + 1 < self.plan.policy.parallel_lanes:
+            wake.call_for_more(self.endpoint, self.job_uuid)
+            self.cr.commit()
+
+    def _claim_batch(self, *, alone):
+        self._read_plan()
+        batch = None
+        if self.is_open:
+            now = utcnow()
+            batch = self.claim.take(self.pace.batch, now, alone=alone)
+            open_attempts(
+                self.cr, self.plan, batch.prepared, self.job_uuid, self.slot, now
+            )
+        self.cr.commit()
+        return batch
 
     def _collect(self, pipe) -> bool:
         """Take answers and record them in chunks; False when nothing is left."""
-        out = pipe.waiting + pipe.in_flight
         missing = max(self.pace.chunk - len(self.unrecorded), 1)
-        answers = pipe.collect(at_least=missing, timeout=self.pace.wait(out))
+        answers = pipe.collect(at_least=missing, timeout=POLL)
         self.unrecorded += answers
         self.pace.saw(len(answers))
-        idle = not pipe.waiting and not pipe.in_flight
-        if self.unrecorded and (idle or self.pace.must_record(len(self.unrecorded))):
-            self._record(pipe)
+        busy = bool(pipe.waiting or pipe.in_flight)
+        if self.unrecorded:
+            if not busy or self.pace.must_record(len(self.unrecorded)):
+                self._record(pipe)
             return True
-        if answers or not idle:
-            return True
-        # Nothing is out: the end, unless the last look is too old to count.
-        return self._waits_shortly()
+        return busy or self._stays()
 
-    def _waits_shortly(self) -> bool:
-        """Whether to stay for a token of the rate limit that comes within a second."""
-        if not self.exhausted_at:
-            return self.budget.may_claim(self.plan.timeout)
-        if not self.not_before or not self.budget.may_claim(self.plan.timeout):
+    def _stays(self) -> bool:
+        """Whether to go on though nothing is out: work left, or a token within 1 s."""
+        if not self.budget.may_claim(self.plan.timeout):
+            return False
+        if self.looked_at is None:
+            return True
+        if not self.plan.policy.rate_limit or not self.not_before or not self._is_due():
             return False
         wait = (self.not_before - utcnow()).total_seconds()
-        if wait > 1 or not self.plan.policy.rate_limit or not self._is_due():
+        if wait > 1:
             return False
         time.sleep(max(wait, 0.001))
-        self.exhausted_at = 0.0
+        self.looked_at = None
         return True
 
     def _is_due(self) -> bool:
-        self.cr.execute(sql.next_due(self.endpoint_id, self.plan.ordering != "none"))
+        self.cr.execute(sql.next_due(self.endpoint.id, self.plan.ordering != "none"))
         row = self.cr.fetchone()
-        self._commit()
+        self.cr.commit()
         return bool(row and row[0] and row[0] <= utcnow())
 
     def _record(self, pipe):
         """Write results, attempts and health in one transaction; then the hooks."""
-        now, batch = utcnow(), self.unrecorded
-        self.unrecorded = []
-        endings, signals = [], []
-        for prepared, answer in batch:
-            ending, signal = ending_of_answer(prepared, answer, self.plan, self.env, now)
-            endings.append(ending)
-            signals.append(signal)
-        written = record(self.cr, endings, self.job_uuid, now)
-        before, after = self.health.note(signals, now)
-        self._commit()
+        now = utcnow()
+        batch, self.unrecorded = self.unrecorded, []
+        judged = [
+            ending_of_answer(prepared, answer, self.plan, self.env, now)
+            for prepared, answer in batch
+        ]
+        written, before, after = self._write(judged, now)
         self.pace.recorded()
         self.report.recorded += len(written)
-        for ending in endings:
-            _log_attempt(self.code, ending)
+        for ending, _signal in judged:
+            _log_attempt(self.plan.code, ending)
         if before != after:
             self._circuit_moved(pipe, before, after)
-        elif self.plan.ordering != "none":
-            self.exhausted_at = 0.0  # whoever stood behind these may go now
+        if self.plan.ordering != "none":
+            self.looked_at = None  # whoever stood behind these may go now
         if self.plan.has_response_hook:
-            run_response_hooks(
-                self.endpoint.env["bwt.webhook.outbound.delivery"].with_context(
-                    self.plan.context
-                ),
-                written,
-            )
-            self._commit()
+            deliveries = self.endpoint.env["bwt.webhook.outbound.delivery"]
+            run_response_hooks(deliveries.with_context(self.plan.context), written)
+            self.cr.commit()
+
+    def _write(self, judged, now):
+        """The recording is repeated when the database asks for it, a request never."""
+        for left in reversed(range(TRIES)):
+            try:
+                endings = [ending for ending, _signal in judged]
+                written = record(self.cr, endings, self.job_uuid, now)
+                moved = self.health.note([signal for _ending, signal in judged], now)
+                self.cr.commit()
+                return written, *moved
+            except OperationalError as error:
+                if error.pgcode not in REPEATED or not left:
+                    raise
+                self.cr.rollback()
 
     def _circuit_moved(self, pipe, before, after):
-        _logger.info("circuit endpoint=%s from=%s to=%s", self.code, before, after)
-        if after in ("open", "manual"):
-            self._give_back(pipe)
+        _logger.info(
+            "circuit endpoint=%s from=%s to=%s", self.plan.code, before, after
+        )
+        if after == "closed":
+            self.looked_at = None
         else:
-            self.exhausted_at = 0.0
+            self._give_back(pipe)
         self.endpoint._circuit_moved(before, after)
-        self._commit()
+        self.cr.commit()
 
     def _give_back(self, pipe):
         """What no thread has picked goes back to its place, as if never claimed."""
-        unsent = pipe.take_back()
+        unsent = sorted(pipe.take_back(), key=lambda prepared: prepared.claimed.state)
         if not unsent:
             return
-        ids = [prepared.claimed.id for prepared in unsent]
-        self.cr.execute(sql.give_back(ids, self.job_uuid, utcnow()))
-        self._commit()
-        self.report.given_back += len(ids)
-        self.report.claimed -= len(ids)
-
-    # Around it ------------------------------------------------------------------------
-
-    def _keep_house(self):
-        """Once a second: take over wake-ups, push the watchdog, see who else waits."""
-        if time.monotonic() < self.next_housekeeping:
-            return
-        self.next_housekeeping = time.monotonic() + HOUSEKEEPING
         now = utcnow()
-        reason = f"taken over by the lane of job {self.job_uuid}"
-        self.cr.execute(sql.take_over(self.endpoint_id, now, reason))
-        if self.cr.rowcount:
-            self.report.taken_over += self.cr.rowcount
-            self.exhausted_at = 0.0  # what they were for is committed: look at once
-        self._push_watchdog(now)
-        # At once: the runner is one thread and would wait for these rows.
-        self._commit()
-        if self.budget.seconds > 1:
-            self.cr.execute(sql.others_waiting(self.endpoint_id, now))
-            self.budget.others_wait = self.cr.fetchone()[0]
-            self._commit()
-
-    def _push_watchdog(self, now):
-        if self.watchdog:
-            eta = now + wake.WATCHDOG_DELAY
-            self.cr.execute(sql.push_watchdog(self.watchdog, eta))
-            if self.cr.rowcount:
-                return
-        self.watchdog = wake.watchdog(self.endpoint, self.job_uuid)
+        for state, group in groupby(unsent, lambda prepared: prepared.claimed.state):
+            ids = [prepared.claimed.id for prepared in group]
+            self.cr.execute(sql.give_back(ids, state, self.job_uuid, now))
+        self.cr.commit()
+        self.report.given_back += len(unsent)
 
     def _look_once_more(self):
         """Leave a wake-up if something is due; the watchdog has done its duty."""
@@ -304,28 +310,12 @@ class Lane:
         now = utcnow()
         not_before = self.health.not_before(now)
         if not_before is not False and self.is_open:
-            earliest = [each for each in (not_before, self.not_before) if each]
+            dates = [each for each in (not_before, self.not_before) if each]
             if not self.report.claimed:
-                earliest.append(now + BLOCKED)
-            wake.wake_for_due(self.endpoint, max(earliest, default=None))
-        self.cr.execute(sql.close_watchdog(self.watchdog, now))
-        self._commit()
-
-    def _commit(self):
+                dates.append(now + BLOCKED)
+            wake.wake_for_due(self.endpoint, max(dates, default=None))
+        self.keeper.retire(now)
         self.cr.commit()
-
-
-class _Open:
-    """A pipe that is closed on leaving, whatever happens."""
-
-    def __init__(self, pipe):
-        self.pipe = pipe
-
-    def __enter__(self):
-        return self.pipe
-
-    def __exit__(self, *_exception):
-        self.pipe.close()
 
 
 def _log_attempt(code, ending):

@@ -21,17 +21,22 @@ def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
 
     Whoever holds a slot owns all that stands in `processing` for it: killed, failed,
     cancelled, deleted and dead jobs are one case. Slots above today's number of lanes
-    are tried too. Gives the number of deliveries.
+    are tried too. Commits; gives the number of deliveries.
     """
     cr = endpoint.env.cr
     cr.execute(sql.slots_in_use(endpoint.id))
-    found = [slot for (slot,) in cr.fetchall() if slot is not None]
     count = 0
-    for slot in found:
-        if slot == own_slot or slots.take_slot(slot):
+    for (slot,) in cr.fetchall():
+        if slot == own_slot:
             count += _interrupt(endpoint, slot, now)
+            continue
+        with slots.borrow(slot) as nobody_holds_it:
+            if nobody_holds_it:
+                count += _interrupt(endpoint, slot, now)
+                cr.commit()  # before the slot is free again
+    cr.commit()
     if count:
-        _logger.info("recover endpoint=%s interrupted=%s", endpoint.code, count)
+        _logger.info("recover endpoint=%s interrupted=%s", endpoint.id, count)
     return count
 
 

@@ -43,6 +43,20 @@ class Slots:
         """The number of a free slot, now ours, or None."""
         return next((slot for slot in range(lanes) if self.take_slot(slot)), None)
 
+    @contextmanager
+    def borrow(self, slot: int):
+        """Hold a slot for a moment; gives whether it is held."""
+        self.cr.execute("SAVEPOINT bwt_borrowed_slot")
+        try:
+            yield self.take_slot(slot)
+        finally:
+            # Rolling back lets the lock go: a lane may want this slot.
+            self.cr.execute("ROLLBACK TO SAVEPOINT bwt_borrowed_slot")
+
+    def check(self):
+        """Raise OperationalError if the slot was lost with its connection."""
+        self.cr.execute("SELECT 1")
+
     def take_slot(self, slot: int) -> bool:
         self.cr.execute(sql.try_slot(self.endpoint_id, slot))
         return self.cr.fetchone()[0]

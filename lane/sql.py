@@ -12,8 +12,12 @@ SUPERUSER = 1
 # First key of the advisory lock of slot 0; the second key is the endpoint's id.
 SLOT_BASE = 0x627774_00
 SLOTS_MAX = 256
+
+# Identity keys of our jobs, in front of the endpoint's id: a wake-up for work, a lane's
+# watchdog, a lane's call for another one beside it.
 WAKE_KEY = "bwt_webhook_outbound:lane:"
 WATCH_KEY = "bwt_webhook_outbound:watch:"
+MORE_KEY = "bwt_webhook_outbound:more:"
 
 # Waking -------------------------------------------------------------------------------
 
@@ -70,19 +74,15 @@ def close_watchdog(job_uuid: str, now) -> SQL:
 
 
 def others_waiting(endpoint_id: int, now) -> SQL:
-    """True if a job other than this endpoint's own wake-ups could run now."""
+    """True if a job other than this endpoint's own could run now."""
     return SQL(
         """SELECT EXISTS (
             SELECT 1 FROM queue_job
             WHERE state IN ('pending', 'enqueued') AND (eta IS NULL OR eta <= %s)
-            AND identity_key IS DISTINCT FROM %s
-            AND (identity_key IS NULL
-                 OR (identity_key NOT LIKE %s AND identity_key NOT LIKE %s))
+            AND COALESCE(identity_key, '') NOT LIKE %s
         )""",
         now,
-        "",
-        f"{WAKE_KEY}{endpoint_id}:%",
-        f"{WATCH_KEY}{endpoint_id}:%",
+        f"bwt_webhook_outbound:%:{endpoint_id}:%",
     )
 
 
@@ -382,19 +382,22 @@ CLOSE_ATTEMPTS_TEMPLATE = (
 )
 
 
-def give_back(ids: list[int], holder: str, now) -> SQL:
-    """What was claimed and never left goes back to its place, as if never claimed."""
+def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
+    """What was claimed and never left goes back to its place, as if never claimed.
+
+    :param state: in which they were claimed
+    """
     return SQL(
         """WITH back AS (
             UPDATE bwt_webhook_outbound_delivery SET
-                state = CASE WHEN attempt_count = 1 THEN 'queued' ELSE 'error' END,
-                attempt_count = attempt_count - 1, job_uuid = NULL, lane_slot = NULL,
+                state = %(state)s, attempt_count = attempt_count - 1, job_uuid = NULL, lane_slot = NULL,
                 write_date = %(now)s, write_uid = %(uid)s
             WHERE id = ANY(%(ids)s) AND state = 'processing' AND job_uuid = %(holder)s
             RETURNING id
         )
         DELETE FROM bwt_webhook_outbound_delivery_attempt a USING back
         WHERE a.delivery_id = back.id AND a.state = 'processing'""",
+        state=state,
         now=now,
         uid=SUPERUSER,
         ids=ids,
@@ -504,8 +507,7 @@ def stranded(now) -> SQL:
             SELECT 1 FROM queue_job j
             WHERE j.state IN ('pending', 'enqueued')
             AND (j.eta IS NULL OR j.eta <= %(now)s)
-            AND (j.identity_key LIKE %(wake)s || e.id || ':%%'
-                 OR j.identity_key LIKE %(watch)s || e.id || ':%%')
+            AND j.identity_key LIKE 'bwt_webhook_outbound:%%:' || e.id || ':%%'
         )
         AND (
             (EXISTS (
@@ -532,8 +534,6 @@ def stranded(now) -> SQL:
             )
         )""",
         now=now,
-        wake=WAKE_KEY,
-        watch=WATCH_KEY,
         low=SLOT_BASE,
         high=SLOT_BASE + SLOTS_MAX - 1,
     )

@@ -34,6 +34,11 @@ def watchdog(endpoint, job_uuid: str) -> str:
     return _ask(endpoint, key, utcnow() + WATCHDOG_DELAY)
 
 
+def call_for_more(endpoint, job_uuid: str):
+    """Ask for one more lane beside the one of this job; a take-over spares it."""
+    _ask(endpoint, f"{sql.MORE_KEY}{endpoint.id}:{job_uuid}", None)
+
+
 def wake_for_due(endpoint, not_before: datetime | None = None):
     """Leave one wake-up at the earliest date that something is due, if any.
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..lane.clock import utcnow
 from .const import BODY_MODES, HTTP_METHODS
 from .endpoint_policy import READERS
 from .refusal import misconfigured, refused
@@ -322,7 +323,7 @@ class Endpoint(models.Model):
 
     def action_reset_circuit(self):
         """Send again at once: a person says that the target is well."""
-        self.write({"circuit_reset_at": fields.Datetime.now()})
+        self.write({"circuit_reset_at": utcnow()})
         return True
 
     def _circuit_moved(self, before, after):

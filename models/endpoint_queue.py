@@ -1,6 +1,9 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from psycopg2 import InterfaceError, OperationalError
+
 from odoo import SUPERUSER_ID, api, fields, models
 
+from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.utils import must_run_without_delay
 
 from ..exceptions import WebhookValidationError
@@ -119,8 +122,14 @@ class EndpointQueue(models.AbstractModel):
         """
         endpoint = self.with_user(SUPERUSER_ID).with_context({})
         job_uuid = self.env.context.get("job_uuid")
-        lane = Lane(endpoint, job_uuid)
-        return str(lane.run())
+        try:
+            return str(Lane(endpoint, job_uuid).run())
+        except (OperationalError, InterfaceError) as error:
+            # The database or a connection is gone: nothing of ours can be written.
+            # This job becomes the wake-up; the next lane recovers what is in flight.
+            raise RetryableJobError(
+                f"Database connection lost: {error}", seconds=5, ignore_retry=True
+            ) from error
 
     def _wake_if_due(self):
         """Ask for a lane of each endpoint that has work due, now or later."""

@@ -82,6 +82,8 @@ def _locate(url):
     authority = re.split(r"[/?#]", url[len(scheme) + 3 :], maxsplit=1)[0]
     if "@" in authority:
         raise _refused(None, _lt("it holds a user or a password"))
+    if "%" in authority:  # escapes and zones: read differently by each parser
+        raise _refused(url, _lt("its host is no name and no IP address"))
     if re.search(r":0*$", authority):  # requests would take the default port
         raise _refused(url, _lt("it has no valid port"))
     prepared = requests.PreparedRequest()

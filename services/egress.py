@@ -1,5 +1,6 @@
 """Judges where requests may go. Opens nothing, resolves nothing."""
 
+import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -123,7 +124,7 @@ def _host(part):
         place = locate(f"https://{part}")
     except (ConfigurationError, EgressRefused):
         place = None
-    if place is None or place.target != "/" or part.startswith(("[", "/")):
+    if place is None or re.search(r"[/?#:]", part):
         raise ConfigurationError(
             _lt(
                 'allowed host "%(part)s" is no host name. Write names without scheme,'

@@ -22,13 +22,12 @@ class _Guarded:
 
     guard = None
     deadline = 0.0
-    is_dialed = False
+    dialed = None
 
     def _new_conn(self):
         host = self._dns_host.strip("[]")
-        sock = self.guard.dial(host, self.port, self.deadline)
-        self.is_dialed = True
-        return sock
+        self.dialed = self.guard.dial(host, self.port, self.deadline)
+        return self.dialed
 
 
 class GuardedHTTPConnection(_Guarded, HTTPConnection):
@@ -58,9 +57,9 @@ class Guard:
         Raises EgressRefused, NotResolved, TimeoutError, OSError, HandshakeFailed.
         """
         if scheme == "https":
-            connection = GuardedHTTPSConnection(
-                host, port, ssl_context=self._tls(), cert_reqs="CERT_REQUIRED"
-            )
+            connection = GuardedHTTPSConnection(host, port, ssl_context=self._tls())
+            connection.cert_reqs = "CERT_REQUIRED"  # 1.26 takes it as an attribute
+            connection.assert_hostname = None  # the host of the URL
         else:
             connection = GuardedHTTPConnection(host, port)
         connection.guard = self
@@ -69,9 +68,12 @@ class Guard:
             connection.connect()
         except Exception as error:
             connection.close()
-            if connection.is_dialed and not isinstance(error, TimeoutError):
-                raise HandshakeFailed from error
-            raise
+            if connection.dialed is None:
+                raise
+            connection.dialed.close()
+            if isinstance(error, TimeoutError):
+                raise
+            raise HandshakeFailed from error
         return connection.sock
 
     def dial(self, host, port, deadline):

@@ -11,18 +11,19 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Accepts on a free loopback port and gives each connection to `talk(conn)`.
+    """Accepts on a free port of a loopback address and gives each connection to `talk(conn)`.
 
     connections: how many came; requests: raw bytes of those that `read_request` saw
     """
 
-    def __init__(self, talk=None, context=None):
+    def __init__(self, talk=None, context=None, address="127.0.0.1"):
         self._talk = talk or self.answer_all
         self._context = context
         self._open = []
         self.connections = 0
         self.requests = []
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.create_server((address, 0), family=family)
         self.port = self._socket.getsockname()[1]
         self.url = f"http{'s' if context else ''}://127.0.0.1:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,0 +1,160 @@
+"""OAuth2 client credentials (RFC 6749, section 4.4): a token from its server.
+
+Odoo brings no OAuth2 client library, and this grant is one form post. The token
+server is reached through a `Sender`, so the egress guard holds for it as well.
+"""
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass, field
+from urllib.parse import quote_plus
+
+from .errors import ServiceError, _lt
+from .failure_text import no_answer_text
+from .wire import encode
+
+LIFETIME = 300.0  # seconds, when the server doesn't say
+_MARGIN = 30.0  # renewed so much before the end, or after nine tenths of a short life
+_LONGEST = 10 * 365 * 86400.0
+_BROKEN = (_lt("its answer broke off."), {})
+
+
+class TokenRefused(ServiceError):
+    """No token came.
+
+    reason: as on an attempt (dns, connect, tls, timeout, egress, response, redirect,
+    http_4xx, http_5xx)
+    may_recover: whether trying again later makes sense; else a person must act
+    """
+
+    def __init__(self, template, /, *, reason, may_recover, **values):
+        super().__init__(template, **values)
+        self.reason = reason
+        self.may_recover = may_recover
+
+
+@dataclass(frozen=True)
+class ClientCredentials:
+    """What an endpoint knows about its token server.
+
+    scope, audience: sent when not empty
+    in_body: id and secret go into the form, for servers that don't take HTTP Basic
+    """
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    scope: str = ""
+    audience: str = ""
+    in_body: bool = False
+
+
+@dataclass(frozen=True)
+class Token:
+    """An access token; renew_at and expires_at are seconds since the epoch."""
+
+    value: str = field(repr=False)
+    renew_at: float
+    expires_at: float
+
+    @property
+    def authorization(self):
+        """Value of the Authorization header (RFC 6750, section 2.1)."""
+        return f"Bearer {self.value}"
+
+    def is_fresh(self, now):
+        """Whether it can still be used, with some time to spare."""
+        return now < self.renew_at
+
+
+def fetch_token(sender, credentials, *, timeout, now):
+    """A new `Token` from the token server.
+
+    sender: a `Sender`; timeout: seconds in all; now: seconds since the epoch.
+    Raises TokenRefused; ConfigurationError or EgressRefused for a bad URL.
+    """
+    answer = sender.send(encode(_request(credentials)), timeout=timeout)
+    host = {"url": credentials.token_url.partition("?")[0]}
+    if answer.status_code is None or answer.broken:
+        template, values = _BROKEN if answer.broken else no_answer_text(answer)
+        raise TokenRefused(
+            _lt("no OAuth2 token from %(url)s: %(why)s"),
+            reason=answer.reason or "response",
+            may_recover=answer.reason != "egress",
+            why=template % values if values else template,
+            **host,
+        )
+    said = _json_object(answer)
+    if not 200 <= answer.status_code < 300:
+        raise _refusal(answer.status_code, said, host)
+    value = said.get("access_token")
+    if str(said.get("token_type", "bearer")).lower() != "bearer" or not _fits(value):
+        raise TokenRefused(
+            _lt("%(url)s answered without a bearer token (RFC 6749, section 5.1)."),
+            reason="response",
+            may_recover=False,
+            **host,
+        )
+    lifetime = _lifetime(said.get("expires_in"))
+    margin = min(_MARGIN, lifetime / 10)
+    return Token(value, now + lifetime - margin, now + lifetime)
+
+
+def _request(credentials):
+    form = {"grant_type": "client_credentials"}
+    headers = {"Accept": "application/json"}
+    if credentials.scope:
+        form["scope"] = credentials.scope
+    if credentials.audience:
+        form["audience"] = credentials.audience
+    if credentials.in_body:
+        form["client_id"] = credentials.client_id
+        form["client_secret"] = credentials.client_secret
+    else:
+        # RFC 6749, 2.3.1: form-encoded first, so that a colon can't part them.
+        pair = (quote_plus(credentials.client_id), quote_plus(credentials.client_secret))
+        basic = b64encode(":".join(pair).encode("ascii")).decode("ascii")
+        headers["Authorization"] = f"Basic {basic}"
+    return {
+        "method": "POST",
+        "url": credentials.token_url,
+        "headers": headers,
+        "data": form,
+    }
+
+
+def _refusal(status, said, host):
+    # Only the fields of RFC 6749, 5.2 are quoted: a page could echo the secret.
+    words = [said.get("error"), said.get("error_description")]
+    why = ": ".join(each[:200] for each in words if isinstance(each, str) and each)
+    family = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
+    return TokenRefused(
+        _lt("%(url)s gave no OAuth2 token: status %(status)s %(why)s"),
+        reason=family.get(status // 100, "response"),
+        may_recover=status >= 500 or status in (408, 425, 429),
+        status=status,
+        why=f"({why})" if why else "",
+        **host,
+    )
+
+
+def _json_object(answer):
+    try:
+        said = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _fits(value):
+    return isinstance(value, str) and value.isascii() and value.isprintable() and (
+        value != "" and " " not in value
+    )
+
+
+def _lifetime(seconds):
+    try:
+        seconds = float(seconds)
+    except (TypeError, ValueError):
+        return LIFETIME
+    return min(seconds, _LONGEST) if seconds > 0 else LIFETIME

@@ -1,0 +1,112 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Base of the tests that build requests and ask handlers."""
+
+from contextlib import contextmanager
+
+from odoo.exceptions import ValidationError
+from odoo.tests.common import TransactionCase
+
+ENDPOINT = "bwt.webhook.outbound.endpoint"
+DELIVERY = "bwt.webhook.outbound.delivery"
+
+
+class RequestCase(TransactionCase):
+    """An endpoint, and short ways to give it rules and to build a request."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env = cls.env(context=dict(cls.env.context, tracking_disable=True))
+        cls.endpoint = cls.env[ENDPOINT].create(
+            {
+                "name": "Shop orders",
+                "code": "shop-orders",
+                "target_hostname": "https://shop.example.com",
+                "target_path": "/orders",
+            }
+        )
+        cls.partner = cls.env["res.partner"].create(
+            {"name": "Ada", "ref": "A-1", "email": "ada@example.com"}
+        )
+
+    @contextmanager
+    def refused(self, pattern, error=ValidationError):
+        """The block raises with a text that matches; what it wrote is rolled back."""
+        with self.assertRaises(error) as caught:
+            yield
+        self.assertRegex(str(caught.exception), pattern)
+
+    def rule(self, target, kind="literal", expression=False, literal=False, **vals):
+        """A payload rule."""
+        return self._rule("payload", "target_path", target, kind, expression, literal, vals)
+
+    def header(self, target, kind="literal", expression=False, literal=False, **vals):
+        """A header rule."""
+        return self._rule("header", "header_name", target, kind, expression, literal, vals)
+
+    def _rule(self, what, name, target, kind, expression, literal, vals):
+        return self.env[f"bwt.webhook.outbound.endpoint.{what}.rule"].create(
+            {
+                "endpoint_id": self.endpoint.id,
+                name: target,
+                "source_kind": kind,
+                "source_expression": expression,
+                "literal_value": literal,
+                **vals,
+            }
+        )
+
+    def deliver(self, payload=None, context_lines=None, **options):
+        """A queued delivery."""
+        return self.endpoint.queue_delivery(payload, context_lines, **options)
+
+    def built(self, payload=None, context_lines=None, **options):
+        """The request of a new delivery."""
+        return self.deliver(payload, context_lines, **options)._build_outbound_request()
+
+    def handler(self, *rules, code="decider"):
+        """A model-driven handler of the endpoint; each rule is a dict of values."""
+        handler = self.env["bwt.webhook.handler"].create(
+            {
+                "name": code.title(),
+                "code": code,
+                "outbound_rule_ids": [(0, 0, {"name": f"rule {n}", **rule})
+                                      for n, rule in enumerate(rules, 1)],
+            }
+        )
+        self.endpoint.handler_id = handler
+        return handler
+
+    def decided(self, *args, **options):
+        """The outcome of a new delivery."""
+        delivery = self.deliver(*args, **options)
+        return delivery._invoke_handler(delivery._build_outbound_request())
+
+
+def condition(expression, operator="equals", expected=False, kind="request_field"):
+    """Create command of a condition."""
+    return (
+        0,
+        0,
+        {
+            "source_kind": kind,
+            "source_expression": expression,
+            "operator": operator,
+            "expected_value": expected,
+        },
+    )
+
+
+def assignment(scope, target, literal=False, kind="literal", expression=False):
+    """Create command of an assignment."""
+    return (
+        0,
+        0,
+        {
+            "target_scope": scope,
+            "target_expression": target,
+            "source_kind": kind,
+            "source_expression": expression,
+            "literal_value": literal,
+        },
+    )

@@ -1,0 +1,186 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""A connector of some sixty lines (tests/addons), used as the guide tells."""
+
+from ..receiver import Receiver, status
+from .request_case import ENDPOINT, RequestCase, assignment
+
+
+class TestConnector(RequestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.receiver = cls.enterClassContext(Receiver())
+        cls.backend = cls.env["test.shop.backend"].create(
+            {"name": "My Shop", "token": "t0", "api_base_url": cls.receiver.url}
+        )
+        cls.endpoint = cls.env[ENDPOINT].create(
+            {
+                "name": "Orders",
+                "code_suffix": "Orders",
+                "connector_backend_ref": cls.backend._get_connector_backend_reference(),
+                "target_path": "/orders",
+            }
+        )
+        cls.endpoint.code_suffix = "orders"
+        cls.binding = cls.env["test.shop.binding"].create(
+            {"name": "SO1", "backend_id": cls.backend.id}
+        )
+
+    def setUp(self):
+        super().setUp()
+        self.receiver.clear()
+
+    def test_names(self):
+        """Codes are made from the backend; the mixin offers its models."""
+        self.assertEqual(self.backend.code, "my-shop")
+        self.assertEqual(
+            self.endpoint.code, f"test.shop.backend-{self.backend.id}-orders"
+        )
+        self.assertEqual(self.backend.outbound_endpoint_id, self.endpoint)
+        self.assertEqual(self.backend.get_outbound_endpoint(), self.endpoint)
+        models = dict(self.endpoint._selection_connector_backend_ref())
+        self.assertIn("test.shop.backend", models)
+        self.assertIn("test.oca.backend", models)
+        self.assertNotIn("bwt.connector.webhook.outbound.mixin", models)
+        with self.refused("has no code"):
+            self.backend.code = "--"
+
+    def test_suffix_without_backend(self):
+        """A suffix alone is the code; it is made anew when the backend is set."""
+        endpoint = self.env[ENDPOINT].create(
+            {"name": "X", "code_suffix": "Stock Level", "state": "draft"}
+        )
+        self.assertEqual(endpoint.code, "stock-level")
+        endpoint.connector_backend_ref = self.backend
+        self.assertEqual(
+            endpoint.code, f"test.shop.backend-{self.backend.id}-stock-level"
+        )
+        with self.refused("another endpoint of My Shop has the suffix"):
+            self.endpoint.write({"code_suffix": "Stock Level", "code": "other"})
+
+    def test_export_writes_back_the_id(self):
+        """Host and token come from the backend, the answer's id goes to the binding."""
+        self.receiver.script(
+            "/orders", status(201, headers=(("X-Shop-Id", "S-77"),))
+        )
+        delivery = self.backend.export_binding(self.binding)
+
+        delivery.process_delivery()
+
+        [request] = self.receiver.wait_for_requests(1, path="/orders")
+        self.assertEqual(request.header("Authorization"), "Bearer t0")
+        self.assertEqual(request.body, b'{"name": "SO1"}')
+        self.assertEqual(delivery.state, "done", delivery.processing_error)
+        self.assertEqual(self.binding.external_id, "S-77", delivery.processing_note)
+        self.assertEqual(self.binding.last_operation, "export")
+
+    def test_gate_comes_before_the_handler(self):
+        """A closed shop is asked again later, whatever the handler would say."""
+        self.backend.is_closed = True
+        self.handler({"result_status": "cancel"})
+
+        outcome = self.decided()
+
+        self.assertEqual((outcome.status, outcome.seconds), ("retry", 120))
+        self.assertEqual(outcome.note, "the shop is closed")
+
+    def test_backend_headers_win(self):
+        """Rules < handler < the backend."""
+        self.header("authorization", literal="rule")
+        self.handler(
+            {"assignment_ids": [assignment("header", "AUTHORIZATION", "handler")]}
+        )
+        self.assertEqual(
+            self.decided().request.headers, {"Authorization": "Bearer t0"}
+        )
+
+    def test_inactive_backend_stops_with_a_message(self):
+        """A person reads why nothing goes, no traceback."""
+        self.backend.active = False
+        with self.refused(r"Orders.*My Shop is archived"):
+            self.decided()
+        delivery = self.deliver()
+        delivery.process_delivery()
+        self.assertEqual(delivery.state, "error")
+        self.assertIn("archived", delivery.processing_error)
+        self.assertFalse(delivery.next_attempt_at)
+
+    def test_queueing_checks_the_link(self):
+        """An endpoint of another backend is refused; a draft may be left."""
+        other = self.backend.copy({"name": "Other"})
+        with self.refused("isn't linked"):
+            other.queue_outbound_delivery(self.endpoint, "x")
+        with self.refused("no outbound endpoint"):
+            other.get_outbound_endpoint()
+        self.assertFalse(other.get_outbound_endpoint(required=False))
+        draft = self.backend.queue_outbound_delivery(
+            self.endpoint, "Draft", {"a": 1}, {"H": "1"}, {"k": "42"}, auto_queue=False
+        )
+        self.assertEqual(draft.state, "draft")
+        self.assertEqual(draft._get_context_values(), {"k": "42"})
+
+    def test_binding(self):
+        """Gone, unknown and foreign bindings give nothing."""
+        resolve = self.backend.resolve_outbound_delivery_binding
+
+        def delivery(model, record_id):
+            return self.deliver(
+                context_lines={"binding_model": model, "binding_id": record_id}
+            )
+
+        mine = delivery(self.binding._name, self.binding.id)
+        self.assertEqual(resolve(mine), self.binding)
+        self.assertEqual(resolve(mine, "test.shop.binding"), self.binding)
+        self.assertFalse(resolve(mine, "res.partner"))
+        self.assertFalse(resolve(delivery("no.model", 1)))
+        self.assertFalse(resolve(delivery(self.binding._name, 0)))
+        self.assertFalse(resolve(self.deliver()))
+        other = self.backend.copy({"name": "Other"})
+        self.assertFalse(other.resolve_outbound_delivery_binding(mine))
+
+    def test_company_of_the_backend(self):
+        """Endpoint and backend belong to one company."""
+        company = self.env["res.company"].create({"name": "Other"})
+        backend = self.backend.copy({"name": "Other", "company_id": company.id})
+        with self.refused("another company"):
+            self.endpoint.connector_backend_ref = backend
+
+    def test_views(self):
+        """The button opens one endpoint, a list of several, or says there is none."""
+        action = self.backend.action_view_outbound_endpoint()
+        self.assertEqual(action["res_id"], self.endpoint.id)
+        self.env[ENDPOINT].create(
+            {
+                "name": "Stock",
+                "code_suffix": "stock",
+                "connector_backend_ref": self.backend._get_connector_backend_reference(),
+            }
+        )
+        action = self.backend.action_view_outbound_endpoint()
+        self.assertEqual(action["view_mode"], "list,form")
+        with self.refused("several"):
+            self.backend.get_outbound_endpoint()
+        self.assertEqual(
+            self.backend.get_outbound_endpoint(code_suffix="orders"), self.endpoint
+        )
+
+    def test_backend_on_top_of_oca_connector(self):
+        """A model that also inherits OCA's `connector.backend` works the same."""
+        backend = self.env["test.oca.backend"].create(
+            {"name": "Oca", "token": "t1", "api_base_url": self.receiver.url}
+        )
+        endpoint = self.env[ENDPOINT].create(
+            {
+                "name": "Oca orders",
+                "code_suffix": "orders",
+                "connector_backend_ref": backend._get_connector_backend_reference(),
+                "target_path": "/oca",
+            }
+        )
+        delivery = backend.queue_outbound_delivery(endpoint, "Oca", {"a": 1})
+
+        delivery.process_delivery()
+
+        [request] = self.receiver.wait_for_requests(1, path="/oca")
+        self.assertEqual(request.header("Authorization"), "Bearer t1")
+        self.assertEqual(delivery.state, "done", delivery.processing_error)

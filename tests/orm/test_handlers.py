@@ -1,0 +1,260 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from unittest.mock import patch
+
+from odoo.addons.bwt_webhooks_outbound.exceptions import (
+    WebhookProcessingConfigurationError,
+)
+
+from .request_case import DELIVERY, RequestCase, assignment, condition
+
+
+class TestRules(RequestCase):
+    def test_first_rule_that_holds_decides(self):
+        """All conditions must hold; the first rule wins; inactive ones are skipped."""
+        self.handler(
+            {"result_status": "cancel", "active": False},
+            {
+                "result_status": "cancel",
+                "condition_ids": [
+                    condition("payload.total", "greater", "9"),
+                    condition("payload.paid", "equals", "true"),
+                ],
+            },
+            {
+                "result_status": "dead_letter",
+                "note": "too big",
+                "condition_ids": [condition("payload.total", "greater", "9")],
+            },
+            {"result_status": "done"},
+        )
+
+        outcome = self.decided({"total": 10, "paid": False})
+
+        self.assertEqual(outcome.status, "dead_letter")
+        self.assertEqual(outcome.note, "too big")
+        rule = self.env["bwt.webhook.outbound.handler.rule"].browse(
+            outcome.matched_rule_id
+        )
+        self.assertEqual(rule.name, "rule 3")
+        self.assertEqual(self.decided({"total": 10, "paid": True}).status, "cancel")
+        done = self.decided({"total": 9})
+        self.assertEqual(done.status, "done")
+        self.assertIn("rule 4", done.note)
+
+    def test_no_rule_sends(self):
+        """Without a rule that holds the request goes as it is."""
+        handler = self.handler(
+            {"result_status": "cancel", "condition_ids": [condition("payload.x")]}
+        )
+        self.assertEqual(self.decided({"x": 1}).status, "send")
+        delivery = self.deliver({"x": 1})
+        self.assertEqual(
+            delivery._execute_model_driven_handler(handler), {"status": "send"}
+        )
+
+    def test_retry_asks_for_seconds(self):
+        """The result Retry Later carries its seconds."""
+        self.handler({"result_status": "retry", "retry_seconds": 90})
+        outcome = self.decided()
+        self.assertEqual((outcome.status, outcome.seconds), ("retry", 90))
+        with self.refused("Give 0 or more"):
+            self.endpoint.handler_id.outbound_rule_ids.retry_seconds = -1
+
+    def test_assignments_change_request_header_and_payload(self):
+        """Every scope is changed, later assignments see earlier ones."""
+        handler = self.handler(
+            {
+                "result_status": "mutate",
+                "assignment_ids": [
+                    assignment("request", "http_method", "PUT"),
+                    assignment("request", "target_url", "https://b.example.com/{id}"),
+                    assignment("header", "x-shop", "1.10"),
+                    assignment("header", "X-None", kind="context_key", expression="no"),
+                    assignment("payload", "order.id", kind="context_key", expression="id"),
+                    assignment(
+                        "payload",
+                        "copy",
+                        kind="request_field",
+                        expression="payload.order.id",
+                    ),
+                ],
+            }
+        )
+        delivery = self.deliver({"a": 1}, {"id": 7}, headers={"X-Shop": "old"})
+        request = delivery._build_outbound_request()
+
+        outcome = delivery._invoke_handler(request)
+
+        self.assertEqual(outcome.status, "send")
+        self.assertEqual(outcome.request.http_method, "put")
+        self.assertEqual(outcome.request.target_url, "https://b.example.com/7")
+        self.assertEqual(outcome.request.headers, {"x-shop": "1.10", "X-None": ""})
+        self.assertEqual(
+            outcome.request.payload, {"a": 1, "order": {"id": 7}, "copy": 7}
+        )
+        self.assertEqual(request.payload, {"a": 1}, "the request is never changed")
+        raw = delivery._execute_model_driven_handler(handler, request.to_dict())
+        self.assertEqual(
+            set(raw),
+            {"status", "matched_rule_id", "target_url", "http_method", "headers"}
+            | {"payload"},
+        )
+
+    def test_refused_while_saved(self):
+        """A rule that can't work is refused while it is saved."""
+        for rule, text in (
+            ({"assignment_ids": [assignment("request", "body", "1")]}, "no part"),
+            ({"assignment_ids": [assignment("header", "Host", "1")]}, "Host"),
+            ({"assignment_ids": [assignment("header", "a b", "1")]}, "header name"),
+            ({"condition_ids": [condition("a", "matches", "(")]}, "regular expression"),
+            (
+                {"condition_ids": [condition("unlink", kind="delivery_field")]},
+                "has no field",
+            ),
+        ):
+            with self.refused(f"(?s)Decider.*{text}"):
+                self.handler(rule)
+
+    def test_a_rule_that_fails_names_itself(self):
+        """An assignment without value stops the delivery and says where."""
+        self.handler({"assignment_ids": [assignment("payload", "a", "{missing}")]})
+        with self.refused(r'shop-orders.*rule "rule 1", assignment to "a".*{missing}'):
+            self.decided()
+
+    def test_archived_handler_stops(self):
+        """An archived handler doesn't run, and nothing goes out past it."""
+        self.handler({"result_status": "cancel"}).active = False
+        with self.refused("archived", WebhookProcessingConfigurationError):
+            self.decided()
+
+    def test_code_is_unique_and_not_copied(self):
+        """Codes are unique over companies; a copy gets its own, rules along."""
+        handler = self.handler({"condition_ids": [condition("payload.x")]})
+        copy = handler.copy()
+        self.assertEqual(copy.code, "decider-copy")
+        self.assertEqual(copy.outbound_rule_ids.condition_ids.source_expression, "payload.x")
+
+    def test_company_of_a_used_handler_is_kept(self):
+        """A handler can't leave its endpoints to another company."""
+        handler = self.handler()
+        company = self.env["res.company"].create({"name": "Other"})
+        with self.refused("Shop orders"):
+            handler.company_id = company
+
+
+class TestPythonHandlers(RequestCase):
+    def python(self, method, model="test.shop.backend"):
+        handler = self.env["bwt.webhook.handler"].create(
+            {
+                "name": "Python",
+                "code": "python",
+                "execution_mode": "python",
+                "python_model_name": model,
+                "python_method_name": method,
+            }
+        )
+        self.endpoint.handler_id = handler
+        return handler
+
+    def test_marked_method_gets_delivery_and_request(self):
+        """It decides on the request; the one-argument form works too."""
+        handler = self.python("decide")
+        outcome = self.decided(headers={"A": "1"})
+        self.assertEqual(outcome.request.headers, {"A": "1", "X-Decided": "yes"})
+
+        handler.python_method_name = "decide_alone"
+        outcome = self.decided(name="Order")
+        self.assertEqual((outcome.status, outcome.note), ("cancel", "not Order"))
+
+    def test_unmarked_method_is_refused(self):
+        """Anything its author didn't mark is refused when saved and when run."""
+        for model, method, text in (
+            ("test.shop.backend", "unmarked", "no webhook callback"),
+            ("test.shop.backend", "unlink", "no webhook callback"),
+            ("test.shop.backend", "missing", "no webhook callback"),
+            ("no.model", "decide", "doesn't exist"),
+            ("test.shop.backend", False, "needs a model and a method"),
+        ):
+            with self.refused(text, WebhookProcessingConfigurationError):
+                self.python(method, model)
+        handler = self.python("decide")
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_handler SET python_method_name = 'unmarked'"
+        )
+        handler.invalidate_recordset()
+        with self.refused("no webhook callback"):
+            self.decided()
+
+    def test_an_override_keeps_the_mark(self):
+        """The mark is looked up along the method's MRO."""
+        handler = self.python("decide")
+        backend = type(self.env["test.shop.backend"])
+        with patch.object(backend, "decide", lambda self, delivery, request: False):
+            handler._check_python_method()
+            self.assertEqual(self.decided().status, "cancel")
+
+    def test_nonsense_is_quoted(self):
+        """What makes no sense becomes an error that quotes it."""
+        self.python("decide")
+        backend = type(self.env["test.shop.backend"])
+        for raw, text in (
+            ("yes", "returned 'yes'"),
+            ({"status": "maybe"}, "'maybe'"),
+            ({"request_body_mode": "xml"}, '"xml"'),
+            ({"payload": {"a": {1}}}, "a set"),
+        ):
+            with patch.object(backend, "decide", lambda *args, raw=raw: raw):
+                with self.refused(f"shop-orders.*{text}"):
+                    self.decided()
+
+
+class TestHooks(RequestCase):
+    def test_precedence_of_headers(self):
+        """Endpoint rules < handler < `_collect_extra_headers`, without case."""
+        for name in ("X-A", "X-B", "X-C"):
+            self.header(name, literal="rule")
+        self.handler(
+            {
+                "assignment_ids": [
+                    assignment("header", "x-b", "handler"),
+                    assignment("header", "x-c", "handler"),
+                ]
+            }
+        )
+        with patch.object(
+            type(self.env[DELIVERY]), "_collect_extra_headers", lambda self: {"X-C": 3}
+        ):
+            headers = self.decided().request.headers
+
+        self.assertEqual(headers, {"X-A": "rule", "x-b": "handler", "X-C": "3"})
+
+    def test_pre_dispatch_check_comes_before_the_handler(self):
+        """A result dict ends it, None and a send let the handler decide."""
+        self.handler({"result_status": "cancel"})
+        delivery_class = type(self.env[DELIVERY])
+        for raw, status in (
+            ({"status": "done", "note": "x"}, "done"),
+            (None, "cancel"),
+            ({"status": "send", "headers": {"A": "1"}}, "cancel"),
+            (False, "cancel"),
+        ):
+            with patch.object(
+                delivery_class, "_pre_dispatch_check", lambda self, raw=raw: raw
+            ):
+                self.assertEqual(self.decided().status, status)
+
+    def test_result_helpers(self):
+        """The dicts that callbacks and gates return."""
+        delivery = self.deliver()
+        self.assertEqual(delivery.webhook_done(), {"status": "done"})
+        self.assertEqual(
+            delivery.webhook_retry("later", seconds=5),
+            {"status": "retry", "note": "later", "seconds": 5},
+        )
+        self.assertEqual(delivery.webhook_cancel("no")["status"], "cancel")
+        self.assertEqual(delivery.webhook_dead_letter("bad")["note"], "bad")
+        self.assertEqual(
+            delivery._build_outbound_delivery_result("send", headers={"A": "1"}),
+            {"status": "send", "headers": {"A": "1"}},
+        )
