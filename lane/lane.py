@@ -136,6 +136,7 @@ class Lane:
             self.cr, self.endpoint.id, self.plan.policy, self.endpoint.circuit_reset_at
         )
         self.claim = Claim(self.endpoint, self.plan, self.health, self.job_uuid)
+        self.plan_is_fresh = True
 
     # The main path --------------------------------------------------------------------
 
@@ -200,7 +201,9 @@ class Lane:
             self.cr.commit()
 
     def _claim_batch(self, *, alone):
-        self._read_plan()
+        if not self.plan_is_fresh:
+            self._read_plan()
+        self.plan_is_fresh = False
         batch = None
         if self.is_open:
             now = utcnow()

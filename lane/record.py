@@ -11,6 +11,7 @@ from . import sql
 from .stages import Decided, Ending, Prepared, Refused
 
 PAGE = 500
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
 TRUNCATED = "\n[... cut: the answer was longer]"
 HANDLER_ATTEMPT_STATES = {"done": "done", "dead_letter": "dead_letter", "cancel": "canceled"}
 
@@ -120,31 +121,45 @@ def open_attempts(cr, plan, prepared: list[Prepared], holder, slot, now):
         return
     ids = [each.claimed.id for each in prepared]
     cr.execute(sql.hold(ids, holder, slot, now, attempts=1))
-    rows = [_attempt_row(plan, each, holder, now) for each in prepared]
-    found = cr.execute_values(
-        sql.OPEN_ATTEMPTS_VALUES, rows, page_size=PAGE, fetch=True
-    )
+    rows = [_attempt_row(plan, each) for each in prepared]
+    found = _insert_attempts(cr, plan, rows, holder, now)
     attempt_ids = {delivery_id: attempt_id for attempt_id, delivery_id in found}
     for each in prepared:
         each.attempt_id = attempt_ids[each.claimed.id]
 
 
-def _attempt_row(plan, prepared: Prepared, holder, now):
+def _insert_attempts(cr, plan, rows, holder, now):
+    template = cr.mogrify(
+        sql.OPEN_ATTEMPTS_TEMPLATE,
+        {
+            "endpoint": plan.endpoint_id,
+            "company": plan.company_id,
+            "holder": holder,
+            "now": now,
+            "uid": sql.SUPERUSER,
+        },
+    )
+    return cr.execute_values(
+        sql.OPEN_ATTEMPTS_VALUES,
+        rows,
+        template=template.decode(),
+        page_size=PAGE,
+        fetch=True,
+    )
+
+
+def _attempt_row(plan, prepared: Prepared):
     wire, request = prepared.wire, prepared.request
     return _row(
         plan,
         prepared.claimed,
         state="processing",
-        started_at=now,
         method=request.http_method,
         body_mode=request.request_body_mode,
         url=mask_url(wire.url),
-        headers=json.dumps(dict(mask_headers(wire.headers)), ensure_ascii=False),
+        headers=_dumps(dict(mask_headers(wire.headers))),
         payload=_payload_text(request, wire.body),
         files=request.multipart_file_keys_label or None,
-        holder=holder,
-        secrets=plan.trust.secrets,
-        now=now,
     )
 
 
@@ -154,7 +169,7 @@ def _payload_text(request, body: bytes | None) -> str:
     if isinstance(request.payload, (str, bytes)):
         text = request.payload
         return text if isinstance(text, str) else text.decode("utf-8", "replace")
-    return json.dumps(request.payload, ensure_ascii=False)
+    return _dumps(request.payload)
 
 
 def _row(
@@ -162,36 +177,29 @@ def _row(
     claimed,
     *,
     state,
-    started_at,
     method,
     body_mode,
     url,
     headers,
     payload,
     files,
-    holder,
-    secrets,
-    now,
     finished_at=None,
     note=None,
     error=None,
     reason=None,
 ):
-    number = claimed.attempt_count + 1
+    secrets = plan.trust.secrets
     if secrets:
         url, headers, payload = (
             mask_text(text, secrets) for text in (url, headers, payload)
         )
+    number = claimed.attempt_count + 1
     return (
         claimed.id,
-        plan.endpoint_id,
-        plan.company_id,
         f"{claimed.name} / Attempt {number}",
         number,
         state,
-        started_at,
         finished_at,
-        0,
         method,
         body_mode,
         url,
@@ -201,11 +209,6 @@ def _row(
         note,
         error,
         reason,
-        holder,
-        now,
-        sql.SUPERUSER,
-        now,
-        sql.SUPERUSER,
     )
 
 
@@ -223,29 +226,25 @@ def conclude(cr, plan, stages, endings, holder, now) -> list[Ending]:
     others = [each.claimed.id for each in endings if each.claimed.id not in traced_ids]
     if traced:
         cr.execute(sql.hold(traced_ids, holder, None, now, attempts=1))
-        rows = [_decision_row(plan, *each, holder, now) for each in traced]
-        cr.execute_values(sql.OPEN_ATTEMPTS_VALUES, rows, page_size=PAGE)
+        rows = [_decision_row(plan, *each, now) for each in traced]
+        _insert_attempts(cr, plan, rows, holder, now)
     if others:
         cr.execute(sql.hold(others, holder, None, now, attempts=0))
     return record(cr, endings, holder, now)
 
 
-def _decision_row(plan, request, ending, holder, now):
+def _decision_row(plan, request, ending, now):
     return _row(
         plan,
         ending.claimed,
         state=ending.attempt_state,
-        started_at=now,
         finished_at=now,
         method=request.http_method,
         body_mode=request.request_body_mode,
         url=mask_url(request.target_url or "-"),
-        headers=json.dumps(mask_headers(request.headers), ensure_ascii=False),
+        headers=_dumps(mask_headers(request.headers)),
         payload=_payload_text(request, None),
         files=request.multipart_file_keys_label or None,
-        holder=holder,
-        secrets=plan.trust.secrets,
-        now=now,
         note=ending.note,
         error=ending.error,
         reason=ending.reason,
@@ -294,7 +293,7 @@ def _response(answer):
     if answer is None or answer.status_code is None:
         return None, None, None
     body = answer.text + (TRUNCATED if answer.truncated else "")
-    headers = json.dumps(dict(mask_headers(answer.headers)), ensure_ascii=False)
+    headers = _dumps(dict(mask_headers(answer.headers)))
     return answer.status_code, headers, body
 
 

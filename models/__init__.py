@@ -1,3 +1,4 @@
+from . import result_helpers
 from . import source_mixin
 from . import endpoint_policy
 from . import endpoint_trust

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 from odoo import api, fields, models
 
-from ..services import result_types
 from .const import DELIVERY, ENDPOINT
 from .refusal import refused
 
@@ -16,7 +15,10 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
 
     _name = "bwt.connector.webhook.outbound.mixin"
     _description = "Connector Webhook Outbound Mixin"
-    _inherit = "bwt.connector.webhook.naming.mixin"
+    _inherit = [
+        "bwt.connector.webhook.naming.mixin",
+        "bwt.webhook.outbound.result.helpers",
+    ]
 
     api_base_url = fields.Char(
         string="API Base URL",
@@ -28,6 +30,16 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         compute="_compute_outbound_endpoint_id",
         help="First outbound endpoint that is linked to this backend.",
     )
+
+    def write(self, vals):
+        result = super().write(vals)
+        if "api_base_url" in vals:
+            # The URL that endpoints show is stored, and theirs begins with this one.
+            endpoints = self.env[ENDPOINT].sudo()
+            for backend in self:
+                endpoints |= backend._linked_endpoints().sudo()
+            self.env.add_to_compute(endpoints._fields["target_url"], endpoints)
+        return result
 
     def _compute_outbound_endpoint_id(self):
         for backend in self:
@@ -226,28 +238,6 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
             if record.backend_id != self:
                 return nothing
         return record
-
-    # What gates and hooks may return
-
-    @api.private
-    def webhook_done(self, note=None):
-        """Result: done, nothing is sent."""
-        return result_types.webhook_done(note)
-
-    @api.private
-    def webhook_dead_letter(self, note=None):
-        """Result: failed for good, nothing is sent."""
-        return result_types.webhook_dead_letter(note)
-
-    @api.private
-    def webhook_retry(self, note=None, seconds=60):
-        """Result: ask again in `seconds`; counts as a retry."""
-        return result_types.webhook_retry(note, seconds)
-
-    @api.private
-    def webhook_cancel(self, note=None):
-        """Result: canceled, nothing is sent."""
-        return result_types.webhook_cancel(note)
 
 
 @lru_cache(256)

@@ -30,6 +30,7 @@ class WebhookDeliveryInput(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.delivery.input"
     _description = "Outbound Webhook Delivery: Input"
+    _inherit = "bwt.webhook.outbound.result.helpers"
 
     def _prefetch_for_build(self, plan):
         """Read all that building these deliveries needs, in a few queries.

@@ -10,9 +10,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from odoo import api, models
+from odoo import models
 
-from ..services import result_types
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
@@ -43,6 +42,7 @@ class WebhookDeliveryRequest(models.AbstractModel):
         :raise ValidationError: a value is missing or a rule can't work
         """
         self, plan = self._outbound_self()
+        self._outbound_backend(plan)  # an archived one stops here, with a message
         scope = self._outbound_scope(plan)
         context_values = scope.context_values = self._get_context_values()
         data = scope.request_data = {
@@ -255,35 +255,6 @@ class WebhookDeliveryRequest(models.AbstractModel):
             binding=backend.resolve_outbound_delivery_binding(self),
             operation=operation,
         )
-
-    # What callbacks and gates may return
-
-    @api.private
-    def webhook_done(self, note=None):
-        """Result: done, nothing is sent."""
-        return result_types.webhook_done(note)
-
-    @api.private
-    def webhook_dead_letter(self, note=None):
-        """Result: failed for good, nothing is sent."""
-        return result_types.webhook_dead_letter(note)
-
-    @api.private
-    def webhook_retry(self, note=None, seconds=60):
-        """Result: ask again in `seconds`; counts as a retry."""
-        return result_types.webhook_retry(note, seconds)
-
-    @api.private
-    def webhook_cancel(self, note=None):
-        """Result: canceled, nothing is sent."""
-        return result_types.webhook_cancel(note)
-
-    def _build_outbound_delivery_result(self, outcome="send", note=None, **changes):
-        """A result dict: status, note and request keys (headers, payload, ...)."""
-        result = {"status": outcome, **changes}
-        if note:
-            result["note"] = note
-        return result
 
     def _outbound_fault(self, error):
         """A service's error as one that names the endpoint, and the rule if known."""

@@ -117,7 +117,17 @@ class WebhookEndpointBackend(models.AbstractModel):
 
     def _connector_backend(self):
         """The backend's record, None without one."""
-        return self.connector_backend_ref or None
+        try:
+            return self.connector_backend_ref or None
+        except KeyError as error:
+            raise misconfigured(
+                self,
+                self.env._(
+                    "the addon of its backend (model %(model)s) isn't installed. "
+                    "Install it, or choose another backend.",
+                    model=error.args[0],
+                ),
+            ) from error
 
     def _check_connector_backend(self):
         """Refuse to send for a backend that is archived or gone."""

@@ -70,11 +70,13 @@ class WebhookEndpointPlanPart(models.AbstractModel):
 
     def _backend_for_plan(self):
         """(model, id) of the backend and why it may not send, looked at once."""
-        backend = self._connector_backend()
-        if backend is None:
-            return None, ""
+        reference = ("", 0)
         try:
+            backend = self._connector_backend()
+            if backend is None:
+                return None, ""
+            reference = (backend._name, backend.id)
             self._check_connector_backend()
         except UserError as error:
-            return (backend._name, backend.id), str(error)
-        return (backend._name, backend.id), ""
+            return reference, str(error)
+        return reference, ""

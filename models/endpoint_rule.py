@@ -3,12 +3,10 @@
 
 from odoo import api, fields, models
 
-from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.value_map import parse_value_map
 from .build_plan import CompiledRule, CompiledSource
 from .const import ENDPOINT, SOURCE_KINDS
-from .refusal import misconfigured
 from .source_mixin import source_kind_field
 
 
@@ -40,14 +38,15 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
 
     @api.constrains("value_map")
     def _check_value_map(self):
-        """Refuse a mapping with a line that can't be read."""
-        for rule in self:
-            try:
-                parse_value_map(rule.value_map)
-            except ServiceError as error:
-                raise misconfigured(
-                    rule.endpoint_id, rule._source_fault(error)
-                ) from error
+        self._check_source()
+
+    @api.onchange("value_map")
+    def _onchange_value_map(self):
+        return self._onchange_source()
+
+    def _check_one(self):
+        super()._check_one()
+        parse_value_map(self.value_map)
 
     def _compiled(self):
         """These rules, in their order, as values that are read once per batch."""
@@ -86,18 +85,20 @@ class WebhookEndpointHeaderRule(models.Model):
         "set by the transport and can't be given here.",
     )
 
-    @api.constrains("header_name", "source_kind", "literal_value")
+    @api.constrains("header_name")
     def _check_header(self):
-        """Refuse names and values that can't be sent, or that the sender sets."""
-        for rule in self:
-            literal = rule.literal_value if rule.source_kind == "literal" else ""
-            try:
-                refuse_connection_header(rule.header_name)
-                check_header(rule.header_name, literal or "")
-            except ServiceError as error:
-                raise misconfigured(
-                    rule.endpoint_id, rule._source_fault(error)
-                ) from error
+        self._check_source()
+
+    @api.onchange("header_name")
+    def _onchange_header(self):
+        return self._onchange_source()
+
+    def _check_one(self):
+        super()._check_one()
+        if self.header_name:
+            literal = self.literal_value if self.source_kind == "literal" else ""
+            refuse_connection_header(self.header_name)
+            check_header(self.header_name, literal or "")
 
     def _source_literal_as_typed(self):
         return True

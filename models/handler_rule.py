@@ -4,7 +4,7 @@
 from odoo import api, fields, models
 
 from ..services.conditions import evaluate_condition
-from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.errors import ConfigurationError, _lt
 from ..services.headers import check_header, refuse_connection_header
 from .build_plan import (
     CompiledAssignment,
@@ -135,15 +135,17 @@ class WebhookHandlerRuleCondition(models.Model):
     )
 
     @api.constrains("operator", "expected_value")
-    def _check_expected_value(self):
-        """Refuse a comparison that fails whatever the value is."""
-        for condition in self:
-            try:
-                evaluate_condition("", condition.operator, condition.expected_value)
-            except ServiceError as error:
-                raise misconfigured(
-                    condition._source_owner(), condition._source_fault(error)
-                ) from error
+    def _check_comparison(self):
+        self._check_source()
+
+    @api.onchange("operator", "expected_value")
+    def _onchange_comparison(self):
+        return self._onchange_source()
+
+    def _check_one(self):
+        super()._check_one()
+        # A comparison that can't be made with this can't be made with anything.
+        evaluate_condition("", self.operator, self.expected_value)
 
     def _compiled(self):
         return CompiledCondition(
@@ -194,19 +196,19 @@ class WebhookHandlerRuleAssignment(models.Model):
         help="Name of the request part or header, or dotted path in the payload.",
     )
 
-    @api.constrains("target_scope", "target_expression", "source_kind", "literal_value")
+    @api.constrains("target_scope", "target_expression")
     def _check_target(self):
-        """Refuse a target that doesn't exist or can't be set."""
-        for assignment in self:
-            try:
-                assignment._check_one_target()
-            except ServiceError as error:
-                raise misconfigured(
-                    assignment._source_owner(), assignment._source_fault(error)
-                ) from error
+        self._check_source()
 
-    def _check_one_target(self):
-        target = self.target_expression.strip()
+    @api.onchange("target_scope", "target_expression")
+    def _onchange_target(self):
+        return self._onchange_source()
+
+    def _check_one(self):
+        super()._check_one()
+        target = (self.target_expression or "").strip()
+        if not target:
+            return
         if self.target_scope == "header":
             literal = self.literal_value if self.source_kind == "literal" else ""
             refuse_connection_header(target)

@@ -1,8 +1,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Runs a handler's compiled rules: the first one that holds decides."""
 
-from copy import deepcopy
-
 from ..services.conditions import evaluate_condition
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
@@ -76,7 +74,9 @@ def _assign_header(data, changed, target, value):
 
 def _assign_payload(data, changed, target, value):
     if "payload" not in changed:
-        data["payload"] = deepcopy(data["payload"])
+        payload = data["payload"]
+        # The request of before stays as it was: the attempt may show it.
+        data["payload"] = payload if type(payload) is bytes else to_json_value(payload)
     data["payload"] = write_path(data["payload"], target, to_json_value(value, target))
     return "payload"
 

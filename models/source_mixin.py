@@ -44,32 +44,36 @@ class WebhookSourceMixin(models.AbstractModel):
 
     @api.constrains("source_kind", "source_expression", "literal_value")
     def _check_source(self):
-        """Refuse a source that can't work, where that is known before it runs."""
+        """Refuse what can't work, where that is known before it runs."""
         for source in self:
-            problem = source._source_problem()
-            if problem:
-                raise misconfigured(source._source_owner(), problem)
+            try:
+                source._check_one()
+            except ServiceError as error:
+                fault = source._source_fault(error)
+                raise misconfigured(source._source_owner(), fault) from error
 
     @api.onchange("source_kind", "source_expression", "literal_value")
     def _onchange_source(self):
         """Say while it is typed what saving would refuse."""
-        typed = self.source_expression or self.literal_value
-        problem = typed and self._source_problem()
-        if not problem:
+        if self.source_kind != "literal" and not self.source_expression:
             return None
-        title = self.env._("This rule can't work")
-        return {"warning": {"title": title, "message": problem, "type": "notification"}}
-
-    def _source_problem(self):
-        """What is wrong with this source, as a sentence; False when nothing is."""
-        self.ensure_one()
         try:
-            check_source(
-                self.env, self.source_kind, self.source_expression, self.literal_value
-            )
+            self._check_one()
         except ServiceError as error:
-            return self._source_fault(error)
-        return False
+            return {
+                "warning": {
+                    "title": self.env._("This can't work"),
+                    "message": self._source_fault(error),
+                    "type": "notification",
+                }
+            }
+        return None
+
+    def _check_one(self):
+        """Raise ServiceError when this record can't work whatever is delivered."""
+        check_source(
+            self.env, self.source_kind, self.source_expression, self.literal_value
+        )
 
     def _source_fault(self, error):
         """`payload rule "order.id": what is wrong`, translated."""

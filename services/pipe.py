@@ -6,6 +6,7 @@ from queue import Empty, SimpleQueue
 
 from .answer import Answer
 from .errors import _lt
+from .turns import Turns
 
 
 class Pipe:
@@ -23,6 +24,7 @@ class Pipe:
         self._done = deque()
         self._enough = threading.Event()
         self._wanted = 1
+        self._turns = Turns()
         self._threads = []
         self._outstanding = 0  # put and neither collected nor taken back
 
@@ -97,15 +99,21 @@ class Pipe:
 
     def _run(self, sender):
         todo, done = self._todo, self._done
-        while (each := todo.get()) is not None:
+        turn = self._turns.of_thread()
+        while True:
+            turn.take()
+            each = todo.get()
+            if each is None:
+                break
             key, wire, timeout = each
             try:
-                answer = sender.send(wire, timeout=timeout)
+                answer = sender.send(wire, timeout=timeout, turn=turn)
             except Exception as error:  # a fault of ours must not stop the lane
                 answer = Answer(reason="response", error=_fault(error))
             done.append((key, answer))
             if len(done) >= self._wanted:
                 self._enough.set()
+        turn.let_go()
         sender.close()
 
 

@@ -39,19 +39,20 @@ class Sender:
             tls_context(client_certificate)
         self._kept = {}
 
-    def send(self, wire, *, timeout):
+    def send(self, wire, *, timeout, turn=None):
         """The `Answer` to one `WireRequest`; whatever goes wrong is in there too.
 
         timeout: seconds for everything together: resolving, connecting, TLS,
         sending, and reading, however slowly the peer drips.
+        turn: the thread's `turns.Turn`, let go as soon as something takes long
         """
         started_at = time.time()
         start = monotonic()
         deadline = start + timeout
         link = None
         try:
-            link = self._link(wire, deadline)
-            link.send(wire, deadline)
+            link = self._link(wire, deadline, turn)
+            link.send(wire, deadline, turn)
             reply = read_reply(link.receive, wire.method)
         except Exception as error:
             if link:
@@ -87,12 +88,14 @@ class Sender:
         while self._kept:
             self._kept.popitem()[1].close()
 
-    def _link(self, wire, deadline):
+    def _link(self, wire, deadline, turn):
         link = self._kept.pop((wire.scheme, wire.host, wire.port), None)
         if link:
             if link.is_alive():
                 return link
             link.close()
+        if turn:
+            turn.let_go()
         return Link(self._guard.connect(wire.scheme, wire.host, wire.port, deadline))
 
     def _keep(self, wire, link):
@@ -108,6 +111,7 @@ class Link:
     def __init__(self, sock):
         self._sock = sock
         self._deadline = 0.0
+        self._turn = None
         self._poll = poll()
         self._poll.register(sock, POLLIN)
         self._is_tls = isinstance(sock, ssl.SSLSocket)
@@ -120,9 +124,10 @@ class Link:
         """
         return monotonic() - self.idle_since < _IDLE and not self._poll.poll(0)
 
-    def send(self, wire, deadline):
+    def send(self, wire, deadline, turn=None):
         """Send the whole request. Raises OSError, TimeoutError."""
         self._deadline = deadline
+        self._turn = turn
         body = wire.body
         data = wire.head()
         if body and len(body) <= _JOIN:
@@ -138,6 +143,11 @@ class Link:
 
     def receive(self, size):
         """Up to `size` bytes; b"" when the peer closed."""
+        if self._turn:
+            turn, self._turn = self._turn, None
+            data = turn.wait(partial(self._receive_soon, size))
+            if data is not None:
+                return data
         self._limit()
         return self._sock.recv(size)
 
@@ -147,6 +157,13 @@ class Link:
             self._sock.close()
         except OSError:
             pass
+
+    def _receive_soon(self, size, seconds):
+        self._sock.settimeout(seconds)
+        try:
+            return self._sock.recv(size)
+        except TimeoutError:
+            return None
 
     def _send_all(self, data):
         self._limit()

@@ -1,1 +1,10 @@
-from . import orm
+from .orm import (
+    test_build_cost,
+    test_connector,
+    test_context_lines,
+    test_field_paths,
+    test_handlers,
+    test_headers_and_url,
+    test_request_arrives,
+    test_request_build,
+)

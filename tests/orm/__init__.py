@@ -1,3 +1,0 @@
-from . import (
-    test_request_build,
-)

@@ -38,11 +38,15 @@ class RequestCase(TransactionCase):
 
     def rule(self, target, kind="literal", expression=False, literal=False, **vals):
         """A payload rule."""
-        return self._rule("payload", "target_path", target, kind, expression, literal, vals)
+        return self._rule(
+            "payload", "target_path", target, kind, expression, literal, vals
+        )
 
     def header(self, target, kind="literal", expression=False, literal=False, **vals):
         """A header rule."""
-        return self._rule("header", "header_name", target, kind, expression, literal, vals)
+        return self._rule(
+            "header", "header_name", target, kind, expression, literal, vals
+        )
 
     def _rule(self, what, name, target, kind, expression, literal, vals):
         return self.env[f"bwt.webhook.outbound.endpoint.{what}.rule"].create(
@@ -70,8 +74,10 @@ class RequestCase(TransactionCase):
             {
                 "name": code.title(),
                 "code": code,
-                "outbound_rule_ids": [(0, 0, {"name": f"rule {n}", **rule})
-                                      for n, rule in enumerate(rules, 1)],
+                "outbound_rule_ids": [
+                    (0, 0, {"name": f"rule {n}", **rule})
+                    for n, rule in enumerate(rules, 1)
+                ],
             }
         )
         self.endpoint.handler_id = handler

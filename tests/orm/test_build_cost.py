@@ -80,7 +80,9 @@ class TestBuildCost(RequestCase):
         self.env.invalidate_all()
         gc.collect()
         endpoint = deliveries[0].endpoint_id._for_lane()
-        claimed = [Claimed(each, "", "queued", 0, 0, 0, None) for each in deliveries.ids]
+        claimed = [
+            Claimed(each, "", "queued", 0, 0, 0, None) for each in deliveries.ids
+        ]
         before, start = self.cr.sql_log_count, time.perf_counter()
         plan = endpoint._outbound_plan()
         batch = prepare_batch(deliveries.with_env(endpoint.env), plan, claimed)

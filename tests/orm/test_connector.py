@@ -45,6 +45,31 @@ class TestConnector(RequestCase):
         with self.refused("has no code"):
             self.backend.code = "--"
 
+    def test_url_follows_the_backend(self):
+        """The URL that the endpoint shows begins with the backend's base URL."""
+        self.backend.api_base_url = "https://shop.example.com/api/v2/"
+        self.assertEqual(
+            self.endpoint.target_url, "https://shop.example.com/api/v2/orders"
+        )
+        self.assertEqual(
+            self.built().target_url, "https://shop.example.com/api/v2/orders"
+        )
+
+    def test_backend_that_is_gone(self):
+        """A deleted backend, or one whose addon is gone, stops with a message."""
+        self.binding.unlink()
+        self.backend.unlink()
+        with self.refused("is gone"):
+            self.decided()
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_endpoint "
+            "SET connector_backend_ref = 'no.model,1' WHERE id = %s",
+            [self.endpoint.id],
+        )
+        self.env.invalidate_all()
+        with self.refused("no.model.*isn't installed"):
+            self.decided()
+
     def test_suffix_without_backend(self):
         """A suffix alone is the code; it is made anew when the backend is set."""
         endpoint = self.env[ENDPOINT].create(
@@ -60,9 +85,7 @@ class TestConnector(RequestCase):
 
     def test_export_writes_back_the_id(self):
         """Host and token come from the backend, the answer's id goes to the binding."""
-        self.receiver.script(
-            "/orders", status(201, headers=(("X-Shop-Id", "S-77"),))
-        )
+        self.receiver.script("/orders", status(201, headers=(("X-Shop-Id", "S-77"),)))
         delivery = self.backend.export_binding(self.binding)
 
         delivery.process_delivery()
@@ -90,9 +113,7 @@ class TestConnector(RequestCase):
         self.handler(
             {"assignment_ids": [assignment("header", "AUTHORIZATION", "handler")]}
         )
-        self.assertEqual(
-            self.decided().request.headers, {"Authorization": "Bearer t0"}
-        )
+        self.assertEqual(self.decided().request.headers, {"Authorization": "Bearer t0"})
 
     def test_inactive_backend_stops_with_a_message(self):
         """A person reads why nothing goes, no traceback."""
@@ -153,7 +174,7 @@ class TestConnector(RequestCase):
             {
                 "name": "Stock",
                 "code_suffix": "stock",
-                "connector_backend_ref": self.backend._get_connector_backend_reference(),
+                "connector_backend_ref": f"{self.backend._name},{self.backend.id}",
             }
         )
         action = self.backend.action_view_outbound_endpoint()

@@ -70,7 +70,9 @@ class TestRules(RequestCase):
                     assignment("request", "target_url", "https://b.example.com/{id}"),
                     assignment("header", "x-shop", "1.10"),
                     assignment("header", "X-None", kind="context_key", expression="no"),
-                    assignment("payload", "order.id", kind="context_key", expression="id"),
+                    assignment(
+                        "payload", "order.id", kind="context_key", expression="id"
+                    ),
                     assignment(
                         "payload",
                         "copy",
@@ -106,7 +108,10 @@ class TestRules(RequestCase):
             ({"assignment_ids": [assignment("request", "body", "1")]}, "no part"),
             ({"assignment_ids": [assignment("header", "Host", "1")]}, "Host"),
             ({"assignment_ids": [assignment("header", "a b", "1")]}, "header name"),
-            ({"condition_ids": [condition("a", "matches", "(")]}, "regular expression"),
+            (
+                {"condition_ids": [condition("payload.a", "matches", "(")]},
+                "regular expression",
+            ),
             (
                 {"condition_ids": [condition("unlink", kind="delivery_field")]},
                 "has no field",
@@ -132,7 +137,9 @@ class TestRules(RequestCase):
         handler = self.handler({"condition_ids": [condition("payload.x")]})
         copy = handler.copy()
         self.assertEqual(copy.code, "decider-copy")
-        self.assertEqual(copy.outbound_rule_ids.condition_ids.source_expression, "payload.x")
+        self.assertEqual(
+            copy.outbound_rule_ids.condition_ids.source_expression, "payload.x"
+        )
 
     def test_company_of_a_used_handler_is_kept(self):
         """A handler can't leave its endpoints to another company."""

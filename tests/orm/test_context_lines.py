@@ -1,0 +1,70 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from .request_case import DELIVERY, RequestCase
+
+
+class TestContextLines(RequestCase):
+    def test_mapping_round_trips(self):
+        """What was given comes back with its type, braces and all."""
+        given = {
+            "text": "42",
+            "number": 42,
+            "flag": True,
+            "nothing": None,
+            "empty": "",
+            "token": "a {order_id} {{b}} }}",
+            "json": '{"a": {"b": 1}}',
+            "list": [1, "{x}", {"k": "{{"}],
+            "lines": 'a\nb "q"',
+        }
+
+        self.assertEqual(self.deliver(context_lines=given)._get_context_values(), given)
+
+    def test_lines_as_dicts_later_sees_earlier(self):
+        """Lines with sources; tokens refer to the lines before them."""
+        delivery = self.deliver(
+            context_lines=[
+                {"key_name": "id", "literal_value": "7"},
+                {
+                    "key_name": "code",
+                    "source_kind": "endpoint_field",
+                    "source_expression": "code",
+                },
+                {"key_name": "both", "literal_value": "{code}/{id}"},
+                {"key_name": "typed", "literal_value": 7},
+                {"key_name": "off", "literal_value": "1", "active": False},
+            ]
+        )
+
+        self.assertEqual(
+            delivery._get_context_values(),
+            {"id": 7, "code": "shop-orders", "both": "shop-orders/7", "typed": 7},
+        )
+
+    def test_refused_lines(self):
+        """What can't be a context line is refused by name."""
+        for lines, text in (
+            ({"a": {1, 2}}, "a is a set"),
+            ({"": 1}, "is no text"),
+            ("text", "must be a mapping"),
+            ([{"key": "a"}], "context line 1"),
+            (
+                [{"key_name": "a", "source_kind": "company_field"}],
+                "no path is given",
+            ),
+        ):
+            with self.refused(text):
+                self.deliver(context_lines=lines)
+
+    def test_edited_line_is_used(self):
+        """A line that is changed on a draft counts from then on."""
+        delivery = self.env[DELIVERY].create(
+            {
+                "endpoint_id": self.endpoint.id,
+                "context_line_ids": [(0, 0, {"key_name": "a", "literal_value": "1"})],
+            }
+        )
+        delivery.context_line_ids.literal_value = "2"
+
+        self.assertEqual(delivery._get_context_values(), {"a": 2})
+        self.assertEqual(delivery._resolve_source_value("context_key", "a", False), 2)
+        self.assertFalse(delivery._resolve_source_value("nonsense", "a", False))
