@@ -75,6 +75,7 @@ class Lane:
         self.unrecorded = []  # (Prepared, Answer)
         self.not_before = None  # when circuit or rate limit let something through
         self.looked_at = None  # monotonic; when a look found nothing more, else None
+        self.has_called = False
         self.alone = False  # an interrupted delivery is out: nothing beside it
 
     def run(self) -> Report:
@@ -196,7 +197,13 @@ class Lane:
                 len(batch.prepared),
                 batch.concluded,
             )
-        if not batch.is_last and self.slot + 1 < self.plan.policy.parallel_lanes:
+        if not batch.is_last:
+            self._call_for_more()
+
+    def _call_for_more(self):
+        """There is work for another lane; each calls once for the next slot."""
+        if self.slot + 1 < self.plan.policy.parallel_lanes and not self.has_called:
+            self.has_called = True
             wake.call_for_more(self.endpoint, self.job_uuid)
             self.cr.commit()
 

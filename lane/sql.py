@@ -517,7 +517,7 @@ def stranded(now) -> SQL:
                 AND d.next_attempt_at <= %(now)s
             ) AND NOT EXISTS (
                 SELECT 1 FROM pg_locks l
-                WHERE l.locktype = 'advisory' AND l.granted AND l.database = (
+                WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.database = (
                     SELECT oid FROM pg_database WHERE datname = current_database()
                 ) AND l.objid::bigint = e.id
                 AND l.classid::bigint BETWEEN %(low)s AND %(high)s
@@ -527,7 +527,7 @@ def stranded(now) -> SQL:
                 WHERE d.endpoint_id = e.id AND d.state = 'processing'
                 AND NOT EXISTS (
                     SELECT 1 FROM pg_locks l
-                    WHERE l.locktype = 'advisory' AND l.granted AND l.database = (
+                    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.database = (
                         SELECT oid FROM pg_database WHERE datname = current_database()
                     ) AND l.objid::bigint = e.id
                     AND l.classid::bigint = %(low)s + d.lane_slot
@@ -537,4 +537,38 @@ def stranded(now) -> SQL:
         now=now,
         low=SLOT_BASE,
         high=SLOT_BASE + SLOTS_MAX - 1,
+    )
+
+
+def queue_state(endpoint_id: int, now, runner_lock: int) -> SQL:
+    """Runner, lane, wake-ups, running jobs and the oldest transaction, in one row."""
+    return SQL(
+        """SELECT
+            EXISTS (
+                SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+                AND objsubid = 1 AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()
+                ) AND (classid::bigint << 32) + objid::bigint = %(runner)s
+            ),
+            EXISTS (
+                SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+                AND objsubid = 2 AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()
+                ) AND objid::bigint = %(endpoint)s
+                AND classid::bigint BETWEEN %(low)s AND %(high)s
+            ),
+            EXISTS (
+                SELECT 1 FROM queue_job WHERE state IN ('pending', 'enqueued')
+                AND (eta IS NULL OR eta <= %(now)s) AND identity_key LIKE %(key)s
+            ),
+            (SELECT count(*) FROM queue_job WHERE state = 'started')::int,
+            (SELECT min(xact_start) AT TIME ZONE 'UTC' FROM pg_stat_activity
+             WHERE datname = current_database() AND backend_xmin IS NOT NULL
+             AND pid != pg_backend_pid())""",
+        runner=runner_lock,
+        endpoint=endpoint_id,
+        low=SLOT_BASE,
+        high=SLOT_BASE + SLOTS_MAX - 1,
+        now=now,
+        key=f"bwt_webhook_outbound:%:{endpoint_id}:%",
     )

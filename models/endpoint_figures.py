@@ -4,6 +4,8 @@ from datetime import timedelta
 from odoo import fields, models
 from odoo.tools import SQL
 
+from ..lane.clock import utcnow
+from ..lane.watch import queue_state, trouble
 from .endpoint_policy import READERS
 
 
@@ -34,6 +36,11 @@ class EndpointFigures(models.AbstractModel):
         compute="_compute_oldest_due",
         groups=READERS,
         help="Since when the longest due delivery waits. If this grows, nothing moves.",
+    )
+    queue_trouble = fields.Text(
+        compute="_compute_queue_trouble",
+        groups=READERS,
+        help="Why due deliveries lie about, and what to do; empty when all is well.",
     )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
@@ -70,6 +77,19 @@ class EndpointFigures(models.AbstractModel):
         oldest = dict(self.env.cr.fetchall())
         for endpoint in self:
             endpoint.oldest_due_at = oldest.get(endpoint.id)
+
+    def _compute_queue_trouble(self):
+        now = utcnow()
+        for endpoint in self:
+            endpoint.queue_trouble = False
+            if endpoint.state != "active" or endpoint.is_paused:
+                continue
+            if endpoint.circuit_state != "closed" or not endpoint.oldest_due_at:
+                continue
+            state = queue_state(self.env.cr, endpoint.id, now)
+            endpoint.queue_trouble = trouble(
+                self.env, state, endpoint.oldest_due_at, now
+            )
 
     def _compute_attempt_figures(self):
         self.env.cr.execute(

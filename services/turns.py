@@ -8,7 +8,7 @@ wait lets its turn go, so that a slow answer holds up nobody.
 
 from queue import SimpleQueue
 
-TURNS = 4
+TURNS = 2
 PATIENCE = 0.001  # seconds that an answer may take while the turn is kept
 _RETRY = 16  # after a slow answer: how many requests until patience is tried again
 

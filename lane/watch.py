@@ -1,0 +1,68 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Why nothing moves: what an operator is told when due deliveries lie about."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
+
+from . import sql
+
+PATIENCE = timedelta(seconds=30)
+LONG_TRANSACTION = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What the database says of the queue at one moment."""
+
+    runner_alive: bool
+    lane_at_work: bool
+    wake_up_waiting: bool
+    jobs_running: int
+    oldest_transaction: datetime | None  # naive UTC; of those that hold rows back
+
+
+def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
+    """Look at runner, lane, wake-ups and transactions; changes nothing."""
+    cr.execute(sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
+    return QueueState(*cr.fetchone())
+
+
+def trouble(env, state: QueueState, oldest_due: datetime | None, now: datetime):
+    """What is wrong and what to do, in words; None when all is well.
+
+    :param oldest_due: since when the longest due delivery waits
+    """
+    if not oldest_due or now - oldest_due < PATIENCE or state.lane_at_work:
+        return None
+    waiting = int((now - oldest_due).total_seconds() // 60)
+    waited = env._("The oldest due delivery waits for %s minutes. ", max(waiting, 1))
+    if not state.runner_alive:
+        return waited + env._(
+            "No job runner works on this database: start Odoo with "
+            "server_wide_modules = base,web,queue_job and a [queue_job] section with "
+            "channels = root:2 or more, and restart it after queue_job was installed."
+        )
+    if state.wake_up_waiting and state.jobs_running:
+        return waited + env._(
+            "Its job waits for room: %s other jobs are running. Give the channel "
+            "root.webhooks.outbound a higher capacity, or wait for them.",
+            state.jobs_running,
+        )
+    if state.wake_up_waiting:
+        return waited + env._(
+            "Its job waits although nothing runs: the channel root.webhooks.outbound "
+            "or one above it has no capacity, or no HTTP worker is free."
+        )
+    held_since = state.oldest_transaction
+    if held_since and now - held_since > LONG_TRANSACTION:
+        return waited + env._(
+            "A transaction is open in the database since %s (UTC) and may hold its "
+            "rows. Find it in pg_stat_activity and end it.",
+            held_since.strftime("%Y-%m-%d %H:%M"),
+        )
+    return waited + env._(
+        "No job is asked for it. The scheduled action that wakes endpoints does so "
+        "every minute: check that it is active and that cron workers run."
+    )
