@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from . import sql
+from .endings import ending_of_decision, ending_of_refusal, ending_superseded
 from .prepare import prepare_batch
-from .record import conclude, ending_of_decision, ending_of_refusal, ending_superseded
+from .record import conclude
 from .stages import Claimed, Decided, Prepared, Refused
 
 SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines

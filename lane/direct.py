@@ -7,17 +7,12 @@ from psycopg2.errors import LockNotAvailable
 
 from ..services.sender import Sender
 from . import sql
+from .attempts import open_attempts
 from .clock import utcnow
+from .endings import ending_of_answer, ending_of_decision, ending_of_refusal
 from .hooks import run_response_hooks
 from .prepare import prepare_batch
-from .record import (
-    conclude,
-    ending_of_answer,
-    ending_of_decision,
-    ending_of_refusal,
-    open_attempts,
-    record,
-)
+from .record import conclude, record
 from .stages import Claimed, Decided, Prepared
 
 

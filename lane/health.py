@@ -97,7 +97,8 @@ class Health:
         fresh = Circuit(threshold=self.policy.circuit_threshold)
         if row["circuit_state"] == "closed":
             return Circuit(
-                streak=row["failure_streak"] or 0, threshold=self.policy.circuit_threshold
+                streak=row["failure_streak"] or 0,
+                threshold=self.policy.circuit_threshold,
             )
         # A person closed it since it opened: their will stands on the endpoint.
         if self.reset_at and row["opened_at"] and self.reset_at >= row["opened_at"]:

@@ -13,14 +13,16 @@ from psycopg2 import OperationalError, errorcodes
 from ..services.pipe import Pipe
 from ..services.sender import Sender
 from . import sql, wake
+from .attempts import open_attempts
 from .budget import Budget
 from .claim import Claim
 from .clock import utcnow
+from .endings import ending_of_answer
 from .health import Health
 from .hooks import run_response_hooks
 from .keeper import Keeper
 from .pace import Pace
-from .record import ending_of_answer, open_attempts, record
+from .record import record
 from .recovery import interrupt_leftovers
 from .slot import read_committed, slots
 
@@ -292,9 +294,7 @@ class Lane:
                 self.cr.rollback()
 
     def _circuit_moved(self, pipe, before, after):
-        _logger.info(
-            "circuit endpoint=%s from=%s to=%s", self.plan.code, before, after
-        )
+        _logger.info("circuit endpoint=%s from=%s to=%s", self.plan.code, before, after)
         if after == "closed":
             self.looked_at = None
         else:
@@ -332,7 +332,8 @@ def _log_attempt(code, ending):
     level = logging.DEBUG if ending.state == "done" else logging.INFO
     _logger.log(
         level,
-        "attempt endpoint=%s delivery=%s attempt=%s status=%s ms=%s decision=%s next=%s",
+        "attempt endpoint=%s delivery=%s attempt=%s status=%s ms=%s decision=%s "
+        "next=%s",
         code,
         ending.claimed.id,
         ending.claimed.attempt_count + 1,

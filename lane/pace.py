@@ -27,8 +27,8 @@ class Pace:
         if passed < 0.1 or not self._count:
             return
         rate = self._count / passed
-        self.rate = rate if not self.rate else (
-            SMOOTHING * rate + (1 - SMOOTHING) * self.rate
+        self.rate = (
+            rate if not self.rate else (SMOOTHING * rate + (1 - SMOOTHING) * self.rate)
         )
         self._since += passed
         self._count = 0

@@ -41,9 +41,7 @@ def prepare_batch(deliveries, plan, claimed: list[Claimed]) -> list:
         raise
     except Exception:
         deliveries.env.invalidate_all(flush=False)
-    return [
-        _prepare_alone(deliveries.browse(each.id), plan, each) for each in claimed
-    ]
+    return [_prepare_alone(deliveries.browse(each.id), plan, each) for each in claimed]
 
 
 def _prepare_alone(delivery, plan, claimed: Claimed):
@@ -82,9 +80,7 @@ def _prepare(delivery, claimed: Claimed):
     try:
         wire = delivery._encode_request(outcome.request)
     except (ServiceError, UserError) as error:
-        return Refused(
-            claimed, "build", describe(delivery.env, error), outcome.request
-        )
+        return Refused(claimed, "build", describe(delivery.env, error), outcome.request)
     return Prepared(claimed, outcome.request, outcome, wire)
 
 

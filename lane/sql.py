@@ -91,11 +91,13 @@ def others_waiting(endpoint_id: int, now) -> SQL:
 
 def try_slot(endpoint_id: int, slot: int) -> SQL:
     """True if the slot is ours until the transaction of this cursor ends."""
-    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOT_BASE + slot, endpoint_id)
+    return SQL(
+        "SELECT pg_try_advisory_xact_lock(%s, %s)", SLOT_BASE + slot, endpoint_id
+    )
 
 
 def slots_in_use(endpoint_id: int) -> SQL:
-    """Slot numbers that stand on deliveries in flight, of living lanes and dead ones."""
+    """Slot numbers of deliveries in flight, of living lanes and of dead ones."""
     return SQL(
         "SELECT DISTINCT lane_slot FROM bwt_webhook_outbound_delivery "
         "WHERE endpoint_id = %s AND state = 'processing'",
@@ -136,7 +138,8 @@ def release_leftovers(
             interruption_count = interruption_count + 1,
             processing_note = %(note)s, job_uuid = NULL, lane_slot = NULL,
             write_date = %(now)s, write_uid = %(uid)s
-        WHERE endpoint_id = %(endpoint)s AND state = 'processing' AND lane_slot = %(slot)s
+        WHERE endpoint_id = %(endpoint)s AND state = 'processing'
+        AND lane_slot = %(slot)s
         RETURNING id""",
         limit=limit,
         now=now,
@@ -150,7 +153,9 @@ def release_leftovers(
 
 def regroup(endpoint_id: int, ordering: str) -> SQL:
     """Put what waits into the line that the endpoint's order asks for."""
-    group = {"endpoint": SQL("'*'"), "key": SQL("ordering_key")}.get(ordering, SQL("NULL"))
+    group = {"endpoint": SQL("'*'"), "key": SQL("ordering_key")}.get(
+        ordering, SQL("NULL")
+    )
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
         WHERE endpoint_id = %(endpoint)s AND state IN ('queued', 'processing', 'error')
@@ -323,11 +328,13 @@ OPEN_ATTEMPTS_VALUES = """
         delivery_id, name, attempt_number, state, started_at, finished_at, duration_ms,
         http_method, request_body_mode, target_url, request_headers_json, payload_json,
         multipart_file_keys, processing_note, processing_error, failure_reason,
-        endpoint_id, company_id, job_uuid, create_date, create_uid, write_date, write_uid
+        endpoint_id, company_id, job_uuid, create_date, create_uid, write_date,
+        write_uid
     ) VALUES %s RETURNING id, delivery_id"""
 # What all rows of a batch share is filled in once: binding costs as much as the insert.
 OPEN_ATTEMPTS_TEMPLATE = (
-    "(%%s, %%s, %%s, %%s, %(now)s, %%s, 0, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, "
+    "(%%s, %%s, %%s, %%s, %(now)s, %%s, 0, "
+    "%%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, "
     "%(endpoint)s, %(company)s, %(holder)s, %(now)s, %(uid)s, %(now)s, %(uid)s)"
 )
 
@@ -369,8 +376,8 @@ CLOSE_ATTEMPTS_VALUES = """
     UPDATE bwt_webhook_outbound_delivery_attempt a SET
         state = v.state, failure_reason = v.failure_reason, started_at = v.started_at,
         finished_at = v.finished_at, duration_ms = v.duration_ms,
-        response_status_code = v.status_code, response_headers_json = v.response_headers,
-        response_body = v.response_body, processing_note = v.note,
+        response_status_code = v.status_code,
+        response_headers_json = v.response_headers, response_body = v.response_body, processing_note = v.note,
         processing_error = v.error, write_date = v.finished_at, write_uid = 1
     FROM (VALUES %s) AS v (
         id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
@@ -391,7 +398,8 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
     return SQL(
         """WITH back AS (
             UPDATE bwt_webhook_outbound_delivery SET
-                state = %(state)s, attempt_count = attempt_count - 1, job_uuid = NULL, lane_slot = NULL,
+                state = %(state)s, attempt_count = attempt_count - 1,
+                job_uuid = NULL, lane_slot = NULL,
                 write_date = %(now)s, write_uid = %(uid)s
             WHERE id = ANY(%(ids)s) AND state = 'processing' AND job_uuid = %(holder)s
             RETURNING id
@@ -499,7 +507,13 @@ def stranded(now) -> SQL:
     """Active endpoints with work due, or left in flight, and nobody coming for it."""
     # Locks are read, not tried: a try could turn away a lane that starts just then.
     return SQL(
-        """SELECT e.id FROM bwt_webhook_outbound_endpoint e
+        """WITH held AS (
+            SELECT classid::bigint AS slot, objid::bigint AS endpoint_id FROM pg_locks
+            WHERE locktype = 'advisory' AND objsubid = 2 AND granted AND database = (
+                SELECT oid FROM pg_database WHERE datname = current_database()
+            )
+        )
+        SELECT e.id FROM bwt_webhook_outbound_endpoint e
         JOIN bwt_webhook_outbound_endpoint_health h ON h.endpoint_id = e.id
         WHERE e.state = 'active' AND NOT COALESCE(e.is_paused, FALSE)
         AND (h.circuit_state = 'closed' OR h.next_probe_at <= %(now)s
@@ -516,21 +530,15 @@ def stranded(now) -> SQL:
                 WHERE d.endpoint_id = e.id AND d.state IN ('queued', 'error')
                 AND d.next_attempt_at <= %(now)s
             ) AND NOT EXISTS (
-                SELECT 1 FROM pg_locks l
-                WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.database = (
-                    SELECT oid FROM pg_database WHERE datname = current_database()
-                ) AND l.objid::bigint = e.id
-                AND l.classid::bigint BETWEEN %(low)s AND %(high)s
+                SELECT 1 FROM held
+                WHERE endpoint_id = e.id AND slot BETWEEN %(low)s AND %(high)s
             ))
             OR EXISTS (
                 SELECT 1 FROM bwt_webhook_outbound_delivery d
                 WHERE d.endpoint_id = e.id AND d.state = 'processing'
                 AND NOT EXISTS (
-                    SELECT 1 FROM pg_locks l
-                    WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted AND l.database = (
-                        SELECT oid FROM pg_database WHERE datname = current_database()
-                    ) AND l.objid::bigint = e.id
-                    AND l.classid::bigint = %(low)s + d.lane_slot
+                    SELECT 1 FROM held
+                    WHERE endpoint_id = e.id AND slot = %(low)s + d.lane_slot
                 )
             )
         )""",

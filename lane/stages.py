@@ -1,9 +1,9 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What a delivery is on its way: each stage of the lane takes one and gives the next.
 
-    Claimed -> Prepared -> (request out) -> Ending
-            -> Decided (a handler said so)   -> Ending
-            -> Refused (it can't be built)   -> Ending
+Claimed -> Prepared -> (request out) -> Ending
+        -> Decided (a handler said so)   -> Ending
+        -> Refused (it can't be built)   -> Ending
 """
 
 from dataclasses import dataclass, field

@@ -28,7 +28,9 @@ class Delivery(models.Model):
     _order = "create_date desc, id desc"
     _check_company_auto = True
 
-    name = fields.Char(required=True, help="Given when queueing, else endpoint and time.")
+    name = fields.Char(
+        required=True, help="Given when queueing, else endpoint and time."
+    )
     endpoint_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.endpoint",
         required=True,
@@ -203,8 +205,7 @@ class Delivery(models.Model):
 
     def init(self):
         self.env.cr.execute(
-            """CREATE SEQUENCE IF NOT EXISTS bwt_webhook_outbound_queue_number AS integer
-            CYCLE"""
+            "CREATE SEQUENCE IF NOT EXISTS bwt_webhook_outbound_queue_number AS integer"
         )
         # Each delivery is written three times in its first second and then never
         # again: vacuum by a small fixed number of rows, not by a share of the history.

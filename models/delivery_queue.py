@@ -70,7 +70,9 @@ class DeliveryQueue(models.AbstractModel):
         if supersede and not key:
             raise refused(
                 endpoint,
-                self.env._("supersede needs an ordering key, or the record it is about."),
+                self.env._(
+                    "supersede needs an ordering key, or the record it is about."
+                ),
             )
         lines = self.env["bwt.webhook.outbound.delivery.context_line"]
         try:
@@ -163,7 +165,9 @@ class DeliveryQueue(models.AbstractModel):
         """A delivery that is sent without having been queued gets its place now."""
         for delivery in self.filtered(lambda each: not each.queue_number):
             [number] = self._draw_queue_numbers(1)
-            group = _ordering_group(delivery.endpoint_id.ordering, delivery.ordering_key)
+            group = _ordering_group(
+                delivery.endpoint_id.ordering, delivery.ordering_key
+            )
             delivery.write(
                 {
                     "queue_number": number,

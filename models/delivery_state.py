@@ -37,7 +37,7 @@ TRANSITIONS = {
 
 
 class DeliveryState(models.AbstractModel):
-    """What people may do with a delivery: one table of transitions, the buttons on it."""
+    """What people may do with a delivery: a table of transitions, the buttons on it."""
 
     _name = "bwt.webhook.outbound.delivery.state"
     _description = "Outbound Webhook Delivery: States"
@@ -231,7 +231,8 @@ class DeliveryState(models.AbstractModel):
         self.invalidate_recordset()
         labels = dict(self._fields["state"]._description_selection(self.env))
         left = [
-            (each, self.env._("being sent right now")) for each in (self - locked).exists()
+            (each, self.env._("being sent right now"))
+            for each in (self - locked).exists()
         ]
         left += [
             (each, self.env._("in state %s", labels[each.state]))
@@ -285,7 +286,11 @@ class DeliveryState(models.AbstractModel):
 
     def _end(self, state):
         self.write(
-            {"state": state, "processed_at": fields.Datetime.now(), "next_attempt_at": False}
+            {
+                "state": state,
+                "processed_at": fields.Datetime.now(),
+                "next_attempt_at": False,
+            }
         )
         # Whoever stood behind it in its order may go now.
         self.endpoint_id._wake_if_due()

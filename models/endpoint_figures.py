@@ -10,7 +10,7 @@ from .endpoint_policy import READERS
 
 
 class EndpointFigures(models.AbstractModel):
-    """How an endpoint stands, as figures for its form: read when shown, never stored."""
+    """How an endpoint stands, for its form: read when shown, never stored."""
 
     _name = "bwt.webhook.outbound.endpoint.figures"
     _description = "Outbound Webhook Endpoint: Figures"
@@ -99,7 +99,8 @@ class EndpointFigures(models.AbstractModel):
                 percentile_disc(0.95) WITHIN GROUP (ORDER BY duration_ms)
                 FROM bwt_webhook_outbound_delivery_attempt
                 WHERE endpoint_id = ANY(%s) AND started_at >= %s
-                AND state IN ('done', 'error', 'dead_letter') AND duration_ms IS NOT NULL
+                AND state IN ('done', 'error', 'dead_letter')
+                AND duration_ms IS NOT NULL
                 GROUP BY endpoint_id""",
                 list(self.ids),
                 fields.Datetime.now() - timedelta(hours=24),

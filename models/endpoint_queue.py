@@ -95,7 +95,8 @@ class EndpointQueue(models.AbstractModel):
             raise refused(
                 self,
                 self.env._(
-                    "it is in state %(state)s and takes no deliveries. Activate it first.",
+                    "it is in state %(state)s and takes no deliveries. Activate it "
+                    "first.",
                     state=state[self.state],
                 ),
             )

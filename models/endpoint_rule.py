@@ -7,7 +7,7 @@ from ..services.headers import check_header, refuse_connection_header
 from ..services.value_map import parse_value_map
 from .build_plan import CompiledRule, CompiledSource
 from .const import ENDPOINT, SOURCE_KINDS
-from .source_mixin import source_kind_field
+from .source_mixin import SOURCE_FIELDS, source_kind_field
 
 
 class WebhookEndpointRuleMixin(models.AbstractModel):
@@ -18,6 +18,7 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
+    _READ = ("endpoint_id", "value_map", *SOURCE_FIELDS)
 
     endpoint_id = fields.Many2one(
         ENDPOINT, required=True, ondelete="cascade", index=True, check_company=True
@@ -77,6 +78,7 @@ class WebhookEndpointHeaderRule(models.Model):
     _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
     _order = "sequence, id"
     _rec_name = "header_name"
+    _READ = (*WebhookEndpointRuleMixin._READ, "header_name")
 
     header_name = fields.Char(
         required=True,
@@ -118,6 +120,7 @@ class WebhookEndpointPayloadRule(models.Model):
     _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
     _order = "sequence, id"
     _rec_name = "target_path"
+    _READ = (*WebhookEndpointRuleMixin._READ, "target_path")
 
     target_path = fields.Char(
         help="Where the value goes: a dotted path such as order.lines.0.sku, whose "

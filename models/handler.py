@@ -185,13 +185,13 @@ class WebhookHandler(models.Model):
     def _compiled(self):
         """This handler with its active rules, as a value read once per batch."""
         self.ensure_one()
-        rules = self.outbound_rule_ids if self.execution_mode != "python" else ()
+        by_rules = self.execution_mode != "python"
         return CompiledHandler(
             id=self.id,
             name=self.display_name,
             active=self.active,
             mode=self.execution_mode,
-            rules=rules._compiled() if rules else (),
+            rules=self.env[HANDLER_RULE]._compiled_of(self) if by_rules else (),
         )
 
 

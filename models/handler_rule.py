@@ -1,6 +1,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A handler's rules: conditions, what is assigned, what is decided."""
 
+from collections import defaultdict
+
 from odoo import api, fields, models
 
 from ..services.conditions import evaluate_condition
@@ -22,7 +24,10 @@ from .const import (
     TARGET_SCOPES,
 )
 from .refusal import misconfigured
-from .source_mixin import source_kind_field
+from .source_mixin import SOURCE_FIELDS, source_kind_field
+
+CONDITION = "bwt.webhook.outbound.handler.rule.condition"
+ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"
 
 
 class WebhookHandlerRule(models.Model):
@@ -32,6 +37,7 @@ class WebhookHandlerRule(models.Model):
     _description = "Outbound Webhook Handler Rule"
     _order = "sequence, id"
     _check_company_auto = True
+    _READ = ("handler_id", "name", "result_status", "retry_seconds", "note")
 
     name = fields.Char(required=True, default=lambda self: self.env._("New Rule"))
     handler_id = fields.Many2one(
@@ -60,14 +66,14 @@ class WebhookHandlerRule(models.Model):
         help="Reason that is noted on the delivery and its attempt.",
     )
     condition_ids = fields.One2many(
-        "bwt.webhook.outbound.handler.rule.condition",
+        CONDITION,
         "rule_id",
         string="Conditions",
         copy=True,
         help="All of them must hold. A rule without conditions always holds.",
     )
     assignment_ids = fields.One2many(
-        "bwt.webhook.outbound.handler.rule.assignment",
+        ASSIGNMENT,
         "rule_id",
         string="Assignments",
         copy=True,
@@ -89,8 +95,12 @@ class WebhookHandlerRule(models.Model):
                     ),
                 )
 
-    def _compiled(self):
-        """These rules, in their order, as values that are read once per batch."""
+    @api.model
+    def _compiled_of(self, handler):
+        """Active rules of a handler, in their order, as values; three queries."""
+        rules = self.search_fetch([("handler_id", "=", handler.id)], self._READ)
+        conditions = self.env[CONDITION]._compiled_by_rule(rules)
+        assignments = self.env[ASSIGNMENT]._compiled_by_rule(rules)
         return tuple(
             CompiledHandlerRule(
                 id=rule.id,
@@ -99,21 +109,22 @@ class WebhookHandlerRule(models.Model):
                 status="send" if rule.result_status == "mutate" else rule.result_status,
                 seconds=rule.retry_seconds,
                 note=rule.note or "",
-                conditions=tuple(each._compiled() for each in rule.condition_ids),
-                assignments=tuple(each._compiled() for each in rule.assignment_ids),
+                conditions=tuple(conditions[rule.id]),
+                assignments=tuple(assignments[rule.id]),
             )
-            for rule in self
+            for rule in rules
         )
 
 
-class WebhookHandlerRuleCondition(models.Model):
-    """One comparison that must hold."""
+class WebhookHandlerRulePart(models.AbstractModel):
+    """What conditions and assignments have in common."""
 
-    _name = "bwt.webhook.outbound.handler.rule.condition"
-    _description = "Outbound Webhook Handler Rule Condition"
+    _name = "bwt.webhook.outbound.handler.rule.part"
+    _description = "Outbound Webhook Handler Rule Part"
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
+    _READ = ("rule_id", *SOURCE_FIELDS)
 
     rule_id = fields.Many2one(
         HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True
@@ -121,7 +132,33 @@ class WebhookHandlerRuleCondition(models.Model):
     company_id = fields.Many2one(
         "res.company", related="rule_id.company_id", store=True, index=True
     )
-    sequence = fields.Integer(default=10, help="Conditions are checked in this order.")
+    sequence = fields.Integer(default=10, help="They are taken in this order.")
+
+    @api.model
+    def _compiled_by_rule(self, rules):
+        """Those of several rules, in their order, by the rule's id; one query."""
+        compiled = defaultdict(list)
+        for part in self.search_fetch([("rule_id", "in", rules.ids)], self._READ):
+            compiled[part.rule_id.id].append(part._compiled())
+        return compiled
+
+    def _compiled(self):
+        """This one as a value that is read once per batch."""
+        raise NotImplementedError
+
+    def _source_owner(self):
+        return self.rule_id.handler_id
+
+
+class WebhookHandlerRuleCondition(models.Model):
+    """One comparison that must hold."""
+
+    _name = "bwt.webhook.outbound.handler.rule.condition"
+    _description = "Outbound Webhook Handler Rule Condition"
+    _inherit = "bwt.webhook.outbound.handler.rule.part"
+    _order = "sequence, id"
+    _READ = (*WebhookHandlerRulePart._READ, "operator", "expected_value")
+
     source_kind = source_kind_field(SOURCE_KINDS, "delivery_field")
     operator = fields.Selection(
         OPERATORS,
@@ -159,29 +196,16 @@ class WebhookHandlerRuleCondition(models.Model):
             value=self.source_expression or self.literal_value or "",
         )
 
-    def _source_owner(self):
-        return self.rule_id.handler_id
-
 
 class WebhookHandlerRuleAssignment(models.Model):
     """One change of the request."""
 
     _name = "bwt.webhook.outbound.handler.rule.assignment"
     _description = "Outbound Webhook Handler Rule Assignment"
-    _inherit = "bwt.webhook.outbound.source.mixin"
+    _inherit = "bwt.webhook.outbound.handler.rule.part"
     _order = "sequence, id"
-    _check_company_auto = True
+    _READ = (*WebhookHandlerRulePart._READ, "target_scope", "target_expression")
 
-    rule_id = fields.Many2one(
-        HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True
-    )
-    company_id = fields.Many2one(
-        "res.company", related="rule_id.company_id", store=True, index=True
-    )
-    sequence = fields.Integer(
-        default=10,
-        help="Assignments are made in this order; a later one sees an earlier one.",
-    )
     source_kind = source_kind_field(SOURCE_KINDS)
     target_scope = fields.Selection(
         TARGET_SCOPES,
@@ -235,6 +259,3 @@ class WebhookHandlerRuleAssignment(models.Model):
             rule=self.rule_id.name or "",
             target=self.target_expression or "",
         )
-
-    def _source_owner(self):
-        return self.rule_id.handler_id

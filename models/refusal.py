@@ -17,7 +17,7 @@ def _named(record, error) -> str:
 
 
 def refused(record, error) -> WebhookValidationError:
-    """A request that can't be met as the record stands; `error`: text or service error."""
+    """A request that can't be met as the record stands; `error`: as above."""
     return WebhookValidationError(_named(record, error))
 
 

@@ -7,6 +7,8 @@ from ..services.errors import ServiceError
 from .refusal import misconfigured
 from .source import check_source
 
+SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
+
 
 def source_kind_field(kinds, default="literal"):
     """The field `source_kind`; which kinds there are depends on the model."""

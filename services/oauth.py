@@ -112,7 +112,10 @@ def _request(credentials):
         form["client_secret"] = credentials.client_secret
     else:
         # RFC 6749, 2.3.1: form-encoded first, so that a colon can't part them.
-        pair = (quote_plus(credentials.client_id), quote_plus(credentials.client_secret))
+        pair = (
+            quote_plus(credentials.client_id),
+            quote_plus(credentials.client_secret),
+        )
         basic = b64encode(":".join(pair).encode("ascii")).decode("ascii")
         headers["Authorization"] = f"Basic {basic}"
     return {
@@ -147,8 +150,11 @@ def _json_object(answer):
 
 
 def _fits(value):
-    return isinstance(value, str) and value.isascii() and value.isprintable() and (
-        value != "" and " " not in value
+    return (
+        isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+        and (value != "" and " " not in value)
     )
 
 

@@ -1,14 +1,18 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A connector of some sixty lines (tests/addons), used as the guide tells."""
 
+from odoo.tests import tagged
+
 from ..receiver import Receiver, status
 from .request_case import ENDPOINT, RequestCase, assignment
 
 
+@tagged("post_install", "-at_install")
 class TestConnector(RequestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        cls.need_test_addon("test.oca.backend")
         cls.receiver = cls.enterClassContext(Receiver())
         cls.backend = cls.env["test.shop.backend"].create(
             {"name": "My Shop", "token": "t0", "api_base_url": cls.receiver.url}

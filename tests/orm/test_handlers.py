@@ -1,6 +1,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from unittest.mock import patch
 
+from odoo.tests import tagged
+
 from odoo.addons.bwt_webhooks_outbound.exceptions import (
     WebhookProcessingConfigurationError,
 )
@@ -149,7 +151,13 @@ class TestRules(RequestCase):
             handler.company_id = company
 
 
+@tagged("post_install", "-at_install")
 class TestPythonHandlers(RequestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.need_test_addon("test.shop.backend")
+
     def python(self, method, model="test.shop.backend"):
         handler = self.env["bwt.webhook.handler"].create(
             {

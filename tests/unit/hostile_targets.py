@@ -20,7 +20,7 @@ NAMES = {
     "0x7f.example": ["127.0.0.1"],
 }
 
-HOSTS = """
+_HOSTS = """
     127.0.0.1  127.0.0.2  127.255.255.254  localhost  LOCALHOST  localhost.
     0.0.0.0  0.1.2.3  10.0.0.1  10.255.255.255  172.16.0.1  172.31.255.255
     192.168.0.1  192.168.255.255  169.254.1.1  169.254.169.254  169.254.170.2
@@ -54,7 +54,7 @@ HOSTS = """
     private.example  loop.example  loop6.example  mapped.example  metadata.example
     nat64.example  linklocal.example  mixed.example  mixed-first.example
     mixed6.example  bücher.example  LOOP.Example  loop.example.  odd.example
-""".split()
+"""
 
 URLS = [
     "http://user@127.0.0.1:{port}/",
@@ -123,7 +123,7 @@ URLS = [
     "url:http://127.0.0.1:{port}/",
 ]
 
-TARGETS = [f"http://{host}:{{port}}/hook" for host in HOSTS] + URLS
+TARGETS = [f"http://{host}:{{port}}/hook" for host in _HOSTS.split()] + URLS
 
 PUBLIC = [
     ("https://1.1.1.1/", "1.1.1.1"),

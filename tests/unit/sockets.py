@@ -11,7 +11,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Accepts on a free port of a loopback address and gives each connection to `talk(conn)`.
+    """Accepts on a free port and gives each connection to `talk(conn)`.
 
     connections: how many came; requests: raw bytes of those that `read_request` saw
     """

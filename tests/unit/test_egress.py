@@ -6,12 +6,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hostile_targets import NAMES, PUBLIC, TARGETS
+from sockets import Server
+
 from services.egress import Policy, check_url
 from services.errors import ConfigurationError, EgressRefused
 from services.ranges import embedded, kind_of
 from services.sender import Sender
 from services.wire import encode
-from sockets import Server
 
 ALLOWED = Policy.parse("127.0.0.0/8, ::1, intern.example, BÜCHER.example")
 HAS_IPV6 = socket.has_dualstack_ipv6()
@@ -53,9 +54,7 @@ def found(addresses, port):
 
 def send(url, policy, lookup=lookup):
     sender = Sender(policy, lookup=lookup)
-    answer = sender.send(
-        encode({"method": "POST", "url": url, "json": {}}), timeout=5
-    )
+    answer = sender.send(encode({"method": "POST", "url": url, "json": {}}), timeout=5)
     sender.close()
     return answer
 

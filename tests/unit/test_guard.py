@@ -5,10 +5,11 @@ import time
 
 import pytest
 from certificates import Authority
+from sockets import LOOPBACK, OK, Server
+
 from services.errors import ConfigurationError
 from services.sender import Sender
 from services.wire import encode
-from sockets import LOOPBACK, OK, Server
 
 
 @pytest.fixture

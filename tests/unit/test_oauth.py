@@ -4,10 +4,11 @@ import base64
 import json
 
 import pytest
+from sockets import LOOPBACK, Server, answering
+
 from services.egress import Policy
 from services.oauth import LIFETIME, ClientCredentials, TokenRefused, fetch_token
 from services.sender import Sender
-from sockets import LOOPBACK, Server, answering
 
 SECRET = "s3:cr&t ü"
 

@@ -4,11 +4,12 @@ import threading
 import time
 
 import pytest
+from sockets import LOOPBACK, OK, Server
+
 from services.answer import Answer
 from services.pipe import Pipe
 from services.sender import Sender
 from services.wire import encode
-from sockets import LOOPBACK, Server
 
 
 class Gate:
@@ -19,9 +20,10 @@ class Gate:
         self.started = threading.Semaphore(0)
         self.closed = 0
 
-    def send(self, wire, *, timeout):
+    def send(self, wire, *, timeout, turn):
         self.started.release()
         if wire == "wait":
+            turn.let_go()
             self.opened.wait(5)
         if wire == "fail":
             raise LookupError("oops")
@@ -51,6 +53,47 @@ def test_every_request_gets_its_answer():
         assert list(range(400)) == sorted(key for key, _ in found)
         assert {200} == {answer.status_code for _, answer in found}
         assert server.connections <= 4
+
+
+def test_hanging_requests_hold_their_own_places_only():
+    """With every thread but one stuck on a silent peer, the others' requests go on."""
+    with Server(lambda conn: time.sleep(5)) as silent, Server() as server:
+        stuck, quick = (
+            encode({"method": "POST", "url": each.url, "json": {}})
+            for each in (silent, server)
+        )
+        pipe = Pipe(lambda: Sender(LOOPBACK), 8)
+        pipe.put([(f"stuck {n}", stuck, 1.0) for n in range(7)])
+        pipe.put([(n, quick, 5.0) for n in range(200)])
+        found = []
+        while len(found) < 200:
+            found += pipe.collect(200 - len(found), 5)
+
+        assert set(range(200)) == {key for key, _ in found}
+        late = pipe.collect(7, 5)
+        assert {"timeout"} == {answer.reason for _, answer in late}
+        pipe.close()
+
+
+def test_slow_answers_are_waited_for_side_by_side():
+    """Sixteen answers of 0.2 s take 0.2 s, not 3.2."""
+
+    def talk(conn):
+        while server.read_request(conn):
+            time.sleep(0.2)
+            conn.sendall(OK)
+
+    with Server(talk) as server:
+        wire = encode({"method": "POST", "url": server.url, "json": {}})
+        pipe = Pipe(lambda: Sender(LOOPBACK), 16)
+        start = time.monotonic()
+        pipe.put((n, wire, 5.0) for n in range(32))
+        found = []
+        while len(found) < 32:
+            found += pipe.collect(32 - len(found), 5)
+        pipe.close()
+
+    assert 0.4 <= time.monotonic() - start < 1.5
 
 
 def test_a_slow_answer_holds_one_place(gate):

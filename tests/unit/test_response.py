@@ -5,6 +5,7 @@ import random
 import zlib
 
 import pytest
+
 from services.response import BadResponse, NoResponse, read_reply
 from services.response_body import BODY_LIMIT
 
@@ -40,7 +41,10 @@ def message(headers="", body=b"", status="200 OK", version="1.1"):
         ),
         (message("", b"until the end", version="1.0"), b"until the end"),
         (message("", b"until the end"), b"until the end"),
-        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n" + ONCE, b"ok"),
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nA: b\r\n\r\n" + ONCE,
+            b"ok",
+        ),
         (message("Content-Length: 2, 2\r\n", b"ok"), b"ok"),
         (b"HTTP/1.1 200\r\nContent-Length:2\r\n\r\nok", b"ok"),
         (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", b"ok"),
@@ -63,7 +67,10 @@ def test_bodies_in_pieces_of_any_size(data, body, size):
         (message("Content-Length: 0\r\nConnection: close\r\n"), False),
         (message("Content-Length: 0\r\nConnection: x, Close\r\n"), False),
         (message("Content-Length: 0\r\n", version="1.0"), False),
-        (message("Content-Length: 0\r\nConnection: keep-alive\r\n", version="1.0"), True),
+        (
+            message("Content-Length: 0\r\nConnection: keep-alive\r\n", version="1.0"),
+            True,
+        ),
         (message(""), False),
         (message("Content-Length: 2\r\n", b"ok!"), False),
         (ONCE + ONCE, False),
@@ -84,7 +91,9 @@ def test_a_connection_is_reused_only_when_framing_is_beyond_doubt(data, reusable
     assert reusable == read(data).reusable
 
 
-@pytest.mark.parametrize("method, status", [("HEAD", 200), ("POST", 204), ("POST", 304)])
+@pytest.mark.parametrize(
+    "method, status", [("HEAD", 200), ("POST", 204), ("POST", 304)]
+)
 def test_answers_without_body(method, status):
     """What HEAD, 204 and 304 announce isn't waited for (RFC 9112, 6.3)."""
     data = message("Content-Length: 5\r\n", status=f"{status} x")
@@ -238,7 +247,9 @@ def raw_deflate(data):
 )
 def test_content_encodings(encoding, body, expected):
     """gzip and deflate are decoded, what can't be decoded stays as it came."""
-    data = message(f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n", body)
+    data = message(
+        f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n", body
+    )
 
     assert expected == read(data).body
 
@@ -250,7 +261,9 @@ def test_a_zip_bomb_stays_small(layers):
     if layers == 2:
         body = gzip.compress(body)
     coding = ", ".join(["gzip"] * layers)
-    data = message(f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n", body)
+    data = message(
+        f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n", body
+    )
 
     reply = read(data)
 

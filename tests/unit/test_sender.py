@@ -6,10 +6,11 @@ import threading
 import time
 
 import pytest
+from sockets import LOOPBACK, OK, Server, answering
+
 from services.egress import Policy
 from services.sender import Sender
 from services.wire import encode
-from sockets import LOOPBACK, OK, Server, answering
 
 
 @pytest.fixture
@@ -112,8 +113,9 @@ def test_nothing_is_sent_twice(sender):
 def test_redirects_are_not_followed(sender, status):
     """3xx is an answer like others; nobody goes to its Location."""
     with Server() as inside:
-        raw = f"HTTP/1.1 {status} x\r\nLocation: {inside.url}\r\nContent-Length: 0\r\n\r\n"
-        with answering(raw.encode()) as server:
+        head = f"HTTP/1.1 {status} x\r\nLocation: {inside.url}\r\n"
+        raw = f"{head}Content-Length: 0\r\n\r\n".encode()
+        with answering(raw) as server:
             assert status == sender.send(wire(server), timeout=5).status_code
 
         assert 0 == inside.connections

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from services.errors import ConfigurationError
 from services.request import OutboundRequest
 from services.transport import (

@@ -3,12 +3,13 @@
 import pytest
 import requests
 import urllib3
+from sockets import LOOPBACK, Server
+
 from services.errors import ConfigurationError, EgressRefused, ServiceError
 from services.request import OutboundRequest
 from services.sender import Sender
 from services.transport import build_transport_kwargs
 from services.wire import encode
-from sockets import LOOPBACK, Server
 
 PAYLOADS = {
     "json": {"order": 7, "name": "Ünïcode €", "lines": [{"sku": "A"}, None, 1.5]},

@@ -1,0 +1,70 @@
+"""Who may start a request, and when a waiting thread makes room."""
+
+import threading
+
+from services.turns import PATIENCE, Turns
+
+
+def take_in_thread(turn):
+    """An event that is set once `turn` has been taken, on a thread of its own."""
+    taken = threading.Event()
+    threading.Thread(target=lambda: (turn.take(), taken.set()), daemon=True).start()
+    return taken
+
+
+def test_a_turn_is_kept_between_quick_answers():
+    """Handing it around costs more than a request."""
+    turns = Turns(1)
+    first, second = turns.of_thread(), turns.of_thread()
+    first.take()
+    taken = take_in_thread(second)
+
+    for _ in range(100):
+        assert b"x" == first.wait(lambda seconds: b"x")
+        first.take()
+
+    assert not taken.is_set()
+    first.let_go()
+    assert taken.wait(5)
+
+
+def test_a_slow_answer_makes_room():
+    """The thread goes on waiting without its turn."""
+    turns = Turns(1)
+    first, second = turns.of_thread(), turns.of_thread()
+    first.take()
+    taken = take_in_thread(second)
+
+    assert first.wait(lambda seconds: None) is None
+
+    assert taken.wait(5)
+
+
+def test_after_a_slow_answer_there_is_no_patience_for_a_while():
+    """Else a slow target would get no more than one request per millisecond."""
+    turn = Turns().of_thread()
+    asked = []
+
+    def slow(seconds):
+        asked.append(seconds)
+
+    for _ in range(18):
+        turn.take()
+        turn.wait(slow)
+
+    assert [PATIENCE, PATIENCE] == asked
+
+
+def test_letting_go_twice_gives_one_turn():
+    """Otherwise turns would multiply and mean nothing."""
+    turns = Turns(1)
+    first, second, third = (turns.of_thread() for _ in range(3))
+    first.take()
+    first.let_go()
+    first.let_go()
+    second.take()
+    taken = take_in_thread(third)
+
+    assert not taken.wait(0.05)
+    second.let_go()
+    assert taken.wait(5)
