@@ -73,4 +73,4 @@ class DirectRun:
             prepared, answer, plan, self.endpoint.env, utcnow()
         )
         written = record(self.cr, [ending], self.holder, utcnow())
-        run_response_hooks(self.delivery.with_context(plan.context), written)
+        run_response_hooks(self.delivery, plan, written)

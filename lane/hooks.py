@@ -15,12 +15,13 @@ class Response:
     text: str
 
 
-def run_response_hooks(deliveries, endings):
+def run_response_hooks(deliveries, plan, endings):
     """Call `_handle_outbound_response` for each answer, each under a savepoint.
 
     A hook that fails leaves a note; what it wrote is rolled back and the delivery stays
     as it ended.
     """
+    deliveries = deliveries.with_context(plan.context, outbound_plan=plan)
     deliveries.env.invalidate_all(flush=False)
     for ending in endings:
         answer = ending.answer

@@ -276,7 +276,7 @@ class Lane:
             self.looked_at = None  # whoever stood behind these may go now
         if self.plan.has_response_hook:
             deliveries = self.endpoint.env["bwt.webhook.outbound.delivery"]
-            run_response_hooks(deliveries.with_context(self.plan.context), written)
+            run_response_hooks(deliveries, self.plan, written)
             self.cr.commit()
 
     def _write(self, judged, now):

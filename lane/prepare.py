@@ -32,7 +32,7 @@ def prepare_batch(deliveries, plan, claimed: list[Claimed]) -> list:
     deliveries = deliveries.with_context(outbound_plan=plan)
     try:
         with cr.savepoint():
-            deliveries._prefetch_for_build(plan)
+            deliveries = deliveries._prefetch_for_build(plan)
             by_id = {delivery.id: delivery for delivery in deliveries}
             batch = [_prepare(by_id[each.id], each) for each in claimed]
             deliveries.env.flush_all()
@@ -47,7 +47,7 @@ def prepare_batch(deliveries, plan, claimed: list[Claimed]) -> list:
 def _prepare_alone(delivery, plan, claimed: Claimed):
     try:
         with delivery.env.cr.savepoint():
-            delivery._prefetch_for_build(plan)
+            delivery = delivery._prefetch_for_build(plan)
             stage = _prepare(delivery, claimed)
             delivery.env.flush_all()
             return stage

@@ -65,6 +65,7 @@ class Endpoint(models.Model):
         comodel_name="bwt.webhook.handler",
         domain="[('direction', '=', 'outbound')]",
         check_company=True,
+        ondelete="restrict",
         index="btree_not_null",
         groups=READERS,
         help="Decides for each delivery, before it is sent, what becomes of it.",
@@ -127,7 +128,7 @@ class Endpoint(models.Model):
         "(code)", "Another endpoint, maybe in another company, has this code already."
     )
 
-    @api.depends("target_hostname", "target_path")
+    @api.depends("target_hostname", "target_path", "connector_backend_ref")
     def _compute_target_url(self):
         for endpoint in self:
             host = endpoint._get_outbound_target_hostname()

@@ -53,6 +53,18 @@ class WebhookEndpointBackend(models.AbstractModel):
             )
         return True
 
+    @api.onchange("code_suffix", "connector_backend_ref")
+    def _onchange_code_suffix(self):
+        """Show the code that suffix and backend make."""
+        self.update(
+            self._suffixed_code(
+                {
+                    "code_suffix": self.code_suffix,
+                    "connector_backend_ref": self._connector_backend_reference(),
+                }
+            )
+        )
+
     @api.model
     def _with_suffixed_code(self, vals):
         return vals if vals.get("code") else {**vals, **self._suffixed_code(vals)}
@@ -98,7 +110,9 @@ class WebhookEndpointBackend(models.AbstractModel):
     def _check_backend_company(self):
         for endpoint in self.sudo():
             backend = endpoint._connector_backend()
-            company_id = backend and backend._get_backend_scope_company_id()
+            if not backend or not backend.exists():
+                continue
+            company_id = backend._get_backend_scope_company_id()
             if company_id and company_id != endpoint.company_id.id:
                 raise misconfigured(
                     endpoint,

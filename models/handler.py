@@ -10,7 +10,7 @@ from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
 from .build_plan import CompiledHandler
 from .const import ENDPOINT, HANDLER_RULE
-from .refusal import misconfigured
+from .refusal import misconfigured, refused
 
 
 class WebhookHandler(models.Model):
@@ -120,6 +120,21 @@ class WebhookHandler(models.Model):
                         "that endpoint another handler first.",
                         endpoint=others[0].display_name,
                         company=others[0].company_id.display_name,
+                    ),
+                )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_used(self):
+        """Without it the endpoint would send what the handler held back."""
+        for handler in self.sudo():
+            endpoints = handler.outbound_endpoint_ids
+            if endpoints:
+                raise refused(
+                    handler,
+                    self.env._(
+                        "endpoint %(endpoint)s uses it. Give that endpoint another "
+                        "handler first, or archive this one.",
+                        endpoint=endpoints[0].display_name,
                     ),
                 )
 

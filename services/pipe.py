@@ -1,5 +1,6 @@
 """Threads that send, and the two queues between them and the lane."""
 
+import logging
 import threading
 from collections import deque
 from queue import Empty, SimpleQueue
@@ -7,6 +8,8 @@ from queue import Empty, SimpleQueue
 from .answer import Answer
 from .errors import _lt
 from .turns import Turns
+
+_logger = logging.getLogger(__name__)
 
 
 class Pipe:
@@ -109,6 +112,7 @@ class Pipe:
             try:
                 answer = sender.send(wire, timeout=timeout, turn=turn)
             except Exception as error:  # a fault of ours must not stop the lane
+                _logger.exception("a sender failed")
                 answer = Answer(reason="response", error=_fault(error))
             done.append((key, answer))
             if len(done) >= self._wanted:

@@ -4,11 +4,13 @@ One sender belongs to one thread. It never sends anything twice, never follows a
 redirect, and reads neither netrc nor proxies from the environment.
 """
 
+import logging
 import ssl
 import time
 from functools import partial
-from select import POLLIN, poll
 from time import monotonic
+
+from urllib3.util.wait import wait_for_read
 
 from .answer import Answer
 from .errors import ConfigurationError, EgressRefused, _lt
@@ -16,6 +18,8 @@ from .guard import Guard, HandshakeFailed
 from .resolve import NotResolved
 from .response import BadResponse, NoResponse, read_reply
 from .tls import tls_context
+
+_logger = logging.getLogger(__name__)
 
 _KEPT = 8  # connections to as many places
 _IDLE = 30.0  # seconds; longer and a middle box may have forgotten it silently
@@ -112,8 +116,6 @@ class Link:
         self._sock = sock
         self._deadline = 0.0
         self._turn = None
-        self._poll = poll()
-        self._poll.register(sock, POLLIN)
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.idle_since = 0.0
 
@@ -122,7 +124,9 @@ class Link:
 
         Anything to read means that the peer closed, or talks out of turn.
         """
-        return monotonic() - self.idle_since < _IDLE and not self._poll.poll(0)
+        if monotonic() - self.idle_since > _IDLE:
+            return False
+        return not wait_for_read(self._sock, timeout=0)
 
     def send(self, wire, deadline, turn=None):
         """Send the whole request. Raises OSError, TimeoutError."""
@@ -206,6 +210,7 @@ def _explain(error, wire, timeout):
         return "connect", (said, values)
     if isinstance(error, ConfigurationError):
         return "tls", (error.template, error.values)
+    _logger.error("sending to %s failed", wire.host, exc_info=error)  # a fault of ours
     said = _lt("sending to %(host)s:%(port)s failed: %(error)s.")
     return "response", (said, values)
 

@@ -48,17 +48,19 @@ def _context(bundle, client_certificate):
 
 def _load_client_certificate(context, pem):
     # OpenSSL reads it from a file only: mode 0600, gone at once.
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(pem)
-        file.flush()
-        try:
-            # Without a password function OpenSSL would ask on the terminal.
-            context.load_cert_chain(file.name, password=lambda: "")
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                _lt(
-                    "the client certificate can't be used: %(error)s. Give the"
-                    " certificate and its private key without password, as PEM."
-                ),
-                error=getattr(error, "reason", None) or type(error).__name__,
-            ) from error
+    descriptor, path = tempfile.mkstemp(suffix=".pem")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(pem)
+        # Without a password function OpenSSL would ask on the terminal.
+        context.load_cert_chain(path, password=lambda: "")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            _lt(
+                "the client certificate can't be used: %(error)s. Give the"
+                " certificate and its private key without password, as PEM."
+            ),
+            error=getattr(error, "reason", None) or type(error).__name__,
+        ) from error
+    finally:
+        os.unlink(path)

@@ -1,7 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A connector of some sixty lines (tests/addons), used as the guide tells."""
 
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 
 from ..receiver import Receiver, status
 from .request_case import ENDPOINT, RequestCase, assignment
@@ -73,6 +73,18 @@ class TestConnector(RequestCase):
         self.env.invalidate_all()
         with self.refused("no.model.*isn't installed"):
             self.decided()
+
+    def test_code_is_shown_while_typing(self):
+        """The form fills in the code that suffix and backend make."""
+        with Form(self.env[ENDPOINT]) as form:
+            form.name = "Stock"
+            form.target_hostname = "https://shop.example.com"
+            form.code_suffix = "Stock Level"
+            self.assertEqual(form.code, "stock-level")
+            form.connector_backend_ref = self.backend
+            self.assertEqual(
+                form.code, f"test.shop.backend-{self.backend.id}-stock-level"
+            )
 
     def test_suffix_without_backend(self):
         """A suffix alone is the code; it is made anew when the backend is set."""

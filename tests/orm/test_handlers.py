@@ -143,6 +143,14 @@ class TestRules(RequestCase):
             copy.outbound_rule_ids.condition_ids.source_expression, "payload.x"
         )
 
+    def test_a_used_handler_is_not_deleted(self):
+        """Deleting it would send what it held back."""
+        handler = self.handler({"result_status": "cancel"})
+        with self.refused("Shop orders uses it"):
+            handler.unlink()
+        self.endpoint.handler_id = False
+        handler.unlink()
+
     def test_company_of_a_used_handler_is_kept(self):
         """A handler can't leave its endpoints to another company."""
         handler = self.handler()

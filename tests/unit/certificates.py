@@ -50,11 +50,42 @@ class Authority:
             .not_valid_before(min(now, end) - datetime.timedelta(days=2))
             .not_valid_after(end)
             .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+            .add_extension(_usage(is_authority), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+                critical=False,
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(
+                    self._key.public_key()
+                ),
+                critical=False,
+            )
         )
         if names:
             alternatives = x509.SubjectAlternativeName([_alternative(n) for n in names])
             builder = builder.add_extension(alternatives, critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _usage(is_authority):
+    """Key usage: Python 3.13 verifies strictly and wants it on an authority."""
+    uses = dict.fromkeys(
+        (
+            "digital_signature",
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    own = "key_cert_sign" if is_authority else "digital_signature"
+    return x509.KeyUsage(**{**uses, own: True})
 
 
 def _name(text):

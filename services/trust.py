@@ -1,0 +1,158 @@
+"""What guards an endpoint's requests, and how it is put on each of them."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+from .egress import Policy
+from .errors import ConfigurationError, ServiceError, _lt
+from .signing import SECRET_PREFIX, hmac_header, standard_webhooks_headers
+from .wire import WireRequest
+
+# Shorter ones aren't masked in texts: they would be found in any word.
+SHORTEST_MASKED = 4
+
+
+@dataclass(frozen=True)
+class Credential:
+    """The header that says who sends."""
+
+    name: str
+    value: str = field(repr=False)
+
+    @classmethod
+    def bearer(cls, token):
+        """A bearer token (RFC 6750, section 2.1)."""
+        return cls("Authorization", f"Bearer {_given(token)}")
+
+    @classmethod
+    def basic(cls, user, password):
+        """User and password (RFC 7617), both as UTF-8.
+
+        Raises ConfigurationError for a user with a colon, which would end it early.
+        """
+        if not user or ":" in user:
+            raise ConfigurationError(
+                _lt("authentication needs a user name without a colon. Enter it.")
+            )
+        return cls("Authorization", f"Basic {_base64(f'{user}:{_given(password)}')}")
+
+    @classmethod
+    def api_key(cls, name, key):
+        """A key in a header of its own."""
+        if not name:
+            raise ConfigurationError(
+                _lt("authentication needs the name of the key's header. Enter it.")
+            )
+        return cls(name, _given(key))
+
+
+@dataclass(frozen=True)
+class StandardSignature:
+    """Standard Webhooks; the old secret signs along until `old_until` (epoch)."""
+
+    secret: str = field(repr=False)
+    old_secret: str = field(default="", repr=False)
+    old_until: float = 0.0
+
+    def headers(self, message_id, now, body):
+        """The headers that sign `body` (bytes or None) at `now` (epoch)."""
+        secrets = [self.secret] if self.secret else []
+        if self.old_secret and now < self.old_until:
+            secrets.append(self.old_secret)
+        return standard_webhooks_headers(secrets, message_id, now, body)
+
+
+@dataclass(frozen=True)
+class HmacSignature:
+    """A plain HMAC header, as GitHub and Shopify send it; see `hmac_header`."""
+
+    header: str
+    secret: str = field(repr=False)
+    algorithm: str = "sha256"
+    encoding: str = "hex"
+    prefix: str = ""
+
+    def headers(self, message_id, now, body):
+        """The header that signs `body`; neither id nor time are part of it."""
+        return hmac_header(
+            self.header,
+            self.secret,
+            body,
+            algorithm=self.algorithm,
+            encoding=self.encoding,
+            prefix=self.prefix,
+        )
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What guards the requests of one endpoint.
+
+    egress: where they may go
+    credential: who sends, None for nobody in particular
+    signature: how they are signed, None for not at all
+    secrets: texts that are masked wherever something is stored or shown
+    client_certificate: PEM of certificate and private key, or None
+    is_token: the credential is an OAuth2 token, which may be renewed
+    fault: why nothing can leave; None when it can
+    not_before: epoch; the fault may be gone by then without a person
+    """
+
+    egress: Policy
+    credential: Credential | None = None
+    signature: StandardSignature | HmacSignature | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    client_certificate: str | None = field(default=None, repr=False)
+    is_token: bool = False
+    fault: ServiceError | None = None
+    not_before: float | None = None
+
+    def apply(self, wire: WireRequest, message_id: str, now: float) -> WireRequest:
+        """The request with its credential and, last, the signature over its bytes.
+
+        A credential that a rule, handler or backend has set stays. now: epoch.
+        Raises the fault; ConfigurationError for what no header can hold.
+        """
+        if self.fault is not None:
+            raise ConfigurationError(self.fault.template, **self.fault.values)
+        headers = {}
+        credential = self.credential
+        if credential is not None and not has_header(wire, credential.name):
+            headers[credential.name] = credential.value
+        if self.signature is not None:
+            headers |= self.signature.headers(message_id, now, wire.body)
+        return wire.with_headers(headers) if headers else wire
+
+
+def has_header(wire, name):
+    """Whether the request has a header of this name, whatever its case."""
+    wanted = name.lower()
+    return any(each.lower() == wanted for each, _value in wire.headers)
+
+
+def masked_forms(*secrets):
+    """Those texts and what they are turned into on the way, as `Trust.secrets`.
+
+    A pair is a user and a password, which HTTP Basic sends together.
+    """
+    forms = []
+    for secret in secrets:
+        if isinstance(secret, tuple):
+            forms += [_base64(":".join(secret)), secret[1]]
+        elif secret:
+            forms += [secret, secret.removeprefix(SECRET_PREFIX)]
+    return tuple(
+        dict.fromkeys(form for form in forms if len(form) >= SHORTEST_MASKED)
+    )
+
+
+def _given(secret):
+    if secret:
+        return secret
+    raise ConfigurationError(
+        _lt("authentication has no secret yet. Enter it on the endpoint.")
+    )
+
+
+def _base64(text):
+    return b64encode(text.encode()).decode("ascii")
