@@ -21,6 +21,7 @@
         "views/delivery_views.xml",
         "views/reporting_views.xml",
         "views/queue_job_views.xml",
+        "wizards/secret_views.xml",
         "views/menus.xml",
     ],
     "demo": ["demo/demo.xml"],

@@ -4,6 +4,7 @@
 import json
 
 from ..services.masking import mask_headers, mask_text, mask_url
+from ..services.values import storable_text
 from . import sql
 from .stages import Prepared
 
@@ -99,12 +100,12 @@ def _row(
         finished_at,
         method,
         body_mode,
-        url,
-        headers,
-        payload.replace("\x00", "\ufffd"),
-        files,
-        note,
-        error,
+        storable_text(url),
+        storable_text(headers),
+        storable_text(payload),
+        files and storable_text(files),
+        note and storable_text(note),
+        error and storable_text(error),
         reason,
     )
 
@@ -133,13 +134,15 @@ def trace_decisions(cr, plan, traced: list[tuple], holder, now):
     _insert_attempts(cr, plan, rows, holder, now)
 
 
-def response_values(answer):
-    """Status, headers and body of an answer as they are stored."""
+def response_values(answer, secrets):
+    """Status, headers and body of an answer as they are stored: secrets masked."""
     if answer is None or answer.status_code is None:
         return None, None, None
     body = answer.text + (TRUNCATED if answer.truncated else "")
     headers = _dumps(dict(mask_headers(answer.headers)))
-    return answer.status_code, headers, body
+    if secrets:
+        headers, body = (mask_text(text, secrets) for text in (headers, body))
+    return answer.status_code, storable_text(headers), storable_text(body)
 
 
 def close_attempts(cr, closed: list[tuple]):
@@ -162,6 +165,6 @@ def _attempt_values(ending, answer):
         ending.at,
         round(ending.duration * 1000),
         *answer,
-        ending.note,
-        ending.error,
+        ending.note and storable_text(ending.note),
+        ending.error and storable_text(ending.error),
     )

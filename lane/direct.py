@@ -9,7 +9,12 @@ from ..services.sender import Sender
 from . import sql
 from .attempts import open_attempts
 from .clock import utcnow
-from .endings import ending_of_answer, ending_of_decision, ending_of_refusal
+from .endings import (
+    ending_of_answer,
+    ending_of_decision,
+    ending_of_refusal,
+    ending_superseded,
+)
 from .hooks import run_response_hooks
 from .prepare import prepare_batch
 from .record import conclude, record
@@ -27,8 +32,12 @@ class DirectRun:
 
     def run(self):
         """:raise ValidationError: it is being sent, or isn't first in its order"""
-        self.delivery._place_if_draft()
+        if not self.delivery.queue_number:  # a draft: it gets its place now
+            self.delivery.queued_at = utcnow()
+            self.delivery._take_place()
         claimed = self._lock()
+        if claimed.superseded_by:
+            return self._supersede(claimed)
         plan = self.endpoint._outbound_plan()
         now = utcnow()
         [stage] = prepare_batch(self.delivery, plan, [claimed])
@@ -55,11 +64,18 @@ class DirectRun:
         claimed = Claimed(*row)
         if claimed.state == "processing":
             raise self.delivery._refused(env._("it is being sent right now."))
-        if not first_in_line:
+        if self.endpoint.ordering != "none" and not first_in_line:
             raise self.delivery._refused(
                 env._("deliveries in front of it in its order must go first.")
             )
         return claimed
+
+    def _supersede(self, claimed):
+        now = utcnow()
+        ending = ending_superseded(claimed, self.endpoint.env, now)
+        plan = self.endpoint._outbound_plan()
+        conclude(self.cr, plan, [claimed], [ending], self.holder, now)
+        self.delivery.env.invalidate_all(flush=False)
 
     def _send(self, prepared, plan, now):
         open_attempts(self.cr, plan, [prepared], self.holder, None, now)
@@ -72,5 +88,5 @@ class DirectRun:
         ending, _signal = ending_of_answer(
             prepared, answer, plan, self.endpoint.env, utcnow()
         )
-        written = record(self.cr, [ending], self.holder, utcnow())
+        written = record(self.cr, [ending], self.holder, utcnow(), trust.secrets)
         run_response_hooks(self.delivery, plan, written)

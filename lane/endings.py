@@ -33,19 +33,32 @@ def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending
         state=verdict.state,
         attempt_state=verdict.attempt_state,
         retry_number=prepared.claimed.retry_number + (1 if retried else 0),
-        at=_as_utc(answer.started_at + answer.duration),
+        at=as_utc(answer.started_at + answer.duration),
         reason=verdict.failure_reason or None,
         next_attempt_at=now + timedelta(seconds=verdict.delay) if retried else None,
         note=note,
         error=_say(env, verdict.error) if verdict.error else None,
         rule_id=prepared.outcome.matched_rule_id or None,
-        started_at=_as_utc(answer.started_at),
+        started_at=as_utc(answer.started_at),
         duration=answer.duration,
         answer=answer,
         attempt_id=prepared.attempt_id,
         prepared=prepared,
     )
+    if answer.status_code == 401 and plan.trust.is_token:
+        _renew_token(ending, plan, env, now)
     return ending, verdict.circuit
+
+
+def _renew_token(ending, plan, env, now):
+    """A token that was refused: the delivery goes once more, at once, with a new one."""
+    endpoint = env["bwt.webhook.outbound.endpoint"].browse(plan.endpoint_id)
+    if not endpoint._renews_token(ending.prepared.wire, ending.claimed.id):
+        return
+    ending.state = ending.attempt_state = "error"
+    ending.retry_number = ending.claimed.retry_number  # uses up no delay
+    ending.next_attempt_at = now
+    ending.error = env._("HTTP 401: the OAuth2 token was refused. A new one is tried.")
 
 
 def ending_of_decision(decided: Decided, plan, env, now) -> Ending:
@@ -103,7 +116,7 @@ def ending_superseded(claimed, env, now) -> Ending:
     )
 
 
-def _as_utc(epoch: float) -> datetime:
+def as_utc(epoch: float) -> datetime:
     return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
 
 

@@ -34,7 +34,7 @@ class Health:
         gate = circuit.may_send(now)
         if gate == "none":
             return Allowance(0, circuit.next_probe_at)
-        if gate == "probe" and not self._take_probe(now):
+        if gate == "probe" and not self._take_probe(row["next_probe_at"], now):
             return Allowance(0, now + timedelta(seconds=self.policy.timeout))
         if gate == "probe":
             wanted = 1
@@ -84,9 +84,9 @@ class Health:
             return False
         return circuit.next_probe_at if circuit.may_send(now) == "none" else None
 
-    def _take_probe(self, now) -> bool:
+    def _take_probe(self, seen, now) -> bool:
         until = now + timedelta(seconds=self.policy.timeout + PROBE_RESERVE)
-        self.cr.execute(sql.take_probe(self.endpoint_id, now, until))
+        self.cr.execute(sql.take_probe(self.endpoint_id, seen, until))
         return bool(self.cr.fetchone())
 
     def _read(self, *, lock: bool) -> dict:

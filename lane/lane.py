@@ -10,6 +10,8 @@ from itertools import groupby
 
 from psycopg2 import OperationalError, errorcodes
 
+from odoo.exceptions import UserError
+
 from ..services.pipe import Pipe
 from ..services.sender import Sender
 from . import sql, wake
@@ -17,7 +19,7 @@ from .attempts import open_attempts
 from .budget import Budget
 from .claim import Claim
 from .clock import utcnow
-from .endings import ending_of_answer
+from .endings import as_utc, ending_of_answer
 from .health import Health
 from .hooks import run_response_hooks
 from .keeper import Keeper
@@ -105,16 +107,25 @@ class Lane:
 
     def _run_directly(self) -> Report:
         """Not a job of queue_job's runner (a test, a script): no commit is ours."""
+        endpoint = self.given.exists()
+        if endpoint.state != "active" or endpoint.is_paused:
+            return Report(why="the endpoint is gone or doesn't send")
         deliveries = self.env["bwt.webhook.outbound.delivery"].search(
             [
-                ("endpoint_id", "=", self.given.id),
+                ("endpoint_id", "=", endpoint.id),
                 ("state", "in", ["queued", "error"]),
                 ("next_attempt_at", "<=", utcnow()),
             ],
             order="queue_number",
         )
-        deliveries.process_delivery()
-        return Report(why=f"{len(deliveries)} sent in the caller's transaction")
+        left = 0
+        for delivery in deliveries:
+            try:
+                delivery.process_delivery()
+            except UserError:  # not first in its order, or being sent by another
+                left += 1
+        sent = len(deliveries) - left
+        return Report(why=f"{sent} sent in the caller's transaction, {left} left")
 
     @contextmanager
     def _pipe(self):
@@ -135,6 +146,7 @@ class Lane:
         """Endpoint, rules, handler and policy as plain values, once per batch."""
         self.plan = self.endpoint._outbound_plan()
         self.is_open = self.endpoint.state == "active" and not self.endpoint.is_paused
+        self.token_at = self.plan.trust.not_before  # epoch; asked for again then
         self.health = Health(
             self.cr, self.endpoint.id, self.plan.policy, self.endpoint.circuit_reset_at
         )
@@ -180,7 +192,7 @@ class Lane:
             self.looked_at = time.monotonic()
             _logger.info("claim endpoint=%s repeated=%s", self.plan.code, error.pgcode)
             return
-        if batch is None:  # paused or no longer active
+        if batch is None:  # paused, no longer active, or without a token
             self._give_back(pipe)
             self.looked_at = time.monotonic()
             return
@@ -214,7 +226,7 @@ class Lane:
             self._read_plan()
         self.plan_is_fresh = False
         batch = None
-        if self.is_open:
+        if self.is_open and not self.token_at:
             now = utcnow()
             batch = self.claim.take(self.pace.batch, now, alone=alone)
             open_attempts(
@@ -284,7 +296,8 @@ class Lane:
         for left in reversed(range(TRIES)):
             try:
                 endings = [ending for ending, _signal in judged]
-                written = record(self.cr, endings, self.job_uuid, now)
+                secrets = self.plan.trust.secrets
+                written = record(self.cr, endings, self.job_uuid, now, secrets)
                 moved = self.health.note([signal for _ending, signal in judged], now)
                 self.cr.commit()
                 return written, *moved
@@ -321,6 +334,8 @@ class Lane:
         not_before = self.health.not_before(now)
         if not_before is not False and self.is_open:
             dates = [each for each in (not_before, self.not_before) if each]
+            if self.token_at:
+                dates.append(as_utc(self.token_at))
             if not self.report.claimed:
                 dates.append(now + BLOCKED)
             wake.wake_for_due(self.endpoint, max(dates, default=None))

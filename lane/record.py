@@ -1,19 +1,23 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Results written in bulk: all that the ORM would write, behind a fence."""
 
+from ..services.masking import mask_text
+from ..services.values import storable_text
 from . import sql
 from .attempts import PAGE, close_attempts, response_values, trace_decisions
 from .stages import Ending
 
 
-def record(cr, endings: list[Ending], holder: str, now) -> list[Ending]:
+def record(cr, endings: list[Ending], holder: str, now, secrets=()) -> list[Ending]:
     """Write results: deliveries this job still holds, and their attempts.
 
+    :param secrets: masked in all that is written
     Gives the endings that were written; the others belong to a successor by now.
     """
     if not endings:
         return []
-    answers = [response_values(ending.answer) for ending in endings]
+    answers = [response_values(ending.answer, secrets) for ending in endings]
+    _mask(endings, secrets)
     mine = cr.execute_values(
         sql.RECORD_DELIVERIES_VALUES,
         [
@@ -34,6 +38,14 @@ def record(cr, endings: list[Ending], holder: str, now) -> list[Ending]:
     return [ending for ending in endings if ending.claimed.id in mine]
 
 
+def _mask(endings, secrets):
+    if not secrets:
+        return
+    for ending in endings:
+        ending.note = ending.note and mask_text(ending.note, secrets)
+        ending.error = ending.error and mask_text(ending.error, secrets)
+
+
 def _delivery_values(ending, answer, holder, now):
     status, headers, body = answer
     return (
@@ -47,8 +59,8 @@ def _delivery_values(ending, answer, holder, now):
         status,
         headers,
         body,
-        ending.note,
-        ending.error,
+        ending.note and storable_text(ending.note),
+        ending.error and storable_text(ending.error),
         ending.rule_id,
         now,
     )
@@ -59,6 +71,8 @@ def conclude(cr, plan, stages, endings, holder, now) -> list[Ending]:
 
     Where a request existed an attempt row tells what would have gone out.
     """
+    secrets = plan.trust.secrets
+    _mask(endings, secrets)
     traced = [
         (stage.request, ending)
         for stage, ending in zip(stages, endings, strict=True)
@@ -71,4 +85,4 @@ def conclude(cr, plan, stages, endings, holder, now) -> list[Ending]:
         trace_decisions(cr, plan, traced, holder, now)
     if others:
         cr.execute(sql.hold(others, holder, None, now, attempts=0))
-    return record(cr, endings, holder, now)
+    return record(cr, endings, holder, now, secrets)

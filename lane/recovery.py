@@ -27,7 +27,7 @@ def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
     cr.execute(sql.slots_in_use(endpoint.id))
     count = 0
     for (slot,) in cr.fetchall():
-        if slot == own_slot:
+        if slot in (own_slot, None):  # none: somebody wrote the state by hand
             count += _interrupt(endpoint, slot, now)
             continue
         with slots.borrow(slot) as nobody_holds_it:

@@ -19,6 +19,49 @@ WAKE_KEY = "bwt_webhook_outbound:lane:"
 WATCH_KEY = "bwt_webhook_outbound:watch:"
 MORE_KEY = "bwt_webhook_outbound:more:"
 
+# Queueing -----------------------------------------------------------------------------
+
+QUEUED_COLUMNS = (
+    "name",
+    "message_uid",
+    "state",
+    "queued_at",
+    "next_attempt_at",
+    "payload_json",
+    "request_headers_json",
+    "ordering_key",
+    "ordering_group",
+    "supersede",
+    "res_model",
+    "res_id",
+)
+# Places are drawn in the order of the rows. `now()` as the ORM writes it: the start of
+# the transaction. The transaction's number goes into the key of its wake-up.
+QUEUE_DELIVERIES_VALUES = f"""
+    INSERT INTO bwt_webhook_outbound_delivery (
+        {", ".join(QUEUED_COLUMNS)}, queue_number, endpoint_id, company_id,
+        retry_number, attempt_count, replay_count, interruption_count,
+        queue_to_done_seconds, end_to_end_seconds,
+        create_date, create_uid, write_date, write_uid
+    ) VALUES %s RETURNING id, pg_current_xact_id()::text"""
+QUEUE_DELIVERIES_TEMPLATE = (
+    "("
+    + "%%s, " * len(QUEUED_COLUMNS)
+    + "nextval('bwt_webhook_outbound_queue_number'), "
+    "%(endpoint)s, %(company)s, 0, 0, 0, 0, 0.0, 0.0, "
+    "now() AT TIME ZONE 'UTC', %(uid)s, now() AT TIME ZONE 'UTC', %(uid)s)"
+)
+
+QUEUE_LINES_VALUES = """
+    INSERT INTO bwt_webhook_outbound_delivery_context_line (
+        delivery_id, sequence, active, key_name, source_kind, source_expression,
+        literal_value, company_id, create_date, create_uid, write_date, write_uid
+    ) VALUES %s"""
+QUEUE_LINES_TEMPLATE = (
+    "(%%s, %%s, %%s, %%s, %%s, %%s, %%s, %(company)s, "
+    "now() AT TIME ZONE 'UTC', %(uid)s, now() AT TIME ZONE 'UTC', %(uid)s)"
+)
+
 # Waking -------------------------------------------------------------------------------
 
 
@@ -114,7 +157,7 @@ def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
             write_date = %(now)s, write_uid = %(uid)s
         FROM bwt_webhook_outbound_delivery d
         WHERE d.endpoint_id = %(endpoint)s AND d.state = 'processing'
-        AND d.lane_slot = %(slot)s
+        AND d.lane_slot IS NOT DISTINCT FROM %(slot)s
         AND a.delivery_id = d.id AND a.state = 'processing'""",
         now=now,
         note=note,
@@ -139,7 +182,7 @@ def release_leftovers(
             processing_note = %(note)s, job_uuid = NULL, lane_slot = NULL,
             write_date = %(now)s, write_uid = %(uid)s
         WHERE endpoint_id = %(endpoint)s AND state = 'processing'
-        AND lane_slot = %(slot)s
+        AND lane_slot IS NOT DISTINCT FROM %(slot)s
         RETURNING id""",
         limit=limit,
         now=now,
@@ -151,11 +194,12 @@ def release_leftovers(
     )
 
 
+_KEY = SQL("COALESCE(ordering_key, res_model || ',' || res_id)")
+
+
 def regroup(endpoint_id: int, ordering: str) -> SQL:
     """Put what waits into the line that the endpoint's order asks for."""
-    group = {"endpoint": SQL("'*'"), "key": SQL("ordering_key")}.get(
-        ordering, SQL("NULL")
-    )
+    group = {"endpoint": SQL("'*'"), "key": _KEY}.get(ordering, SQL("NULL"))
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
         WHERE endpoint_id = %(endpoint)s AND state IN ('queued', 'processing', 'error')
@@ -341,7 +385,8 @@ OPEN_ATTEMPTS_TEMPLATE = (
 # Record -------------------------------------------------------------------------------
 
 # Fence: only what this job still holds. A lane that lost its slot without noticing
-# writes nothing over its successor.
+# writes nothing over its successor. The rule is looked up: a callback may name one that
+# isn't there, and one may be deleted while its request is out.
 RECORD_DELIVERIES_VALUES = """
     UPDATE bwt_webhook_outbound_delivery d SET
         state = v.state, failure_reason = v.failure_reason,
@@ -359,7 +404,9 @@ RECORD_DELIVERIES_VALUES = """
         response_body = CASE WHEN v.status_code IS NULL
             THEN d.response_body ELSE v.response_body END,
         processing_note = v.note, processing_error = v.error,
-        matched_outbound_rule_id = v.rule_id, interruption_count = 0,
+        matched_outbound_rule_id = (
+            SELECT r.id FROM bwt_webhook_outbound_handler_rule r WHERE r.id = v.rule_id
+        ), interruption_count = 0,
         job_uuid = NULL, lane_slot = NULL, write_date = v.written_at, write_uid = 1
     FROM (VALUES %s) AS v (
         id, holder, state, failure_reason, next_attempt_at, retry_number, processed_at,
@@ -447,16 +494,19 @@ def write_circuit(endpoint_id: int, circuit, last_success, last_failure) -> SQL:
     )
 
 
-def take_probe(endpoint_id: int, now, until) -> SQL:
-    """A row if the probe is ours: one lane tries the resting target, not each."""
+def take_probe(endpoint_id: int, seen, until) -> SQL:
+    """A row if the probe is ours: one lane tries the resting target, not each.
+
+    :param seen: `next_probe_at` as it was read; whoever changed it took the probe
+    """
     return SQL(
         """UPDATE bwt_webhook_outbound_endpoint_health
         SET circuit_state = 'half_open', next_probe_at = %s
         WHERE endpoint_id = %s AND circuit_state IN ('open', 'half_open')
-        AND next_probe_at <= %s RETURNING endpoint_id""",
+        AND next_probe_at IS NOT DISTINCT FROM %s RETURNING endpoint_id""",
         until,
         endpoint_id,
-        now,
+        seen,
     )
 
 

@@ -6,21 +6,26 @@ Both commit or neither does, so no wake-up is ever lost and none comes too early
 
 from datetime import datetime, timedelta
 
+from odoo import SUPERUSER_ID
+
 from . import sql
 from .clock import utcnow
 
 WATCHDOG_DELAY = timedelta(seconds=5)
 
 
-def wake(endpoint, eta: datetime | None = None):
+def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = None):
     """Ask for a lane of `endpoint`, at `eta` (naive UTC) or at once.
+
+    :param transaction: this transaction's number, where the caller knows it already
 
     A burst in one transaction makes one job. The key is never shared between
     transactions: whoever sees another's pending wake-up, leaves out its own and commits
     only after that job has looked would leave its delivery lying.
     """
-    endpoint.env.cr.execute(sql.transaction_id())
-    transaction = endpoint.env.cr.fetchone()[0]
+    if transaction is None:
+        endpoint.env.cr.execute(sql.transaction_id())
+        transaction = endpoint.env.cr.fetchone()[0]
     moment = int(eta.timestamp()) if eta else "now"
     _ask(endpoint, f"{sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
 
@@ -59,8 +64,11 @@ def wake_for_due(endpoint, not_before: datetime | None = None):
 
 
 def _ask(endpoint, identity_key, eta) -> str:
+    # The lane makes its own environment: the company is for the job's list alone.
+    company = endpoint.sudo().company_id
     job = (
-        endpoint._for_lane()
+        endpoint.with_user(SUPERUSER_ID)
+        .with_context({"allowed_company_ids": company.ids, "tracking_disable": True})
         .with_delay(
             eta=eta,
             identity_key=identity_key,

@@ -96,6 +96,9 @@ DELIVERY_STATES = [
     ("canceled", "Canceled"),
 ]
 
+# In one of these a delivery holds its place: whoever stands behind it waits.
+UNFINISHED = ("queued", "processing", "error")
+
 FAILURE_REASONS = [
     ("dns", "Name Not Resolved"),
     ("connect", "No Connection"),

@@ -27,10 +27,14 @@ class WebhookDeliveryContextLine(models.Model):
     _check_company_auto = True
 
     delivery_id = fields.Many2one(
-        DELIVERY, required=True, ondelete="cascade", index=True, check_company=True
+        DELIVERY, required=True, ondelete="cascade", index=True
     )
     company_id = fields.Many2one(
-        "res.company", related="delivery_id.company_id", store=True, index=True
+        "res.company",
+        related="delivery_id.company_id",
+        store=True,
+        index=True,
+        precompute=True,
     )
     sequence = fields.Integer(
         default=10,

@@ -1,16 +1,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 import json
-import uuid
 
 from odoo import api, fields, models
 
-from .const import DELIVERY_STATES, FAILURE_REASONS
+from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
+from .delivery_intake import new_message_uid
 from .refusal import misconfigured, refused
-
-
-def new_message_uid() -> str:
-    """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
-    return f"msg_{uuid.uuid4().hex}"
 
 
 class Delivery(models.Model):
@@ -22,7 +17,9 @@ class Delivery(models.Model):
         "mail.thread",
         "mail.activity.mixin",
         "bwt.webhook.outbound.delivery.state",
+        "bwt.webhook.outbound.delivery.intake",
         "bwt.webhook.outbound.delivery.queue",
+        "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
     ]
     _order = "create_date desc, id desc"
@@ -35,10 +32,10 @@ class Delivery(models.Model):
         comodel_name="bwt.webhook.outbound.endpoint",
         required=True,
         ondelete="cascade",
-        check_company=True,
     )
+    # The endpoint's own, whatever it is: nothing to check per record.
     company_id = fields.Many2one(
-        related="endpoint_id.company_id", store=True, readonly=True
+        related="endpoint_id.company_id", store=True, readonly=True, precompute=True
     )
     # Not stored: an edited endpoint takes effect on what waits, without a rewrite.
     handler_id = fields.Many2one(related="endpoint_id.handler_id")
@@ -153,6 +150,7 @@ class Delivery(models.Model):
     )
     supersede = fields.Boolean(
         readonly=True,
+        copy=False,  # an old value sent again must not cancel newer ones
         help="Cancels deliveries of the same key that were not tried yet.",
     )
     res_model = fields.Char(string="Record Model", readonly=True)
@@ -229,11 +227,20 @@ class Delivery(models.Model):
     def create(self, vals_list):
         endpoints = self.env["bwt.webhook.outbound.endpoint"]
         now = fields.Datetime.to_string(fields.Datetime.now())
+        named = []
         for vals in vals_list:
             if not vals.get("name") and vals.get("endpoint_id"):
                 endpoint = endpoints.browse(vals["endpoint_id"])
-                vals["name"] = f"{endpoint.display_name} / {now}"
-        return super().create(vals_list)
+                vals = vals | {"name": f"{endpoint.display_name} / {now}"}
+            named.append(vals)
+        return super().create(named)
+
+    def unlink(self):
+        in_line = self.filtered(lambda each: each.state in UNFINISHED)
+        endpoints = in_line.endpoint_id.sudo()
+        result = super().unlink()
+        endpoints._wake_next_in_line()
+        return result
 
     def _refused(self, text):
         """The error that names this delivery; `text` says why and what to do."""

@@ -7,6 +7,7 @@ these and the hooks below them.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -223,7 +224,7 @@ class WebhookDeliveryRequest(models.AbstractModel):
 
         :return: `WireRequest`
         """
-        return wire
+        return plan.trust.apply(wire, self.message_uid, time.time())
 
     # Hooks
 

@@ -7,11 +7,14 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tools import SQL, split_every
 
+from ..lane.clock import utcnow
 from ..services.errors import _lt
 from .endpoint_policy import READERS
 from .refusal import refused
 
 BULK_CHUNK = 200
+# A lane has the row, or had it since this transaction began.
+TAKEN = (pg_errors.SerializationFailure, pg_errors.LockNotAvailable)
 
 
 class Transition(NamedTuple):
@@ -53,13 +56,20 @@ class DeliveryState(models.AbstractModel):
 
     @api.depends("job_uuid", "attempt_ids.job_uuid")
     def _compute_queue_jobs(self):
-        jobs = self.env["queue.job"].sudo()
-        for delivery in self:
-            uuids = {delivery.job_uuid, *delivery.attempt_ids.mapped("job_uuid")}
-            found = jobs.search(
-                [("uuid", "in", [uuid for uuid in uuids if uuid])],
+        uuids = {
+            delivery: {delivery.job_uuid, *delivery.attempt_ids.mapped("job_uuid")}
+            for delivery in self
+        }
+        jobs = (
+            self.env["queue.job"]
+            .sudo()
+            .search(
+                [("uuid", "in", list(set().union(*uuids.values()) - {False}))],
                 order="date_created desc, id desc",
             )
+        )
+        for delivery in self:
+            found = jobs.filtered(lambda job, d=delivery: job.uuid in uuids[d])
             delivery.queue_job_ids = found
             delivery.queue_job_count = len(found)
             delivery.latest_queue_job_id = found[:1]
@@ -113,7 +123,9 @@ class DeliveryState(models.AbstractModel):
     def action_view_record(self):
         """Open the record that the delivery is about."""
         self.ensure_one()
-        record = self._target_record()
+        record = None
+        if self.res_model in self.env and self.res_id:
+            record = self.env[self.res_model].browse(self.res_id).exists()
         if not record:
             raise refused(self, self.env._("the record that it is about is gone."))
         return {
@@ -138,7 +150,7 @@ class DeliveryState(models.AbstractModel):
                 with self.env.cr.savepoint():
                     fit, unfit = chunk._lock_fitting(transition, wait=False)
                     fit._apply(name)
-            except (pg_errors.SerializationFailure, pg_errors.LockNotAvailable):
+            except (*TAKEN, ValidationError):
                 self.env.invalidate_all()
                 fit, unfit = chunk._one_by_one(name)
             done += fit
@@ -152,12 +164,11 @@ class DeliveryState(models.AbstractModel):
                 with self.env.cr.savepoint():
                     fit, unfit = delivery._lock_fitting(TRANSITIONS[name], wait=False)
                     fit._apply(name)
-            except (pg_errors.SerializationFailure, pg_errors.LockNotAvailable):
+            except (*TAKEN, ValidationError) as error:
                 self.env.invalidate_all()
-                fit, unfit = (
-                    self.browse(),
-                    [(delivery, self.env._("being sent right now"))],
-                )
+                taken = isinstance(error, TAKEN)
+                why = self.env._("being sent right now") if taken else str(error)
+                fit, unfit = self.browse(), [(delivery, why)]
             done += fit
             left += unfit
         return done, left
@@ -277,6 +288,7 @@ class DeliveryState(models.AbstractModel):
                 "response_body": False,
             }
         )
+        self.endpoint_id._wake_next_in_line()
 
     def _do_cancel(self):
         self._end("canceled")
@@ -288,12 +300,11 @@ class DeliveryState(models.AbstractModel):
         self.write(
             {
                 "state": state,
-                "processed_at": fields.Datetime.now(),
+                "processed_at": utcnow(),
                 "next_attempt_at": False,
             }
         )
-        # Whoever stood behind it in its order may go now.
-        self.endpoint_id._wake_if_due()
+        self.endpoint_id._wake_next_in_line()
 
     def _do_replay(self):
         replays = self.browse()

@@ -5,12 +5,23 @@ from urllib.parse import urlsplit
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
+
 from ..lane.clock import utcnow
-from .const import BODY_MODES, HTTP_METHODS
+from .const import BODY_MODES, HTTP_METHODS, UNFINISHED
 from .endpoint_policy import READERS
 from .refusal import misconfigured, refused
 
-UNFINISHED = ("queued", "processing", "error")
+# A change of these may let something go that waits.
+LETS_GO = {
+    "state",
+    "is_paused",
+    "circuit_reset_at",
+    "circuit_threshold",
+    "ordering",
+    "rate_limit",
+    "rate_period",
+}
 CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
@@ -169,7 +180,7 @@ class Endpoint(models.Model):
         vals = self._cleaned(vals)
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
-        moves = {"state", "is_paused", "circuit_reset_at"} & vals.keys()
+        moves = LETS_GO & vals.keys()
         result = super().write(vals)
         if moves:
             self._wake_if_due()
@@ -371,6 +382,15 @@ class Endpoint(models.Model):
         return self._action_deliveries(
             self.env._("Failed Deliveries"), [("state", "in", ["error", "dead_letter"])]
         )
+
+    def unlink(self):
+        # Not by the database's cascade: files and messages would stay behind.
+        deliveries = self.env["bwt.webhook.outbound.delivery"].sudo()
+        self.check_access("unlink")
+        if not self.env.context.get(MODULE_UNINSTALL_FLAG):
+            self._unlink_except_unfinished()
+        deliveries.search([("endpoint_id", "in", self.ids)]).unlink()
+        return super().unlink()
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_unfinished(self):

@@ -83,11 +83,10 @@ class EndpointQueue(models.AbstractModel):
         self.check_access("read")
         endpoint = self.sudo()
         endpoint._check_queueable()
-        deliveries = endpoint.env["bwt.webhook.outbound.delivery"]._create_requested(
-            endpoint, requests
+        deliveries = endpoint.env["bwt.webhook.outbound.delivery"]._take_in(
+            endpoint, list(requests)
         )
-        deliveries._put_in_queue()
-        return deliveries.with_env(self.env).sudo(self.env.su)
+        return deliveries.with_env(self.env)
 
     def _check_queueable(self):
         if self.state != "active":
@@ -136,6 +135,10 @@ class EndpointQueue(models.AbstractModel):
         """Ask for a lane of each endpoint that has work due, now or later."""
         for endpoint in self:
             wake.wake_for_due(endpoint)
+
+    def _wake_next_in_line(self):
+        """Wake those with an order: whoever stood behind what left its place may go."""
+        self.filtered(lambda each: each.ordering != "none")._wake_if_due()
 
     @api.model
     def _cron_wake_endpoints(self):

@@ -18,9 +18,15 @@ INPUTS = {
 KINDS = {"auth_mode": ("auth_secret",), "signing_mode": ("signing_secret", "old_secret")}
 
 
-def secret_column(kind=fields.Char):
+def secret_column(kind, label):
     """A stored secret: in no view, copy, export, search, group or read."""
-    return kind(groups=fields.NO_ACCESS, copy=False, exportable=False, prefetch=False)
+    return kind(
+        string=label,
+        groups=fields.NO_ACCESS,
+        copy=False,
+        exportable=False,
+        prefetch=False,
+    )
 
 
 def secret_input(kind, **options):
@@ -41,10 +47,10 @@ class EndpointSecrets(models.AbstractModel):
     _name = "bwt.webhook.outbound.endpoint.secrets"
     _description = "Outbound Webhook Endpoint: Secrets"
 
-    auth_secret = secret_column()
-    signing_secret = secret_column()
-    old_secret = secret_column()
-    client_certificate = secret_column(fields.Text)
+    auth_secret = secret_column(fields.Char, "Stored Secret")
+    signing_secret = secret_column(fields.Char, "Stored Signing Secret")
+    old_secret = secret_column(fields.Char, "Stored Signing Secret Before")
+    client_certificate = secret_column(fields.Text, "Stored Client Certificate")
 
     auth_secret_input = secret_input(
         fields.Char,

@@ -61,14 +61,14 @@ def _mask_parameter(parameter):
 
 def mask_text(text, secrets):
     """`text` with every secret masked, also where it is written for a URL or JSON."""
-    # The longest first: a secret may be part of another.
-    for form in sorted(_forms(secrets), key=len, reverse=True):
+    for form in _forms(tuple(secrets)):
         text = text.replace(form, MASK)
     return text
 
 
+@lru_cache(maxsize=64)
 def _forms(secrets):
-    return {
+    forms = {
         form
         for secret in secrets
         if secret
@@ -80,3 +80,5 @@ def _forms(secrets):
             json.dumps(secret, ensure_ascii=False)[1:-1],
         )
     }
+    # The longest first: a secret may be part of another.
+    return sorted(forms, key=len, reverse=True)

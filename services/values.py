@@ -77,6 +77,13 @@ def serialize_headers(headers):
     return _storable("{\n" + lines + "\n}")
 
 
+def storable_text(text):
+    """Text that PostgreSQL stores: NUL and halves of surrogate pairs replaced."""
+    if text.isascii():
+        return text.replace("\x00", "\ufffd")
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
+
+
 def _storable(json_text):
     """JSON text without halves of surrogate pairs, which no database stores bare."""
     if json_text.isascii():

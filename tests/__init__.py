@@ -1,3 +1,4 @@
+from .browser import test_tours
 from .orm import (
     test_build_cost,
     test_connector,

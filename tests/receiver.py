@@ -25,9 +25,9 @@ As its own process: `python tests/receiver.py --port 0 [--compact]` prints its p
 import argparse
 import base64
 import collections
+import contextlib
 import json
 import re
-import select
 import socket
 import ssl
 import struct
@@ -299,7 +299,7 @@ class Receiver:
         self._changed = threading.Condition()
         self._released = threading.Event()
         self._stopped = threading.Event()
-        self._listener = None
+        self._listener = self._acceptor = None
         self._connections = set()
         self._requests = []
         self._counts = collections.Counter()
@@ -324,7 +324,8 @@ class Receiver:
         self._stopped.clear()
         self._listener = socket.create_server((self.host, self.port), backlog=512)
         self.port = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
         return self
 
     def stop(self):
@@ -332,6 +333,10 @@ class Receiver:
         self._stopped.set()
         self.release()
         if self._listener:
+            # Ends accept(), which would hold the port open beyond close().
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._acceptor.join()
             self._listener.close()
         with self._changed:
             open_connections = list(self._connections)
@@ -417,11 +422,8 @@ class Receiver:
         listener = self._listener
         while not self.is_stopped():
             try:
-                # accept() itself would not notice that the socket was closed.
-                if not select.select([listener], [], [], 0.2)[0]:
-                    continue
                 connection, _address = listener.accept()
-            except (OSError, ValueError):
+            except OSError:
                 return
             threading.Thread(
                 target=self._serve, args=(connection,), daemon=True

@@ -112,7 +112,9 @@ class Databases:
             if result.returncode:
                 kept = folder("logs") / f"{name}.log"
                 kept.write_text(text)
-                raise Trouble(f"Odoo failed on {name}; the end of {kept}:\n{tail(kept)}")
+                raise Trouble(
+                    f"Odoo failed on {name}; the end of {kept}:\n{tail(kept)}"
+                )
         return text if merge else result.stdout
 
     def drop(self, name):

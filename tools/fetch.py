@@ -15,9 +15,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 from tools.console import Trouble, step
 from tools.workspace import Stamp, cache, exclusive, folder, run_logged
@@ -133,8 +133,16 @@ def _parts(name) -> list[Part]:
 def _odoo_parts():
     size = f"{len(DEBIAN_PACKAGES)} packages, 133 MB"
     return [
-        Part("debs", f"downloading Odoo 19 ({size})", DEBIAN_PACKAGES, _download, _debs),
-        Part("odoo", "unpacking Odoo 19", DEBIAN_PACKAGES, _unpack, dist_packages().is_dir),
+        Part(
+            "debs", f"downloading Odoo 19 ({size})", DEBIAN_PACKAGES, _download, _debs
+        ),
+        Part(
+            "odoo",
+            "unpacking Odoo 19",
+            DEBIAN_PACKAGES,
+            _unpack,
+            dist_packages().is_dir,
+        ),
         Part(
             "venv",
             "Odoo's Python dependencies, queue_job, test tools",

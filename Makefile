@@ -1,0 +1,17 @@
+# What each command does: make help. The logic is in tools/.
+.DEFAULT_GOAL := help
+CLI := python3 tools/cli.py
+
+.PHONY: help demo serve shell test unit one lint bench soak lane psql pot clean-env
+
+help demo serve shell test unit lint bench psql pot clean-env:
+	@$(CLI) $@
+
+one:
+	@$(CLI) one --keyword "$(K)" --seed "$(SEED)"
+
+soak:
+	@$(CLI) soak --seed "$(SEED)"
+
+lane:
+	@$(CLI) lane --code "$(CODE)"

@@ -1,0 +1,205 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Part of the endpoint: OAuth2 client credentials, one token for all who send."""
+
+import hashlib
+import json
+import time
+from dataclasses import astuple
+
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+from ..services.egress import check_url
+from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.masking import mask_text
+from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
+from ..services.sender import Sender
+from .egress_policy import egress_policy
+from .endpoint_policy import READERS
+
+TOKEN = "bwt.webhook.outbound.endpoint.token"
+TIMEOUT = 10.0  # seconds for a token server to answer
+PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds until a server that gave none is asked again
+
+
+class TokenAwaited(ServiceError):
+    """There is no token, and no person can help: `at` (epoch) it is asked for again."""
+
+    def __init__(self, template, /, *, at, **values):
+        super().__init__(template, **values)
+        self.at = at
+
+
+class EndpointOauth(models.AbstractModel):
+    """The settings of the token server, and the token in force."""
+
+    _name = "bwt.webhook.outbound.endpoint.oauth"
+    _description = "Outbound Webhook Endpoint: OAuth2"
+
+    oauth_token_url = fields.Char(
+        string="Token URL",
+        groups=READERS,
+        help="Where tokens are got, as https://login.example.com/oauth/token.",
+    )
+    oauth_client_id = fields.Char(string="Client ID", groups=READERS)
+    oauth_scope = fields.Char(
+        string="Scope", groups=READERS, help="Sent when not empty; blanks part scopes."
+    )
+    oauth_audience = fields.Char(
+        string="Audience", groups=READERS, help="Some servers want one. Sent if given."
+    )
+    oauth_in_body = fields.Boolean(
+        string="Client Secret in Body",
+        groups=READERS,
+        help="For token servers that don't take the client's ID and secret as HTTP "
+        "Basic authentication.",
+    )
+    oauth_problem = fields.Text(
+        string="Token Problem",
+        compute="_compute_oauth_problem",
+        groups=READERS,
+        help="Why there is no token at the moment; empty when all is well.",
+    )
+
+    @api.depends("auth_mode")
+    def _compute_oauth_problem(self):
+        tokens = self.env[TOKEN].sudo()
+        for endpoint in self:
+            row = endpoint.auth_mode == "oauth2" and tokens._row(endpoint.id)
+            endpoint.oauth_problem = row and row.problem
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        endpoints = super().create(vals_list)
+        self.env[TOKEN].sudo().create([{"endpoint_id": each.id} for each in endpoints])
+        return endpoints
+
+    def _client_credentials(self) -> ClientCredentials:
+        """The settings as one value; raises ConfigurationError where one is missing."""
+        if not (self.oauth_token_url and self.oauth_client_id and self.auth_secret):
+            raise ConfigurationError(
+                _lt(
+                    "OAuth2 needs the token URL, the client ID and the client secret. "
+                    "Enter them on the endpoint."
+                )
+            )
+        check_url(self.oauth_token_url)
+        return ClientCredentials(
+            self.oauth_token_url,
+            self.oauth_client_id,
+            self.auth_secret,
+            scope=self.oauth_scope or "",
+            audience=self.oauth_audience or "",
+            in_body=self.oauth_in_body,
+        )
+
+    def _oauth_token(self) -> str:
+        """A token that is good now, asked for where none is.
+
+        In a transaction of its own, so never while deliveries are locked: the first
+        lane asks, others wait for the row and find its token.
+        :raise TokenAwaited: the server will be asked again later
+        :raise ServiceError: a person must mend the settings
+        """
+        credentials = self._client_credentials()
+        fingerprint = _fingerprint(credentials)
+        tokens = self.env[TOKEN].sudo()
+        row = tokens._row(self.id)
+        if not _answers(row, fingerprint):
+            with tokens._own_transaction(self.id) as tokens:
+                row = tokens._row(self.id)
+                if not _answers(row, fingerprint):
+                    self._ask_for_token(tokens, row, credentials, fingerprint)
+                    row = tokens._row(self.id)
+        if not row.problem:
+            return row.value
+        problem = {"problem": row.problem}
+        if row.may_recover:
+            raise TokenAwaited(_lt("%(problem)s"), at=row.ask_again_at, **problem)
+        raise ConfigurationError(_lt("%(problem)s"), **problem)
+
+    def _ask_for_token(self, tokens, row, credentials, fingerprint):
+        now = time.time()
+        try:
+            sender = Sender(
+                egress_policy(self.env), client_certificate=self._usable_certificate()
+            )
+            try:
+                token = fetch_token(sender, credentials, timeout=TIMEOUT, now=now)
+            finally:
+                sender.close()
+        except ServiceError as error:
+            text = self.env._(error.template, **error.values)  # pylint: disable=W8301
+            problem = mask_text(text, (credentials.client_secret,))
+            failures = row.failures + 1 if row.fingerprint == fingerprint else 1
+            pause = PAUSES[min(failures, len(PAUSES)) - 1]
+            tokens._keep(
+                self.id,
+                fingerprint=fingerprint,
+                value=None,
+                renew_at=0.0,
+                problem=problem,
+                may_recover=isinstance(error, TokenRefused) and error.may_recover,
+                failures=failures,
+                ask_again_at=time.time() + pause,
+            )
+            if failures == 1:
+                self.with_env(tokens.env)._tell_trouble(problem)
+        else:
+            tokens._keep(
+                self.id,
+                fingerprint=fingerprint,
+                value=token.value,
+                renew_at=token.renew_at,
+                problem=None,
+                may_recover=False,
+                failures=0,
+                ask_again_at=0.0,
+            )
+
+    def _tell_trouble(self, problem):
+        """Say once, on the endpoint and to who is responsible, what a person may mend."""
+        self.message_post(body=problem)
+        if self.responsible_id:
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=self.env._("No OAuth2 token"),
+                note=problem,
+                user_id=self.responsible_id.id,
+            )
+
+    def _renews_token(self, wire, delivery_id) -> bool:
+        """After a 401: whether the delivery goes out once more with a new token.
+
+        Not when its attempt before was answered with 401 already: then it isn't the
+        token. The token that was sent is given up, unless another is there already.
+        :param wire: the `WireRequest` that was answered with 401
+        """
+        sent = {name.lower(): value for name, value in wire.headers}
+        sent = sent.get("authorization", "").removeprefix("Bearer ")
+        self.env.cr.execute(
+            SQL(
+                "SELECT response_status_code FROM bwt_webhook_outbound_delivery "
+                "WHERE id = %s",
+                delivery_id,
+            )
+        )
+        if self.env.cr.fetchone() == (401,):
+            return False
+        with self.env[TOKEN].sudo()._own_transaction(self.id) as tokens:
+            if tokens._row(self.id).value == sent:
+                tokens._keep(self.id, renew_at=0.0)
+        return True
+
+
+def _fingerprint(credentials):
+    text = json.dumps(astuple(credentials))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _answers(row, fingerprint):
+    """Whether the row says what to do now without asking the server."""
+    now = time.time()
+    if row is None or row.fingerprint != fingerprint:
+        return False
+    return now < (row.ask_again_at if row.problem else row.renew_at)

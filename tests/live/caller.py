@@ -1,0 +1,159 @@
+"""Code that runs in Odoo beside the server: whoever queues deliveries.
+
+One `odoo shell` process stays up and runs what it is sent, each transaction on a cursor
+of its own and in a thread of its own, so that several can be open at once:
+
+    caller.run("endpoint(code).queue_delivery({'n': n})", code="shop", n=1)  # commits
+    with caller.transaction() as late:
+        late.run("endpoint(code).queue_delivery({'n': 2})", code="shop")
+        ...                                        # others look, and see nothing of it
+        late.commit()
+
+The code sees `env` (superuser), `endpoint(code)`, its values by name, and what it puts
+into `result` (JSON) is given back.
+"""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+import uuid
+
+from tools.console import Trouble
+from tools.odoo_server import odoo_command, odoo_environment, write_config
+from tools.workspace import folder, tail
+
+START_TIMEOUT = 90  # seconds; a first start compiles all of Odoo
+CALL_TIMEOUT = 120  # seconds
+
+# Runs inside `odoo shell`, which gives `env`.
+SERVE = """
+import json, socket, threading, traceback
+from odoo import SUPERUSER_ID, api
+
+registry, dbname = env.registry, env.cr.dbname
+env.cr.rollback()
+
+def converse(connection):
+    threading.current_thread().dbname = dbname
+    with connection, connection.makefile("rw") as wire, registry.cursor() as cr:
+        scope = {"env": api.Environment(cr, SUPERUSER_ID, {})}
+        endpoints = scope["env"]["bwt.webhook.outbound.endpoint"]
+        scope["endpoint"] = lambda code: endpoints.search([("code", "=", code)])
+        for line in wire:
+            asked = json.loads(line)
+            scope.update(asked["values"], result=None)
+            answer = {}
+            try:
+                exec(asked["code"], scope)
+                scope["env"].flush_all()
+                answer["result"] = scope["result"]
+            except Exception:
+                answer["error"] = traceback.format_exc()
+            print(json.dumps(answer), file=wire, flush=True)
+        cr.rollback()
+
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(PATH)
+    listener.listen()
+    while True:
+        connection, _address = listener.accept()
+        threading.Thread(target=converse, args=(connection,), daemon=True).start()
+"""
+
+
+class CallFailed(Exception):
+    """The code raised; the traceback of the other side is the message."""
+
+
+class Caller:
+    """An Odoo process without a web server. A context manager, or start and stop."""
+
+    def __init__(self, cluster, database):
+        self.cluster = cluster
+        self.database = database
+        self.home = folder("run", f"caller-{uuid.uuid4().hex[:8]}")
+        self.socket = str(self.home / "caller")
+        self.log = self.home / "caller.log"
+        self.process = None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_error):
+        self.stop()
+
+    def start(self) -> "Caller":
+        """Start the process and wait until it listens."""
+        config = self.home / "odoo.conf"
+        write_config(config, self.database)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                odoo_command("shell", "-c", config, "--no-http", "--log-level=warn"),
+                env=odoo_environment(self.cluster),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                text=True,
+            )
+        self.process.stdin.write(f"PATH = {self.socket!r}\n{SERVE}")
+        self.process.stdin.close()
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(self.socket)
+                return self
+            time.sleep(0.05)
+        self.process.kill()
+        raise Trouble(f"The calling Odoo didn't start:\n{tail(self.log)}")
+
+    def stop(self):
+        """End the process; open transactions are rolled back."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def transaction(self):
+        """An open transaction; rolled back at the end unless it was committed."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CALL_TIMEOUT)
+            connection.connect(self.socket)
+            with connection.makefile("rw") as wire:
+                yield Transaction(wire)
+
+    def run(self, code, /, **values):
+        """Run code in a transaction of its own and commit; gives its `result`."""
+        with self.transaction() as transaction:
+            result = transaction.run(code, **values)
+            transaction.commit()
+        return result
+
+
+class Transaction:
+    """One cursor in the calling Odoo."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def run(self, code, /, **values):
+        """Run code; gives its `result`. Nothing is committed."""
+        print(
+            json.dumps({"code": code, "values": values}), file=self.wire, flush=True
+        )
+        line = self.wire.readline()
+        if not line:
+            raise CallFailed("the calling Odoo ended")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise CallFailed(answer["error"])
+        return answer["result"]
+
+    def commit(self):
+        self.run("env.cr.commit()")
+
+    def rollback(self):
+        self.run("env.cr.rollback()")

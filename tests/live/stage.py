@@ -1,0 +1,271 @@
+"""The stage of a live test: a database, who queues, a server, and what can be seen.
+
+Waiting is for a state with a deadline: `wait_until` and what stands on it.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+from caller import Caller
+from tools.databases import Databases
+from tools.odoo_server import OdooServer
+from tools.workspace import folder
+
+FINAL = ("done", "dead_letter", "canceled")
+POLL = 0.1  # seconds between two looks at the database
+PATIENCE = 30  # seconds; the machine may be busy
+RUNNER_READY = "queue job runner ready"
+
+DELIVERY = "bwt_webhook_outbound_delivery"
+ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
+HEALTH = "bwt_webhook_outbound_endpoint_health"
+
+
+def wait_until(look, timeout=PATIENCE, *, what="the expected state", poll=POLL):
+    """What `look()` gives once it is true; TimeoutError with the last look else."""
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {timeout} s; last seen: {seen!r}")
+        time.sleep(poll)
+
+
+class Stage:
+    """A database with the addon, a caller in it, and questions to its tables."""
+
+    def __init__(self, cluster, database):
+        self.cluster = cluster
+        self.database = database
+        self.caller = Caller(cluster, database)
+
+    # --- what is done
+
+    def endpoint(self, code, url, path="/", **values) -> str:
+        """Create an active endpoint; gives its code."""
+        values = {
+            "name": code,
+            "code": code,
+            "target_hostname": url,
+            "target_path": path,
+            "state": "active",
+            "timeout_seconds": 10,
+            "retry_schedule": "1s,1s,1s",
+            **values,
+        }
+        self.caller.run(
+            "env['bwt.webhook.outbound.endpoint'].create(values)", values=values
+        )
+        return code
+
+    def queue(self, code, count=1, *, first=0, **values) -> list[str]:
+        """Queue deliveries in one committed transaction; gives their message uids."""
+        return self.caller.run(
+            "result = endpoint(code).queue_deliveries([\n"
+            "    {'payload': {'n': n}, **values} for n in range(first, first + count)\n"
+            "]).sudo().mapped('message_uid')",
+            code=code,
+            count=count,
+            first=first,
+            values=values,
+        )
+
+    def press(self, code, button):
+        """Call an endpoint's button and commit."""
+        self.caller.run(f"endpoint(code).{button}()", code=code)
+
+    def execute(self, statement) -> str:
+        return self.cluster.execute(self.database, statement)
+
+    # --- what is seen
+
+    def rows(self, query) -> list[dict]:
+        return self.cluster.rows(self.database, query)
+
+    def deliveries(self, code) -> list[dict]:
+        """All deliveries of an endpoint in queue order."""
+        return self.rows(
+            f"SELECT d.* FROM {DELIVERY} d "
+            "JOIN bwt_webhook_outbound_endpoint e ON e.id = d.endpoint_id "
+            f"WHERE e.code = '{code}' ORDER BY d.queue_number"
+        )
+
+    def delivery(self, code) -> dict:
+        """The one delivery of an endpoint."""
+        [delivery] = self.deliveries(code)
+        return delivery
+
+    def attempts(self, code) -> list[dict]:
+        """All attempts of an endpoint, by delivery in queue order, then by number."""
+        return self.rows(
+            f"SELECT a.*, d.message_uid FROM {ATTEMPT} a "
+            f"JOIN {DELIVERY} d ON d.id = a.delivery_id "
+            "JOIN bwt_webhook_outbound_endpoint e ON e.id = d.endpoint_id "
+            f"WHERE e.code = '{code}' ORDER BY d.queue_number, a.attempt_number"
+        )
+
+    def attempt_states(self, code) -> list[str]:
+        return [attempt["state"] for attempt in self.attempts(code)]
+
+    def states(self, code="%") -> dict[str, int]:
+        """How many deliveries are in which state, of one endpoint or of all."""
+        counted = self.rows(
+            f"SELECT d.state, count(*) FROM {DELIVERY} d "
+            "JOIN bwt_webhook_outbound_endpoint e ON e.id = d.endpoint_id "
+            f"WHERE e.code LIKE '{code}' GROUP BY 1 ORDER BY 1"
+        )
+        return {row["state"]: row["count"] for row in counted}
+
+    def health(self, code) -> dict:
+        [row] = self.rows(
+            f"SELECT h.* FROM {HEALTH} h "
+            "JOIN bwt_webhook_outbound_endpoint e ON e.id = h.endpoint_id "
+            f"WHERE e.code = '{code}'"
+        )
+        return row
+
+    def jobs(self, code) -> list[dict]:
+        """The queue jobs of an endpoint: wake-ups, watchdogs, calls for more."""
+        return self.rows(
+            "SELECT j.* FROM queue_job j, bwt_webhook_outbound_endpoint e "
+            "WHERE j.identity_key LIKE 'bwt_webhook_outbound:%:' || e.id || ':%' "
+            f"AND e.code = '{code}' ORDER BY j.id"
+        )
+
+    def running(self, code) -> list[str]:
+        """Uuids of the jobs that run a lane of this endpoint now."""
+        return [job["uuid"] for job in self.jobs(code) if job["state"] == "started"]
+
+    # --- what is waited for
+
+    def wait_for_states(self, code, timeout=PATIENCE, **expected):
+        """Wait until the counts are these, as in `done=3, error=1`."""
+        return wait_until(
+            lambda: self.states(code) == expected or None,
+            timeout,
+            what=f"{expected} of {code}",
+        )
+
+    def wait_for_end(self, code="%", timeout=PATIENCE) -> dict[str, int]:
+        """Wait until every delivery is in a final state; gives the counts."""
+
+        def ended():
+            states = self.states(code)
+            return states if set(states) <= set(FINAL) else None
+
+        try:
+            return wait_until(ended, timeout)
+        except TimeoutError:
+            raise TimeoutError(
+                f"not all of {code} ended in {timeout} s: {self.states(code)}"
+            ) from None
+
+    def wait_for_idle(self, code, timeout=PATIENCE):
+        """Wait until no lane of this endpoint runs or is about to."""
+        busy = ("started", "enqueued", "pending")
+        wait_until(
+            lambda: (
+                not [job for job in self.jobs(code) if job["state"] in busy] or None
+            ),
+            timeout,
+            what=f"end of the lanes of {code}",
+        )
+
+
+@contextlib.contextmanager
+def stage(cluster, name, *, origin=None, caller=True):
+    """A stage on a fresh database, a copy of `origin` if given; dropped at the end."""
+    databases = Databases(cluster)
+    if origin:
+        copy_database(cluster, origin, name)
+    else:
+        databases.fresh(name)
+    made = Stage(cluster, name)
+    try:
+        if caller:
+            made.caller.start()
+        yield made
+    finally:
+        made.caller.stop()
+        databases.drop(name)
+
+
+def copy_database(cluster, origin, name):
+    """A database and its files as copies of another that nobody is connected to."""
+    Databases(cluster).drop(name)
+    cluster.create(name, origin)
+    filestore = folder("data", "filestore")
+    if (filestore / origin).exists():
+        shutil.copytree(filestore / origin, filestore / name, copy_function=os.link)
+
+
+@contextlib.contextmanager
+def serving(cluster, database, **options):
+    """A server whose job runner is ready; its folder is removed at the end."""
+    server = OdooServer(cluster, database, **options)
+    try:
+        server.start()
+        wait_for_runner(server)
+        yield server
+    finally:
+        server.kill()
+        server.discard()
+
+
+def wait_for_runner(server, seen_before=0, timeout=90):
+    """Wait until the web server answers and its job runner works."""
+    server.wait_ready()
+    wait_until(
+        lambda: server.log().count(RUNNER_READY) > seen_before or None,
+        timeout,
+        what=f"ready job runner in {server.log_path}",
+    )
+
+
+def connected_to(server, port) -> set[int]:
+    """Ids of the server's processes that have a connection to this port."""
+    wanted = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].split(":")[1], 16) == port and fields[3] == "01":
+            wanted.add(f"socket:[{fields[9]}]")
+    found = set()
+    for pid in server.processes():
+        with contextlib.suppress(OSError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if os.readlink(handle) in wanted:
+                        found.add(pid)
+    return found
+
+
+def tally(receiver, uids, attempts, states) -> dict:
+    """Counts of a run: queued, arrived, distinct, duplicates, what is amiss."""
+    counts = receiver.counts()
+    interrupted = Counter(
+        attempt["message_uid"]
+        for attempt in attempts
+        if attempt["state"] == "interrupted"
+    )
+    made = Counter(attempt["message_uid"] for attempt in attempts)
+    return {
+        "queued": len(uids),
+        "arrived": sum(counts[uid] for uid in uids if uid in counts),
+        "distinct": sum(uid in counts for uid in uids),
+        "duplicates": sum(max(counts.get(uid, 0) - 1, 0) for uid in uids),
+        "interrupted": sum(interrupted.values()),
+        "lost": [uid for uid in uids if uid not in counts],
+        # Answered attempts and interrupted ones together cover every arrival.
+        "unexplained": [
+            uid
+            for uid in uids
+            if counts.get(uid, 0) > max(made[uid] - interrupted[uid], 0) + interrupted[uid]
+        ],
+        "states": states,
+    }

@@ -1,0 +1,110 @@
+"""OAuth2 under real lanes: one token for all, got outside of what is locked."""
+
+import time
+
+import pytest
+
+from receiver import status
+from token_server import TokenServer
+
+pytestmark = pytest.mark.usefixtures("house_server")
+
+SECRET = "l1ve-cl1ent-s3cret"
+TOKEN = "bwt_webhook_outbound_endpoint_token"
+
+
+@pytest.fixture
+def tokens(receiver):
+    server = TokenServer("shop", SECRET)
+    receiver.script("/token", server.answer)
+    receiver.script("/", server.guard)
+    return server
+
+
+def guarded(house, receiver, code, **values):
+    house.endpoint(
+        code,
+        receiver.url,
+        auth_mode="oauth2",
+        oauth_token_url=f"{receiver.url}/token",
+        oauth_client_id="shop",
+        auth_secret_input=SECRET,
+        **values,
+    )
+
+
+def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
+    """Four lanes that start together ask a slow token server once between them."""
+    tokens.delay = 1.0
+    guarded(house, receiver, code, parallel_lanes=4, max_in_flight=8)
+
+    for first in range(0, 400, 100):
+        house.queue(code, 100, first=first)
+
+    house.wait_for_states(code, done=400)
+    assert 1 == tokens.asked
+    assert len(tokens.issued) == 1
+
+
+def test_a_token_that_ends_is_renewed_before_it_does(house, receiver, tokens, code):
+    """No request goes out with a dead token, however often they end."""
+    tokens.lifetime = 3
+    guarded(house, receiver, code)
+
+    end = time.monotonic() + 8
+    queued = 0
+    while time.monotonic() < end:
+        house.queue(code, 5, first=queued)
+        queued += 5
+        house.wait_for_states(code, done=queued)
+
+    assert 2 <= tokens.asked <= 8
+    assert {200} == {each["response_status_code"] for each in house.attempts(code)}
+
+
+def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
+    """After a 401 each delivery goes once more with the one new token, and is done."""
+    guarded(house, receiver, code, retry_schedule="")
+    house.queue(code)
+    house.wait_for_states(code, done=1)
+
+    tokens.issued.clear()
+    house.queue(code, 20, first=1)
+
+    house.wait_for_states(code, done=21)
+    assert 2 == tokens.asked
+    tried = [each["attempt_count"] for each in house.deliveries(code)]
+    assert max(tried) == 2
+    assert {0} == {each["retry_number"] for each in house.deliveries(code)}
+
+
+def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code):
+    """Deliveries keep their places, no attempt is spent, and they go when it is back."""
+    receiver.script("/token", status(503))
+    guarded(house, receiver, code)
+
+    house.queue(code, 10)
+
+    receiver.wait_for_requests(1, path="/token")
+    assert {"queued": 10} == house.states(code)
+    assert [] == house.attempts(code)
+    receiver.script("/token", tokens.answer)
+    house.wait_for_states(code, done=10)
+    assert len(receiver.requests_to("/token")) <= 4
+
+
+def test_a_token_server_that_refuses_stops_with_its_words(
+    house, receiver, tokens, code
+):
+    """A wrong secret needs a person: deliveries stand in error and say why."""
+    tokens.client.secret = "another"
+    guarded(house, receiver, code)
+
+    house.queue(code, 10)
+
+    house.wait_for_states(code, error=10)
+    for delivery in house.deliveries(code):
+        assert "invalid_client" in delivery["processing_error"]
+        assert delivery["next_attempt_at"] is None
+    assert 1 == tokens.asked
+    assert [] == receiver.requests_to("/")

@@ -1,0 +1,164 @@
+"""Worker processes, as in production: killed, told to stop, given a burst."""
+
+import os
+import signal
+import time
+
+import pytest
+from stage import connected_to, serving, stage, tally, wait_for_runner, wait_until
+
+from receiver import delay, hold
+
+
+@pytest.fixture(scope="module")
+def shop(cluster, origin):
+    with stage(cluster, "live_workers", origin=origin) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(shop):
+    # Capacity below the number of workers: an enqueued job finds a worker.
+    with serving(shop.cluster, shop.database, workers=3, channels="root:2") as started:
+        yield started
+
+
+def test_burst_of_single_transactions(shop, server, receiver, code):
+    """500 transactions, each with its own wake-up, do not become 500 lanes.
+
+    A lane takes over the wake-ups it sees; else the runner, at 75 jobs a second,
+    is busy with empty jobs long after the last delivery.
+    """
+    shop.endpoint(code, receiver.url)
+
+    uids = shop.caller.run(
+        "shop, made = endpoint(code), env['bwt.webhook.outbound.delivery']\n"
+        "for n in range(500):\n"
+        "    made += shop.queue_delivery({'n': n}).sudo()\n"
+        "    env.cr.commit()\n"
+        "result = made.mapped('message_uid')",
+        code=code,
+    )
+    committed = time.monotonic()
+    shop.wait_for_states(code, done=500)
+    waited = time.monotonic() - committed
+
+    shop.wait_for_idle(code)
+    ran = [job for job in shop.jobs(code) if job["date_started"]]
+    print(f"500 transactions: {len(ran)} jobs ran, done {waited:.1f} s after the last")
+    assert dict.fromkeys(uids, 1) == receiver.counts()
+    assert len(ran) < 200
+
+
+def test_killed_worker(shop, server, receiver, code):
+    """A request cut off by a killed worker stays on record and is sent again.
+
+    Otherwise the operator sees a delivery never tried that the receiver has, or it
+    lies in `processing` for good.
+    """
+    receiver.script("/", hold(), hold())
+    shop.endpoint(code, receiver.url, timeout_seconds=60)
+    [uid] = shop.queue(code)
+    receiver.wait_for_requests(1)
+
+    [worker] = connected_to(server, receiver.port)
+    os.kill(worker, signal.SIGKILL)
+    killed = time.time()
+
+    again = receiver.wait_for_requests(2, timeout=40)[1]
+    assert ["interrupted", "processing"] == shop.attempt_states(code)
+    receiver.release()
+    shop.wait_for_states(code, done=1)
+    assert [uid, uid] == [request.webhook_id for request in receiver.requests]
+    assert ["interrupted", "done"] == shop.attempt_states(code)
+    print(f"killed worker: moving again after {again.time - killed:.1f} s")
+    assert again.time - killed < 15
+
+
+@pytest.mark.parametrize("x", range(6))
+def test_worker_killed_between_deliveries(shop, server, receiver, code, x):
+    """Of many in flight none is lost, and what arrived twice was interrupted.
+
+    The other worker processes and the runner live on: only the lane died.
+    """
+    code = f"a{x}"
+    receiver.script("/", delay(0.05))
+    shop.endpoint(code, receiver.url, max_in_flight=8)
+    uids = shop.queue(code, 200)
+    receiver.wait_for_requests(60)
+
+    for worker in connected_to(server, receiver.port):
+        os.kill(worker, signal.SIGKILL)
+
+    try:
+        shop.wait_for_end(code, 25)
+    except TimeoutError as e:
+        print(e)
+        print("conn", connected_to(server, receiver.port), len(receiver._connections), receiver.total)
+        for j in shop.jobs(code): print({k: j[k] for k in ("uuid","state","eta","date_enqueued","date_started","result","identity_key","exc_info")})
+        for r in shop.rows("select pid, state, query, backend_xmin, wait_event, xact_start, application_name from pg_stat_activity where datname=current_database()"): print(r)
+        for a in shop.attempts(code)[-45:]: print({k:a[k] for k in ("id","delivery_id","attempt_number","state","started_at","job_uuid","failure_reason")})
+        for pid in server.processes():
+            os.kill(pid, signal.SIGQUIT)
+        time.sleep(2)
+        print(server.log()[-60000:])
+        raise
+    seen = tally(receiver, uids, [], shop.wait_for_end(code, 60))
+    seen = tally(receiver, uids, shop.attempts(code), seen["states"])
+    print(f"one worker killed: {seen}")
+    assert {"done": 200} == seen["states"]
+    assert not seen["lost"] and not seen["unexplained"]
+
+
+def test_told_to_stop(shop, server, receiver, code):
+    """SIGTERM: the server goes once the answers in flight are recorded; no duplicate.
+
+    What was claimed and not sent goes back to its place; else each deployment sends
+    requests twice, or waits until the master kills the worker.
+    """
+    receiver.script("/", delay(0.1))
+    shop.endpoint(code, receiver.url, max_in_flight=8)
+    uids = shop.queue(code, 400)
+    receiver.wait_for_requests(50)
+    ready_before = server.log().count("queue job runner ready")
+
+    told = time.monotonic()
+    in_order = server.stop()
+    took = time.monotonic() - told
+    stopped_at = receiver.total
+    states = shop.states(code)
+    server.start()
+    wait_for_runner(server, ready_before)
+
+    assert in_order
+    assert stopped_at < 400
+    assert {"done", "queued"} == set(states)
+    shop.wait_for_states(code, 60, done=400)
+    seen = tally(receiver, uids, shop.attempts(code), shop.states(code))
+    print(f"told to stop: gone in {took:.1f} s, {states}; then {seen}")
+    assert took < 3
+    assert (400, 400) == (seen["arrived"], seen["distinct"])
+    assert 0 == seen["interrupted"]
+
+
+def test_server_killed_with_requests_out(shop, server, receiver, code):
+    """The whole server killed and started again: sent again within 15 s of the start.
+
+    queue_job's runner looks for dead jobs up to a minute apart; the lane's watchdog,
+    written before its first claim, fires before that.
+    """
+    receiver.script("/", hold(), hold())
+    shop.endpoint(code, receiver.url, timeout_seconds=60)
+    shop.queue(code)
+    receiver.wait_for_requests(1)
+
+    server.kill()
+    server.start()
+    server.wait_ready()
+    ready = time.time()
+
+    again = receiver.wait_for_requests(2, timeout=40)[1]
+    receiver.release()
+    wait_until(lambda: shop.attempt_states(code) == ["interrupted", "done"] or None)
+    print(f"killed server: moving {again.time - ready:.1f} s after it was ready")
+    assert again.time - ready < 15

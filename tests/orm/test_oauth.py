@@ -1,0 +1,172 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""OAuth2 client credentials against a real token server; lanes: tests/live."""
+
+import time
+from unittest import skipUnless
+
+from ..receiver import status
+from .trust_case import TrustCase
+
+try:
+    from ..token_server import TokenServer
+except ImportError:
+    TokenServer = None
+
+SECRET = "cl1ent:s3cret+ü"
+
+
+@skipUnless(TokenServer, "needs authlib")
+class TestOauth(TrustCase):
+    def setUp(self):
+        super().setUp()
+        self.tokens = TokenServer("shop", SECRET)
+        self.receiver.script("/token", self.tokens.answer)
+        self.receiver.script("/orders", self.tokens.guard)
+        self.endpoint.write(
+            {
+                "auth_mode": "oauth2",
+                "oauth_token_url": f"{self.receiver.url}/token",
+                "oauth_client_id": "shop",
+                "auth_secret_input": SECRET,
+                "oauth_scope": "orders",
+            }
+        )
+
+    def orders(self):
+        return self.receiver.requests_to("/orders")
+
+    def row(self):
+        tokens = self.env["bwt.webhook.outbound.endpoint.token"].sudo()
+        return tokens._row(self.endpoint.id)
+
+    def test_one_token_for_many_deliveries(self):
+        """The token is kept: the server is asked once."""
+        for _number in range(5):
+            self.assertEqual("done", self.process({"a": 1}).state)
+
+        self.assertEqual(1, self.tokens.asked)
+        sent = {each.header("Authorization") for each in self.orders()}
+        self.assertEqual({f"Bearer {token}" for token in self.tokens.issued}, sent)
+
+    def test_secret_in_the_body(self):
+        """For servers that know no HTTP Basic."""
+        self.endpoint.oauth_in_body = True
+
+        self.assertEqual("done", self.process({"a": 1}).state)
+
+        [request] = self.receiver.requests_to("/token")
+        self.assertIsNone(request.header("Authorization"))
+        self.assertIn(b"client_secret=", request.body)
+
+    def test_renewed_shortly_before_it_ends(self):
+        """A token of ten seconds is used for nine: no request with a dead one."""
+        self.tokens.lifetime = 10
+        self.process({"a": 1})
+        row = self.row()
+        self.assertAlmostEqual(9, row.renew_at - time.time(), delta=2)
+
+        tokens = self.env["bwt.webhook.outbound.endpoint.token"].sudo()
+        tokens._keep(self.endpoint.id, renew_at=time.time() - 0.1)
+        self.process({"a": 1})
+
+        self.assertEqual(2, self.tokens.asked)
+        first, second = (each.header("Authorization") for each in self.orders())
+        self.assertNotEqual(first, second)
+
+    def test_a_refused_token_is_renewed_once(self):
+        """401: the same delivery goes again at once with a new token, using no retry."""
+        self.endpoint.retry_schedule = ""
+        self.process({"a": 1})
+        self.tokens.issued.clear()  # revoked
+
+        delivery = self.process({"a": 2})
+
+        self.assertEqual(("error", 401), (delivery.state, delivery.response_status_code))
+        self.assertEqual(0, delivery.retry_number)
+        self.assertTrue(delivery.next_attempt_at)
+        self.assertIn("A new one is tried", delivery.processing_error)
+        delivery.process_delivery()
+        self.assertEqual("done", delivery.state)
+        self.assertEqual(2, self.tokens.asked)
+
+    def test_a_second_401_is_final(self):
+        """If a new token doesn't help it isn't the token: no endless renewing."""
+        self.receiver.script("/orders", status(401))
+
+        delivery = self.process({"a": 1})
+        self.assertEqual("error", delivery.state)
+        delivery.process_delivery()
+
+        self.assertEqual("dead_letter", delivery.state)
+        self.assertEqual(2, len(self.orders()))
+        self.assertEqual(2, self.tokens.asked)
+
+    def test_a_server_that_refuses_the_client(self):
+        """The delivery stops with the server's words; asking again waits, too."""
+        self.endpoint.auth_secret_input = "wr0ng secret"
+
+        deliveries = [self.process({"a": number}) for number in range(3)]
+
+        for delivery in deliveries:
+            self.assertEqual("error", delivery.state)
+            self.assertFalse(delivery.next_attempt_at)
+            self.assertIn("invalid_client", delivery.processing_error)
+            self.assertNotIn("wr0ng", delivery.processing_error)
+        self.assertEqual(1, self.tokens.asked)
+        self.assertEqual([], self.orders())
+        self.assertIn("invalid_client", self.endpoint.oauth_problem)
+        self.assertIn("invalid_client", self.endpoint.message_ids[:1].body)
+
+        self.endpoint.auth_secret_input = SECRET  # mended: asked at once
+        deliveries[0].process_delivery()
+        self.assertEqual("done", deliveries[0].state)
+        self.assertFalse(self.endpoint.oauth_problem)
+
+    def test_a_server_that_echoes_the_secret(self):
+        """An error description that quotes the secret is masked wherever it is shown."""
+        self.receiver.script(
+            "/token",
+            status(400, b'{"error": "x", "error_description": "bad cl1ent:s3cret+"}'),
+        )
+        self.endpoint.auth_secret_input = "cl1ent:s3cret+"
+
+        delivery = self.process({"a": 1})
+
+        for text in (
+            delivery.processing_error,
+            self.endpoint.oauth_problem,
+            self.endpoint.message_ids[:1].body,
+        ):
+            self.assertIn("bad ***", text)
+
+    def test_a_server_that_is_down_is_waited_for(self):
+        """What time can mend needs no person: the plan says when to ask again."""
+        self.receiver.script("/token", status(503))
+
+        trust = self.endpoint._trust()
+
+        self.assertGreater(trust.not_before, time.time() + 3)
+        self.assertIn("503", str(trust.fault))
+        self.assertEqual(trust.not_before, self.endpoint._trust().not_before)
+        self.assertEqual(1, len(self.receiver.requests_to("/token")))
+
+    def test_the_guard_holds_for_the_token_url(self):
+        """Else a token URL would be a way to addresses inside."""
+        self.env["ir.config_parameter"].set_param(
+            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
+        )
+        self.endpoint.oauth_token_url = "http://10.1.2.3/token"
+
+        delivery = self.process({"a": 1})
+
+        self.assertEqual("error", delivery.state)
+        self.assertIn('"10.1.2.3" is refused', delivery.processing_error)
+
+    def test_other_settings_need_another_token(self):
+        """A token got with the old scope or client must not be used on."""
+        self.process({"a": 1})
+
+        self.endpoint.oauth_scope = False
+        self.process({"a": 1})
+
+        self.assertEqual(2, self.tokens.asked)

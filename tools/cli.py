@@ -1,0 +1,231 @@
+"""The commands that `make` names."""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True  # the repository stays as it is
+sys.path[0] = str(REPOSITORY)
+
+from tools import demo, fetch, suite  # noqa: E402  (the path comes first)
+from tools.console import Trouble, say, step  # noqa: E402
+from tools.databases import Databases  # noqa: E402
+from tools.odoo_server import odoo_command, odoo_environment, write_config  # noqa: E402
+from tools.postgres import Cluster  # noqa: E402
+from tools.workspace import ADDON, cache, child_environment, folder  # noqa: E402
+
+HELP = """\
+make demo           five deliveries from a fresh Odoo 19, seen from both sides
+make serve          web client, worker and receiver, up until Ctrl-C
+make shell          Python with `env` in the database of `make serve`
+make test           all tests: unit, orm, http, live, Odoo's own runner, uninstall
+make unit           the tests of services/ alone (seconds)
+make one K=killed   the tests with such a name [SEED=7: draw the same faults again]
+make lint           ruff and pylint-odoo, the checks that block
+make bench          the lane beside a bare requests.Session loop
+make soak SEED=7    hours of faults, drawn from the seed
+make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
+make psql           SQL in the database of `make serve`
+make pot            write i18n/bwt_webhooks_outbound.pot
+make clean-env      stop PostgreSQL, remove the cache and all databases
+
+ODOO_PYTHON=/path/to/python, ODOO_ADDONS_PATH=..., PGHOST=...: use your own Odoo 19
+(with queue_job) and your own server; BWT_CACHE=...: keep the cache elsewhere."""
+
+LANE = """
+import logging
+from odoo.addons.queue_job.job import Job
+
+logging.getLogger("odoo.addons.bwt_webhooks_outbound").setLevel(logging.DEBUG)
+endpoint = env["bwt.webhook.outbound.endpoint"].search([("code", "=", {code!r})])
+if not endpoint:
+    raise SystemExit("no endpoint has the code " + {code!r})
+# A lane commits only inside a started job of its own: this shell plays the worker.
+job = Job.load(env, endpoint.with_delay(max_retries=0).run_lane().uuid)
+job.set_started()
+job.store()
+env.cr.commit()
+try:
+    print(job.perform())
+finally:
+    job.set_done()
+    job.store()
+    env.cr.commit()
+"""
+
+
+def show_help(_options):
+    """List the commands."""
+    say(HELP)
+
+
+def lint(_options):
+    """Run the linters that block; say how to mend."""
+    fetch.ensure("lint")
+    binaries = cache() / "lint" / "bin"
+    commands = (
+        ["ruff", "check", "--no-cache", "--no-fix", "."],
+        ["ruff", "format", "--no-cache", "--check", "--diff", "--quiet", "."],
+        ["pylint", "--rcfile=.pylintrc-mandatory", *_python_files()],
+    )
+    environment = child_environment(PYLINTHOME=str(folder("pylint")))
+    failed = 0
+    for name, *arguments in commands:
+        say(f"=== {name} {arguments[0]}")
+        failed += bool(
+            subprocess.run(
+                [binaries / name, *arguments], cwd=REPOSITORY, env=environment
+            ).returncode
+        )
+    if failed:
+        say(f"To mend what can be mended: {binaries}/ruff check --fix; ruff format")
+    return int(bool(failed))
+
+
+def _python_files():
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return [path for path in listed.split() if (REPOSITORY / path).exists()]
+
+
+def shell(_options):
+    """Python with `env`, interactive."""
+    return _in_playground("shell", "--no-http", "--log-level=warn")
+
+
+def lane(options):
+    """Run one lane in the foreground."""
+    if not options.code:
+        raise Trouble("Say which endpoint: make lane CODE=demo-orders")
+    script = LANE.format(code=options.code)
+    return _in_playground("shell", "--no-http", script=script)
+
+
+def psql(_options):
+    """SQL, interactive."""
+    fetch.ensure("odoo")
+    with Cluster.running() as cluster:
+        command = cluster.psql_command(demo.prepare_playground(cluster))
+        command.remove("-q")
+        environment = dict(os.environ, **cluster.environment())
+        return subprocess.run(command, env=environment).returncode
+
+
+def pot(_options):
+    """Export the texts to translate."""
+    fetch.ensure("odoo")
+    target = REPOSITORY / "i18n" / f"{ADDON}.pot"
+    target.parent.mkdir(exist_ok=True)
+    database = suite.database_name("pot")
+    with Cluster.running() as cluster:
+        databases = Databases(cluster)
+        with step(f"installing {ADDON} in a fresh database"):
+            databases.fresh(database)
+        try:
+            databases.run(database, "i18n", "export", "-o", target, ADDON)
+        finally:
+            databases.drop(database)
+    say(f"wrote {target.relative_to(REPOSITORY)}")
+
+
+def bench(options):
+    """What benchmarks/cli.py runs."""
+    return _benchmarks("bench", *options.rest)
+
+
+def soak(options):
+    """Faults for as long as one likes, drawn from a seed."""
+    if not options.seed:
+        raise Trouble("Say from which seed the faults are drawn: make soak SEED=7")
+    return _benchmarks("soak", "--seed", options.seed, *options.rest)
+
+
+def _benchmarks(*arguments):
+    script = REPOSITORY / "benchmarks" / "cli.py"
+    if not script.exists():
+        raise Trouble("There is no benchmarks/cli.py in this version.")
+    fetch.ensure("odoo")
+    command = [fetch.odoo_python(), script, *arguments]
+    environment = child_environment(PYTHONPATH=str(REPOSITORY))
+    return subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
+
+
+def clean_env(_options):
+    """Stop the cluster; remove its data and the cache."""
+    if os.environ.get("PGHOST"):
+        say("PGHOST is set: databases on that server stay.")
+    else:
+        Cluster().remove()
+    place = cache()
+    with step(f"removing {place}"):
+        shutil.rmtree(place)
+
+
+def _in_playground(command, *arguments, script=None):
+    fetch.ensure("odoo")
+    with Cluster.running() as cluster:
+        database = demo.prepare_playground(cluster)
+        config = folder("run", f"{database}-{command}") / "odoo.conf"
+        write_config(config, database)
+        return subprocess.run(
+            odoo_command(command, "-c", config, *arguments),
+            env=odoo_environment(cluster),
+            input=script,
+            text=True,
+        ).returncode
+
+
+COMMANDS = {
+    "help": show_help,
+    "demo": lambda _options: demo.run_demo(),
+    "serve": lambda _options: demo.serve(),
+    "shell": shell,
+    "test": lambda _options: suite.run_all(),
+    "unit": lambda _options: suite.run_unit(),
+    "one": lambda options: suite.run_one(_keyword(options), options.seed),
+    "lint": lint,
+    "bench": bench,
+    "soak": soak,
+    "lane": lane,
+    "psql": psql,
+    "pot": pot,
+    "clean-env": clean_env,
+}
+
+
+def _keyword(options):
+    if not options.keyword:
+        raise Trouble("Say which test: make one K=killed_worker")
+    return options.keyword
+
+
+def main() -> int:
+    """Run one command; gives the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, usage="make COMMAND")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    parser.add_argument("--keyword")
+    parser.add_argument("--seed")
+    parser.add_argument("--code")
+    options, options.rest = parser.parse_known_args()
+    # Ended like this, servers that were started are stopped too.
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
+    try:
+        return COMMANDS[options.command](options) or 0
+    except Trouble as trouble:
+        say(f"\n{trouble}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""`make demo` and `make serve`: the addon at work, with a receiver to send to."""
+
+import contextlib
+import json
+import socket
+import sys
+import time
+
+from tools import fetch
+from tools.console import Trouble, say
+from tools.databases import Databases
+from tools.odoo_server import OdooServer
+from tools.postgres import Cluster
+from tools.suite import database_name
+from tools.workspace import ADDON, REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "tests"))
+from receiver import (  # noqa: E402  (tests/ isn't importable without Odoo)
+    Receiver,
+    flaky,
+)
+
+RECEIVER_PORT = 18069  # the one that the demo data names
+WAIT = 90  # seconds for all deliveries to end
+ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
+DELIVERY = "bwt_webhook_outbound_delivery"
+
+POINT_ENDPOINTS = """
+endpoints = env["bwt.webhook.outbound.endpoint"].search([("code", "=like", "demo-%")])
+for endpoint in endpoints:
+    if endpoint.target_hostname.startswith("http://127.0.0.1:"):
+        endpoint.target_hostname = {url!r}
+env.cr.commit()
+print(len(endpoints))
+"""
+
+QUEUE = """
+import json
+
+def queue(code, *arguments, **options):
+    endpoint = env["bwt.webhook.outbound.endpoint"].search([("code", "=", code)])
+    return endpoint.queue_delivery(*arguments, **options).sudo().message_uid
+
+partner, customer = env["res.partner"].search([], limit=2, order="id desc")
+about = {"id": partner.id, "name": partner.name, "updated": partner.write_date}
+uids = {
+    "demo-orders": queue(
+        "demo-orders", {"partner": about}, {"order_id": partner.id}, record=partner
+    ),
+    "demo-form": queue(
+        "demo-form", {"partner": {"id": customer.id, "name": customer.name}}
+    ),
+    "demo-files": queue(
+        "demo-files",
+        {"partner_id": partner.id},
+        files={
+            "card": {
+                "filename": "partner.txt",
+                "content": partner.display_name.encode(),
+                "content_type": "text/plain",
+            }
+        },
+        record=partner,
+    ),
+    "demo-flaky": queue("demo-flaky", {"partner_id": partner.id}, record=partner),
+    "demo-missing": queue("demo-missing", {"partner_id": partner.id}, record=partner),
+}
+env.cr.commit()  # nothing is sent before
+print(json.dumps(uids))
+"""
+
+# code -> state, states of the attempts, requests at the receiver
+EXPECTED = {
+    "demo-orders": ("done", ["done"], 1),
+    "demo-form": ("done", ["done"], 1),
+    "demo-files": ("done", ["done"], 1),
+    "demo-flaky": ("done", ["error", "done"], 2),
+    "demo-missing": ("dead_letter", ["dead_letter"], 1),
+}
+
+
+def run_demo() -> int:
+    """Five deliveries from a fresh database to a receiver; gives the exit code."""
+    fetch.ensure("odoo")
+    with Cluster.running() as cluster, Receiver() as receiver:
+        database = database_name("demo")
+        databases = Databases(cluster)
+        say(f"installing {ADDON} with demo data in a fresh database")
+        databases.fresh(database, demo=True)
+        databases.shell(database, POINT_ENDPOINTS.format(url=receiver.url))
+        receiver.script("/flaky", flaky(1))
+        say("starting the server; its job runner begins some seconds later")
+        server = OdooServer(cluster, database)
+        try:
+            server.start().wait_ready()
+            uids = json.loads(databases.shell(database, QUEUE).splitlines()[-1])
+            say(f"queued {len(uids)} deliveries; waiting for them to end\n")
+            _wait_for_end(cluster, database, uids)
+        finally:
+            server.stop()
+        surprises = []
+        for code, uid in uids.items():
+            surprises += _show(cluster, database, receiver, code, uid)
+        if not surprises:
+            server.discard()
+            databases.drop(database)
+            say("Each delivery ended as it should.")
+            return 0
+        say("Not as it should be:\n  " + "\n  ".join(surprises))
+        say(f"The database {database} and the log {server.log_path} are kept.")
+        return 1
+
+
+def _wait_for_end(cluster, database, uids):
+    listed = ", ".join(f"'{uid}'" for uid in uids.values())
+    pending = (
+        f"SELECT message_uid FROM {DELIVERY} WHERE message_uid IN ({listed}) "
+        "AND state NOT IN ('done', 'dead_letter', 'canceled')"
+    )
+    deadline = time.monotonic() + WAIT
+    while cluster.rows(database, pending) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _show(cluster, database, receiver, code, uid):
+    """Print one delivery from both sides; gives what isn't as it should be."""
+    [delivery] = cluster.rows(
+        database, f"SELECT id, state FROM {DELIVERY} WHERE message_uid = '{uid}'"
+    )
+    attempts = cluster.rows(
+        database,
+        "SELECT attempt_number, state, response_status_code AS status, duration_ms "
+        f"FROM {ATTEMPT} WHERE delivery_id = {delivery['id']} ORDER BY attempt_number",
+    )
+    arrived = [each for each in receiver.requests if each.webhook_id == uid]
+    say(f"--- {code}: {delivery['state']}")
+    for attempt in attempts:
+        say("    attempt {attempt_number}: {state}, HTTP {status}".format(**attempt))
+    for request in arrived:
+        say(f"    arrived: {request.method} {request.path}")
+        for name, value in request.headers:
+            say(f"        {name}: {value}")
+        say(
+            "        "
+            + request.body.decode(errors="replace").replace("\n", "\n        ")
+        )
+    found = (delivery["state"], [each["state"] for each in attempts], len(arrived))
+    if found == EXPECTED[code]:
+        return []
+    return [f"{code}: state, attempts, arrivals are {found}, not {EXPECTED[code]}"]
+
+
+# --- a server that stays up
+
+
+def prepare_playground(cluster) -> str:
+    """The database of `make serve`, `shell`, `lane`, `psql`; made when missing."""
+    database = database_name("serve")
+    databases = Databases(cluster)
+    if database not in cluster.databases():
+        say(f"installing {ADDON} with demo data in {database}")
+        databases.fresh(database, demo=True)
+    return database
+
+
+def serve() -> int:
+    """Web client, worker and receiver until Ctrl-C."""
+    fetch.ensure("odoo")
+    with Cluster.running() as cluster, _visible_receiver() as receiver:
+        databases = Databases(cluster)
+        made = database_name("serve") not in cluster.databases()
+        database = prepare_playground(cluster)
+        if not made:
+            say(f"updating {ADDON} in {database}")
+            databases.update(database, ADDON, demo=True)
+        databases.shell(database, POINT_ENDPOINTS.format(url=receiver.url))
+        with OdooServer(cluster, database, list_db=False) as server:
+            say(f"\nOdoo      {server.url}/odoo   login admin, password admin")
+            say(f"log       {server.log_path}")
+            say(
+                f"receiver  {receiver.url}   what the demo endpoints send arrives here:"
+            )
+            say("Ctrl-C ends both; the database stays (make clean-env removes it).\n")
+            with contextlib.suppress(KeyboardInterrupt):
+                while server.is_running():
+                    time.sleep(0.5)
+            say("\nstopping")
+            ended_itself = not server.is_running()
+        if ended_itself:
+            raise Trouble(f"Odoo ended by itself: see {server.log_path}")
+        return 0
+
+
+@contextlib.contextmanager
+def _visible_receiver():
+    """The receiver of the demo data, on its port where that is free."""
+
+    def show(request):
+        body = request.body[:500].decode(errors="replace")
+        say(f"arrived: {request.method} {request.path} {request.webhook_id}\n  {body}")
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken = probe.connect_ex(("127.0.0.1", RECEIVER_PORT)) == 0
+    with Receiver(0 if taken else RECEIVER_PORT, on_request=show) as receiver:
+        yield receiver

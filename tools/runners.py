@@ -1,0 +1,172 @@
+"""The test runners, each as a process with a count in the end: pytest and Odoo's own."""
+
+import re
+import subprocess
+import sys
+import uuid
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+
+from tools import fetch
+from tools.odoo_server import (
+    free_port,
+    odoo_command,
+    odoo_environment,
+    write_config,
+)
+from tools.workspace import ADDON, REPOSITORY, addons_folder, child_environment, folder
+
+NO_TESTS = 5  # pytest's exit code when nothing was collected
+RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
+SKIPPED = re.compile(r" odoo\.\S+: skipped ")
+LOGGED = re.compile(
+    r"^\d{4}-\d\d-\d\d \S+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): (?P<text>.*)"
+)
+DOCUTILS = re.compile(r"\((?:WARNING|ERROR|SEVERE)/\d\)")
+# What Odoo 19 itself and the packages that stand in for its own say at each start.
+KNOWN_NOISE = (
+    "Running as user 'root'",
+    "(ERROR/3) Unexpected indentation",  # the description of Odoo's `mail`
+    "PyPDF2",
+)
+
+
+@dataclass
+class Count:
+    """How a run ended; `complaint` is a failure beyond the tests' own."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    complaint: str = ""
+
+    def is_bad(self) -> bool:
+        """Whether the run has to fail the whole."""
+        return bool(self.failed or self.complaint)
+
+
+def run_unit(python, *arguments) -> Count:
+    """tests/unit with one of our interpreters, and nothing of Odoo in it."""
+    return _run_plain(python, "unit", child_environment(), arguments)
+
+
+def run_live(*arguments) -> Count:
+    """tests/live: they start servers of their own."""
+    return _run_plain(fetch.odoo_python(), "live", child_environment(), arguments)
+
+
+def _run_plain(python, kind, environment, arguments):
+    place = f"tests/{kind}"
+    # pytest would import the root's __init__.py, hence Odoo, but for these roots.
+    roots = ["--rootdir", place, "--confcutdir", place, "-c", "pyproject.toml"]
+    plugins = ["-p", "no:odoo", "-p", "no:cacheprovider"]
+    command = [python, "-m", "pytest", *plugins, *roots, place, *arguments]
+    return _run_pytest(kind, command, REPOSITORY, environment)
+
+
+def run_orm(cluster, database, kind, *arguments) -> Count:
+    """tests/orm or tests/http by pytest-odoo, in a database with the addon installed."""
+    home = folder("run", f"{database}-pytest")
+    config = home / "odoo.conf"
+    write_config(config, database)
+    addon = addons_folder() / ADDON
+    options = ["-p", "no:cacheprovider", "--odoo-config", config]
+    if kind == "http":
+        options.append("--odoo-http")
+    place = addon / "tests" / kind
+    command = [fetch.odoo_python(), "-m", "pytest", *options, place, *arguments]
+    environment = odoo_environment(cluster, PWD=str(addon))
+    return _run_pytest(kind, command, addon, environment)
+
+
+def _run_pytest(kind, command, place, environment):
+    if not any((REPOSITORY / "tests" / kind).glob("**/test_*.py")):
+        return Count(complaint=f"tests/{kind} has no tests")
+    report = folder("run") / f"{kind}-{uuid.uuid4().hex[:8]}.xml"
+    words = [str(word) for word in (*command, f"--junitxml={report}")]
+    result = subprocess.run(words, cwd=place, env=environment)
+    if result.returncode == NO_TESTS:
+        return Count()
+    if not report.exists():
+        return Count(complaint=f"pytest ended with {result.returncode}")
+    count = _read_junit(report)
+    report.unlink()
+    if result.returncode not in (0, 1) and not count.failed:
+        count.complaint = f"pytest ended with {result.returncode}"
+    return count
+
+
+def _read_junit(report):
+    count = Count()
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        number = {key: int(suite.get(key, 0)) for key in ("tests", "skipped")}
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        count.failed += failed
+        count.skipped += number["skipped"]
+        # A test whose tear-down fails counts as a failure and an error.
+        count.passed += max(number["tests"] - number["skipped"] - failed, 0)
+    return count
+
+
+def run_odoo_tests(cluster, database, addons) -> Count:
+    """Install addons in a database with Odoo's own test runner on, then update them.
+
+    Neither may log a warning or an error of ours.
+    """
+    home = folder("run", f"{database}-tests")
+    config = home / "odoo.conf"
+    ports = {"http_port": free_port(), "gevent_port": free_port()}
+    write_config(config, database, options=ports)
+    names = ",".join(addons)
+    options = ["-c", config, "--stop-after-init"]
+    tags = ["--test-enable", "--test-tags", f"/{ADDON}"]
+    tested = _run_shown(cluster, "server", *options, "-i", names, *tags)
+    updated = _run_shown(cluster, "server", *options, "-u", names)
+    count = Count(skipped=len(SKIPPED.findall(tested.stdout)))
+    failed = total = 0
+    for failures, errors, tests in RESULT.findall(tested.stdout):
+        # One line per phase: those of the last are sums of all.
+        failed = max(failed, int(failures) + int(errors))
+        total = max(total, int(tests))
+    count.failed = failed
+    count.passed = total - failed - count.skipped
+    if tested.returncode or updated.returncode:
+        count.complaint = "Odoo ended with an error"
+    if not total:
+        count.complaint = "Odoo's own runner found no test"
+    if lines := complaints(tested.stdout + updated.stdout):
+        count.complaint = "\n  ".join(["in Odoo's log:", *lines[:10]])
+    return count
+
+
+def _run_shown(cluster, *arguments):
+    process = subprocess.Popen(
+        odoo_command(*arguments),
+        env=odoo_environment(cluster),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if " odoo.tests" in line or ADDON in line or " INFO " not in line:
+            sys.stdout.write(line)
+            sys.stdout.flush()
+    result = process.wait()
+    return subprocess.CompletedProcess(process.args, result, "".join(lines))
+
+
+def complaints(log) -> list[str]:
+    """Lines of an Odoo log that are warnings or worse and not Odoo's known noise."""
+    found = []
+    for line in log.splitlines():
+        logged = LOGGED.match(line)
+        loud = logged and logged["level"] in ("WARNING", "ERROR", "CRITICAL")
+        if not loud and not DOCUTILS.search(line):
+            continue
+        if not any(noise in line for noise in KNOWN_NOISE):
+            found.append(line[:300])
+    return found

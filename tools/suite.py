@@ -1,0 +1,218 @@
+"""`make test`: all kinds of tests in order, then a table and one closing line."""
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass
+
+from tools import fetch, runners
+from tools.console import Trouble, duration, say
+from tools.databases import Databases
+from tools.postgres import Cluster
+from tools.runners import Count, complaints
+from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
+
+TEST_FOLDERS = ("unit", "orm", "http", "live")
+# Changes to these need no update of a database that has the addon.
+NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", ".git", ".ci")
+
+
+def database_name(purpose) -> str:
+    """Name of this clone's database for a purpose."""
+    return f"bwt_{addons_folder().name}_{purpose}"
+
+
+@dataclass
+class Row:
+    """One line of the closing table."""
+
+    name: str
+    count: Count
+    seconds: float
+
+
+def run_all() -> int:
+    """Everything; gives the exit code."""
+    fetch.ensure("odoo", "urllib3_1", "browser")
+    with Cluster.running() as cluster:
+        suite = Suite(cluster)
+        suite.step("unit", suite.unit)
+        if not os.environ.get("ODOO_PYTHON"):
+            suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
+        suite.step("orm", suite.orm)
+        suite.step("http", suite.http)
+        suite.step("live", runners.run_live)
+        suite.step("Odoo's own runner", suite.odoo)
+        suite.step("uninstall", suite.uninstall)
+        return suite.close()
+
+
+def run_unit() -> int:
+    """The unit tests alone, seconds; gives the exit code."""
+    fetch.ensure("odoo")
+    suite = Suite(cluster=None)
+    suite.step("unit", suite.unit)
+    return suite.close()
+
+
+def run_one(keyword, seed=None) -> int:
+    """The tests that pytest's -k finds, in the folders that hold such words."""
+    kinds = [kind for kind in TEST_FOLDERS if _mentions(kind, keyword)]
+    if not kinds:
+        raise Trouble(f"No test matches K={keyword}: give a part of a test's name.")
+    if seed:
+        os.environ["BWT_SEED"] = str(seed)
+    fetch.ensure("odoo", *(["browser"] if "http" in kinds else []))
+    with Cluster.running() as cluster:
+        suite = Suite(cluster, ["-k", keyword, "-x"])
+        for kind in kinds:
+            suite.step(kind, getattr(suite, kind))
+        return suite.close()
+
+
+class Suite:
+    """Steps that were run, each with its count and its time."""
+
+    def __init__(self, cluster, arguments=("-q",)):
+        self.cluster = cluster
+        self.arguments = arguments
+        self.rows = []
+        if cluster:
+            self.databases = Databases(cluster)
+
+    def step(self, name, run):
+        """Run one step under a heading of its own; a Trouble fails it, not the rest."""
+        say(f"\n=== {name}")
+        started = time.monotonic()
+        try:
+            count = run()
+        except Trouble as trouble:
+            count = Count(failed=1, complaint=str(trouble))
+        if count.complaint:
+            say(f"{name}: {count.complaint}")
+            count.failed = count.failed or 1
+        self.rows.append(Row(name, count, time.monotonic() - started))
+
+    def close(self) -> int:
+        """Print the table and the closing line; gives the exit code."""
+        say("\n=== summary")
+        for row in self.rows:
+            count = row.count
+            verdict = "FAILED" if count.is_bad() else "ok"
+            numbers = f"{count.passed:5} passed {count.failed:3} failed"
+            say(
+                f"{row.name:20} {numbers} {count.skipped:3} skipped "
+                f"{duration(row.seconds):>12}  {verdict}"
+            )
+        for row in self.rows:
+            if row.count.complaint:
+                say(f"{row.name}: {row.count.complaint}")
+        counts = [row.count for row in self.rows]
+        passed, failed, skipped = (
+            sum(getattr(count, key) for count in counts)
+            for key in ("passed", "failed", "skipped")
+        )
+        if not passed:
+            say("No test was run.")
+        say(f"{passed} passed, {failed} failed, {skipped} skipped")
+        return 0 if passed and not any(count.is_bad() for count in counts) else 1
+
+    # --- the steps
+
+    def unit(self):
+        """Services with what Odoo's own venv has."""
+        return runners.run_unit(fetch.odoo_python(), *self.arguments)
+
+    def unit_old_urllib3(self):
+        """Services with the older line of urllib3."""
+        return runners.run_unit(fetch.venv_python("urllib3_1"), *self.arguments)
+
+    def orm(self):
+        """Models in a transaction that is rolled back."""
+        database = self._warm_database()
+        return runners.run_orm(self.cluster, database, "orm", *self.arguments)
+
+    def http(self):
+        """The web client in a real browser; a skip is a failure here."""
+        database = self._warm_database()
+        count = runners.run_orm(self.cluster, database, "http", *self.arguments)
+        if count.skipped:
+            count.complaint = f"{count.skipped} browser tests were skipped"
+        return count
+
+    def live(self):
+        """Real server, worker and faults."""
+        return runners.run_live(*self.arguments)
+
+    def odoo(self):
+        """A fresh database with Odoo's own runner."""
+        database = database_name("odoo")
+        self.databases.fresh(database, install=())
+        try:
+            return runners.run_odoo_tests(
+                self.cluster, database, [ADDON, *test_addons()]
+            )
+        finally:
+            self.databases.drop(database)
+
+    def uninstall(self):
+        """Install with demo data, then uninstall: nothing may be left or complain."""
+        database = database_name("uninstall")
+        try:
+            log = self.databases.fresh(database, demo=True)
+            log += self.databases.uninstall(database, ADDON)
+            left = self.cluster.rows(
+                database,
+                "SELECT relname FROM pg_class WHERE relkind = 'r' "
+                "AND (relname LIKE 'bwt_webhook%' OR relname LIKE 'bwt_connector%')",
+            )
+        finally:
+            self.databases.drop(database)
+        if lines := complaints(log):
+            return Count(complaint="\n  ".join(["in Odoo's log:", *lines[:10]]))
+        if left:
+            return Count(complaint=f"tables are left: {left}")
+        return Count(passed=1)
+
+    def _warm_database(self):
+        """The database for orm and http, made anew when what is installed changed."""
+        database = database_name("test")
+        mark = f"bwt {_source_mark()} {test_addons()}"
+        found = self.cluster.rows(
+            "postgres",
+            "SELECT shobj_description(oid, 'pg_database') AS mark "
+            f"FROM pg_database WHERE datname = '{database}'",
+        )
+        if not found or found[0]["mark"] != mark:
+            say(f"installing {ADDON} and the tests' addons in {database}")
+            self.databases.fresh(database, install=(ADDON, *test_addons()))
+            quoted = mark.replace("'", "''")
+            self.cluster.execute(
+                "postgres", f"COMMENT ON DATABASE \"{database}\" IS '{quoted}'"
+            )
+        return database
+
+
+def _source_mark():
+    """A digest of all files that an installed database depends on."""
+    digest = hashlib.sha256()
+    folders = [REPOSITORY, *(REPOSITORY / "tests" / "addons").glob("*")]
+    for root in folders:
+        for path in sorted(root.rglob("*")):
+            inside = path.relative_to(root)
+            if inside.parts[0] in NOT_INSTALLED or "__pycache__" in inside.parts:
+                continue
+            if path.is_file():
+                digest.update(str(inside).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _mentions(kind, keyword):
+    """Whether test files of a folder hold one of the words of a -k expression."""
+    words = set(re.findall(r"\w+", keyword.lower())) - {"and", "or", "not"}
+    for path in (REPOSITORY / "tests" / kind).glob("**/*.py"):
+        text = f"{path.name} {path.read_text()}".lower()
+        if any(word in text for word in words):
+            return True
+    return False

@@ -1,0 +1,59 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+
+class WebhookSecret(models.TransientModel):
+    """Makes a new signing secret and shows it once.
+
+    The secret isn't stored here: it travels in the answer to the button, and the
+    dialog that shows it is never saved.
+    """
+
+    _name = "bwt.webhook.outbound.secret"
+    _description = "Outbound Webhook: New Signing Secret"
+
+    endpoint_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.endpoint",
+        required=True,
+        ondelete="cascade",
+        readonly=True,
+    )
+    signing_mode = fields.Selection(related="endpoint_id.signing_mode")
+    has_signing_secret = fields.Boolean(related="endpoint_id.has_signing_secret")
+    overlap_hours = fields.Integer(
+        string="Old Secret Signs Along For (Hours)",
+        default=24,
+        help="So long both secrets sign, and the receiver can change over without "
+        "losing a request. 0: the old secret ends at once, as after a leak.",
+    )
+    secret = fields.Char(store=False, readonly=True, string="New Secret")
+
+    @api.constrains("overlap_hours")
+    def _check_overlap(self):
+        for dialog in self:
+            if not 0 <= dialog.overlap_hours <= 24 * 365:
+                raise ValidationError(
+                    self.env._("Let the old secret sign along for 0 to 8760 hours.")
+                )
+
+    @api.model
+    def _dialog(self, endpoint, secret=False):
+        """The action that opens this for an endpoint, with a secret to show if given."""
+        context = {"default_endpoint_id": endpoint.id}
+        if secret:
+            context["default_secret"] = secret
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Signing Secret"),
+            "res_model": self._name,
+            "views": [(False, "form")],
+            "target": "new",
+            "context": context,
+        }
+
+    def action_generate(self):
+        """Make the secret; gives the dialog that shows it."""
+        self.ensure_one()
+        secret = self.endpoint_id._generate_secret(self.overlap_hours)
+        return self._dialog(self.endpoint_id, secret)
