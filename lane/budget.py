@@ -21,7 +21,9 @@ class Budget:
         self.others_wait = False
         limit = config["limit_time_real"] or 0
         self._hard_end = self.started + limit - REAL_TIME_RESERVE if limit > 0 else None
-        self._cpu_limit = (config["limit_time_cpu"] or 0) * CPU_SHARE
+        # Prefork only: threads of one server share a process and have no such limit.
+        cpu = config["limit_time_cpu"] if config["workers"] else 0
+        self._cpu_limit = (cpu or 0) * CPU_SHARE
 
     @property
     def seconds(self) -> float:

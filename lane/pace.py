@@ -3,7 +3,8 @@
 
 import time
 
-FIRST_BATCH = 32
+FIRST_BATCH = 32  # until the rate is known
+BATCH_MIN = 4
 BATCH_MAX = 500
 AHEAD = 0.5  # seconds of work claimed ahead; each row of it is an interrupted attempt
 CHUNK_MAX = 100
@@ -36,7 +37,9 @@ class Pace:
     @property
     def batch(self) -> int:
         """Deliveries to claim at once: half of what is claimed ahead."""
-        return max(FIRST_BATCH, min(int(self.rate * AHEAD / 2), BATCH_MAX))
+        if not self.rate:
+            return FIRST_BATCH
+        return max(BATCH_MIN, min(int(self.rate * AHEAD / 2), BATCH_MAX))
 
     @property
     def low_water(self) -> int:

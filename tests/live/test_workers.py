@@ -75,13 +75,11 @@ def test_killed_worker(shop, server, receiver, code):
     assert again.time - killed < 15
 
 
-@pytest.mark.parametrize("x", range(6))
-def test_worker_killed_between_deliveries(shop, server, receiver, code, x):
+def test_worker_killed_between_deliveries(shop, server, receiver, code):
     """Of many in flight none is lost, and what arrived twice was interrupted.
 
     The other worker processes and the runner live on: only the lane died.
     """
-    code = f"a{x}"
     receiver.script("/", delay(0.05))
     shop.endpoint(code, receiver.url, max_in_flight=8)
     uids = shop.queue(code, 200)
@@ -90,19 +88,6 @@ def test_worker_killed_between_deliveries(shop, server, receiver, code, x):
     for worker in connected_to(server, receiver.port):
         os.kill(worker, signal.SIGKILL)
 
-    try:
-        shop.wait_for_end(code, 25)
-    except TimeoutError as e:
-        print(e)
-        print("conn", connected_to(server, receiver.port), len(receiver._connections), receiver.total)
-        for j in shop.jobs(code): print({k: j[k] for k in ("uuid","state","eta","date_enqueued","date_started","result","identity_key","exc_info")})
-        for r in shop.rows("select pid, state, query, backend_xmin, wait_event, xact_start, application_name from pg_stat_activity where datname=current_database()"): print(r)
-        for a in shop.attempts(code)[-45:]: print({k:a[k] for k in ("id","delivery_id","attempt_number","state","started_at","job_uuid","failure_reason")})
-        for pid in server.processes():
-            os.kill(pid, signal.SIGQUIT)
-        time.sleep(2)
-        print(server.log()[-60000:])
-        raise
     seen = tally(receiver, uids, [], shop.wait_for_end(code, 60))
     seen = tally(receiver, uids, shop.attempts(code), seen["states"])
     print(f"one worker killed: {seen}")
