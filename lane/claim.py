@@ -52,6 +52,7 @@ class Claim:
             return batch
         batch.claimed = len(rows)
         self._prepare(rows, batch, now)
+        self.health.return_tokens(batch.concluded)  # no request left for these
         if allowance.is_probe and not batch.prepared:
             self.health.note(["ignore"], now)
         return batch
@@ -79,9 +80,7 @@ class Claim:
             return self._rows(sql.claim_heads(endpoint_id, now, 1))
         scan = limit * SCAN_FACTOR
         rows = self._rows(sql.claim_first_in_line(endpoint_id, now, limit, scan))
-        if len(rows) >= limit // 2:
-            return rows
-        # Few lines with long backlogs: go from line to line instead.
+        # None: few lines with long backlogs. Go from line to line instead.
         return rows or self._rows(sql.claim_heads(endpoint_id, now, limit))
 
     def _rows(self, query) -> list[Claimed]:

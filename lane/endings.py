@@ -51,7 +51,7 @@ def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending
 
 
 def _renew_token(ending, plan, env, now):
-    """A token that was refused: the delivery goes once more, at once, with a new one."""
+    """A token was refused: the delivery goes once more, at once, with a new one."""
     endpoint = env["bwt.webhook.outbound.endpoint"].browse(plan.endpoint_id)
     if not endpoint._renews_token(ending.prepared.wire, ending.claimed.id):
         return

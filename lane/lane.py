@@ -223,7 +223,10 @@ class Lane:
 
     def _claim_batch(self, *, alone):
         if not self.plan_is_fresh:
+            ordering = self.plan.ordering
             self._read_plan()
+            if self.plan.ordering != ordering:
+                self.claim.regroup_if_order_changed()
         self.plan_is_fresh = False
         batch = None
         if self.is_open and not self.token_at:

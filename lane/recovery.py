@@ -10,6 +10,7 @@ _logger = logging.getLogger(__name__)
 
 INTERRUPTIONS_MAX = 5
 INTERRUPTED = _lt("The worker was cut off meanwhile; the target may have the request.")
+DEAD = "The worker was killed; another lane of the endpoint goes on."
 GIVEN_UP = _lt(
     "Cut off %(count)s times in a row: this delivery may be what stops the worker. "
     "Look at its payload and the server's log, then queue it again."
@@ -44,6 +45,7 @@ def _interrupt(endpoint, slot, now) -> int:
     env, cr = endpoint.env, endpoint.env.cr
     note = env._(INTERRUPTED)  # pylint: disable=W8301
     error = env._(GIVEN_UP, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
+    cr.execute(sql.close_dead_jobs(endpoint.id, slot, now, DEAD))
     cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
     cr.execute(
         sql.release_leftovers(

@@ -93,7 +93,8 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
         )""",
         now=now,
         why=reason,
-        key=f"{WAKE_KEY}{endpoint_id}:%",
+        # `_` stands for any character: unescaped, the index is read from "bwt" on.
+        key=f"{WAKE_KEY}{endpoint_id}:%".replace("_", r"\_"),
     )
 
 
@@ -145,6 +146,30 @@ def slots_in_use(endpoint_id: int) -> SQL:
         "SELECT DISTINCT lane_slot FROM bwt_webhook_outbound_delivery "
         "WHERE endpoint_id = %s AND state = 'processing'",
         endpoint_id,
+    )
+
+
+def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL:
+    """Close the jobs of killed lanes whose deliveries lie in this slot."""
+    # Until then queue_job's runner counts them as running: after as many kills as the
+    # channel has room for, nothing starts before its next look, up to 60 s later.
+    # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it alone.
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.state = 'started' AND j.uuid IN (
+                SELECT job_uuid FROM bwt_webhook_outbound_delivery
+                WHERE endpoint_id = %(endpoint)s AND state = 'processing'
+                AND lane_slot IS NOT DISTINCT FROM %(slot)s
+            ) FOR NO KEY UPDATE OF l SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (SELECT queue_job_id FROM dead)""",
+        now=now,
+        why=reason,
+        endpoint=endpoint_id,
+        slot=slot,
     )
 
 

@@ -366,6 +366,8 @@ class Endpoint(models.Model):
 
     def _action_deliveries(self, name, domain):
         self.ensure_one()
+        self.check_access("read")
+        self.env["bwt.webhook.outbound.delivery"].check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "bwt_webhooks_outbound.action_webhook_outbound_delivery"
         )

@@ -7,6 +7,7 @@ from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import render_path
 from .const import CONNECTOR_MIXIN
+from .endpoint_policy import READERS
 from .refusal import misconfigured
 
 
@@ -20,11 +21,13 @@ class WebhookEndpointBackend(models.AbstractModel):
         selection="_selection_connector_backend_ref",
         string="Connector Backend",
         copy=False,
+        groups=READERS,
         help="Record of a connector that gives host, headers and checks to this "
         "endpoint, and gets the responses. Its company must be the endpoint's.",
     )
     code_suffix = fields.Char(
         copy=False,
+        groups=READERS,
         help="Last part of the code, for endpoints of a connector backend: the code "
         "becomes the backend's prefix, a dash and this suffix.",
     )

@@ -19,7 +19,8 @@ from .endpoint_policy import READERS
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
 TIMEOUT = 10.0  # seconds for a token server to answer
-PAUSES = (5.0, 15.0, 60.0, 300.0)  # seconds until a server that gave none is asked again
+# Seconds until a server that gave no token is asked again.
+PAUSES = (5.0, 15.0, 60.0, 300.0)
 
 
 class TokenAwaited(ServiceError):
@@ -158,7 +159,7 @@ class EndpointOauth(models.AbstractModel):
             )
 
     def _tell_trouble(self, problem):
-        """Say once, on the endpoint and to who is responsible, what a person may mend."""
+        """Say once, on the endpoint and to who is responsible, what is wrong."""
         self.message_post(body=problem)
         if self.responsible_id:
             self.activity_schedule(

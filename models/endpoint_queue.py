@@ -1,13 +1,14 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from psycopg2 import InterfaceError, OperationalError
 
-from odoo import SUPERUSER_ID, api, fields, models
+from odoo import SUPERUSER_ID, api, models
 
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.utils import must_run_without_delay
 
 from ..exceptions import WebhookValidationError
 from ..lane import recovery, wake
+from ..lane.clock import utcnow
 from ..lane.lane import Lane
 from .refusal import refused
 
@@ -143,8 +144,7 @@ class EndpointQueue(models.AbstractModel):
     @api.model
     def _cron_wake_endpoints(self):
         """Wake active endpoints that have work due and no lane or wake-up coming."""
-        now = fields.Datetime.now()
-        stranded = recovery.stranded_endpoints(self.env.cr, now)
+        stranded = recovery.stranded_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stranded):
             wake.wake(endpoint)
 

@@ -15,7 +15,10 @@ INPUTS = {
     "client_certificate_input": "client_certificate",
 }
 # A secret of one kind is never sent as another.
-KINDS = {"auth_mode": ("auth_secret",), "signing_mode": ("signing_secret", "old_secret")}
+KINDS = {
+    "auth_mode": ("auth_secret",),
+    "signing_mode": ("signing_secret", "old_secret"),
+}
 
 
 def secret_column(kind, label):
@@ -68,7 +71,7 @@ class EndpointSecrets(models.AbstractModel):
         fields.Text,
         string="New Client Certificate",
         help="Certificate (and those between it and its authority) and private key "
-        "without password, one after the other as PEM. It is kept and never shown again.",
+        "without password, one after the other as PEM. Kept and never shown again.",
     )
     has_auth_secret = fields.Boolean(
         string="Secret Set", compute="_compute_has_secrets", groups=READERS

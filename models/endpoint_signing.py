@@ -31,9 +31,9 @@ class EndpointSigning(models.AbstractModel):
         default="none",
         required=True,
         groups=READERS,
-        help="Standard Webhooks (standardwebhooks.com): id, time and signature in three "
-        "headers. HMAC Header: for receivers that expect one of GitHub's or Shopify's "
-        "kind. Another mode forgets the secret.",
+        help="Standard Webhooks (standardwebhooks.com): id, time and signature in "
+        "three headers. HMAC Header: for receivers that expect one of GitHub's or "
+        "Shopify's kind. Another mode forgets the secret.",
     )
     secret_expires_at = fields.Datetime(
         string="Old Secret Until",
@@ -101,10 +101,8 @@ class EndpointSigning(models.AbstractModel):
             endpoint.verify_python, endpoint.verify_node = python, node
 
     def write(self, vals):
-        changed = self.filtered(
-            lambda endpoint: endpoint.signing_mode
-            != vals.get("signing_mode", endpoint.signing_mode)
-        )
+        mode = vals.get("signing_mode")
+        changed = self.filtered(lambda each: mode and each.signing_mode != mode)
         result = super().write(vals)
         if changed:
             super(EndpointSigning, changed).write({"secret_expires_at": False})

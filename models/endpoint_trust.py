@@ -4,7 +4,7 @@
 from odoo import api, fields, models
 
 from ..services.egress import Policy
-from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.trust import Trust, masked_forms
 from .egress_policy import egress_policy

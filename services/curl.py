@@ -9,10 +9,12 @@ from .masking import mask_headers, mask_url
 _LEFT_TO_CURL = {"content-length", "transfer-encoding", "connection"}
 
 
-def as_curl(method, url, headers, body):
+def as_curl(method, url, headers, body, *, form=None, files=()):
     """A `curl` command for a POSIX shell that sends this request.
 
     headers: mapping or pairs; body: text, bytes or None
+    form: multipart fields, name -> text; files: names of form fields that hold a file,
+    each left to a file of that name
     Give what is masked already; sensitive headers and query values are masked here
     once more. A body that is no text is left to a file `body.bin`.
     """
@@ -28,6 +30,10 @@ def as_curl(method, url, headers, body):
             words.append(f"--header {quote(line)}")
     if body:
         words.append(_data(body))
+    for name, value in (form or {}).items():
+        words.append(f"--form-string {quote(f'{name}={value}')}")
+    for name in filter(None, files):
+        words.append(f"--form {quote(f'{name}=@{name}')}")
     return " \\\n  ".join(words)
 
 

@@ -131,7 +131,7 @@ def has_header(wire, name):
 
 
 def masked_forms(*secrets):
-    """Those texts and what they are turned into on the way, as `Trust.secrets`.
+    """Those texts as they may be found in a request or its answer: `Trust.secrets`.
 
     A pair is a user and a password, which HTTP Basic sends together.
     """
@@ -140,10 +140,8 @@ def masked_forms(*secrets):
         if isinstance(secret, tuple):
             forms += [_base64(":".join(secret)), secret[1]]
         elif secret:
-            forms += [secret, secret.removeprefix(SECRET_PREFIX)]
-    return tuple(
-        dict.fromkeys(form for form in forms if len(form) >= SHORTEST_MASKED)
-    )
+            forms.append(secret.removeprefix(SECRET_PREFIX))
+    return tuple(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_MASKED))
 
 
 def _given(secret):

@@ -1,8 +1,8 @@
 """An OAuth2 server under test: Authlib's protocol over the receiver's sockets.
 
-    tokens = TokenServer("shop", "s3cret")
-    receiver.script("/token", tokens.answer)     # gives tokens
-    receiver.script("/orders", tokens.guard)     # 200 with a token in force, else 401
+tokens = TokenServer("shop", "s3cret")
+receiver.script("/token", tokens.answer)     # gives tokens
+receiver.script("/orders", tokens.guard)     # 200 with a token in force, else 401
 """
 
 import json

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 import sys
+import textwrap
 import time
 
 from tools import fetch
@@ -14,11 +15,9 @@ from tools.postgres import Cluster
 from tools.suite import database_name
 from tools.workspace import ADDON, REPOSITORY
 
+# The package `tests` imports Odoo; the receiver in it doesn't.
 sys.path.insert(0, str(REPOSITORY / "tests"))
-from receiver import (  # noqa: E402  (tests/ isn't importable without Odoo)
-    Receiver,
-    flaky,
-)
+from receiver import Receiver, flaky  # noqa: E402  (the path comes first)
 
 RECEIVER_PORT = 18069  # the one that the demo data names
 WAIT = 90  # seconds for all deliveries to end
@@ -140,10 +139,7 @@ def _show(cluster, database, receiver, code, uid):
         say(f"    arrived: {request.method} {request.path}")
         for name, value in request.headers:
             say(f"        {name}: {value}")
-        say(
-            "        "
-            + request.body.decode(errors="replace").replace("\n", "\n        ")
-        )
+        say(textwrap.indent(request.body.decode(errors="replace"), " " * 8))
     found = (delivery["state"], [each["state"] for each in attempts], len(arrived))
     if found == EXPECTED[code]:
         return []
@@ -177,9 +173,7 @@ def serve() -> int:
         with OdooServer(cluster, database, list_db=False) as server:
             say(f"\nOdoo      {server.url}/odoo   login admin, password admin")
             say(f"log       {server.log_path}")
-            say(
-                f"receiver  {receiver.url}   what the demo endpoints send arrives here:"
-            )
+            say(f"receiver  {receiver.url}   what the demo endpoints send:")
             say("Ctrl-C ends both; the database stays (make clean-env removes it).\n")
             with contextlib.suppress(KeyboardInterrupt):
                 while server.is_running():

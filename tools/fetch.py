@@ -131,18 +131,11 @@ def _parts(name) -> list[Part]:
 
 
 def _odoo_parts():
-    size = f"{len(DEBIAN_PACKAGES)} packages, 133 MB"
+    download = f"downloading Odoo 19 ({len(DEBIAN_PACKAGES)} packages, 133 MB)"
+    unpacked = dist_packages().is_dir
     return [
-        Part(
-            "debs", f"downloading Odoo 19 ({size})", DEBIAN_PACKAGES, _download, _debs
-        ),
-        Part(
-            "odoo",
-            "unpacking Odoo 19",
-            DEBIAN_PACKAGES,
-            _unpack,
-            dist_packages().is_dir,
-        ),
+        Part("debs", download, DEBIAN_PACKAGES, _download, _debs),
+        Part("odoo", "unpacking Odoo 19", DEBIAN_PACKAGES, _unpack, unpacked),
         Part(
             "venv",
             "Odoo's Python dependencies, queue_job, test tools",

@@ -14,6 +14,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from tools import fetch
@@ -113,8 +114,7 @@ class Cluster:
         if self._answers():
             return
         self._initialize()
-        self._clear_stale_pid()
-        # A shell that is ended must not take the server along.
+        self._clear_leftovers()
         options = [f"-c {key}='{value}'" for key, value in SETTINGS.items()]
         start = ["start", "-w", "-t", "60", "-l", self.log]
         self._pg_ctl(*start, "-o", " ".join([f"-k {self.home}", *options]))
@@ -131,15 +131,27 @@ class Cluster:
             run_logged(initdb, log, **self._account())
         fresh.rename(self.data)
 
-    def _clear_stale_pid(self):
-        """Remove the pid file of a killed server: its number may be another's now."""
-        pid_file = self.data / "postmaster.pid"
-        with contextlib.suppress(FileNotFoundError):
-            pid = int(pid_file.read_text().split()[0])
-            command = Path("/proc", str(pid), "cmdline")
-            if command.exists() and b"postgres" in command.read_bytes():
-                return  # still starting or stopping: pg_ctl waits for it
-            pid_file.unlink()
+    def _clear_leftovers(self):
+        """Remove the lock files of a killed server: its number may be another's now.
+
+        Only when no process of it works in the data folder any more: a backend that
+        outlives its server for a moment could still write.
+        """
+        deadline = time.monotonic() + 15
+        while self._processes() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not self._processes():
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            (self.home / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+
+    def _processes(self):
+        """Ids of the processes whose working folder is the data folder."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (entry / "cwd").samefile(self.data):
+                    found.append(int(entry.name))
+        return found
 
     def _stop_unless_used(self, users):
         try:
@@ -172,6 +184,7 @@ class Cluster:
     def _pg_ctl(self, *arguments):
         command = [self.binaries / "pg_ctl", "-D", self.data, *arguments]
         log = folder("logs") / "pg_ctl.log"
+        # A session of its own: a shell that is ended must not take the server along.
         run_logged(command, log, **self._account(), start_new_session=True)
 
     def _account(self):
@@ -234,11 +247,14 @@ def _binaries_from_pypi():
     install = next(library.glob("python*/site-packages/*pgserver/pginstall"))
     if not _unprivileged_account():
         return install / "bin"
-    # The user that a root run drops to can't read root's cache.
+    # The user that a root run drops to can't read root's cache. The programs find
+    # their libraries in a folder beside the package.
     copy = _cluster_home() / "install"
     if not copy.exists():
         fresh = copy.with_suffix(".part")
         shutil.rmtree(fresh, ignore_errors=True)
-        shutil.copytree(install, fresh, symlinks=True)
+        for part in install.parent.parent.glob("*pgserver*"):
+            if part.suffix in ("", ".libs"):
+                shutil.copytree(part, fresh / part.name, symlinks=True)
         fresh.rename(copy)
-    return copy / "bin"
+    return copy / install.parent.name / "pginstall" / "bin"

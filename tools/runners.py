@@ -1,4 +1,4 @@
-"""The test runners, each as a process with a count in the end: pytest and Odoo's own."""
+"""pytest and Odoo's own runner, each as a process with a count in the end."""
 
 import re
 import subprocess
@@ -65,7 +65,7 @@ def _run_plain(python, kind, environment, arguments):
 
 
 def run_orm(cluster, database, kind, *arguments) -> Count:
-    """tests/orm or tests/http by pytest-odoo, in a database with the addon installed."""
+    """tests/orm or tests/http by pytest-odoo, in a database that has the addon."""
     home = folder("run", f"{database}-pytest")
     config = home / "odoo.conf"
     write_config(config, database)

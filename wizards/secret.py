@@ -39,7 +39,7 @@ class WebhookSecret(models.TransientModel):
 
     @api.model
     def _dialog(self, endpoint, secret=False):
-        """The action that opens this for an endpoint, with a secret to show if given."""
+        """The action that opens this for an endpoint, showing a secret if given."""
         context = {"default_endpoint_id": endpoint.id}
         if secret:
             context["default_secret"] = secret

@@ -1,21 +1,16 @@
 """What the live tests stand on: one cluster, a database to copy, a shared server."""
 
-import sys
-from pathlib import Path
-
 import pytest
-from stage import serving, stage
+from stage import database_name, drop_leftovers, serving, stage
 
 from receiver import Receiver
 from tools.databases import Databases
 from tools.postgres import Cluster
 
-ORIGIN = "live_origin"
-
-
 @pytest.fixture(scope="session")
 def cluster():
     with Cluster.running() as running:
+        drop_leftovers(running)
         yield running
 
 
@@ -23,15 +18,16 @@ def cluster():
 def origin(cluster):
     """Name of a database with the addon installed, for copies."""
     databases = Databases(cluster)
-    databases.fresh(ORIGIN)
-    yield ORIGIN
-    databases.drop(ORIGIN)
+    name = database_name("origin")
+    databases.fresh(name)
+    yield name
+    databases.drop(name)
 
 
 @pytest.fixture(scope="session")
 def house(cluster, origin):
     """The stage of all tests that leave the server alone: each has its endpoints."""
-    with stage(cluster, "live_house", origin=origin) as made:
+    with stage(cluster, "house", origin=origin) as made:
         yield made
 
 

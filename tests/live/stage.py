@@ -5,6 +5,7 @@ Waiting is for a state with a deadline: `wait_until` and what stands on it.
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections import Counter
@@ -178,10 +179,24 @@ class Stage:
         )
 
 
+def database_name(label) -> str:
+    """A name of this run: another one on the same cluster has its own."""
+    return f"live_{os.getpid()}_{label}"
+
+
+def drop_leftovers(cluster):
+    """Remove the databases of runs that were killed."""
+    for name in cluster.databases():
+        owner = re.match(r"live_(\d+)_", name)
+        if owner and not Path("/proc", owner[1]).exists():
+            Databases(cluster).drop(name)
+
+
 @contextlib.contextmanager
-def stage(cluster, name, *, origin=None, caller=True):
+def stage(cluster, label, *, origin=None, caller=True):
     """A stage on a fresh database, a copy of `origin` if given; dropped at the end."""
     databases = Databases(cluster)
+    name = database_name(label)
     if origin:
         copy_database(cluster, origin, name)
     else:
@@ -261,11 +276,20 @@ def tally(receiver, uids, attempts, states) -> dict:
         "duplicates": sum(max(counts.get(uid, 0) - 1, 0) for uid in uids),
         "interrupted": sum(interrupted.values()),
         "lost": [uid for uid in uids if uid not in counts],
-        # Answered attempts and interrupted ones together cover every arrival.
+        # An arrival without an attempt of its own on record.
         "unexplained": [
             uid
             for uid in uids
-            if counts.get(uid, 0) > max(made[uid] - interrupted[uid], 0) + interrupted[uid]
+            if counts.get(uid, 0) > made[uid]
         ],
         "states": states,
     }
+
+
+def describe(seen) -> str:
+    """One line with the counts of a `tally`."""
+    counts = ("queued", "arrived", "distinct", "duplicates", "interrupted")
+    line = ", ".join(f"{name} {seen[name]}" for name in counts)
+    amiss = f", LOST {seen['lost']}" if seen["lost"] else ""
+    amiss += f", UNEXPLAINED {seen['unexplained']}" if seen["unexplained"] else ""
+    return f"{line}, states {seen['states']}{amiss}"

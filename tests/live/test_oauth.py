@@ -3,9 +3,9 @@
 import time
 
 import pytest
+from token_server import TokenServer
 
 from receiver import status
-from token_server import TokenServer
 
 pytestmark = pytest.mark.usefixtures("house_server")
 
@@ -79,7 +79,7 @@ def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
 
 
 def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code):
-    """Deliveries keep their places, no attempt is spent, and they go when it is back."""
+    """Deliveries keep their places, spend no attempt, and go when it is back."""
     receiver.script("/token", status(503))
     guarded(house, receiver, code)
 

@@ -11,7 +11,7 @@ def test_uninstalled_with_jobs_pending(cluster, origin, receiver, code):
 
     queue_job can't load a job whose model is gone: it would ask for it for ever.
     """
-    with stage(cluster, "live_uninstall", origin=origin) as shop:
+    with stage(cluster, "uninstall", origin=origin) as shop:
         shop.endpoint(code, receiver.url)
         shop.queue(code, 3)
         shop.queue(code, 1, eta="2100-01-01 00:00:00")

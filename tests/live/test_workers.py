@@ -5,14 +5,23 @@ import signal
 import time
 
 import pytest
-from stage import connected_to, serving, stage, tally, wait_for_runner, wait_until
+from stage import (
+    RUNNER_READY,
+    connected_to,
+    describe,
+    serving,
+    stage,
+    tally,
+    wait_for_runner,
+    wait_until,
+)
 
 from receiver import delay, hold
 
 
 @pytest.fixture(scope="module")
 def shop(cluster, origin):
-    with stage(cluster, "live_workers", origin=origin) as made:
+    with stage(cluster, "workers", origin=origin) as made:
         yield made
 
 
@@ -88,15 +97,15 @@ def test_worker_killed_between_deliveries(shop, server, receiver, code):
     for worker in connected_to(server, receiver.port):
         os.kill(worker, signal.SIGKILL)
 
-    seen = tally(receiver, uids, [], shop.wait_for_end(code, 60))
-    seen = tally(receiver, uids, shop.attempts(code), seen["states"])
-    print(f"one worker killed: {seen}")
+    states = shop.wait_for_end(code, 60)
+    seen = tally(receiver, uids, shop.attempts(code), states)
+    print(f"one worker killed: {describe(seen)}")
     assert {"done": 200} == seen["states"]
     assert not seen["lost"] and not seen["unexplained"]
 
 
 def test_told_to_stop(shop, server, receiver, code):
-    """SIGTERM: the server goes once the answers in flight are recorded; no duplicate.
+    """SIGTERM: the lane ends once the answers in flight are recorded; no duplicate.
 
     What was claimed and not sent goes back to its place; else each deployment sends
     requests twice, or waits until the master kills the worker.
@@ -105,25 +114,27 @@ def test_told_to_stop(shop, server, receiver, code):
     shop.endpoint(code, receiver.url, max_in_flight=8)
     uids = shop.queue(code, 400)
     receiver.wait_for_requests(50)
-    ready_before = server.log().count("queue job runner ready")
+    ready_before = server.log().count(RUNNER_READY)
 
     told = time.monotonic()
-    in_order = server.stop()
-    took = time.monotonic() - told
-    stopped_at = receiver.total
-    states = shop.states(code)
+    server.process.terminate()
+    wait_until(lambda: "processing" not in shop.states(code), what="idle lane")
+    ended = time.monotonic() - told
+    server.process.wait(30)
+    gone = time.monotonic() - told
+    sent, states = receiver.total, shop.states(code)
     server.start()
     wait_for_runner(server, ready_before)
 
-    assert in_order
-    assert stopped_at < 400
-    assert {"done", "queued"} == set(states)
+    assert sent < 400
+    assert {"done": sent, "queued": 400 - sent} == states
     shop.wait_for_states(code, 60, done=400)
     seen = tally(receiver, uids, shop.attempts(code), shop.states(code))
-    print(f"told to stop: gone in {took:.1f} s, {states}; then {seen}")
-    assert took < 3
-    assert (400, 400) == (seen["arrived"], seen["distinct"])
-    assert 0 == seen["interrupted"]
+    # How long Odoo's processes take to go, idle or not, depends on the machine.
+    print(f"told to stop: lane ended in {ended:.1f} s, server gone in {gone:.1f} s")
+    print(f"told to stop: {describe(seen)}")
+    assert ended < 3
+    assert (400, 400, 0) == (seen["arrived"], seen["distinct"], seen["interrupted"])
 
 
 def test_server_killed_with_requests_out(shop, server, receiver, code):

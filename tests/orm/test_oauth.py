@@ -74,14 +74,16 @@ class TestOauth(TrustCase):
         self.assertNotEqual(first, second)
 
     def test_a_refused_token_is_renewed_once(self):
-        """401: the same delivery goes again at once with a new token, using no retry."""
+        """401: the delivery goes again at once with a new token, using no retry."""
         self.endpoint.retry_schedule = ""
         self.process({"a": 1})
         self.tokens.issued.clear()  # revoked
 
         delivery = self.process({"a": 2})
 
-        self.assertEqual(("error", 401), (delivery.state, delivery.response_status_code))
+        self.assertEqual(
+            ("error", 401), (delivery.state, delivery.response_status_code)
+        )
         self.assertEqual(0, delivery.retry_number)
         self.assertTrue(delivery.next_attempt_at)
         self.assertIn("A new one is tried", delivery.processing_error)
@@ -123,7 +125,7 @@ class TestOauth(TrustCase):
         self.assertFalse(self.endpoint.oauth_problem)
 
     def test_a_server_that_echoes_the_secret(self):
-        """An error description that quotes the secret is masked wherever it is shown."""
+        """A description that quotes the secret is masked wherever it is shown."""
         self.receiver.script(
             "/token",
             status(400, b'{"error": "x", "error_description": "bad cl1ent:s3cret+"}'),

@@ -1,12 +1,9 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Credentials, signatures and client certificates on requests that really arrived."""
+"""Credentials and signatures on requests that really arrived."""
 
 import base64
-import os
-import pathlib
 import shutil
 import subprocess
-import tempfile
 from datetime import timedelta
 from itertools import product
 from unittest import skipUnless
@@ -14,8 +11,7 @@ from unittest.mock import patch
 
 from odoo import fields
 
-from ..certificates import Authority
-from ..receiver import Receiver
+from ..receiver import status
 from .trust_case import TrustCase
 
 try:
@@ -186,7 +182,7 @@ class TestSigning(TrustCase):
         """A receiver refuses an old timestamp, so a retry needs its own."""
         self.endpoint.signing_mode = "standard"
         self.generate()
-        self.receiver.script("/orders", *self._answers(503, 200))
+        self.receiver.script("/orders", status(503), status(200))
         delivery = self.deliver({"a": 1}).sudo()
 
         with patch("time.time", return_value=1_700_000_000.0):
@@ -201,11 +197,6 @@ class TestSigning(TrustCase):
         self.assertEqual("1700000000", first[1])
         self.assertEqual("1700000060", second[1])
         self.assertNotEqual(first[2], second[2])
-
-    def _answers(self, *codes):
-        from ..receiver import status
-
-        return [status(code) for code in codes]
 
     @skipUnless(shutil.which("openssl"), "needs openssl")
     def test_hmac_is_what_openssl_computes(self):
@@ -230,21 +221,19 @@ class TestSigning(TrustCase):
 
                 request = self.arrived({"größe": "x&y"})
 
-                expected = self._openssl(algorithm, encoding, "Jefe's key", request.body)
+                expected = self._openssl(algorithm, encoding, request.body)
                 self.assertEqual(
                     f"{algorithm}={expected}", request.header("X-Hub-Signature-256")
                 )
 
-    def _openssl(self, algorithm, encoding, key, body):
+    def _openssl(self, algorithm, encoding, body):
         digest = subprocess.run(
-            ["openssl", "dgst", f"-{algorithm}", "-hmac", key, "-binary"],
+            ["openssl", "dgst", f"-{algorithm}", "-hmac", "Jefe's key", "-binary"],
             input=body,
             capture_output=True,
             check=True,
         ).stdout
-        return (
-            digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
-        )
+        return digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
 
     def test_signing_without_a_secret_stops_the_delivery(self):
         """An unsigned request would be refused later, or worse, taken."""
@@ -259,70 +248,9 @@ class TestSigning(TrustCase):
         self.assertEqual(0, self.receiver.total)
 
     def test_snippets_follow_the_settings(self):
-        """The form shows code that fits the endpoint, and none when nothing is signed."""
+        """The form shows code that fits the endpoint, none when nothing is signed."""
         self.assertFalse(self.endpoint.verify_python)
         self.endpoint.signing_mode = "standard"
         self.assertIn("standardwebhooks", self.endpoint.verify_node)
         self.endpoint.write({"signing_mode": "hmac", "hmac_header_name": "X-My-Sig"})
         self.assertIn('"x-my-sig"', self.endpoint.verify_python)
-
-
-class TestClientCertificate(TrustCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.authority = Authority(folder)
-        server = folder / "server.pem"
-        server.write_text(cls.authority.issue("127.0.0.1"))
-        cls.enterClassContext(
-            patch.dict(os.environ, REQUESTS_CA_BUNDLE=str(cls.authority.path))
-        )
-        cls.receiver = cls.enterClassContext(
-            Receiver(certificate=server, client_ca=cls.authority.path)
-        )
-        cls.endpoint.target_hostname = cls.receiver.url
-
-    def test_the_server_sees_the_certificate(self):
-        """mTLS beside a bearer token: both arrive."""
-        self.endpoint.write(
-            {
-                "client_certificate_input": self.authority.issue("odoo.example.com"),
-                "auth_mode": "bearer",
-                "auth_secret_input": "t0ken",
-            }
-        )
-
-        request = self.arrived({"a": 1})
-
-        subject = dict(pair for [pair] in request.peer_certificate["subject"])
-        self.assertEqual("odoo.example.com", subject["commonName"])
-        self.assertEqual("Bearer t0ken", request.header("Authorization"))
-        self.assertRegex(
-            self.endpoint.client_certificate_info, r"odoo\.example\.com, until \d{4}-"
-        )
-
-    def test_without_or_with_a_foreign_certificate_nothing_arrives(self):
-        """The server ends the handshake; the delivery fails as tls and is retried."""
-        foreign = Authority(self.authority.path.parent, "foreign").issue("x.example")
-        for pem in (False, foreign):
-            with self.subTest(foreign=bool(pem)):
-                self.endpoint.write({"client_certificate_input": pem})
-
-                delivery = self.process({"a": 1})
-
-                self.assertEqual("error", delivery.state)
-                self.assertIn(delivery.failure_reason, ("tls", "connect"))
-        self.assertEqual(0, self.receiver.total)
-
-    def test_it_is_taken_away_by_a_button(self):
-        """An empty input keeps what is there; the button takes it away."""
-        pem = self.authority.issue("odoo.example.com")
-        self.endpoint.client_certificate_input = pem
-        self.endpoint.write({"client_certificate_input": ""})
-        self.assertTrue(self.endpoint.has_client_certificate)
-
-        self.endpoint.action_remove_client_certificate()
-
-        self.assertFalse(self.endpoint.has_client_certificate)
-        self.assertFalse(self.endpoint.client_certificate_info)

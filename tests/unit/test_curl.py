@@ -59,3 +59,11 @@ def test_bytes_that_are_no_text_are_left_to_a_file():
 def test_brackets_in_the_url_are_no_patterns():
     """An IPv6 host or a bracket in the query isn't expanded by curl."""
     assert "--globoff" in words("post", "https://[2001:db8::1]/", {}, None)
+
+
+def test_multipart_fields_and_files():
+    """Each field and file is a form part of its own; curl makes the boundary."""
+    command = as_curl("post", "https://a.example/o", {}, None, form={"a": "@b"}, files=["f"])
+
+    assert "--form-string a=@b" in command
+    assert "--form f=@f" in command

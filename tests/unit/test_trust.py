@@ -10,6 +10,8 @@ import subprocess
 import time
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
 from services.egress import Policy
 from services.errors import ConfigurationError
 from services.signing import new_secret
@@ -22,7 +24,6 @@ from services.trust import (
 )
 from services.verify_snippets import hmac_snippets, standard_snippets
 from services.wire import encode
-from standardwebhooks import Webhook, WebhookVerificationError
 
 MESSAGE = "msg_1"
 NOW = 1_700_000_000.0
@@ -134,7 +135,7 @@ def test_old_secret_signs_along_until_its_end():
     assert (2, 1) == (len(before.split()), len(after.split()))
 
 
-@pytest.mark.parametrize("body", [{"data": b"raw"}, {"data": {"a": "b"}}, {"files": {}}])
+@pytest.mark.parametrize("body", [{"data": b"x"}, {"data": {"a": "b"}}, {"files": {}}])
 def test_hmac_over_any_body(body):
     """Raw, form and empty bodies: the digest is over what is sent."""
     request = applied(
@@ -152,8 +153,8 @@ def test_a_fault_stops_the_request_with_its_words():
 
 
 def test_masked_forms():
-    """With and without prefix, as Basic sends it, and nothing that is in any word."""
-    assert ("whsec_abcd", "abcd") == masked_forms("whsec_abcd")
+    """Without its known prefix, as Basic sends it, and nothing that is in any word."""
+    assert ("abcd",) == masked_forms("whsec_abcd")
     assert ("dXNlcjpwYXNz", "pass") == masked_forms(("user", "pass"))
     assert () == masked_forms("", None, False, "abc")
 
@@ -184,9 +185,10 @@ def python_snippet(source, secret, monkeypatch):
 def node_verifies(source, secret, request, tmp_path, body=None):
     (tmp_path / "verify.js").write_text(source)
     body = request.body if body is None else body
+    body = base64.b64encode(body).decode()
     (tmp_path / "run.js").write_text(
         "const { verify } = require('./verify.js');"
-        f"const body = Buffer.from({json.dumps(base64.b64encode(body).decode())}, 'base64');"
+        f"const body = Buffer.from({json.dumps(body)}, 'base64');"
         f"verify(body, {json.dumps({k.lower(): v for k, v in request.headers})});"
     )
     done = subprocess.run(
@@ -241,9 +243,14 @@ def test_standard_snippet_in_python(monkeypatch):
 
 def _has_npm_package():
     node = shutil.which("node")
-    return node and not subprocess.run(
-        [node, "-e", "require('standardwebhooks')"], capture_output=True, check=False
-    ).returncode
+    return (
+        node
+        and not subprocess.run(
+            [node, "-e", "require('standardwebhooks')"],
+            capture_output=True,
+            check=False,
+        ).returncode
+    )
 
 
 @pytest.mark.skipif(

@@ -1,1 +1,2 @@
 from . import backend
+from . import callbacks

@@ -1,9 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A connector as its author would write it: host, auth header, gate, response."""
 
-from odoo import api, fields, models
-
-from odoo.addons.bwt_webhooks_outbound.callback import webhook_callback
+from odoo import fields, models
 
 
 class ShopBackend(models.Model):
@@ -45,20 +43,6 @@ class ShopBackend(models.Model):
                 "operation": "export",
             },
         )
-
-    @api.model
-    @webhook_callback
-    def decide(self, delivery, request):
-        return {"status": "send", "headers": {**request.headers, "X-Decided": "yes"}}
-
-    @api.model
-    @webhook_callback
-    def decide_alone(self, delivery):
-        return delivery.webhook_cancel(f"not {delivery.name}")
-
-    @api.model
-    def unmarked(self, delivery, request):
-        return None
 
 
 class ShopBinding(models.Model):

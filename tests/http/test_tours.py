@@ -6,7 +6,9 @@ from unittest.mock import patch
 
 from odoo.tests import HttpCase, tagged
 
-from ..receiver import Receiver
+# This folder is no package on purpose: tests/ is on pytest's path, where a package of
+# this name would hide Python's own. Hence the absolute import.
+from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver
 
 ENDPOINT = "bwt.webhook.outbound.endpoint"
 

@@ -1,0 +1,9 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+{
+    "name": "Reference for make bench: one job per delivery",
+    "version": "19.0.1.0.0",
+    "license": "LGPL-3",
+    "author": "bwt",
+    "depends": ["queue_job"],
+    "data": ["security/ir.model.access.csv"],
+}

@@ -1,0 +1,270 @@
+"""The ground that is measured on: a database, who queues, a server, a receiver."""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+
+import psycopg2
+from caller import Caller
+from stage import wait_for_runner
+
+from benchmarks import workload
+from receiver import Receiver
+from tools import fetch
+from tools.console import Trouble, say
+from tools.odoo_server import OdooServer
+from tools.workspace import REPOSITORY, child_environment, folder, tail
+
+WORKERS = 5  # one more than the channel has room for: a job finds a free worker
+CHANNELS = "root:4"
+PATIENCE = 180  # seconds
+POLL = 0.02
+URL_PATH = "/orders"
+LEFT_TO_REQUESTS = {
+    *("host", "user-agent", "accept", "accept-encoding", "connection"),
+    *("content-length", "content-type", "webhook-id"),
+}
+
+# Each a look-up in a partial index, whatever the size of the history.
+LEFT = """
+SELECT EXISTS (
+    SELECT 1 FROM bwt_webhook_outbound_delivery WHERE endpoint_id = ANY(%(ids)s)
+    AND state IN ('queued', 'error') AND next_attempt_at IS NOT NULL
+) OR EXISTS (
+    SELECT 1 FROM bwt_webhook_outbound_delivery WHERE endpoint_id = ANY(%(ids)s)
+    AND state = 'processing'
+)"""
+BUSY = """
+SELECT EXISTS (
+    SELECT 1 FROM queue_job WHERE state IN ('enqueued', 'started')
+    OR state = 'pending' AND (eta IS NULL OR eta < now() AT TIME ZONE 'UTC')
+)"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Deliveries of one commit, all of them done."""
+
+    count: int
+    seconds: float  # from the commit until the last was recorded as done
+    arrival_seconds: float  # from the commit until the last arrived
+    queue_seconds: float
+
+    @property
+    def rate(self) -> float:
+        return self.count / self.seconds
+
+    @property
+    def arrival_rate(self) -> float:
+        return self.count / self.arrival_seconds
+
+
+class Target:
+    """The receiver of everything, and when what arrived."""
+
+    def __init__(self):
+        self.arrivals = []  # (webhook-id, seconds since the epoch)
+        self.receiver = Receiver(
+            compact=True,
+            on_request=lambda each: self.arrivals.append((each.webhook_id, each.time)),
+        )
+
+    def clear(self):
+        """Forget what arrived and the scripts."""
+        self.receiver.clear()
+        self.arrivals.clear()
+
+    def arrival_of(self, uid, timeout=PATIENCE) -> float:
+        """When this one arrived; waits for it."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            for seen, moment in reversed(self.arrivals):
+                if seen == uid:
+                    return moment
+            time.sleep(0.002)
+        raise Trouble(f"{uid} didn't arrive within {timeout} s")
+
+
+class Ground:
+    """A database with the addon, and what is done and seen there."""
+
+    def __init__(self, cluster, database, target):
+        self.cluster = cluster
+        self.database = database
+        self.target = target
+        self.caller = Caller(cluster, database)
+        self.samples = None
+        self._ids = {}
+
+    def __enter__(self):
+        self.caller.start()
+        self.connection = self.connect()
+        self.connection.autocommit = True
+        return self
+
+    def __exit__(self, *_error):
+        self.connection.close()
+        self.caller.stop()
+
+    def connect(self):
+        """A connection of one's own."""
+        given = self.cluster.environment()
+        return psycopg2.connect(
+            dbname=self.database,
+            host=given.get("PGHOST", os.environ.get("PGHOST")),
+            user=given.get("PGUSER", os.environ.get("PGUSER")),
+        )
+
+    def ask(self, query, values=None) -> list[tuple]:
+        """Rows of a query, each in a transaction of its own."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+
+    @contextlib.contextmanager
+    def serving(self, *, workers=WORKERS, channels=CHANNELS):
+        """The server whose workers run the lanes; tells of errors in its log."""
+        server = OdooServer(
+            self.cluster, self.database, workers=workers, channels=channels
+        )
+        try:
+            server.start()
+            wait_for_runner(server)
+            yield server
+        except BaseException:
+            say(f"the end of the server's log:\n{tail(server.log_path, 12)}")
+            raise
+        finally:
+            log = server.log()
+            server.stop()
+            server.discard()
+            wrong = [line for line in log.splitlines() if " ERROR " in line]
+            for line in wrong[:5]:
+                say(f"! {line}")
+
+    # --- endpoints and deliveries
+
+    def endpoint(self, code, path=URL_PATH, **values) -> str:
+        """An active endpoint with rules and signature; changed if it is there."""
+        values = {
+            "code": code,
+            "target_hostname": self.target.receiver.url,
+            "target_path": path,
+            **values,
+        }
+        self._ids[code] = self.caller.run(workload.ENDPOINT, values=values)
+        return code
+
+    def clear(self):
+        """Back to an empty queue, once every job has ended; the target forgets too."""
+        self.wait_for_idle()
+        with self.connection.cursor() as cursor:
+            cursor.execute("TRUNCATE bwt_webhook_outbound_delivery CASCADE")
+            cursor.execute("DELETE FROM queue_job WHERE state = 'done'")
+        self.target.clear()
+
+    def queue(self, *codes, count, size=0) -> dict:
+        """Queue so many in all in one transaction, the same number per endpoint."""
+        return self.caller.run(workload.QUEUE, codes=codes, count=count, size=size)
+
+    def run(self, *codes, count, size=0) -> Run:
+        """Queue deliveries and wait until all are done."""
+        before = self.target.receiver.total
+        queued = self.queue(*codes, count=count, size=size)
+        return self.finish(queued, codes, count, before)
+
+    def finish(self, queued, codes, count, before) -> Run:
+        """Wait until what was queued is done: state read from the database."""
+        wait_until(
+            lambda: self.target.receiver.total - before >= count,
+            lambda: f"{self.target.receiver.total - before} of {count} arrived",
+        )
+        ended = self.wait_for_done(codes)
+        ids = [self._ids[code] for code in codes]
+        [(done, *_)] = self.ask(
+            "SELECT count(*) FROM bwt_webhook_outbound_delivery WHERE state = 'done' "
+            "AND endpoint_id = ANY(%s) AND queued_at > now() AT TIME ZONE 'UTC' - "
+            "interval '5 minutes'",
+            [ids],
+        )
+        if done < count:
+            raise Trouble(f"only {done} of {count} deliveries are done")
+        last = max(moment for _uid, moment in self.target.arrivals[-count:])
+        committed = queued["committed"]
+        return Run(count, ended - committed, last - committed, queued["seconds"])
+
+    def wait_for_done(self, codes) -> float:
+        """When nothing was left to send and to record, in seconds since the epoch."""
+        values = {"ids": [self._ids[code] for code in codes]}
+        wait_until(lambda: not self.ask(LEFT, values)[0][0], lambda: "deliveries left")
+        return time.time()
+
+    def wait_for_idle(self):
+        """Until no job runs or is about to."""
+        wait_until(lambda: not self.ask(BUSY)[0][0], lambda: "jobs still run", 0.05)
+
+    # --- what it is compared with
+
+    def take_samples(self, code):
+        """Requests of ours as they arrived: headers and payload for loop and jobs."""
+        receiver = self.target.receiver
+        receiver.compact = False
+        self.run(code, count=50)
+        requests, receiver.compact = receiver.requests, True
+        self.clear()
+        self.samples = [
+            {
+                "payload": each.json(),
+                "headers": {
+                    name: value
+                    for name, value in each.headers
+                    if name.lower() not in LEFT_TO_REQUESTS
+                },
+            }
+            for each in requests
+        ]
+
+    @property
+    def url(self) -> str:
+        return self.target.receiver.url + URL_PATH
+
+    def run_loop(self, count) -> float:
+        """Requests per second of a bare `requests.Session` in a process of its own."""
+        path = folder("run") / f"bench-{os.getpid()}.json"
+        path.write_text(json.dumps({"url": self.url, "samples": self.samples}))
+        script = REPOSITORY / "benchmarks" / "loop.py"
+        try:
+            printed = subprocess.run(
+                [fetch.odoo_python(), script, path, str(count)],
+                env=child_environment(),
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            ).stdout
+        finally:
+            path.unlink()
+        return count / float(printed)
+
+    def queue_reference(self, count=1) -> dict:
+        """Queue deliveries of the reference addon, each with its job."""
+        values = {"samples": self.samples, "url": self.url, "count": count}
+        return self.caller.run(workload.REFERENCE, **values)
+
+    def run_reference(self, count) -> float:
+        """Deliveries per second with one job each."""
+        queued = self.queue_reference(count)
+        left = "SELECT EXISTS (SELECT 1 FROM bwt_reference_delivery WHERE state <> %s)"
+        wait_until(lambda: not self.ask(left, ["done"])[0][0], lambda: "jobs left")
+        return count / (time.time() - queued["committed"])
+
+
+def wait_until(look, describe, poll=POLL):
+    """Wait until `look()` is true; the text of `describe()` tells what was seen."""
+    deadline = time.monotonic() + PATIENCE
+    while not look():
+        if time.monotonic() > deadline:
+            raise Trouble(f"after {PATIENCE} s: {describe()}")
+        time.sleep(poll)

@@ -1,0 +1,256 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What happened to a delivery and what to do next, in words."""
+
+from babel.dates import format_timedelta
+
+from odoo import api, fields, models
+from odoo.tools.misc import babel_locale_parse, get_lang
+
+from ..lane.clock import utcnow
+from .const import UNFINISHED
+
+# Statuses that the endpoint's settings mend; other 4xx speak of the content.
+ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
+
+
+def words_for(env, moment, now):
+    """`in 4 minutes`, `3 hours ago`, in the user's language."""
+    locale = babel_locale_parse(get_lang(env).code)
+    return format_timedelta(
+        moment - now, granularity="second", add_direction=True, locale=locale
+    )
+
+
+class DeliveryWords(models.AbstractModel):
+    """The plain sentence on top of a delivery."""
+
+    _name = "bwt.webhook.outbound.delivery.words"
+    _description = "Outbound Webhook Delivery: Words"
+
+    situation = fields.Text(
+        compute="_compute_situation",
+        help="What happened and what to do next.",
+    )
+    next_attempt_words = fields.Char(
+        string="Next Attempt In",
+        compute="_compute_next_attempt_words",
+        help="When it is tried next, from now.",
+    )
+    age_words = fields.Char(
+        string="Age", compute="_compute_age_words", help="Since when it exists."
+    )
+    curl_command = fields.Text(
+        string="cURL",
+        compute="_compute_curl_command",
+        help="The last request as a command for a terminal; secrets are masked.",
+    )
+
+    @api.depends("state", "next_attempt_at")
+    def _compute_next_attempt_words(self):
+        now = utcnow()
+        for delivery in self:
+            due = delivery.next_attempt_at
+            waits = due and delivery.state in ("queued", "error")
+            if waits and due <= now:
+                delivery.next_attempt_words = self.env._("due now")
+            else:
+                delivery.next_attempt_words = waits and words_for(self.env, due, now)
+
+    @api.depends("create_date")
+    def _compute_age_words(self):
+        now = utcnow()
+        for delivery in self:
+            made = delivery.create_date
+            delivery.age_words = made and words_for(self.env, made, now)
+
+    @api.depends("attempt_ids")
+    def _compute_curl_command(self):
+        for delivery in self:
+            delivery.curl_command = delivery.attempt_ids[:1].curl_command
+
+    @api.depends(
+        "state", "next_attempt_at", "processing_error", "processing_note", "endpoint_id"
+    )
+    def _compute_situation(self):
+        for delivery in self:
+            delivery.situation = getattr(delivery, f"_words_{delivery.state}")()
+
+    # One per state
+
+    def _words_draft(self):
+        if not self.endpoint_id:
+            return self.env._("Choose an endpoint, write the payload, then press Queue.")
+        return self._held_by_endpoint() or self.env._(
+            'Not queued yet. Press Queue to send it to "%s".', self.endpoint_id.sudo().name
+        )
+
+    def _words_queued(self):
+        held = self._held_by_endpoint() or self._held_by_order()
+        if held:
+            return held
+        now = utcnow()
+        due = self.next_attempt_at
+        if due and due > now:
+            return self.env._("Goes out %s.", words_for(self.env, due, now))
+        return self.endpoint_id.sudo().queue_trouble or self.env._(
+            "Is due and goes out within seconds."
+        )
+
+    def _words_processing(self):
+        return self.env._(
+            "Is being sent right now. An answer is awaited for up to %s seconds.",
+            self.endpoint_id.sudo().timeout_seconds,
+        )
+
+    def _words_done(self):
+        if not self.response_status_code:
+            return self._with_note(
+                self.env._("Ended as done without a request: nothing to do.")
+            )
+        if self.attempt_count == 1:
+            text = self.env._(
+                "Delivered at the first attempt: the target answered %s.",
+                self.response_status_code,
+            )
+        else:
+            text = self.env._(
+                "Delivered after %(count)s attempts: the target answered %(status)s.",
+                count=self.attempt_count,
+                status=self.response_status_code,
+            )
+        return self._with_note(text)
+
+    def _words_canceled(self):
+        return self._with_note(
+            self.env._("Canceled: it isn't sent. Reset to Draft takes it up again.")
+        )
+
+    def _words_error(self):
+        if not self.next_attempt_at:
+            return self._joined(
+                self._failure(),
+                self.env._(
+                    "It isn't tried again by itself: mend this, then press Retry Now."
+                ),
+                self._holds_back(),
+            )
+        endpoint = self.endpoint_id.sudo()
+        return self._joined(
+            self._failure(),
+            self._held_by_endpoint()
+            or self.env._(
+                "It is tried again %(when)s (%(plan)s); Retry Now doesn't wait.",
+                when=self.next_attempt_words,
+                plan=endpoint.retry_description,
+            ),
+        )
+
+    def _words_dead_letter(self):
+        if not self.failure_reason and not self.processing_error:
+            return self._with_note(
+                self.env._(
+                    "Put to Dead Letter by hand. Retry Now sends it after all, Reset to "
+                    "Draft lets you correct it first."
+                )
+            )
+        return self._joined(self._failure(), self._way_out())
+
+    # Their parts
+
+    def _failure(self):
+        """What failed: the words that were recorded."""
+        if self.processing_error:
+            return self.processing_error
+        reasons = dict(self._fields["failure_reason"]._description_selection(self.env))
+        reason = reasons.get(self.failure_reason)
+        return reason and self.env._("The last attempt failed: %s.", reason)
+
+    def _way_out(self):
+        """Which buttons mend a dead letter."""
+        status = self.response_status_code or 0
+        name = self.endpoint_id.sudo().name
+        if self.failure_reason == "http_4xx" and status not in ENDPOINT_STATUSES:
+            return self.env._(
+                "Given up. Press Reset to Draft, correct the payload, then Queue; or "
+                'mend the rules of endpoint "%s" and press Retry Now.',
+                name,
+            )
+        if self.failure_reason in ("http_4xx", "redirect", "egress"):
+            return self.env._('Given up. Mend endpoint "%s", then press Retry Now.', name)
+        if self.failure_reason == "handler":
+            return self.env._(
+                "Given up by the handler. When what it looks at is mended, press Retry "
+                "Now."
+            )
+        return self.env._(
+            "Given up after %s attempts. Once the target is well, press Retry Now; "
+            "Recover on the endpoint does it for all.",
+            self.attempt_count,
+        )
+
+    def _held_by_endpoint(self):
+        """Why the endpoint sends nothing at present; False when it does."""
+        endpoint = self.endpoint_id.sudo()
+        states = dict(endpoint._fields["state"]._description_selection(self.env))
+        if endpoint.state != "active":
+            return self.env._(
+                'Waits: endpoint "%(name)s" is in state %(state)s. Activate it.',
+                name=endpoint.name,
+                state=states.get(endpoint.state),
+            )
+        if endpoint.is_paused:
+            return self.env._(
+                'Waits: endpoint "%s" is paused. Resume it.', endpoint.name
+            )
+        if self.state == "draft" or endpoint.circuit_state in (False, "closed"):
+            return False
+        if endpoint.circuit_state == "manual":
+            return self.env._(
+                'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
+                "path there, then press Send Again.",
+                endpoint.name,
+            )
+        return self.env._(
+            'Waits: the target of endpoint "%s" failed too often in a row and is only '
+            "probed. It goes on by itself when the target answers.",
+            endpoint.name,
+        )
+
+    def _held_by_order(self):
+        """Which delivery must end first; False when none."""
+        first = self._in_line([("queue_number", "<", self.queue_number)], 1)
+        return first and self.env._(
+            'Waits behind "%s", which must end first: they go one after the other.',
+            first.name,
+        )
+
+    def _holds_back(self):
+        """How many wait for this one."""
+        count = len(self._in_line([("queue_number", ">", self.queue_number)], 100))
+        if not count:
+            return False
+        return self.env._(
+            "It holds back %s deliveries behind it, until it is done, dead-lettered or "
+            "canceled.",
+            self.env._("100 or more") if count == 100 else count,
+        )
+
+    def _in_line(self, domain, limit):
+        if not self.ordering_group or not isinstance(self.id, int):
+            return self.browse()
+        return self.sudo().search(
+            [
+                ("endpoint_id", "=", self.endpoint_id.id),
+                ("ordering_group", "=", self.ordering_group),
+                ("state", "in", UNFINISHED),
+                *domain,
+            ],
+            order="queue_number",
+            limit=limit,
+        )
+
+    def _with_note(self, text):
+        return self._joined(text, self.processing_note)
+
+    def _joined(self, *parts):
+        return "\n".join(filter(None, parts))

@@ -1,0 +1,167 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Someone is told: an activity when deliveries need a person or a target rests."""
+
+from datetime import datetime, time
+
+from odoo import models
+from odoo.tools import SQL
+
+from ..lane.clock import utcnow
+from .const import DELIVERY
+
+GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
+RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
+# First key of the advisory lock of those who tell; the second is the endpoint's id.
+TELLING = 0x62777401
+NEEDS_PERSON = [
+    "|",
+    ("state", "=", "dead_letter"),
+    "&",
+    ("state", "=", "error"),
+    ("next_attempt_at", "=", False),
+]
+
+
+class EndpointAlerts(models.AbstractModel):
+    """Activities for the responsible user, closed by themselves when all is well."""
+
+    _name = "bwt.webhook.outbound.endpoint.alerts"
+    _description = "Outbound Webhook Endpoint: Alerts"
+
+    # Deliveries that need a person
+
+    def _tell_of_given_up(self):
+        """Deliveries were given up: the responsible user has an activity for today.
+
+        One per endpoint and day, however many deliveries; called by the lane, at most
+        once per recorded chunk, in a transaction of its own.
+        :return: True when one was made
+        """
+        self.ensure_one()
+        if not self.responsible_id or not self._may_tell():
+            return False
+        midnight = datetime.combine(utcnow().date(), time.min)
+        # With those that were marked as done: whoever did it knows for today.
+        told = self._alerts().with_context(active_test=False)
+        domain = [*self._alert_domain(GIVEN_UP), ("create_date", ">=", midnight)]
+        if told.search_count(domain, limit=1):
+            return False
+        self._alert(
+            GIVEN_UP,
+            self.env._("Webhook deliveries need you"),
+            self.env._(
+                "Deliveries were given up and aren't tried again by themselves. Open "
+                "Failed here: each says what happened and what to do. This closes "
+                "itself when none is left."
+            ),
+        )
+        return True
+
+    def _settle_given_up(self):
+        """Close the activities of endpoints where no delivery needs a person now."""
+        activities = self._alerts().search(self._alert_domain(GIVEN_UP))
+        if not activities:
+            return
+        self.env.flush_all()
+        deliveries = self.env[DELIVERY].sudo()
+        for endpoint in self.browse(activities.mapped("res_id")):
+            domain = [("endpoint_id", "=", endpoint.id), *NEEDS_PERSON]
+            if not deliveries.search_count(domain, limit=1):
+                endpoint._close_alerts(
+                    GIVEN_UP, self.env._("No delivery needs a person any more.")
+                )
+
+    # A target that stopped answering
+
+    def _circuit_moved(self, before, after):
+        """Say on the endpoint that its target stopped answering, or answers again."""
+        words = {
+            "open": self.env._(
+                "The target failed too often in a row: sending rests, and one probe "
+                "goes out from time to time."
+            ),
+            "manual": self.env._(
+                "The target answered 410 Gone: nothing is sent until a person presses "
+                "Send Again."
+            ),
+            "closed": self.env._("The target answers again: sending goes on."),
+        }
+        if after not in words or (before == "half_open" and after == "open"):
+            return
+        # Mails wait for the mail queue: a lane must not wait for a mail server.
+        endpoint = self.with_context(mail_notify_force_send=False)
+        if after == "closed":
+            if endpoint._close_alerts(RESTING, words[after]):
+                return
+        endpoint.message_post(body=words[after])
+        if after != "closed" and self.responsible_id:
+            if not self._alerts().search_count(
+                self._alert_domain(RESTING), limit=1
+            ):
+                endpoint._alert(
+                    RESTING, self.env._("Webhook target is in trouble"), words[after]
+                )
+
+    def _circuit_reset(self):
+        """A person says that the target is well."""
+        for endpoint in self:
+            endpoint._close_alerts(
+                RESTING,
+                self.env._("%s pressed Send Again: sending goes on.", self.env.user.name),
+            )
+
+    # Their parts
+
+    def _alerts(self):
+        return self.env["mail.activity"].sudo()
+
+    def _alert_domain(self, xml_id):
+        return [
+            ("res_model", "=", self._name),
+            ("res_id", "in", self.ids),
+            ("activity_type_id", "=", self._alert_type(xml_id)),
+        ]
+
+    def _alert_type(self, xml_id):
+        """Id of the activity type; False where someone deleted it."""
+        return self.env["ir.model.data"]._xmlid_to_res_id(
+            xml_id, raise_if_not_found=False
+        )
+
+    def _may_tell(self):
+        """False where another lane of this endpoint tells at this moment."""
+        self.env.cr.execute(
+            SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", TELLING, self.id)
+        )
+        return self.env.cr.fetchone()[0]
+
+    def _alert(self, xml_id, summary, note):
+        user = self.responsible_id
+        endpoint = self.with_context(mail_notify_force_send=False)
+        if user.lang:
+            endpoint = endpoint.with_context(lang=user.lang)
+        endpoint.sudo().activity_schedule(
+            xml_id if self._alert_type(xml_id) else "mail.mail_activity_data_todo",
+            summary=summary,
+            note=note,
+            user_id=user.id,
+        )
+
+    def _close_alerts(self, xml_id, note):
+        """Close open activities with a note in the chatter; True when there were any.
+
+        They are deleted, not marked done: what a person marked as done today stays
+        done, what closed itself may be told anew.
+        """
+        self.ensure_one()
+        activities = self._alerts().search(self._alert_domain(xml_id))
+        if not activities:
+            return False
+        names = ", ".join(activities.user_id.mapped("name"))
+        self.sudo().with_context(mail_notify_force_send=False).message_post(
+            body=self.env._(
+                "%(note)s The activity of %(names)s is closed.", note=note, names=names
+            )
+        )
+        activities.unlink()
+        return True

@@ -1,0 +1,369 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import logging
+
+from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools.safe_eval import datetime, safe_eval, time
+
+from ..services.errors import ServiceError
+from ..services.jsonable import to_json_value
+from ..services.paths import write_path
+from ..services.values import serialize_payload
+from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
+from .record_payload import (
+    RecordScope,
+    compile_record_payload,
+    refuse_limited_fields,
+)
+from .refusal import misconfigured
+
+_logger = logging.getLogger(__name__)
+
+STATE = "bwt_webhook_outbound"
+MODULE = "bwt_webhooks_outbound"
+
+
+class IrActionsServer(models.Model):
+    """Server action type "Queue Outbound Webhook": a delivery per record, no code."""
+
+    _inherit = "ir.actions.server"
+
+    state = fields.Selection(
+        selection_add=[(STATE, "Queue Outbound Webhook"), ("multi",)],
+        ondelete={STATE: "cascade"},
+    )
+    bwt_webhook_endpoint_id = fields.Many2one(
+        comodel_name=ENDPOINT,
+        string="Webhook Endpoint",
+        ondelete="restrict",
+        index="btree_not_null",
+        help="Where the deliveries go. It says host, path, headers and credentials.",
+    )
+    bwt_webhook_endpoint_state = fields.Selection(
+        related="bwt_webhook_endpoint_id.state", string="Webhook Endpoint State"
+    )
+    bwt_webhook_payload_mode = fields.Selection(
+        selection=[
+            ("fields", "Fields of the Record"),
+            ("rules", "Payload by Rules"),
+        ],
+        string="Webhook Payload",
+        default="fields",
+        help="Fields: the values of the chosen fields under their own names, with the "
+        "record's _model and _id and the action's name as _action. Rules: each value "
+        "goes to a place of your choice. The endpoint's own payload rules run on top "
+        "when the request is sent.",
+    )
+    bwt_webhook_field_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.action.line",
+        inverse_name="action_id",
+        domain=[("usage", "=", "field")],
+        string="Webhook Fields to Send",
+        copy=True,
+    )
+    bwt_webhook_rule_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.action.line",
+        inverse_name="action_id",
+        domain=[("usage", "=", "payload")],
+        string="Webhook Payload Rules",
+        copy=True,
+    )
+    bwt_webhook_context_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.action.line",
+        inverse_name="action_id",
+        domain=[("usage", "=", "context")],
+        string="Webhook Context Lines",
+        copy=True,
+        help="Values for the {tokens} of the endpoint's path, headers and rules.",
+    )
+    bwt_webhook_supersede = fields.Boolean(
+        string="Only the Last Value Counts",
+        help="A delivery about the same record that was not tried yet is canceled when "
+        "a newer one is queued: a record saved twenty times goes out once.",
+    )
+    bwt_webhook_domain = fields.Char(
+        string="Webhook Records",
+        help="Which records it takes when it is given none, as a scheduled action. "
+        "Left empty, one delivery about no record is queued then.",
+    )
+    bwt_webhook_sample = fields.Text(
+        string="Webhook Sample",
+        compute="_compute_bwt_webhook_sample",
+        help="What would be queued for the newest record that you may read.",
+    )
+
+    # Checked while it is made
+
+    @api.model
+    def _warning_depends(self):
+        return super()._warning_depends() + [
+            "bwt_webhook_endpoint_id",
+            "bwt_webhook_payload_mode",
+            "bwt_webhook_field_ids.source_expression",
+            "bwt_webhook_rule_ids.source_expression",
+            "bwt_webhook_context_ids.source_expression",
+        ]
+
+    def _get_warning_messages(self):
+        warnings = super()._get_warning_messages()
+        if self.state == STATE and self.model_id:
+            try:
+                self._bwt_webhook_check()
+            except ValidationError as error:
+                warnings.append(str(error))
+        return warnings
+
+    @api.constrains("state", "model_id", "bwt_webhook_endpoint_id")
+    def _check_bwt_webhook(self):
+        for action in self.filtered(lambda each: each.state == STATE):
+            action._bwt_webhook_check()
+
+    def _bwt_webhook_check(self):
+        """Raise what keeps this action from working, whatever record it runs on."""
+        if self.model_name.startswith(DELIVERY):  # each would queue the next
+            raise misconfigured(
+                self, self.env._("a delivery can't queue deliveries. Choose a record.")
+            )
+        if not self.bwt_webhook_endpoint_id:
+            raise misconfigured(
+                self, self.env._("it has no endpoint. Choose where the deliveries go.")
+            )
+        for line in self._bwt_webhook_lines():
+            try:
+                line._check_one()
+            except ServiceError as error:
+                raise misconfigured(self, line._source_fault(error)) from error
+
+    def _bwt_webhook_lines(self):
+        payload = self.bwt_webhook_field_ids
+        if self.bwt_webhook_payload_mode == "rules":
+            payload = self.bwt_webhook_rule_ids
+        return payload | self.bwt_webhook_context_ids
+
+    def _generate_action_name(self):
+        if self.state == STATE and self.bwt_webhook_endpoint_id:
+            return self.env._(
+                "Queue webhook for %s", self.bwt_webhook_endpoint_id.sudo().name
+            )
+        return super()._generate_action_name()
+
+    def _name_depends(self):
+        return super()._name_depends() + ["bwt_webhook_endpoint_id"]
+
+    @api.depends(
+        "state",
+        "model_id",
+        "name",
+        "bwt_webhook_endpoint_id",
+        "bwt_webhook_payload_mode",
+        *(
+            f"bwt_webhook_{kind}_ids.{name}"
+            for kind in ("field", "rule", "context")
+            for name in ("target", "source_kind", "source_expression", "literal_value")
+        ),
+        "bwt_webhook_rule_ids.value_map",
+        "bwt_webhook_context_ids.value_map",
+    )
+    def _compute_bwt_webhook_sample(self):
+        for action in self:
+            action.bwt_webhook_sample = False
+            if action.state != STATE or not action.model_id:
+                continue
+            try:
+                action.bwt_webhook_sample = action._bwt_webhook_sample_text()
+            except ServiceError as error:
+                action.bwt_webhook_sample = self.env._(error.template, **error.values)
+            except ValidationError as error:
+                action.bwt_webhook_sample = str(error)
+
+    def _bwt_webhook_sample_text(self):
+        model = self.env[self.model_id.model]
+        record = model.browse()
+        if not model._abstract and model.has_access("read"):
+            record = model.search([], limit=1, order="id desc")
+        if not record:
+            return self.env._("There is no record yet to show a sample of.")
+        [request] = self._bwt_webhook_requests(record)
+        payload, lines = request["payload"], request["context_lines"]
+        text = serialize_payload(to_json_value(payload))
+        if lines:
+            text += "\n\n// " + self.env._("context values") + "\n"
+            text += serialize_payload(to_json_value(lines))
+        return text
+
+    # Run
+
+    def _run_action_bwt_webhook_outbound_multi(self, eval_context=None):
+        """Queue one delivery per record, all in one insert."""
+        records = self._bwt_webhook_records(eval_context or {})
+        endpoint = self.bwt_webhook_endpoint_id
+        if endpoint.state != "active" and self._bwt_webhook_is_neutralized():
+            _logger.info("neutralized: %s queues nothing for %s", self, endpoint.code)
+            return False
+        if records is None:
+            return False
+        try:
+            requests = self._bwt_webhook_requests(records)
+        except ServiceError as error:
+            raise misconfigured(self, error) from error
+        endpoint.queue_deliveries(requests)
+        if not self.binding_model_id:
+            return False
+        return {  # someone chose it in the Action menu and waits for word
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "success",
+                "message": self.env._(
+                    "%(count)s queued for %(endpoint)s.",
+                    count=len(requests),
+                    endpoint=endpoint.name,
+                ),
+                "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
+
+    def _bwt_webhook_is_neutralized(self):
+        """A copied database: its endpoints are in draft, and saving must still work."""
+        get_param = self.env["ir.config_parameter"].sudo().get_param
+        return bool(get_param("database.is_neutralized"))
+
+    def _bwt_webhook_records(self, eval_context):
+        """What it runs on: given records, else its filter's; None: nothing to do.
+
+        An empty recordset stands for one delivery about no record.
+        """
+        records = eval_context.get("records") or eval_context.get("record")
+        model = self.env[self.model_id.model]
+        if records:
+            return records.filtered("id")._origin or None
+        if not self.bwt_webhook_domain:
+            return model.browse()
+        names = {
+            "uid": self.env.uid,
+            "time": time,
+            "datetime": datetime,
+            "context_today": lambda: fields.Date.context_today(self),
+        }
+        return model.search(safe_eval(self.bwt_webhook_domain, names)) or None
+
+    def _bwt_webhook_requests(self, records):
+        """Arguments of `queue_deliveries`: values as they are at this moment."""
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        context = endpoint._outbound_context() if endpoint else {}
+        env = self.env(user=SUPERUSER_ID, su=True, context=context)
+        # One prefetch group: a field read from one record is read for all.
+        records = records.with_env(env)
+        build = self._bwt_webhook_compiled(env)
+        return [build(record, endpoint) for record in (records or [records])]
+
+    def _bwt_webhook_compiled(self, env):
+        """A function `(record, endpoint) -> arguments of queue_delivery`."""
+        payload_of = self._bwt_webhook_payload(env)
+        lines = [
+            (line.target, line._compiled_value(env))
+            for line in self.bwt_webhook_context_ids.filtered("target")
+        ]
+        supersede = self.bwt_webhook_supersede
+
+        def build(record, endpoint):
+            scope = RecordScope(record, endpoint.with_env(env))
+            for key, read in lines:
+                scope.context_values[key] = to_json_value(read(scope), key)
+            return {
+                "payload": payload_of(scope),
+                "context_lines": scope.context_values,
+                "record": record or None,
+                "supersede": supersede and bool(record),
+            }
+
+        return build
+
+    def _bwt_webhook_payload(self, env):
+        """A function `scope -> payload`."""
+        if self.bwt_webhook_payload_mode == "rules":
+            rules = [
+                (line.target or "", line._compiled_value(env))
+                for line in self.bwt_webhook_rule_ids
+            ]
+            return lambda scope: _by_rules(rules, scope)
+        model_name = self.model_id.model
+        paths = self.bwt_webhook_field_ids.filtered("source_expression").mapped(
+            lambda line: line.source_expression.strip()
+        )
+        for path in paths:
+            refuse_limited_fields(env, model_name, path)
+        read = compile_record_payload(env, model_name, paths)
+        head = {"_model": model_name, "_id": False}
+        tail = {"_action": f"{self.name}(#{self._origin.id})"}
+
+        def payload_of(scope):
+            record = scope.record if not paths else scope.need_record()
+            return head | {"_id": record.id} | tail | read(record)
+
+        return payload_of
+
+    # From a record to its deliveries
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        actions = super().create(vals_list)
+        actions._bwt_webhook_bind()
+        return actions
+
+    def write(self, vals):
+        result = super().write(vals)
+        if {"state", "model_id"} & vals.keys():
+            self._bwt_webhook_bind()
+        return result
+
+    def _bwt_webhook_bind(self):
+        """Put "Webhook Deliveries" into the Action menu of models that queue some."""
+        for action in self.filtered(lambda each: each.state == STATE):
+            self.env[DELIVERY]._bind_to_model(action.model_id.model)
+
+
+def _by_rules(rules, scope):
+    payload = {}
+    for target, read in rules:
+        payload = write_path(payload, target, to_json_value(read(scope), target))
+    return payload
+
+
+class DeliveriesOfRecord(models.AbstractModel):
+    """The way from any record to the deliveries about it."""
+
+    _name = "bwt.webhook.outbound.delivery.of_record"
+    _description = "Outbound Webhook Delivery: Of a Record"
+
+    @api.model
+    def _bind_to_model(self, model_name):
+        """Put "Webhook Deliveries" into a model's Action menu, once.
+
+        The action has an XML id of this addon, so that it goes when the addon goes.
+        :return: the window action
+        """
+        name = f"record_deliveries_{model_name.replace('.', '_')}"
+        found = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
+        if found:
+            return found
+        action = self.env["ir.actions.act_window"].sudo()._load_records(
+            [
+                {
+                    "xml_id": f"{MODULE}.{name}",
+                    "noupdate": True,
+                    "values": {
+                        "name": self.env._("Webhook Deliveries"),
+                        "res_model": DELIVERY,
+                        "view_mode": "list,form",
+                        "domain": "[('res_model', '=', active_model), "
+                        "('res_id', 'in', active_ids)]",
+                        "context": "{}",
+                        "binding_model_id": self.env["ir.model"]._get_id(model_name),
+                        "binding_view_types": "list,form",
+                        "group_ids": [(4, self.env.ref(GROUP_OPERATOR).id)],
+                    },
+                }
+            ]
+        )
+        return action

@@ -1,0 +1,145 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Payloads from field paths of a record, nested as the paths are."""
+
+from ..services.errors import ConfigurationError, _lt
+from .field_path import RELATIONAL, check_syntax, compile_field_path
+from .source import BuildScope
+
+
+class RecordScope(BuildScope):
+    """What the sources of a payload read while the record is at hand, not yet queued.
+
+    record: as superuser in the endpoint's company; empty when there is none
+    """
+
+    __slots__ = ()
+
+    def __init__(self, record, endpoint):
+        super().__init__(None, endpoint, endpoint.company_id)
+        self.record = record
+        self.context_values = {}
+
+    def need_record(self):
+        """The record; ConfigurationError where there is none."""
+        if self.record:
+            return self.record
+        raise ConfigurationError(
+            _lt(
+                "there is no record to read a field from. Run it on records, or give "
+                "it a filter that finds some."
+            )
+        )
+
+    def _find_partner(self):
+        record = self.record
+        if not record:
+            return self.company.partner_id
+        if record._name == "res.partner":
+            return record
+        field = record._fields.get("partner_id")
+        if field is not None and field.comodel_name == "res.partner":
+            return record.partner_id
+        return self.company.partner_id
+
+
+def refuse_limited_fields(env, model_name, path):
+    """Refuse a path that can't be read, or over a field limited to groups.
+
+    Whoever changes a record makes its payload go out: a field that they may not read
+    must not leave that way.
+    :raise ConfigurationError: names model and field
+    """
+    compile_field_path(env, model_name, path)
+    model = env[model_name]
+    for part in path.split("."):
+        if part == "*" or part.isdecimal():
+            continue
+        field = model._fields[part]
+        if field.groups:
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s": field "%(field)s" of %(model)s is limited to '
+                    "groups, so it can't be sent from here. Choose another field."
+                ),
+                path=path,
+                field=part,
+                model=model._name,
+            )
+        if field.type not in RELATIONAL:
+            return
+        model = env[field.comodel_name]
+
+
+def compile_record_payload(env, model_name, paths):
+    """A function `record -> dict` with the values at `paths`, nested as they are.
+
+    `partner_id.name` becomes `{"partner_id": {"name": ...}}`; a path over several
+    records gives a list of objects, as `order_line.product_id.default_code` does. A
+    relation that is asked for itself gives its id or ids; beside fields of its own, an
+    `id` among them.
+    :raise ConfigurationError: a path can't be read; an index stands in it
+    """
+    tree = {}
+    for path in paths:
+        node = tree
+        for part in path.split("."):
+            if part == "*":
+                continue  # several records are a list anyway
+            if part.isdecimal():
+                raise ConfigurationError(
+                    _lt(
+                        'path "%(path)s" has the index %(part)s. Leave it out to send '
+                        "all, or send the payload as rules."
+                    ),
+                    path=path,
+                    part=part,
+                )
+            node = node.setdefault(part, {})
+        node[None] = True  # asked for itself
+    return _compile_object(env, env[model_name], tree)
+
+
+def _compile_object(env, model, tree):
+    """A function `record -> dict` for the fields of one model."""
+    readers = {}
+    for name, node in tree.items():
+        if name is None:
+            continue
+        check_syntax(name)
+        field = model._fields.get(name)
+        inner = {key: each for key, each in node.items() if key is not None}
+        if not inner or field is None or field.type not in RELATIONAL:
+            readers[name] = _compile_value(env, model, name, inner)
+            continue
+        if None in node:
+            inner.setdefault("id", {None: True})
+        read = _compile_object(env, env[field.comodel_name], inner)
+        readers[name] = _relation(name, field.type, read)
+    return _object(readers)
+
+
+def _compile_value(env, model, path, inner):
+    """A value that no relation leads on from; below JSON and references, an object."""
+    if not inner:
+        return compile_field_path(env, model._name, path)
+    return _object(
+        {
+            key: _compile_value(
+                env,
+                model,
+                f"{path}.{key}",
+                {each: node[each] for each in node if each is not None},
+            )
+            for key, node in inner.items()
+        }
+    )
+
+
+def _object(readers):
+    return lambda record: {name: read(record) for name, read in readers.items()}
+
+
+def _relation(name, kind, read):
+    if kind == "many2one":
+        return lambda record: read(record[name]) if record[name] else None
+    return lambda record: [read(each) for each in record[name]]

@@ -1,0 +1,24 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Callbacks that handlers may and may not name."""
+
+from odoo import api, models
+
+from odoo.addons.bwt_webhooks_outbound.callback import webhook_callback
+
+
+class ShopBackend(models.Model):
+    _inherit = "test.shop.backend"
+
+    @api.model
+    @webhook_callback
+    def decide(self, delivery, request):
+        return {"status": "send", "headers": {**request.headers, "X-Decided": "yes"}}
+
+    @api.model
+    @webhook_callback
+    def decide_alone(self, delivery):
+        return delivery.webhook_cancel(f"not {delivery.name}")
+
+    @api.model
+    def unmarked(self, delivery, request):
+        return None

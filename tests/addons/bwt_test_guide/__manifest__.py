@@ -1,0 +1,9 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+{
+    "name": "Samples of the developer guide for outbound webhooks",
+    "version": "19.0.1.0.0",
+    "license": "LGPL-3",
+    "author": "bwt",
+    "depends": ["bwt_webhooks_outbound"],
+    "data": ["security/ir.model.access.csv"],
+}

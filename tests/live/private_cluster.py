@@ -1,0 +1,49 @@
+"""A PostgreSQL of a test's own, to be stopped and killed at will."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tools.postgres import Cluster, _find_binaries, _unprivileged_account
+
+
+class PrivateCluster(Cluster):
+    """Lies in the temp folder and goes with its block."""
+
+    def __init__(self, home):
+        self.is_own = True
+        self.home = Path(home)
+        self.data = self.home / "data"
+        self.log = self.home / "postgres.log"
+        self.binaries = _find_binaries()
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls):
+        """The cluster, up for as long as the block lasts, then removed."""
+        # Short: a socket's path may have no more than 107 characters.
+        home = tempfile.mkdtemp(prefix="bwt-live-")
+        account = _unprivileged_account()
+        if account:
+            os.chown(home, account.pw_uid, account.pw_gid)
+        cluster = cls(home)
+        try:
+            cluster._start()
+            yield cluster
+        finally:
+            cluster.remove()
+            shutil.rmtree(home, ignore_errors=True)
+
+    def restart(self):
+        """Stop, cutting off whoever is connected, and start."""
+        self.stop()
+        self._start()
+
+    def copy_from(self, other, database):
+        """Take a database over from another cluster, by dump and restore."""
+        self.create(database)
+        dump = [other.dump_program() if hasattr(other, "dump_program") else "pg_dump"]
+        raise NotImplementedError(dump, subprocess)

@@ -1,0 +1,97 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Who may do what, written by hand; test_access_matrix compares it with what happens.
+
+One column per user, + allowed, - refused with an AccessError:
+
+    public, portal, internal user, operator, administrator,
+    operator of another company, administrator of another company
+"""
+
+USERS = (
+    "public",
+    "portal",
+    "internal",
+    "operator",
+    "administrator",
+    "other operator",
+    "other administrator",
+)
+
+NOBODY = "- - - - - - -"
+READERS = "- - - + + - -"
+ADMINISTRATOR = "- - - - + - -"
+USERS_OF_THE_COMPANY = "- - + + + - -"
+
+CONFIGURATION = {
+    "read": READERS,
+    "write": ADMINISTRATOR,
+    "create": ADMINISTRATOR,
+    "unlink": ADMINISTRATOR,
+}
+RECORD = {"read": READERS, "write": NOBODY, "create": NOBODY, "unlink": NOBODY}
+
+MATRIX = {
+    "bwt.webhook.handler": CONFIGURATION,
+    "bwt.webhook.outbound.handler.rule": CONFIGURATION,
+    "bwt.webhook.outbound.handler.rule.condition": CONFIGURATION,
+    "bwt.webhook.outbound.handler.rule.assignment": CONFIGURATION,
+    "bwt.webhook.outbound.endpoint": {
+        # A salesperson's order finds its endpoint: name, code, state and company.
+        "read": USERS_OF_THE_COMPANY,
+        "write": ADMINISTRATOR,
+        "create": ADMINISTRATOR,
+        "unlink": ADMINISTRATOR,
+        "action_activate": ADMINISTRATOR,
+        "action_set_draft": ADMINISTRATOR,
+        "action_archive": ADMINISTRATOR,
+        "action_pause": ADMINISTRATOR,
+        "action_resume": ADMINISTRATOR,
+        "action_reset_circuit": ADMINISTRATOR,
+        "action_generate_secret": ADMINISTRATOR,
+        "action_remove_client_certificate": ADMINISTRATOR,
+        "action_view_outbound_deliveries": READERS,
+        "action_view_failed_outbound_deliveries": READERS,
+    },
+    "bwt.webhook.outbound.endpoint.header.rule": CONFIGURATION,
+    "bwt.webhook.outbound.endpoint.payload.rule": CONFIGURATION,
+    "bwt.webhook.outbound.endpoint.health": RECORD,
+    "bwt.webhook.outbound.endpoint.token": {
+        "read": NOBODY,
+        "write": NOBODY,
+        "create": NOBODY,
+        "unlink": NOBODY,
+    },
+    "bwt.webhook.outbound.delivery": {
+        # Operators work deliveries by their buttons and change nothing of what is sent.
+        **CONFIGURATION,
+        "action_queue_delivery": READERS,
+        "action_retry_now": READERS,
+        "action_reset_to_draft": READERS,
+        "action_cancel_delivery": READERS,
+        "action_dead_letter": READERS,
+        "action_create_replay_delivery": READERS,
+        "action_bulk": READERS,
+        "action_view_queue_jobs": READERS,
+        "action_view_record": READERS,
+    },
+    "bwt.webhook.outbound.delivery.context_line": CONFIGURATION,
+    # Append-only: not even an administrator changes what was sent.
+    "bwt.webhook.outbound.delivery.attempt": RECORD,
+    "bwt.webhook.outbound.secret": {
+        "read": ADMINISTRATOR,
+        "write": ADMINISTRATOR,
+        "create": ADMINISTRATOR,
+        "unlink": ADMINISTRATOR,
+        "action_generate": ADMINISTRATOR,
+    },
+}
+
+# Public methods that RPC may call beside buttons: they check access themselves, as
+# part of the ORM.
+ORM_METHODS = {
+    "copy_data",
+    "create",
+    "init",
+    "unlink",
+    "write",
+}

@@ -1,0 +1,255 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Every model, user and way to touch a record: what is allowed against what happens."""
+
+from odoo.exceptions import AccessError, UserError
+from odoo.service.model import call_kw
+from odoo.tests.common import new_test_user
+
+from .access_matrix import MATRIX, ORM_METHODS, USERS
+from .request_case import DELIVERY, ENDPOINT
+from .trust_case import TrustCase
+
+HANDLER = "bwt.webhook.handler"
+RULE = "bwt.webhook.outbound.handler.rule"
+ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
+SECRET = "bwt.webhook.outbound.secret"
+OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
+ADMINISTRATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_admin"
+
+# State in which a button has something to do, else it would be refused for that.
+STATES = {
+    "action_activate": "draft",
+    "action_set_draft": "active",
+    "action_archive": "active",
+    "action_queue_delivery": "draft",
+    "action_retry_now": "dead_letter",
+    "action_reset_to_draft": "error",
+    "action_cancel_delivery": "draft",
+    "action_dead_letter": "error",
+    "action_create_replay_delivery": "done",
+}
+ARGUMENTS = {"action_bulk": ["cancel"]}
+
+
+class RollBack(Exception):
+    """Ends a try: what it did is undone."""
+
+
+class TestAccessMatrix(TrustCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        other = cls.env["res.company"].create({"name": "Other"})
+        theirs = {"company_id": other.id, "company_ids": [(6, 0, other.ids)]}
+        cls.users = {
+            "public": cls.env.ref("base.public_user"),
+            "portal": new_test_user(cls.env, "wh-portal", "base.group_portal"),
+            "internal": new_test_user(cls.env, "wh-internal", "base.group_user"),
+            "operator": new_test_user(cls.env, "wh-operator", OPERATOR),
+            "administrator": new_test_user(cls.env, "wh-admin", ADMINISTRATOR),
+            "other operator": new_test_user(cls.env, "wh-op-2", OPERATOR, **theirs),
+            "other administrator": new_test_user(
+                cls.env, "wh-admin-2", ADMINISTRATOR, **theirs
+            ),
+        }
+        cls.other_company = other
+        cls.values = cls._values()
+        cls.records = {
+            model: cls.env[model].create(values) for model, values in cls.values.items()
+        }
+        for model in ("endpoint.health", "endpoint.token"):
+            model = f"bwt.webhook.outbound.{model}"
+            cls.records[model] = cls.env[model].search(
+                [("endpoint_id", "=", cls.records[ENDPOINT].id)]
+            )
+            cls.values[model] = {"endpoint_id": cls.endpoint.id}
+
+    @classmethod
+    def _values(cls):
+        """Values to create one record of each model, of the main company."""
+        handler = cls.env[HANDLER].create({"name": "Base", "code": "base"})
+        rule = cls.env[RULE].create({"name": "Base", "handler_id": handler.id})
+        # By code it isn't needed twice: values are made into a record and tried again.
+        delivery = cls.env[DELIVERY].create(
+            {
+                "endpoint_id": cls.endpoint.id,
+                "res_model": "res.partner",
+                "res_id": cls.partner.id,
+            }
+        )
+        source = {"source_kind": "literal", "literal_value": "1"}
+        company = {"company_id": cls.env.company.id}
+        of_endpoint = {"endpoint_id": cls.endpoint.id, **source}
+        return {
+            HANDLER: {"name": "H", "code": "h", **company},
+            RULE: {"name": "R", "handler_id": handler.id},
+            f"{RULE}.condition": {
+                "rule_id": rule.id,
+                "source_kind": "request_field",
+                "source_expression": "payload.a",
+                "operator": "is_set",
+            },
+            f"{RULE}.assignment": {
+                "rule_id": rule.id,
+                "target_scope": "payload",
+                "target_expression": "a",
+                **source,
+            },
+            ENDPOINT: {
+                "name": "E",
+                "code": "e",
+                "target_hostname": cls.receiver.url,
+                **company,
+            },
+            f"{ENDPOINT}.header.rule": {"header_name": "X-A", **of_endpoint},
+            f"{ENDPOINT}.payload.rule": {"target_path": "a", **of_endpoint},
+            DELIVERY: {
+                "name": "D",
+                "endpoint_id": cls.endpoint.id,
+                "res_model": "res.partner",
+                "res_id": cls.partner.id,
+            },
+            f"{DELIVERY}.context_line": {
+                "delivery_id": delivery.id,
+                "key_name": "k",
+                **source,
+            },
+            ATTEMPT: {
+                "name": "A",
+                "delivery_id": delivery.id,
+                "attempt_number": 7,
+                "http_method": "post",
+                "request_body_mode": "json",
+                "target_url": "https://x.example.com",
+                "request_headers_json": "{}",
+                "payload_json": "{}",
+            },
+            SECRET: {"endpoint_id": cls.endpoint.id},
+        }
+
+    def test_matrix(self):
+        """What is written by hand is what the server does, called as RPC calls it."""
+        seen = {
+            model: {
+                way: " ".join(self._try(model, way, user) for user in USERS)
+                for way in ways
+            }
+            for model, ways in MATRIX.items()
+        }
+
+        self.assertEqual(MATRIX, seen)
+
+    def _try(self, model, way, user):
+        try:
+            with self.env.cr.savepoint():
+                self._call(model, way, self.users[user])
+                self.env.flush_all()
+                raise RollBack
+        except RollBack:
+            return "+"
+        except AccessError:
+            return "-"
+        except UserError as error:
+            return f"[{error}]"
+        finally:
+            self.env.invalidate_all(flush=False)
+
+    def _call(self, model, way, user):
+        record = self.records[model]
+        if way in STATES:
+            record.sudo().write({"state": STATES[way]})
+            self.env.flush_all()
+        self.env.invalidate_all()
+        values = self.values[model]
+        name = next(iter(values))
+        arguments = {
+            "read": [record.ids, ["display_name"]],
+            "write": [record.ids, {name: values[name]}],
+            "create": [[self._other_values(model)]],
+            "unlink": [record.ids],
+        }.get(way, [record.ids, *ARGUMENTS.get(way, [])])
+        call_kw(self.env[model].with_user(user), way, arguments, {})
+
+    def _other_values(self, model):
+        """Values that don't collide with the record that is there."""
+        fresh = {"code": "fresh", "attempt_number": 8}
+        values = self.values[model]
+        return values | {key: fresh[key] for key in fresh if key in values}
+
+    def test_the_matrix_is_complete(self):
+        """A model or button that is added must be thought about here."""
+        ours = [
+            model
+            for model in self.env.registry.models.values()
+            if model._original_module == "bwt_webhooks_outbound" and not model._abstract
+        ]
+
+        self.assertEqual(sorted(MATRIX), sorted(model._name for model in ours))
+        for model in ours:
+            public = _public_methods(model)
+            buttons = {name for name in public if name.startswith("action_")}
+            listed = {way for way in MATRIX[model._name] if way.startswith("action_")}
+            self.assertEqual(listed, buttons, model._name)
+            for name in public - buttons - ORM_METHODS:
+                self.assertTrue(
+                    getattr(getattr(model, name), "_api_private", False),
+                    f"{model._name}.{name} can be called by RPC",
+                )
+
+    def test_what_moves_deliveries_is_out_of_reach(self):
+        """Queueing, the lane, sending and callbacks are for code, not for clients."""
+        administrator = self.users["administrator"]
+        for model, method in (
+            (ENDPOINT, "queue_delivery"),
+            (ENDPOINT, "queue_deliveries"),
+            (ENDPOINT, "run_lane"),
+            (DELIVERY, "process_delivery"),
+            (HANDLER, "execute_outbound"),
+            (ENDPOINT, "_trust"),
+            (ENDPOINT, "_generate_secret"),
+            (ENDPOINT, "_oauth_token"),
+        ):
+            with self.subTest(method), self.assertRaises(AccessError):
+                call_kw(
+                    self.env[model].with_user(administrator),
+                    method,
+                    [self.records[model].ids],
+                    {},
+                )
+
+    def test_internal_users_read_four_fields(self):
+        """Who may queue sees what an endpoint is called, not where it leads."""
+        endpoint = self.endpoint.with_user(self.users["internal"])
+
+        readable = set(endpoint.fields_get())
+
+        mixins = (
+            self.env["mail.thread"]._fields | self.env["mail.activity.mixin"]._fields
+        )
+        self.assertEqual(
+            {"name", "code", "state", "company_id", "write_date", "write_uid"}
+            | {"create_date", "create_uid"},
+            readable - set(mixins),
+        )
+
+    def test_a_handler_of_another_company_is_not_attached(self):
+        """It would decide over, and see, what isn't its company's."""
+        handler = self.env[HANDLER].create(
+            {"name": "X", "code": "x", "company_id": self.other_company.id}
+        )
+
+        with self.assertRaises(UserError):
+            self.endpoint.handler_id = handler
+
+
+def _public_methods(model):
+    """Names of the public methods that this addon defines on a model."""
+    return {
+        name
+        for base in model.__mro__
+        if base.__module__.startswith("odoo.addons.bwt_webhooks_outbound.")
+        for name, value in vars(base).items()
+        if callable(value) and not name.startswith("_")
+    }

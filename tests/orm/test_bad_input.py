@@ -1,0 +1,190 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Bad input is refused with the record, the value and the remedy; nothing is lost."""
+
+from datetime import timedelta
+
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.exceptions import (
+    WebhookProcessingConfigurationError,
+    WebhookValidationError,
+)
+
+from .common import DELIVERY, ENDPOINT, OutboundCase
+
+NAMED = r'Endpoint "Orders" \(orders\): '
+
+
+@tagged("post_install", "-at_install")
+class TestBadInput(OutboundCase):
+    def setUp(self):
+        super().setUp()
+        self.waiting = self.queue({"a": 1})
+
+    def assertStillQueued(self):
+        self.assertEqual(self.waiting.state, "queued")
+        self.assertEqual(
+            self.env[DELIVERY].search([("endpoint_id", "=", self.endpoint.id)]),
+            self.waiting,
+        )
+
+    def test_what_queueing_refuses(self):
+        """Each argument that can't be used is named with its value and a remedy.
+
+        A silent default would send something else than was meant.
+        """
+        partner = self.env["res.partner"]
+        cases = {
+            r"a\.1 is a set": {"payload": {"a": [1, {2}]}},
+            r"payload.*res\.partner": {"payload": partner},
+            r"k.*set": {"context_lines": {"k": {1}}},
+            r"context lines must be.*str": {"context_lines": "k=v"},
+            r"context line 1 is": {"context_lines": ["k"]},
+            r"context key 7": {"context_lines": {7: 1}},
+            r'context line "k".*no_such_kind': {
+                "context_lines": [{"key_name": "k", "source_kind": "no_such_kind"}]
+            },
+            r'context line "k".*no path': {
+                "context_lines": [{"key_name": "k", "source_kind": "company_field"}]
+            },
+            r'context line "k".*no_such_field': {
+                "context_lines": [
+                    {"key_name": "k", "source_kind": "company_field"}
+                    | {"source_expression": "no_such_field"}
+                ]
+            },
+            r'context line "k".*first': {
+                "context_lines": [{"key_name": "k", "sequence": "first"}]
+            },
+            r"headers must be a mapping, not list": {"headers": ["X-A"]},
+            r"files must be a mapping.*list": {"files": [("doc", b"")]},
+            r'file "doc"': {"files": {"doc": {"filename": "x"}}},
+            r'content of file "doc" is int': {"files": {"doc": {"content": 7}}},
+            r"record=.*not one record": {"record": partner},
+            r"isn't saved yet": {"record": partner.new({})},
+            r"eta='tomorrow' is no time": {"eta": "tomorrow"},
+            r"eta=.*is no time": {"eta": timedelta(hours=1)},
+            r"supersede needs an ordering key": {"supersede": True},
+        }
+        for pattern, given in cases.items():
+            with self.subTest(given=given), self.refused(NAMED + ".*" + pattern):
+                self.queue(given.pop("payload", None), **given)
+        self.assertStillQueued()
+
+    def test_arguments_that_do_not_exist(self):
+        """A misspelt argument of a bulk request is told, not ignored."""
+        with self.refused(NAMED + ".*knows no paylod.*payload"):
+            self.endpoint.queue_deliveries([{"paylod": 1}])
+        with self.refused(NAMED + ".*knows no"):
+            self.endpoint.queue_deliveries(["payload"])
+        self.assertStillQueued()
+
+    def test_endpoints_that_take_none(self):
+        """Draft and archived endpoints, none and several: a sentence for each."""
+        for state, label in (("draft", "Draft"), ("archived", "Archived")):
+            self.endpoint.state = state
+            with self.refused(NAMED + f".*{label}.*Activate", WebhookValidationError):
+                self.queue({"a": 1})
+        nobody = self.env[ENDPOINT].search([("code", "=", "no-such-code")])
+        with self.refused("got 0. Look the endpoint up by its code"):
+            nobody.queue_delivery({"a": 1})
+        with self.refused("got 2"):
+            (self.endpoint + self.make_endpoint("other")).queue_delivery({"a": 1})
+        self.assertStillQueued()
+
+    def test_what_an_endpoint_refuses(self):
+        """Settings that can't work are refused when saved, with the value quoted."""
+        cases = {
+            r'code "Shop Orders" is no technical name': {"code": "Shop Orders"},
+            r'code "shop-Ä"': {"code": "shop-Ä"},
+            r'code "-shop"': {"code": "-shop"},
+            r'host "shop\.example\.com" is no base URL': {
+                "target_hostname": "shop.example.com"
+            },
+            r'host "ftp://x" is no base URL': {"target_hostname": "ftp://x"},
+            r'host "http://u:p@x" is no base URL': {"target_hostname": "http://u:p@x"},
+            r'host "http://x:port" is no base URL': {
+                "target_hostname": "http://x:port"
+            },
+            r'host "https://\{x\}\.com" is no base URL': {
+                "target_hostname": "https://{x}.com"
+            },
+            r'host "http://x/y" holds more': {"target_hostname": "http://x/y"},
+            r'host "http://x\?y=1" holds more': {"target_hostname": "http://x?y=1"},
+            r"it has no host": {"target_hostname": False},
+            r'path "/x#y" has a fragment': {"target_path": "/x#y"},
+            r"Timeout.* is 0\. Give 1 to 60": {"timeout_seconds": 0},
+            r"Timeout.* is 61\. Give 1 to 60": {"timeout_seconds": 61},
+            r"In Flight is 0": {"max_in_flight": 0},
+            r"Parallel Lanes is 17": {"parallel_lanes": 17},
+            r"Rate Limit is -1": {"rate_limit": -1},
+            r"Retention.* is -1": {"retention_days": -1},
+            r'retry schedule part "5x" is no duration': {"retry_schedule": "5s,5x"},
+            r'status "200" can\'t be retried': {"retry_on_status": "200"},
+            r"2 parallel lanes can't keep an order": {
+                "parallel_lanes": 2,
+                "ordering": "key",
+            },
+        }
+        for pattern, vals in cases.items():
+            with (
+                self.subTest(vals=vals),
+                self.refused(
+                    r'Endpoint "Orders" \(.*\): .*' + pattern,
+                    WebhookProcessingConfigurationError,
+                ),
+            ):
+                self.endpoint.write(vals)
+        self.assertStillQueued()
+
+    def test_what_an_endpoint_mends(self):
+        """Outer blanks, a trailing slash and a missing leading one are no errors."""
+        self.endpoint.write(
+            {"target_hostname": " https://x.com/ ", "target_path": "?a={b}"}
+        )
+
+        self.assertEqual(self.endpoint.target_url, "https://x.com/?a={b}")
+        self.endpoint.target_path = False
+        self.assertEqual(self.endpoint.target_path, "/")
+
+    def test_json_written_into_a_delivery(self):
+        """A broken JSON text is refused on the delivery, which stays as it was."""
+        for name, text, pattern in (
+            (
+                "payload_json",
+                "{",
+                r'Delivery ".*": Payload is no JSON: .*Mend the text',
+            ),
+            ("payload_json", "[NaN]", "Payload is no JSON: NaN"),
+            ("request_headers_json", "[1]", r"Headers must be a JSON object.*\[1\]"),
+        ):
+            with self.subTest(text=text), self.refused(pattern):
+                self.waiting[name] = text
+        self.waiting.invalidate_recordset()
+        self.assertEqual(self.waiting.payload_json, '{"a": 1}')
+
+    def test_a_missing_path_token(self):
+        """The delivery stops with the token's name; it is mended and goes on."""
+        self.endpoint.target_path = "/orders/{order_id}"
+
+        self.waiting.process_delivery()
+
+        self.assertEqual(self.waiting.state, "error")
+        self.assertEqual(self.waiting.failure_reason, "build")
+        self.assertFalse(self.waiting.next_attempt_at or self.waiting.attempt_ids)
+        self.assertRegex(self.waiting.processing_error, NAMED + r".*\{order_id\}")
+        self.endpoint.target_path = "/orders"
+        self.waiting.action_queue_delivery()
+        self.waiting.process_delivery()
+        self.assertEqual(self.waiting.state, "done")
+
+    def test_texts_that_a_database_can_not_store(self):
+        """NUL and half surrogate pairs, wherever they come from, fail nothing."""
+        odd = "a\x00b\ud800c"
+
+        delivery = self.queue(
+            {odd: odd}, {odd: odd}, headers={"X-A": odd}, name=odd, ordering_key=odd
+        )
+
+        self.assertEqual(delivery.name, "a\ufffdb?c")
+        self.assertEqual(delivery._get_context_values(), {"a\ufffdb?c": odd})

@@ -1,0 +1,117 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Bulk buttons beside lanes at work: what can be done is done, the rest is named."""
+
+from odoo.tests import tagged
+
+from .common import DELIVERY, CommittedCase, OutboundCase
+
+
+@tagged("post_install", "-at_install")
+class TestBulkActions(OutboundCase):
+    def message(self, action):
+        self.assertEqual(action["tag"], "display_notification")
+        return action["params"]["message"]
+
+    def test_counts_and_names(self):
+        """The summary counts what was done and names what was left, and why."""
+        fit = [self.in_state("error") for _number in range(3)]
+        unfit = [self.in_state("done") for _number in range(7)]
+        deliveries = self.env[DELIVERY].union(*fit, *unfit)
+
+        action = deliveries.action_bulk("retry_now")
+
+        text = self.message(action)
+        self.assertEqual(action["params"]["type"], "warning")
+        self.assertIn("3 retried", text)
+        self.assertIn("7 left as they are", text)
+        self.assertIn(f"{unfit[0].name} (in state Done)", text)
+        self.assertIn("and 2 more", text)
+        self.assertEqual({each.state for each in fit}, {"queued"})
+        self.assertEqual({each.state for each in unfit}, {"done"})
+
+    def test_all_done(self):
+        """Nothing left is a plain success; every bulk action has its words."""
+        for name, state in (
+            ("queue", "draft"),
+            ("retry_now", "dead_letter"),
+            ("reset", "canceled"),
+            ("cancel", "error"),
+            ("dead_letter", "error"),
+            ("replay", "done"),
+        ):
+            with self.subTest(name=name):
+                action = self.in_state(state).action_bulk(name)
+                self.assertEqual(action["params"]["type"], "success")
+                self.assertRegex(self.message(action), r"^1 [a-z -]+\.$")
+
+    def test_one_endpoint_that_takes_none(self):
+        """Deliveries of an archived endpoint are left out, those of others go.
+
+        One archived endpoint would otherwise stop a bulk retry over all of them.
+        """
+        other = self.make_endpoint("other")
+        here = self.in_state("error")
+        there = other.queue_delivery({"a": 1})
+        there.write({"state": "error", "next_attempt_at": False})
+        other.action_archive()
+
+        action = (here + there).action_bulk("retry_now")
+
+        self.assertEqual((here.state, there.state), ("queued", "error"))
+        self.assertIn("1 retried", self.message(action))
+        self.assertIn("Activate it first", self.message(action))
+
+    def test_no_such_action(self):
+        """Only keys of the table: the name comes from outside."""
+        with self.refused("no bulk action"):
+            self.in_state("error").action_bulk("unlink")
+
+
+class TestBulkBesideLanes(CommittedCase):
+    def test_rows_that_a_lane_holds_are_left_out(self):
+        """A row locked by a lane is named, the others are canceled, nobody waits."""
+        ids = self.queue(1, 2, 3)
+        with self.read_committed() as lane, self.transaction() as env:
+            lane.cr.execute(
+                "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
+                (ids[1],),
+            )
+
+            action = env[DELIVERY].browse(ids).action_bulk("cancel")
+
+        self.assertIn("2 canceled", action["params"]["message"])
+        self.assertIn("being sent right now", action["params"]["message"])
+        self.assertEqual(self.states(ids), ["canceled", "queued", "canceled"])
+
+    def test_rows_that_a_lane_had_meanwhile_are_left_out(self):
+        """A row that a lane wrote since the button's snapshot fails itself alone.
+
+        In Odoo's isolation level it fails the transaction: one of 500 would fail all.
+        """
+        ids = self.queue(1, 2, 3)
+        with self.transaction() as env:
+            deliveries = env[DELIVERY].browse(ids)
+            self.assertEqual(set(deliveries.mapped("state")), {"queued"})
+            with self.transaction() as lane:
+                lane[DELIVERY].browse(ids[0]).state = "done"
+
+            action = deliveries.action_bulk("cancel")
+
+        self.assertIn("2 canceled", action["params"]["message"])
+        self.assertEqual(self.states(ids), ["done", "canceled", "canceled"])
+
+    def test_a_button_says_that_it_is_being_sent(self):
+        """A single button doesn't wait for the lane that holds the row: it says so."""
+        [delivery_id] = self.queue(1)
+        with self.read_committed() as lane, self.transaction() as env:
+            lane.cr.execute(
+                "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
+                (delivery_id,),
+            )
+            delivery = env[DELIVERY].browse(delivery_id)
+
+            with self.assertRaisesRegex(Exception, "being sent right now"):
+                delivery.action_cancel_delivery()
+
+            with self.assertRaisesRegex(Exception, "being sent right now"):
+                delivery.process_delivery()

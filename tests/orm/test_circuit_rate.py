@@ -1,0 +1,289 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Circuit breaker and rate limit on the health row, as a lane reads and writes it."""
+
+from datetime import timedelta
+
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+
+from ..receiver import delay, status
+from .common import DELIVERY, CommittedCase, OutboundCase
+
+SECOND = timedelta(seconds=1)
+
+
+@tagged("post_install", "-at_install")
+class TestCircuit(OutboundCase):
+    def setUp(self):
+        super().setUp()
+        self.now = utcnow()
+        self.endpoint.circuit_threshold = 3
+
+    def health(self):
+        """The health as a lane has it that just read its plan."""
+        self.env.flush_all()
+        endpoint = self.endpoint
+        return Health(
+            self.env.cr, endpoint.id, endpoint._policy(), endpoint.circuit_reset_at
+        )
+
+    def stored(self):
+        self.endpoint.health_ids.invalidate_recordset()
+        return self.endpoint.health_ids
+
+    def open(self):
+        return self.health().note(["failure"] * 3, self.now)
+
+    def test_opens_after_failures_in_a_row(self):
+        """At the threshold it opens: nothing may be claimed until the probe.
+
+        Other answers in between begin the row anew, other failures don't count.
+        """
+        signals = ["failure", "failure", "success", "failure", "ignore", "failure"]
+        self.assertEqual(self.health().note(signals, self.now), ("closed", "closed"))
+        self.assertEqual(self.stored().failure_streak, 2)
+
+        self.assertEqual(self.health().note(["failure"], self.now), ("closed", "open"))
+
+        health = self.stored()
+        self.assertEqual(health.opened_at, self.now)
+        self.assertEqual(health.next_probe_at, self.now + 60 * SECOND)
+        self.assertEqual(health.last_failure_at, self.now)
+        allowance = self.health().allow(10, self.now)
+        self.assertEqual(allowance.count, 0)
+        self.assertEqual(allowance.not_before, health.next_probe_at)
+        self.assertEqual(self.health().not_before(self.now), health.next_probe_at)
+
+    def test_one_probe_for_all_lanes(self):
+        """After the rest one delivery goes, for one lane; the next waits for it."""
+        self.open()
+        then = self.now + 61 * SECOND
+
+        allowed = self.health().allow(10, then)
+        again = self.health().allow(10, then)
+
+        self.assertEqual((allowed.count, allowed.is_probe), (1, True))
+        self.assertEqual(again.count, 0)
+        self.assertEqual(self.stored().circuit_state, "half_open")
+
+    def test_a_probe_goes_once_though_two_lanes_saw_it_due(self):
+        """Whoever read the row before the other's probe finds it taken."""
+        self.open()
+        health, then = self.health(), self.now + 61 * SECOND
+        seen = self.stored().next_probe_at
+
+        self.assertTrue(health._take_probe(seen, then))
+        self.assertFalse(health._take_probe(seen, then))
+
+    def test_a_clock_put_back_does_not_close_it_for_ever(self):
+        """A probe that lies hours ahead of the clock is made now, by one lane.
+
+        The claim asked for a date in the past and would have waited until then.
+        """
+        self.open()
+        self.endpoint.health_ids.sudo().next_probe_at = self.now + timedelta(days=3)
+        self.env.flush_all()
+
+        self.assertEqual(self.health().allow(10, self.now).count, 1)
+        self.assertEqual(self.health().allow(10, self.now).count, 0)
+
+    def test_how_a_probe_ends(self):
+        """Success closes, failure rests twice as long, any other lets the next try."""
+        then = self.now + 61 * SECOND
+        for signal, state, wait in (
+            ("failure", "open", 120),
+            ("ignore", "open", 0),
+            ("success", "closed", None),
+        ):
+            with self.subTest(signal=signal):
+                self.open()
+                self.health().allow(10, then)
+
+                self.assertEqual(self.health().note([signal], then)[1], state)
+
+                health = self.stored()
+                self.assertEqual(
+                    health.next_probe_at,
+                    wait is not None and then + wait * SECOND,
+                )
+                self.health().note(["success"], then)
+
+    def test_gone_waits_for_a_person(self):
+        """A 410 stops it until a person closes the circuit; no success does."""
+        self.assertEqual(
+            self.health().note(["open", "success"], self.now), ("closed", "manual")
+        )
+        later = self.now + timedelta(days=30)
+        self.assertEqual(self.health().allow(10, later).count, 0)
+        self.assertIs(self.health().not_before(later), False)
+
+        self.endpoint.action_reset_circuit()
+
+        self.assertEqual(self.health().allow(10, later).count, 10)
+        self.assertIsNone(self.health().not_before(later))
+        self.health().note(["success"], later)
+        self.assertEqual(self.stored().circuit_state, "closed")
+        self.assertFalse(self.stored().opened_at)
+
+    def test_threshold_of_zero_never_opens(self):
+        """0 switches it off, also for one that is open."""
+        self.open()
+        self.endpoint.circuit_threshold = 0
+
+        self.assertEqual(self.health().allow(10, self.now).count, 10)
+        self.health().note(["failure"] * 50, self.now)
+        self.assertEqual(self.health().allow(10, self.now).count, 10)
+
+    def test_tokens(self):
+        """So many per period, a burst at most; what wasn't used comes back."""
+        self.endpoint.write({"rate_limit": 5, "rate_period": "minute"})
+
+        first = self.health().allow(3, self.now)
+        second = self.health().allow(10, self.now)
+        self.assertEqual((first.count, second.count), (3, 2))
+        self.assertEqual(second.not_before, self.now + 12 * SECOND)
+        self.assertEqual(self.health().allow(10, self.now + 11 * SECOND).count, 0)
+        self.assertEqual(self.health().allow(10, self.now + 12 * SECOND).count, 1)
+
+        self.health().return_tokens(1)
+        self.assertEqual(self.health().allow(10, self.now + 12 * SECOND).count, 1)
+        self.assertEqual(self.health().allow(10, self.now + 600 * SECOND).count, 5)
+
+    def test_no_limit_takes_no_lock(self):
+        """Without a limit the health row is only read: lanes don't wait here."""
+        before = self.row(self.endpoint.health_ids)
+        self.assertEqual(self.health().allow(500, self.now), (500, None, False))
+        self.health().return_tokens(100)
+        self.assertEqual(self.row(self.endpoint.health_ids), before)
+
+
+class TestCircuitOfALane(CommittedCase):
+    def tell(self):
+        """(circuit, messages, activities) of the endpoint as committed."""
+        with self.transaction() as env:
+            endpoint = self.endpoint(env)
+            texts = endpoint.message_ids.sorted("id").mapped("body")
+            return endpoint.circuit_state, texts, len(endpoint.activity_ids)
+
+    def make_probe_due(self):
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE bwt_webhook_outbound_endpoint_health SET next_probe_at = %s "
+                "WHERE endpoint_id = %s",
+                (utcnow() - SECOND, self.endpoint_id),
+            )
+
+    def test_opens_probes_and_closes(self):
+        """Failures open it and tell a person, once; a probe that succeeds closes it.
+
+        While it rests nothing is sent, no delivery loses a retry, and the one wake-up
+        left lies at the next probe.
+        """
+        with self.transaction() as env:
+            responsible = env.ref("base.user_admin").id
+        self.set_up(
+            circuit_threshold=3,
+            max_in_flight=1,
+            responsible_id=responsible,
+            retry_schedule="1s,1h",
+        )
+        self.receiver.script("/in", delay(0.03, status(503)))
+        ids = self.queue(*range(20))
+
+        self.run_lane()
+
+        state, texts, activities = self.tell()
+        self.assertEqual((state, activities), ("open", 1))
+        self.assertIn("failed too often", texts[-1])
+        tried = self.receiver.total
+        self.assertLess(tried, 20)
+        self.assertEqual(self.states(ids).count("queued"), 20 - tried)
+        unsent = self.read(ids, "state", "attempt_count", "retry_number")
+        self.assertEqual(unsent.count(("queued", 0, 0)), 20 - tried)
+        [eta] = self.pending()
+        self.assertAlmostEqual(
+            (eta - utcnow()).total_seconds(), 60, delta=10, msg="next probe"
+        )
+
+        self.make_probe_due()
+        self.run_lane()
+        self.assertEqual(self.receiver.total, tried + 1)
+        state, texts, activities = self.tell()
+        self.assertEqual((state, activities), ("open", 1))
+
+        self.receiver.script("/in", status(200))
+        self.make_probe_due()
+        self.make_due([each for each in ids if self.states([each]) == ["error"]])
+        self.run_lane()
+
+        self.assertEqual(set(self.states(ids)), {"done"})
+        state, texts, _activities = self.tell()
+        self.assertEqual(state, "closed")
+        self.assertIn("answers again", texts[-1])
+
+    def test_gone(self):
+        """A 410 ends the delivery and stops the endpoint; the button sets it going."""
+        self.set_up(max_in_flight=1)
+        self.receiver.script("/in", delay(0.03, status(410)))
+        ids = self.queue(*range(10))
+
+        self.run_lane()
+
+        self.assertEqual(self.tell()[0], "manual")
+        waiting = self.states(ids).count("queued")
+        self.assertTrue(waiting)
+        self.assertEqual(self.pending(), [])
+        self.receiver.script("/in", status(200))
+        with self.transaction() as env:
+            self.endpoint(env).action_reset_circuit()
+        self.assertEqual(self.pending(), [None])
+        self.run_lane()
+        self.assertEqual(self.states(ids).count("done"), waiting)
+
+    def test_rate_limit(self):
+        """No more than the limit goes; the rest waits for a wake-up at the next token."""
+        self.set_up(rate_limit=3, rate_period="hour")
+        ids = self.queue(*range(10))
+
+        self.run_lane()
+
+        self.assertEqual(self.receiver.total, 3)
+        self.assertEqual(self.states(ids).count("queued"), 7)
+        [eta] = self.pending()
+        self.assertAlmostEqual((eta - utcnow()).total_seconds(), 1200, delta=20)
+
+    def test_what_is_not_sent_takes_no_token(self):
+        """A request that can't be built leaves its token to the next delivery."""
+        self.set_up(rate_limit=2, rate_period="hour", target_path="/in/{n}")
+        broken = self.queue(1, 2, 3)
+        whole = self.queue(4, 5, context_lines={"n": 1})
+
+        self.run_lane()
+
+        self.assertEqual(self.states(broken), ["error"] * 3)
+        self.assertEqual(self.states(whole), ["done"] * 2)
+
+    def test_order_by_key_through_retries(self):
+        """A failing delivery holds its key, in order, and no other key."""
+        self.set_up(ordering="key", retry_schedule="1h")
+        ids = self.queue(1, 2, ordering_key="a") + self.queue(3, 4, ordering_key="b")
+        with self.transaction() as env:
+            failing = env[DELIVERY].browse(ids[0]).message_uid
+
+        def answer(exchange):
+            bad = exchange.request.webhook_id == failing and exchange.tries == 1
+            status(503 if bad else 200)(exchange)
+
+        self.receiver.script("/in", answer)
+        self.run_lane()
+        self.assertEqual(self.states(ids), ["error", "queued", "done", "done"])
+
+        self.make_due(ids[:1])
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["done"] * 4)
+        sent = [request.json() for request in self.receiver.requests]
+        self.assertEqual([each for each in sent if each < 3], [1, 1, 2])
+        self.assertEqual([each for each in sent if each > 2], [3, 4])

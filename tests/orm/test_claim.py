@@ -1,0 +1,254 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What a lane claims: by due date, by order, one alone, none twice."""
+
+import json
+from datetime import timedelta
+
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.lane import sql
+from odoo.addons.bwt_webhooks_outbound.lane.attempts import open_attempts
+from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+
+from .common import CommittedCase, OutboundCase
+
+
+def claimed_keys(batch):
+    return [json.loads(each.wire.body)["key"] for each in batch.prepared]
+
+
+@tagged("post_install", "-at_install")
+class TestClaim(OutboundCase):
+    def take(self, limit=10, *, alone=False, now=None):
+        """One batch as a lane would claim it, held by job `j` in slot 0."""
+        self.env.flush_all()
+        endpoint = self.endpoint._for_lane()
+        plan = endpoint._outbound_plan()
+        health = Health(self.env.cr, endpoint.id, plan.policy, False)
+        now = now or utcnow()
+        batch = Claim(endpoint, plan, health, "j").take(limit, now, alone=alone)
+        open_attempts(self.env.cr, plan, batch.prepared, "j", 0, now)
+        self.env.invalidate_all()
+        return batch
+
+    def test_longest_due_first(self):
+        """Without an order the longest due goes first, then by place in the queue."""
+        a, b, c, d = self.queue_keys("a", "b", "c", "d")
+        c.next_attempt_at = utcnow() - timedelta(hours=1)
+        d.next_attempt_at = utcnow() + timedelta(hours=1)
+
+        batch = self.take()
+
+        self.assertEqual(claimed_keys(batch), ["c", "a", "b"])
+        self.assertTrue(batch.is_last)
+        self.assertEqual((a + b + c).mapped("state"), ["processing"] * 3)
+        self.assertEqual((a + b + c).mapped("attempt_count"), [1, 1, 1])
+        self.assertEqual((a + b + c).attempt_ids.mapped("state"), ["processing"] * 3)
+        self.assertEqual(d.state, "queued")
+
+    def test_what_is_not_due_stays(self):
+        """Errors without a date wait for a person; only queued and error are claimed."""
+        for state in ("draft", "processing", "done", "dead_letter", "canceled"):
+            self.in_state(state, next_attempt_at=utcnow())
+        self.in_state("error")
+
+        self.assertEqual(self.take().claimed, 0)
+
+    def test_one_at_a_time_per_key(self):
+        """With an order per key only the first of each key goes, keys side by side."""
+        self.endpoint.ordering = "key"
+        self.queue_keys("a", "a", "b", "b", "c")
+
+        self.assertEqual(claimed_keys(self.take()), ["a", "b", "c"])
+        self.assertEqual(self.take().claimed, 0)
+
+    def test_who_holds_the_line(self):
+        """Waiting, in flight and in error without a date hold those behind; ended not.
+
+        What is behind a failing one must not overtake it.
+        """
+        self.endpoint.ordering = "key"
+        for state, date, holds in (
+            ("error", utcnow() + timedelta(hours=1), True),
+            ("error", False, True),
+            ("processing", False, True),
+            ("done", False, False),
+            ("dead_letter", False, False),
+            ("canceled", False, False),
+            ("draft", False, False),
+        ):
+            with self.subTest(state=state, date=date):
+                first, second = self.queue_keys("a", "a")
+                first.write({"state": state, "next_attempt_at": date})
+                claimed = claimed_keys(self.take())
+                self.assertEqual(claimed, [] if holds else ["a"])
+                (first + second).write({"state": "done"})
+
+    def test_long_lines_do_not_hide_others(self):
+        """One free delivery behind many that are held is found, even for a probe.
+
+        The first look goes over few rows; with a limit of one it found nothing and the
+        lane came back every second for nothing.
+        """
+        self.endpoint.ordering = "key"
+        head, *_rest = self.queue_keys(*["a"] * 60)
+        head.write({"state": "error", "next_attempt_at": utcnow() + timedelta(hours=1)})
+
+        for limit, key in ((1, "b"), (10, "c")):
+            with self.subTest(limit=limit):
+                free = self.queue_keys(key)
+                self.assertEqual(claimed_keys(self.take(limit)), [key])
+                free.state = "done"
+
+    def test_all_in_one_line(self):
+        """With an order per endpoint exactly one is out, in the order of queueing."""
+        self.endpoint.ordering = "endpoint"
+        self.queue_keys("a", "b", "c")
+
+        self.assertEqual(claimed_keys(self.take()), ["a"])
+        self.assertEqual(self.take().claimed, 0)
+
+    def test_order_changed_while_they_wait(self):
+        """What waits is put into the line of the new order, by key or by record."""
+        partner = self.env.user.partner_id
+        self.queue_keys("a", "a")
+        self.queue({"key": "p"}, record=partner)
+        self.queue({"key": "p"}, record=partner)
+        self.endpoint.ordering = "key"
+        self.env.flush_all()
+
+        self.env.cr.execute(sql.regroup(self.endpoint.id, "key"))
+        self.env.invalidate_all()
+
+        self.assertEqual(claimed_keys(self.take()), ["a", "p"])
+
+    def test_superseded(self):
+        """Of many with one key only the newest goes; the others name it, uncounted.
+
+        What was tried before and what has another key stays.
+        """
+        tried = self.queue({"key": "k"}, ordering_key="k")
+        tried.attempt_count = 1
+        old = self.queue_keys("k", "k", "k", supersede=True)
+        new = self.queue({"key": "k"}, ordering_key="k", supersede=True, name="newest")
+        plain = self.queue({"key": "x"}, ordering_key="x")
+
+        batch = self.take()
+
+        self.assertEqual(claimed_keys(batch), ["k", "k", "x"])
+        self.assertEqual(batch.concluded, 3)
+        self.assertEqual(set(old.mapped("state")), {"canceled"})
+        self.assertIn("newest", old[0].processing_note)
+        self.assertFalse(old.attempt_ids)
+        self.assertTrue(all(old.mapped("processed_at")))
+        for each in (tried, new, plain):
+            self.assertEqual(each.state, "processing")
+
+    def test_a_canceled_one_supersedes_nothing(self):
+        """A newer value that was canceled or reset leaves the older one to go."""
+        old, new = self.queue_keys("k", "k", supersede=True)
+        new.action_cancel_delivery()
+
+        self.take()
+
+        self.assertEqual(old.state, "processing")
+
+    def test_interrupted_goes_alone(self):
+        """What was cut off is claimed one at a time, and only when nothing is out.
+
+        It may be what kills the worker: others would be cut off with it each time.
+        """
+        self.queue_keys("a", "b")
+        for number in range(2):
+            self.in_state(
+                "error",
+                failure_reason="interrupted",
+                next_attempt_at=utcnow() - timedelta(minutes=number),
+            )
+
+        beside = self.take()
+        self.assertEqual((beside.claimed, beside.is_alone), (2, False))
+        for _number in range(2):
+            alone = self.take(alone=True)
+            self.assertEqual((alone.claimed, alone.is_alone), (1, True))
+            self.assertFalse(alone.is_last)
+        self.assertEqual(self.take(alone=True).claimed, 0)
+
+    def test_a_bad_one_does_not_hurt_the_batch(self):
+        """One that can't be built is an error; those beside it go out."""
+        self.endpoint.target_path = "/orders/{n}"
+        good = self.queue({"key": "a"}, {"n": 1}) + self.queue({"key": "b"}, {"n": 2})
+        bad = self.queue({"key": "bad"})
+
+        batch = self.take()
+
+        self.assertEqual(claimed_keys(batch), ["a", "b"])
+        self.assertEqual((bad.state, bad.failure_reason), ("error", "build"))
+        self.assertFalse(bad.next_attempt_at or bad.job_uuid)
+        self.assertEqual(good.mapped("state"), ["processing"] * 2)
+
+    def test_given_back_as_if_never_claimed(self):
+        """What never left goes back: state, place, count; its attempts are gone."""
+        deliveries = self.queue_keys("a", "b")
+        before = [self.row(each) for each in deliveries]
+        self.take()
+        self.env.cr.execute(
+            sql.give_back(deliveries.ids, "queued", "another job", utcnow())
+        )
+        self.env.invalidate_all()
+        self.assertEqual(set(deliveries.mapped("state")), {"processing"})
+
+        self.env.cr.execute(sql.give_back(deliveries.ids, "queued", "j", utcnow()))
+        self.env.invalidate_all()
+
+        after = [self.row(each) for each in deliveries]
+        for row in before + after:
+            del row["write_date"], row["write_uid"]
+        self.assertEqual(after, before)
+        self.assertFalse(deliveries.attempt_ids)
+
+
+class TestClaimTogether(CommittedCase):
+    def test_two_lanes_share(self):
+        """Two claims at once get different rows, and neither waits for the other."""
+        ids = self.queue(*range(6))
+        with self.read_committed() as one, self.read_committed() as other:
+            now = utcnow()
+            one.cr.execute(sql.claim(self.endpoint_id, now, 4))
+            first = {row[0] for row in one.cr.fetchall()}
+            other.cr.execute("SET LOCAL lock_timeout = '1s'")
+            other.cr.execute(sql.claim(self.endpoint_id, now, 4))
+            second = {row[0] for row in other.cr.fetchall()}
+
+        self.assertEqual((len(first), len(second)), (4, 2))
+        self.assertEqual(first | second, set(ids))
+
+    def test_a_locked_predecessor_is_still_in_front(self):
+        """A row that somebody holds locked holds its line; SKIP LOCKED hides nobody."""
+        self.set_up(ordering="key")
+        ids = self.queue(1, 2, ordering_key="k")
+        with self.read_committed() as operator, self.read_committed() as lane:
+            operator.cr.execute(
+                "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
+                (ids[0],),
+            )
+            lane.cr.execute(sql.claim_first_in_line(self.endpoint_id, utcnow(), 10, 50))
+            self.assertEqual(lane.cr.fetchall(), [])
+            lane.cr.execute(sql.claim_heads(self.endpoint_id, utcnow(), 10))
+            self.assertEqual(lane.cr.fetchall(), [])
+
+    def test_lines_may_be_added_while_claimed(self):
+        """A claimed row lets others refer to it: an attempt row by hand doesn't wait."""
+        [delivery_id] = self.queue(1)
+        with self.read_committed() as lane, self.read_committed() as other:
+            lane.cr.execute(sql.claim(self.endpoint_id, utcnow(), 4))
+            self.assertEqual(len(lane.cr.fetchall()), 1)
+            other.cr.execute("SET LOCAL lock_timeout = '1s'")
+            other.cr.execute(
+                "INSERT INTO bwt_webhook_outbound_delivery_context_line "
+                "(delivery_id, key_name, source_kind) VALUES (%s, 'k', 'literal')",
+                (delivery_id,),
+            )
+            self.assertEqual(other.cr.rowcount, 1)

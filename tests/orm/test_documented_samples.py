@@ -1,0 +1,385 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""The samples of README and developer guide do what the text around them says."""
+
+import io
+import re
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from odoo.tests import new_test_user, tagged
+from odoo.tools.convert import convert_xml_import
+
+from ..receiver import status
+from .common import DELIVERY, ENDPOINT, OutboundCase
+from .request_case import RequestCase
+
+ROOT = Path(__file__).resolve().parents[2]
+LICENSE = "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).\n"
+README = "README.rst"
+GUIDE = "docs/developer.md"
+
+
+@dataclass
+class Sample:
+    """A block of code of a guide."""
+
+    heading: str
+    language: str
+    text: str
+    file: str = ""  # path in tests/addons that the line before the block names
+
+
+def markdown_samples(text):
+    """The fenced blocks of Python and XML, each with the heading it stands under."""
+    heading = before = ""
+    language, lines = None, []
+    for line in text.splitlines():
+        if line.startswith("```"):
+            if language in ("python", "xml"):
+                named = re.search(r"\]\(\.\./(tests/addons/\S+\.py)\):$", before)
+                block = "\n".join(lines) + "\n"
+                yield Sample(heading, language, block, named[1] if named else "")
+            language, lines = (None if language is not None else line[3:].strip()), []
+        elif language is not None:
+            lines.append(line)
+        else:
+            if line.startswith("#"):
+                heading = line.lstrip("# ")
+            before = line.strip() or before
+            if line.startswith("#"):
+                before = ""
+
+
+def rst_samples(text):
+    """The code-block directives of Python and XML, with the section they stand in."""
+    lines, heading, place = text.splitlines(), "", 0
+    while place < len(lines):
+        line = lines[place]
+        place += 1
+        if place < len(lines) and re.fullmatch(r"(=|-|~){3,}", lines[place]):
+            heading = line.strip()
+        found = re.fullmatch(r"\.\. code-block:: (python|xml)", line)
+        if not found:
+            continue
+        block = []
+        while place < len(lines) and (not lines[place].strip() or lines[place][0] == " "):
+            block.append(lines[place])
+            place += 1
+        code = textwrap.dedent("\n".join(block)).strip("\n") + "\n"
+        yield Sample(heading, found[1], code)
+
+
+def samples_of(guide):
+    read = rst_samples if guide.endswith(".rst") else markdown_samples
+    return list(read((ROOT / guide).read_text()))
+
+
+@tagged("post_install", "-at_install")
+class TestDocumentedSamples(OutboundCase):
+    """Each test runs the blocks of one section, in a database and with a receiver."""
+
+    ran = set()  # (guide, heading) that a test of this class asked for
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        RequestCase.need_test_addon.__func__(cls, "guide.order")
+        RequestCase.need_test_addon.__func__(cls, "test.shop.backend")
+        cls.guide = samples_of(GUIDE)
+        cls.readme = samples_of(README)
+
+    def setUp(self):
+        super().setUp()
+        self.load(self.blocks("An endpoint as data")[0])
+        self.shop = self.env[ENDPOINT].search([("code", "=", "shop-orders")])
+        self.known = self.env[DELIVERY].search([])
+        self.redirect()
+
+    def blocks(self, heading, guide=GUIDE):
+        """The samples under a heading that are run (files are in the addon already)."""
+        samples = self.guide if guide == GUIDE else self.readme
+        found = [each for each in samples if each.heading == heading and not each.file]
+        self.assertTrue(found, f"{guide} has no sample under {heading!r}")
+        return found
+
+    def run_block(self, sample, **values):
+        """Execute a sample; gives the names that it leaves."""
+        values["env"] = self.env
+        code = compile(sample.text, f"<{sample.heading}>", "exec")
+        with patch.object(self.env.cr, "commit"):
+            exec(code, values)  # pylint: disable=W0122
+        return values
+
+    def load(self, sample):
+        """Load an XML sample as a data file of the guide's addon."""
+        xml = io.BytesIO(sample.text.encode())
+        xml.name = sample.heading  # Odoo names the file in its errors
+        convert_xml_import(self.env, "bwt_test_guide", xml, {}, "init")
+
+    def redirect(self):
+        """Let every endpoint and backend of the samples send to the receiver."""
+        url = self.receiver.url
+        endpoints = self.env[ENDPOINT].search([("state", "=", "active")])
+        plain = endpoints.filtered(lambda each: not each.connector_backend_ref)
+        plain.write({"target_hostname": url})
+        self.env["test.shop.backend"].search([]).write({"api_base_url": url})
+
+    def send(self):
+        """Send what the samples queued; gives deliveries and requests, as queued."""
+        self.redirect()
+        new = self.env[DELIVERY].search([]) - self.known
+        new = new.filtered(lambda each: each.state == "queued").sorted("queue_number")
+        new.process_delivery()
+        return new, self.receiver.requests
+
+    def sent(self):
+        """The one request that the samples asked for."""
+        deliveries, requests = self.send()
+        self.assertEqual(["done"], deliveries.mapped("state"), deliveries.mapped(_why))
+        self.assertEqual(1, len(requests))
+        return requests[0]
+
+    # Every block is accounted for
+
+    def test_files_are_word_for_word(self):
+        """A block that names a file of tests/addons holds what that file holds."""
+        named = [each for each in self.guide if each.file]
+
+        self.assertGreaterEqual(len(named), 5)
+        for sample in named:
+            text = (ROOT / sample.file).read_text().removeprefix(LICENSE)
+            self.assertEqual(text, sample.text, sample.file)
+
+    def test_every_file_of_the_samples_is_shown(self):
+        """No file of the guide's addon is left out of the guide."""
+        named = {each.file for each in self.guide}
+        folder = ROOT / "tests/addons/bwt_test_guide/models"
+        for path in folder.glob("[!_]*.py"):
+            self.assertIn(str(path.relative_to(ROOT)), named)
+
+    def test_every_block_is_run(self):
+        """A new sample without a test is noticed."""
+        source = Path(__file__).read_text()
+        for guide, samples in ((GUIDE, self.guide), (README, self.readme)):
+            for heading in {each.heading for each in samples if not each.file}:
+                self.assertIn(f'"{heading}"', source, f"{guide}: nobody runs it")
+
+    # README
+
+    def test_readme_first_delivery(self):
+        """The first delivery by code arrives at the endpoint of the demo data."""
+        if not self.env[ENDPOINT].search([("code", "=", "demo-orders")]):
+            self.make_endpoint("demo-orders", target_path="/orders/{order_id}")
+        [sample] = self.blocks("The first delivery, by code", README)
+        with patch.object(self.env.cr, "commit") as commit:
+            exec(sample.text, {"env": self.env})  # pylint: disable=W0122
+
+        self.assertTrue(commit.called)
+        request = self.sent()
+        self.assertEqual("/orders/S00042", request.path)
+        self.assertEqual("S00042", request.json()["order"])
+
+    # Developer guide
+
+    def test_endpoint_as_data(self):
+        """The rules of the data file shape the request."""
+        self.shop.queue_delivery({"number": "S1"}, {"order_id": 7})
+
+        request = self.sent()
+        self.assertEqual("PUT", request.method)
+        self.assertEqual("/orders/7?source=odoo", request.path)
+        self.assertEqual("order 7", request.header("X-Order"))
+        company = self.shop.company_id.partner_id.name
+        self.assertEqual(
+            {
+                "number": "S1",
+                "seller": {"name": company},
+                "kind": "update",
+                "lines": [{"order": 7}],
+            },
+            request.json(),
+        )
+
+    def test_queue_a_delivery(self):
+        """One delivery with all its parts, and a hundred at once."""
+        one, many = self.blocks("Queue a delivery")
+        self.run_block(one)
+
+        request = self.sent()
+        self.assertEqual("/orders/42?source=odoo", request.path)
+        self.assertEqual("crm", request.header("X-Source"))
+        self.assertRegex(request.json()["created"], r"\d{4}-\d\d-\d\dT.*Z$")
+        delivery = self.env[DELIVERY].search([("name", "=", "Order 42")])
+        self.assertEqual("res.partner", delivery.res_model)
+
+        jobs = len(self.wake_ups(self.shop))
+        deliveries = self.run_block(many)["deliveries"]
+        self.assertEqual(100, len(deliveries))
+        self.assertLessEqual(len(self.wake_ups(self.shop)) - jobs, 1)
+
+    def test_order_of_the_samples(self):
+        """An ordinary user confirms an order, and the shop hears of it."""
+        user = new_test_user(self.env, "guide_salesperson", "base.group_user")
+        orders = self.env["guide.order"].create([{"name": "S1", "total": 9.5}])
+        orders.with_user(user).action_confirm()
+
+        request = self.sent()
+        self.assertEqual(f"/orders/{orders.id}?source=odoo", request.path)
+        self.assertEqual(9.5, request.json()["total"])
+
+    def test_files(self):
+        """Fields and file go out as parts."""
+        [sample] = self.blocks("Files")
+        self.run_block(sample)
+
+        request = self.sent()
+        self.assertIn("multipart/form-data", request.header("Content-Type"))
+        for part in (
+            b'name="document"; filename="invoice.txt"',
+            b"three apples",
+            b'name="tags[1]"',
+        ):
+            self.assertIn(part, request.body)
+
+    def test_supersede(self):
+        """Three stock levels of one key: the last one goes out."""
+        [sample] = self.blocks("Order, and the last value only")
+        self.run_block(sample)
+
+        deliveries, requests = self.send()
+        self.assertEqual(
+            ["canceled", "canceled", "done"], deliveries.mapped("state")
+        )
+        self.assertEqual([3], [each.json()["quantity"] for each in requests])
+        self.assertIn(deliveries[-1].name, deliveries[0].processing_note)
+
+    def test_draft_first(self):
+        """A draft made by hand is queued and sent like any other."""
+        [sample] = self.blocks("A draft first")
+        self.run_block(sample)
+
+        self.assertEqual("/orders/42?source=odoo", self.sent().path)
+
+    def test_context_lines(self):
+        """A later line uses an earlier one, and the path is encoded."""
+        [sample] = self.blocks("Context lines")
+        self.run_block(sample)
+
+        path = self.sent().path
+        self.assertEqual("/orders/A-1%2F2026?source=odoo", path)
+        self.assertIn(f"`{path}`", (ROOT / GUIDE).read_text())
+
+    def test_services_without_odoo(self):
+        """The sample of the services runs in an interpreter that has no Odoo."""
+        [sample] = self.blocks("Body modes and transport")
+        code = "import sys; sys.modules['odoo'] = None\n" + sample.text
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+
+        self.assertEqual(0, done.returncode, done.stderr)
+
+    def test_handler_by_rules(self):
+        """The handler of the data file cancels test orders and marks large ones."""
+        [sample] = self.blocks("By rules")
+        self.load(sample)
+        self.shop.handler_id = self.env.ref("bwt_test_guide.handler_orders")
+        for number, total in (("TEST-1", 5), ("S1", 5), ("S2", 5000)):
+            self.shop.queue_delivery(
+                {"number": number, "total": total}, {"order_id": number}
+            )
+
+        deliveries, requests = self.send()
+        self.assertEqual(["canceled", "done", "done"], deliveries.mapped("state"))
+        self.assertEqual("a test order isn't sent", deliveries[0].processing_note)
+        small, large = requests
+        self.assertIsNone(small.header("X-Priority"))
+        self.assertEqual("high", large.header("X-Priority"))
+        self.assertEqual({"large": True}, large.json()["order"])
+
+    def test_handler_in_python(self):
+        """The callback cancels, asks again later, or adds to the payload."""
+        [sample] = self.blocks("In Python")
+        self.run_block(sample)
+        partner = self.env["res.partner"].create({"name": "A", "email": "a@b.example"})
+        orders = self.env["guide.order"].create(
+            [
+                {"name": "S1"},
+                {"name": "S2"},
+                {"name": "S3", "partner_id": partner.id},
+            ]
+        )
+        orders.action_confirm()
+        orders[0].state = "draft"
+
+        deliveries, requests = self.send()
+        self.assertEqual(["canceled", "error", "done"], deliveries.mapped("state"))
+        self.assertEqual("retry", deliveries[1].attempt_ids.state)
+        wait = deliveries[1].next_attempt_at - deliveries[1].attempt_ids.started_at
+        self.assertEqual(600, wait.total_seconds())
+        self.assertEqual("a@b.example", requests[0].json()["email"])
+        self.assertEqual("S3", requests[0].json()["number"])
+
+    def test_delivery_hooks(self):
+        """Gate, extra headers and response hook of the guide's addon."""
+        self.receiver.script("/warehouse", status(200, headers=[("X-Remote-Id", "W7")]))
+        warehouse = self.make_endpoint("warehouse")
+        order = self.env["guide.order"].create({"name": "S1"})
+        settings = self.env["ir.config_parameter"]
+        settings.set_param("guide.warehouse_is_closed", "yes")
+        closed = warehouse.queue_delivery({}, record=order)
+        closed.process_delivery()
+        self.assertEqual("the warehouse is closed", closed.processing_note)
+        self.assertEqual("error", closed.state)
+
+        settings.set_param("guide.warehouse_is_closed", False)
+        open_again = warehouse.queue_delivery({}, record=order)
+        request = self.sent()
+        self.assertEqual("main", request.header("X-Warehouse"))
+        self.assertEqual(open_again.message_uid, request.header("X-Correlation-Id"))
+        self.assertEqual("W7", order.remote_id, open_again.processing_note)
+
+    def test_hostname_hook(self):
+        """The host comes from the context value, and none is needed to save."""
+        settings = self.env["ir.config_parameter"]
+        settings.set_param("guide.host.eu", "https://eu.example.com")
+        settings.set_param("guide.host.us", self.receiver.url)
+        regions = self.env[ENDPOINT].create(
+            {"name": "Regions", "code": "shop-regions", "target_path": "/in"}
+        )
+        self.assertEqual("https://eu.example.com/in", regions.target_url)
+        regions.queue_delivery({}, {"region": "us"}).process_delivery()
+
+        self.assertEqual("/in", self.receiver.requests[0].path)
+
+    def test_connector(self):
+        """The connector's token goes out, and the answer's id comes back."""
+        self.receiver.script("/orders", status(201, headers=[("X-Shop-Id", "S-77")]))
+        [sample] = self.blocks("Connectors")
+        names = self.run_block(sample)
+
+        request = self.sent()
+        self.assertEqual("Bearer t0", request.header("Authorization"))
+        self.assertEqual({"name": "SO1"}, request.json())
+        self.assertEqual("S-77", names["binding"].external_id)
+        attempt = names["delivery"].attempt_ids
+        self.assertNotIn("t0", attempt.request_headers_json)
+
+    def test_testing(self):
+        """Both ways to send at once do so."""
+        for sample in self.blocks("Test your addon"):
+            self.run_block(sample)
+
+        self.assertEqual(2, len(self.receiver.requests))
+
+
+def _why(delivery):
+    return f"{delivery.name}: {delivery.processing_error or delivery.processing_note}"

@@ -1,0 +1,148 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""The hot path reads the partial indexes, whatever lies in the history."""
+
+import json
+from datetime import timedelta
+
+from odoo.tests import tagged
+from odoo.tools import SQL
+
+from odoo.addons.bwt_webhooks_outbound.lane import sql
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+
+from .common import DELIVERY, OutboundCase
+
+FINISHED = 100_000
+TABLE = "bwt_webhook_outbound_delivery"
+
+
+def nodes(plan):
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+@tagged("post_install", "-at_install")
+class TestQueryPlans(OutboundCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls.make_endpoint("other")
+        cr = cls.env.cr
+        # Finished rows of this endpoint and another, with keys, as years leave them.
+        cr.execute(
+            """INSERT INTO bwt_webhook_outbound_delivery (
+                name, endpoint_id, company_id, message_uid, state, queue_number,
+                ordering_key, ordering_group, supersede, processed_at, attempt_count,
+                request_headers_json, payload_json, create_date
+            ) SELECT 'old', CASE WHEN n %% 4 = 0 THEN %s ELSE %s END, %s, 'm' || n,
+                CASE WHEN n %% 50 = 0 THEN 'dead_letter' WHEN n %% 49 = 0
+                    THEN 'canceled' ELSE 'done' END,
+                n, 'k' || n %% 1000, 'k' || n %% 1000, FALSE,
+                now() - n * interval '5 minutes', 1, '{}', '{}', now()
+            FROM generate_series(1, %s) n""",
+            (cls.other.id, cls.endpoint.id, cls.endpoint.company_id.id, FINISHED),
+        )
+        cr.execute(
+            """INSERT INTO queue_job (
+                uuid, state, identity_key, model_name, method_name, date_created
+            ) SELECT 'old' || n, CASE WHEN n %% 100 = 0 THEN 'pending' ELSE 'done' END,
+                'bwt_webhook_outbound:lane:' || n %% 500 + 1000000 || ':' || n || ':now',
+                'bwt.webhook.outbound.endpoint', 'run_lane', now()
+            FROM generate_series(1, %s) n""",
+            (FINISHED,),
+        )
+        cls.endpoint.ordering = "key"
+        cls.endpoint.queue_deliveries(
+            [{"payload": n, "ordering_key": f"k{n % 50}"} for n in range(300)]
+        )
+        cls.env.flush_all()
+        cr.execute(f"ANALYZE {TABLE}")
+        cr.execute("ANALYZE queue_job")
+
+    def plan(self, query):
+        self.env.cr.execute(SQL("EXPLAIN (FORMAT JSON) %s", query))
+        [[found]] = self.env.cr.fetchall()
+        found = found if isinstance(found, list) else json.loads(found)
+        return list(nodes(found[0]["Plan"]))
+
+    def assertPlan(self, query, *indexes):
+        """Reads these indexes and no table from end to end, ours or queue_job's."""
+        plan = self.plan(query)
+        used = {node.get("Index Name") for node in plan}
+        for index in indexes:
+            self.assertIn(index, used)
+        scanned = {
+            node.get("Relation Name")
+            for node in plan
+            if node["Node Type"] == "Seq Scan"
+        }
+        self.assertFalse(scanned & {TABLE, f"{TABLE}_attempt", "queue_job"}, plan)
+
+    def test_claims(self):
+        """Each claim finds its rows by the index of what is due, or of the lines."""
+        now, due, line = utcnow(), f"{TABLE}_due", f"{TABLE}_line"
+        endpoint_id = self.endpoint.id
+        self.assertPlan(sql.claim(endpoint_id, now, 100), due)
+        self.assertPlan(sql.claim_first_in_line(endpoint_id, now, 100, 500), due, line)
+        self.assertPlan(sql.claim_heads(endpoint_id, now, 100), line)
+        self.assertPlan(sql.claim_interrupted(endpoint_id, now, False), due)
+        self.assertPlan(sql.claim_interrupted(endpoint_id, now, True), due, line)
+        first = self.env[DELIVERY].search([("endpoint_id", "=", endpoint_id)], limit=1)
+        self.assertPlan(sql.claim_one(first.id))
+
+    def test_looks(self):
+        """The last look, and recovery read what is unfinished alone."""
+        endpoint_id, now = self.endpoint.id, utcnow()
+        self.assertPlan(sql.next_due(endpoint_id, False), f"{TABLE}_due")
+        self.assertPlan(sql.next_due(endpoint_id, True), f"{TABLE}_line")
+        self.assertPlan(sql.slots_in_use(endpoint_id), f"{TABLE}_in_flight")
+        self.assertPlan(
+            sql.release_leftovers(endpoint_id, 0, now, limit=5, note="", error=""),
+            f"{TABLE}_in_flight",
+        )
+        self.assertPlan(
+            sql.interrupt_attempts(endpoint_id, 0, now, ""), f"{TABLE}_in_flight"
+        )
+
+    def test_wake_ups(self):
+        """Taking over finds an endpoint's wake-ups among 100,000 old jobs by index."""
+        self.assertPlan(
+            sql.take_over(self.endpoint.id, utcnow(), "x"),
+            "bwt_webhook_outbound_wake_index",
+        )
+        self.assertPlan(sql.started_lane_job("x"))
+        self.assertPlan(sql.push_watchdog("x", utcnow()))
+        self.assertPlan(sql.close_watchdog("x", utcnow()))
+        self.assertPlan(sql.others_waiting(self.endpoint.id, utcnow()))
+
+    def test_sweep(self):
+        """The sweep of every minute reads no history, of deliveries or of jobs."""
+        self.assertPlan(sql.stranded(utcnow()), f"{TABLE}_due", f"{TABLE}_in_flight")
+
+    def test_superseded_look_up(self):
+        """Finding what replaced a delivery reads the few that replace, no history."""
+        self.endpoint.ordering = "none"
+        plan = self.plan(sql.claim(self.endpoint.id, utcnow(), 100))
+        inner = {
+            node.get("Index Name") for node in plan if node.get("Alias", "") == "s"
+        }
+        self.assertEqual(inner, {f"{TABLE}_superseding"})
+
+    def test_retention(self):
+        """Expired rows are found by the index of what ended, endpoint by endpoint."""
+        self.env.cr.execute("EXPLAIN SELECT 1")
+        before = self.env.cr.sql_log_count
+        found = self.env[DELIVERY]._lock_expired(100)
+        self.assertEqual(len(found), 100)
+        self.assertEqual(self.env.cr.sql_log_count - before, 2)
+        self.assertPlan(
+            SQL(
+                """SELECT id FROM bwt_webhook_outbound_delivery
+                WHERE endpoint_id = %s AND state IN ('done', 'canceled')
+                AND processed_at < %s ORDER BY processed_at LIMIT 100""",
+                self.endpoint.id,
+                utcnow() - timedelta(days=90),
+            ),
+            f"{TABLE}_ended",
+        )

@@ -1,0 +1,368 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""How a delivery is asked for: what is stored, what it costs, who is woken."""
+
+import json
+import logging
+import time
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+
+from .common import DELIVERY, OutboundCase
+
+_logger = logging.getLogger(__name__)
+
+DRAWN = {"id", "message_uid", "queue_number", "queued_at", "next_attempt_at"}
+
+
+@tagged("post_install", "-at_install")
+class TestQueueing(OutboundCase):
+    def requests(self, count):
+        return [
+            {"payload": {"n": n}, "context_lines": {"order_id": n, "ref": "x"}}
+            for n in range(count)
+        ]
+
+    def needs_plain_insert(self):
+        if self.env[DELIVERY]._has_foreign_hooks():
+            self.skipTest("an addon here hangs on the making of deliveries")
+
+    def test_insert_writes_what_create_writes(self):
+        """The bulk INSERT gives the same rows as the ORM's create, lines too.
+
+        Otherwise a column added later would be empty for most deliveries.
+        """
+        self.needs_plain_insert()
+        given = {
+            "payload": {"a": [1, "ü"]},
+            "context_lines": {"text": "42", "number": 42},
+            "headers": {"X-Shop": "1"},
+            "record": self.env.user.partner_id,
+            "supersede": True,
+        }
+        inserted = self.endpoint.queue_delivery(**given)
+        intake = type(self.env[DELIVERY])
+        self.patch(intake, "_has_foreign_hooks", lambda self: True)
+        created = self.endpoint.queue_delivery(**given)
+
+        ours, theirs = self.row(inserted), self.row(created)
+        self.assertEqual(
+            {name: ours[name] for name in ours if name not in DRAWN},
+            {name: theirs[name] for name in theirs if name not in DRAWN},
+        )
+        self.assertLess(ours["queue_number"], theirs["queue_number"])
+        for one, other in zip(
+            inserted.context_line_ids, created.context_line_ids, strict=True
+        ):
+            ours, theirs = self.row(one), self.row(other)
+            for own in ("id", "delivery_id"):
+                del ours[own], theirs[own]
+            self.assertEqual(ours, theirs)
+
+    def test_addons_that_override_create_are_asked(self):
+        """An override of `create`, as automation rules make it, sees each delivery.
+
+        The fast way past the ORM would otherwise switch other addons off.
+        """
+        seen = []
+        create = type(self.env[DELIVERY]).create
+
+        def spy(self, vals_list):
+            seen.extend(vals_list)
+            return create(self, vals_list)
+
+        self.patch(type(self.env[DELIVERY]), "create", spy)
+
+        deliveries = self.endpoint.queue_deliveries(self.requests(3))
+
+        self.assertEqual(len(seen), 3)
+        self.assertEqual(deliveries.mapped("state"), ["queued"] * 3)
+        self.assertEqual(len(deliveries.context_line_ids), 6)
+        self.assertEqual(len(self.wake_ups()), 1)
+
+    def test_query_counts(self):
+        """One delivery costs six queries at most, a thousand no more than ten.
+
+        A query per delivery would show in every order that is confirmed.
+        """
+        self.needs_plain_insert()
+        self.queue({"a": 1}, {"order_id": 7})
+        counts = {}
+        for count in (1, 10, 1000):
+            self.env.cr.execute("DELETE FROM queue_job")
+            self.env.flush_all()
+            self.env.invalidate_all()
+            requests = self.requests(count)
+            before = self.env.cr.sql_log_count
+            started = time.perf_counter()
+            self.endpoint.queue_deliveries(requests)
+            self.env.flush_all()
+            took = (time.perf_counter() - started) * 1000
+            counts[count] = self.env.cr.sql_log_count - before
+            _logger.info(
+                "queueing %s: %s queries, %.2f ms each",
+                count,
+                counts[count],
+                took / count,
+            )
+        self.assertLessEqual(counts[1], 6)
+        self.assertEqual(counts[10], counts[1])
+        self.assertEqual(counts[1000], counts[1])
+
+    def test_one_wake_up_per_transaction(self):
+        """A burst in one transaction asks for one lane, whatever the calls.
+
+        A job per delivery would keep the runner busy with lanes that find nothing.
+        """
+        for number in range(5):
+            self.queue({"n": number})
+        self.endpoint.queue_deliveries(self.requests(5))
+
+        self.assertEqual(len(self.wake_ups()), 1)
+        job = self.wake_ups()
+        self.assertFalse(job.eta)
+        self.assertEqual(job.max_retries, 0)
+        self.assertEqual(job.channel, "root.webhooks.outbound")
+
+    def test_later_does_not_swallow_now(self):
+        """Deliveries for now and for later ask for a wake-up each, one per date.
+
+        with_delay gives an existing job back and leaves its date alone: a shared key
+        would make what is due now wait for what is due in an hour.
+        """
+        soon, later = utcnow() + timedelta(hours=1), utcnow() + timedelta(hours=2)
+
+        self.endpoint.queue_deliveries(
+            [{"payload": 1, "eta": later}, {"payload": 2, "eta": soon}, {"payload": 3}]
+        )
+
+        now, then = self.wake_ups().sorted(lambda job: job.eta or datetime.min)
+        self.assertFalse(now.eta)
+        self.assertAlmostEqual(then.eta, soon, delta=timedelta(seconds=1))
+
+    def test_rolled_back_savepoint_takes_its_wake_up_along(self):
+        """After a rollback to a savepoint the next delivery asks for a lane again.
+
+        What remembers "asked already" outside the database would lose the wake-up.
+        """
+        savepoint = self.env.cr.savepoint()
+        self.queue({"a": 1})
+        savepoint.close(rollback=True)
+        self.assertFalse(self.wake_ups())
+
+        self.queue({"a": 2})
+
+        self.assertEqual(len(self.wake_ups()), 1)
+
+    def test_order_of_the_queue_is_the_order_given(self):
+        """Places are drawn in the order of the list, and never lent twice."""
+        first = self.endpoint.queue_deliveries(self.requests(50))
+        second = self.endpoint.queue_deliveries(self.requests(50))
+
+        numbers = (first + second).mapped("queue_number")
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertEqual(
+            [json.loads(each.payload_json)["n"] for each in first], list(range(50))
+        )
+
+    def test_payload_becomes_json(self):
+        """Dates are ISO 8601, bytes base64, decimals numbers; key order is kept."""
+        delivery = self.queue(
+            {
+                "z": date(2026, 1, 2),
+                "a": datetime(2026, 1, 2, 3, 4, 5),
+                "b": b"\x00\xff",
+                "d": Decimal("1.10"),
+                "t": (1, None, True),
+            }
+        )
+
+        self.assertEqual(
+            list(json.loads(delivery.payload_json).items()),
+            [
+                ("z", "2026-01-02"),
+                ("a", "2026-01-02T03:04:05Z"),
+                ("b", "AP8="),
+                ("d", 1.1),
+                ("t", [1, None, True]),
+            ],
+        )
+
+    def test_context_lines_of_a_mapping(self):
+        """Texts stay texts: "42" doesn't come back as a number."""
+        delivery = self.queue(None, {"text": "42", "number": 42, "none": None})
+
+        self.assertEqual(
+            delivery._get_context_values(), {"text": "42", "number": 42, "none": None}
+        )
+        self.assertEqual(delivery.payload_json, "{}")
+
+    def test_context_lines_of_a_list(self):
+        """Lines given as dicts keep kind, expression and order."""
+        delivery = self.queue(
+            None,
+            [
+                {"key_name": "name", "source_kind": "company_field"}
+                | {"source_expression": "name"},
+                {"key_name": "flag", "literal_value": "true"},
+                {"key_name": "off", "literal_value": "1", "active": False},
+            ],
+        )
+
+        self.assertEqual(
+            delivery._get_context_values(),
+            {"name": self.endpoint.company_id.name, "flag": True},
+        )
+
+    def test_files_are_attachments(self):
+        """Content given as bytes is kept as the delivery's attachment, named field."""
+        delivery = self.queue(
+            {"a": 1},
+            files={
+                "doc": {"filename": "a.pdf", "content": b"\x00pdf"},
+                "note": {"content": "text", "content_type": "text/plain"},
+            },
+        )
+
+        attachments = self.env["ir.attachment"].search(
+            [("res_model", "=", DELIVERY), ("res_id", "=", delivery.id)], order="id"
+        )
+        self.assertEqual(
+            [(each.description, each.name, each.raw) for each in attachments],
+            [("doc", "a.pdf", b"\x00pdf"), ("note", "note", b"text")],
+        )
+
+    def test_defaults_of_the_caller_stay_with_the_caller(self):
+        """`default_...` keys of the caller's context don't reach our records.
+
+        An invoice's default_type would break attachments, a default_active hide lines.
+        """
+        endpoint = self.endpoint.with_context(
+            default_type="out_invoice",
+            default_active=False,
+            default_state="done",
+            default_name="of the invoice",
+            default_res_id=7,
+        )
+
+        delivery = endpoint.queue_delivery(
+            {"a": 1}, {"k": "v"}, files={"doc": {"content": b"x"}}
+        )
+
+        self.assertEqual(delivery.state, "queued")
+        self.assertNotEqual(delivery.name, "of the invoice")
+        self.assertFalse(delivery.res_id)
+        self.assertEqual(delivery._get_context_values(), {"k": "v"})
+        self.assertEqual(delivery.env, endpoint.env)
+
+    def test_names_record_and_time(self):
+        """Name, record and date are kept as given; a date in a zone becomes UTC."""
+        partner = self.env.user.partner_id
+        eta = datetime(2030, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+
+        delivery = self.queue({"a": 1}, name="Order 7", record=partner, eta=eta)
+
+        self.assertEqual(delivery.name, "Order 7")
+        self.assertEqual(
+            (delivery.res_model, delivery.res_id), (partner._name, partner.id)
+        )
+        self.assertEqual(delivery.next_attempt_at, datetime(2030, 1, 1, 10))
+        self.assertEqual(delivery.action_view_record()["res_id"], partner.id)
+        self.assertRegex(
+            self.queue().name, r"^Orders / \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
+        )
+
+    def test_line_of_the_record(self):
+        """With an order per key the record gives the key, for drafts queued later too.
+
+        Otherwise two changes of one record could overtake each other.
+        """
+        self.endpoint.ordering = "key"
+        partner = self.env.user.partner_id
+        key = f"res.partner,{partner.id}"
+
+        asked = self.queue({"a": 1}, record=partner)
+        draft = self.env[DELIVERY].create(
+            {
+                "endpoint_id": self.endpoint.id,
+                "res_model": "res.partner",
+                "res_id": partner.id,
+            }
+        )
+        draft.action_queue_delivery()
+
+        for delivery in (asked, draft):
+            self.assertEqual(delivery.ordering_key, key)
+            self.assertEqual(delivery.ordering_group, key)
+        self.endpoint.ordering = "endpoint"
+        self.assertEqual(self.queue().ordering_group, "*")
+
+    def test_a_bad_one_among_many_leaves_nothing(self):
+        """What is refused is refused before anything is written.
+
+        A caller that catches the error and goes on would send half of its list.
+        """
+        before = self.env[DELIVERY].search_count([])
+        bad = (
+            {"payload": {"a": {1, 2}}},
+            {"payload": 1, "files": {"doc": {"filename": "x"}}},
+            {"payload": 1, "context_lines": [{"key_name": "k"} | {"source_kind": "x"}]},
+            {"payload": 1, "supersede": True},
+        )
+        for request in bad:
+            with self.subTest(request=request), self.refused("Orders"):
+                self.endpoint.queue_deliveries([{"payload": 1}, request])
+
+        self.assertEqual(self.env[DELIVERY].search_count([]), before)
+        self.assertFalse(self.wake_ups())
+
+    def test_empty_list(self):
+        """Nothing asked for is nothing done, and no error."""
+        self.assertFalse(self.endpoint.queue_deliveries([]))
+        self.assertFalse(self.wake_ups())
+
+    def test_draft_first_then_the_button(self):
+        """Created as a draft, lines added, then queued: as older code does it.
+
+        Drafts may be made on an endpoint that isn't active; queueing them may not.
+        """
+        self.endpoint.action_set_draft()
+        vals = {"endpoint_id": self.endpoint.id}
+        draft = self.env[DELIVERY].create(vals)
+        self.assertEqual(vals, {"endpoint_id": self.endpoint.id})
+        draft.context_line_ids.create(
+            {"delivery_id": draft.id, "key_name": "k", "literal_value": "1"}
+        )
+        with self.refused("Draft"):
+            draft.action_queue_delivery()
+        self.assertEqual(draft.state, "draft")
+        self.endpoint.action_activate()
+
+        draft.action_queue_delivery()
+
+        self.assertEqual(draft.state, "queued")
+        self.assertEqual(draft.company_id, self.endpoint.company_id)
+        self.assertTrue(draft.queue_number and draft.next_attempt_at)
+        self.assertEqual(len(self.wake_ups()), 1)
+
+    def test_without_jobs_it_is_sent_at_once(self):
+        """Under queue_job__no_delay queueing sends in the caller's transaction."""
+        endpoint = self.endpoint.with_context(queue_job__no_delay=True)
+
+        delivery = endpoint.queue_delivery({"a": 1})
+
+        self.assertEqual(delivery.state, "done")
+        self.assertEqual(self.receiver.wait_for_requests(1)[0].json(), {"a": 1})
+        self.assertFalse(self.wake_ups())
+
+    def test_silent(self):
+        """Queueing writes no message and subscribes nobody."""
+        endpoint = self.endpoint.with_context(tracking_disable=False)
+
+        delivery = endpoint.queue_delivery({"a": 1})
+
+        self.assertFalse(delivery.message_ids)
+        self.assertFalse(delivery.message_follower_ids)

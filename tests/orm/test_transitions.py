@@ -1,0 +1,345 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""The buttons: what each takes, what it leaves, what it refuses."""
+
+from datetime import timedelta
+
+from odoo import Command
+from odoo.exceptions import UserError
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+
+from .common import ATTEMPT, DELIVERY, STATES, OutboundCase
+
+BUTTONS = {
+    "action_queue_delivery": (("draft", "error"), "queued"),
+    "action_retry_now": (("error", "dead_letter"), "queued"),
+    "action_reset_to_draft": (("error", "dead_letter", "canceled"), "draft"),
+    "action_cancel_delivery": (("draft", "error", "queued"), "canceled"),
+    "action_dead_letter": (("draft", "error"), "dead_letter"),
+}
+REPLAYED = ("draft", "done", "error", "dead_letter", "canceled")
+ENDED = {
+    "response_status_code": 503,
+    "response_headers_json": "{}",
+    "response_body": "x",
+    "processing_note": "note",
+    "processing_error": "error",
+    "failure_reason": "http_5xx",
+    "retry_number": 3,
+}
+
+
+@tagged("post_install", "-at_install")
+class TestTransitions(OutboundCase):
+    def test_each_button_in_each_state(self):
+        """A button takes its states; in any other it says which one, writing nothing.
+
+        A delivery that was sent must not be queued again by a stale browser window.
+        """
+        labels = dict(self.env[DELIVERY]._fields["state"].selection)
+        for button, (sources, target) in BUTTONS.items():
+            for state in STATES:
+                with self.subTest(button=button, state=state):
+                    delivery = self.in_state(state)
+                    before = self.row(delivery)
+                    if state in sources:
+                        self.assertIs(getattr(delivery, button)(), True)
+                        self.assertEqual(delivery.state, target)
+                        continue
+                    with self.refused(f'Delivery ".*": .*{labels[state]}'):
+                        getattr(delivery, button)()
+                    self.assertEqual(self.row(delivery), before)
+
+    def test_replay_in_each_state(self):
+        """What is on its way can't be replayed; all else can, as a new draft."""
+        for state in STATES:
+            with self.subTest(state=state):
+                delivery = self.in_state(state)
+                if state not in REPLAYED:
+                    with self.refused("replayed"):
+                        delivery.action_create_replay_delivery()
+                    continue
+                action = delivery.action_create_replay_delivery()
+                replay = self.env[DELIVERY].browse(action["res_id"])
+                self.assertEqual(replay.state, "draft")
+                self.assertEqual(replay.replayed_from_delivery_id, delivery)
+                self.assertEqual(delivery.state, state)
+
+    def test_all_or_none(self):
+        """One delivery in a wrong state stops the button for the whole selection."""
+        good, bad = self.in_state("error"), self.in_state("done")
+
+        with self.refused("Done"):
+            (good + bad).action_retry_now()
+
+        self.assertEqual((good.state, bad.state), ("error", "done"))
+
+    def test_replay_is_a_new_message_with_the_same_content(self):
+        """Lines, headers, payload and files come along; id, attempts, answers don't.
+
+        With the same message id the receiver would drop the replay as a duplicate;
+        with `supersede` an old value would cancel newer ones.
+        """
+        delivery = self.queue(
+            {"b": 1, "a": 2},
+            {"k": "v"},
+            headers={"X-Shop": "1"},
+            files={"doc": {"filename": "a.pdf", "content": b"pdf"}},
+            ordering_key="k1",
+            supersede=True,
+        )
+        delivery.write({"state": "done"} | ENDED)
+
+        action = delivery.action_create_replay_delivery()
+        delivery.action_create_replay_delivery()
+
+        replay = self.env[DELIVERY].browse(action["res_id"])
+        self.assertEqual(replay.name, f"{delivery.name} / Replay 1")
+        self.assertEqual(delivery.replay_count, 2)
+        self.assertEqual(len(delivery.replay_delivery_ids), 2)
+        for name in ("payload_json", "request_headers_json", "ordering_key"):
+            self.assertEqual(replay[name], delivery[name])
+        self.assertEqual(replay._get_context_values(), {"k": "v"})
+        self.assertNotEqual(replay.message_uid, delivery.message_uid)
+        self.assertFalse(replay.supersede)
+        for name in (*ENDED, "queue_number", "queued_at", "attempt_ids"):
+            self.assertFalse(replay[name], name)
+        files = self.env["ir.attachment"].search(
+            [("res_model", "=", DELIVERY), ("res_id", "=", replay.id)]
+        )
+        self.assertEqual(
+            [(each.name, each.description, each.raw) for each in files],
+            [("a.pdf", "doc", b"pdf")],
+        )
+
+    def test_retries_start_anew_where_they_should(self):
+        """Queue and a retry from dead letter start the schedule anew, retry now not."""
+        for button, state, retries in (
+            ("action_retry_now", "error", 3),
+            ("action_retry_now", "dead_letter", 0),
+            ("action_queue_delivery", "error", 0),
+        ):
+            with self.subTest(button=button, state=state):
+                delivery = self.in_state(state, interruption_count=5, **ENDED)
+                place = delivery.queue_number
+
+                getattr(delivery, button)()
+
+                self.assertEqual(delivery.retry_number, retries)
+                self.assertEqual(delivery.queue_number, place)
+                self.assertEqual(delivery.interruption_count, 0)
+                self.assertFalse(delivery.processing_error or delivery.failure_reason)
+                self.assertLessEqual(delivery.next_attempt_at, utcnow())
+
+    def test_reset_forgets_what_happened_but_the_attempts(self):
+        """Back in draft nothing of the last try is left on the delivery itself."""
+        delivery = self.in_state("dead_letter", processed_at=utcnow(), **ENDED)
+        self.env[ATTEMPT].create(
+            {
+                "name": "A",
+                "delivery_id": delivery.id,
+                "attempt_number": 1,
+                "http_method": "post",
+                "request_body_mode": "json",
+                "target_url": "http://x",
+                "request_headers_json": "{}",
+                "payload_json": "{}",
+            }
+        )
+
+        delivery.action_reset_to_draft()
+
+        for name in (*ENDED, "queued_at", "processed_at", "queue_number"):
+            self.assertFalse(delivery[name], name)
+        self.assertEqual(delivery.end_to_end_seconds, 0.0)
+        self.assertEqual(len(delivery.attempt_ids), 1)
+
+    def test_leaving_the_line_wakes_those_behind(self):
+        """Cancel, dead letter, reset and delete let the next in line go, at once.
+
+        It would otherwise lie until the sweep, up to a minute later.
+        """
+        self.endpoint.ordering = "endpoint"
+        for leave in (
+            "action_cancel_delivery",
+            "action_dead_letter",
+            "action_reset_to_draft",
+            "unlink",
+        ):
+            with self.subTest(leave=leave):
+                first, second = self.queue_keys("a", "b")
+                first.write({"state": "error", "next_attempt_at": False})
+                self.env.flush_all()
+                self.env.cr.execute("DELETE FROM queue_job")
+                self.env.invalidate_all()
+
+                getattr(first, leave)()
+
+                self.assertEqual(len(self.wake_ups()), 1)
+                second.action_cancel_delivery()
+
+    def test_a_line_that_changed_while_it_lay_in_dead_letter(self):
+        """A retried dead letter stands in the line of today's order.
+
+        The lane regroups only what waits: it would go out of turn.
+        """
+        delivery = self.in_state("dead_letter", ordering_key="k")
+        self.assertFalse(delivery.ordering_group)
+        self.endpoint.ordering = "key"
+
+        delivery.action_retry_now()
+
+        self.assertEqual(delivery.ordering_group, "k")
+
+    def test_drafts_queued_together_keep_their_age(self):
+        """Whatever the list's sorting, the oldest draft gets the first place."""
+        drafts = self.env[DELIVERY].create([{"endpoint_id": self.endpoint.id}] * 3)
+
+        drafts[::-1].action_queue_delivery()
+
+        numbers = drafts.mapped("queue_number")
+        self.assertEqual(numbers, sorted(numbers))
+        self.assertEqual(len(self.wake_ups()), 1)
+
+    def test_durations(self):
+        """From queueing and from creation to the end; 0 while open, never below 0."""
+        delivery = self.in_state("queued")
+        self.assertEqual(delivery.queue_to_done_seconds, 0.0)
+        delivery.queued_at = delivery.create_date + timedelta(seconds=10)
+        delivery.processed_at = delivery.create_date + timedelta(seconds=15)
+
+        self.assertEqual(delivery.queue_to_done_seconds, 5.0)
+        self.assertEqual(delivery.end_to_end_seconds, 15.0)
+        delivery.processed_at = delivery.create_date - timedelta(seconds=1)
+        self.assertEqual(delivery.end_to_end_seconds, 0.0)
+
+    def test_jobs_of_a_delivery(self):
+        """The job that holds it and those of its attempts, newest first."""
+        first, second = self.in_state("error"), self.in_state("error")
+        job = self.wake_ups()
+        first.job_uuid = job.uuid
+
+        self.assertEqual(first.queue_job_ids, job)
+        self.assertEqual(first.latest_queue_job_state, "pending")
+        self.assertFalse(second.queue_job_ids)
+        self.assertEqual(second.queue_job_count, 0)
+        action = first.action_view_queue_jobs()
+        self.assertEqual(action["domain"], [("id", "in", job.ids)])
+
+    def test_record_that_is_gone(self):
+        """The button to the record says so when there is none any more."""
+        partner = self.env["res.partner"].create({"name": "Ada"})
+        delivery = self.queue(record=partner)
+        self.assertEqual(delivery.action_view_record()["res_model"], "res.partner")
+        partner.unlink()
+
+        with self.refused("gone"):
+            delivery.action_view_record()
+
+
+@tagged("post_install", "-at_install")
+class TestEndpointLife(OutboundCase):
+    def test_moves(self):
+        """Active, draft, archived: each button takes the other two states only."""
+        for button, target in (
+            ("action_activate", "active"),
+            ("action_set_draft", "draft"),
+            ("action_archive", "archived"),
+        ):
+            for state in ("active", "draft", "archived"):
+                with self.subTest(button=button, state=state):
+                    self.endpoint.state = state
+                    if state == target:
+                        with self.refused("already"):
+                            getattr(self.endpoint, button)()
+                    else:
+                        self.assertIs(getattr(self.endpoint, button)(), True)
+                        self.assertEqual(self.endpoint.state, target)
+
+    def test_what_waits_goes_on(self):
+        """Activating, resuming and a looser order or limit wake what waits.
+
+        Nothing else would: its wake-up came and went while nothing could be sent.
+        """
+        self.queue({"a": 1})
+        for vals, back in (
+            ({"state": "archived"}, {"state": "active"}),
+            ({"is_paused": True}, {"is_paused": False}),
+            ({"ordering": "endpoint"}, {"ordering": "none"}),
+            ({"rate_limit": 1}, {"rate_limit": 0}),
+            ({"circuit_threshold": 1}, {"circuit_threshold": 0}),
+            ({}, {"circuit_reset_at": utcnow()}),
+        ):
+            with self.subTest(vals=vals, back=back):
+                self.endpoint.write(vals)
+                self.env.flush_all()
+                self.env.cr.execute("DELETE FROM queue_job")
+                self.env.invalidate_all()
+
+                self.endpoint.write(back)
+
+                self.assertEqual(len(self.wake_ups()), 1)
+
+    def test_copy(self):
+        """A copy is a draft with a code of its own: it must not send beside its origin."""
+        copies = self.endpoint.copy() + self.endpoint.copy()
+
+        self.assertEqual(copies.mapped("code"), ["orders-copy", "orders-copy-2"])
+        self.assertEqual(copies.mapped("state"), ["draft", "draft"])
+        self.assertEqual(len(copies.health_ids), 2)
+
+    def test_company_stays_while_there_are_deliveries(self):
+        """An endpoint with deliveries keeps its company; theirs would change unseen."""
+        company = self.env["res.company"].create({"name": "Other"})
+        self.make_endpoint("free").company_id = company
+        self.queue({"a": 1})
+
+        with self.refused("company"):
+            self.endpoint.company_id = company
+
+    def test_delete(self):
+        """Unfinished deliveries forbid it; the others go along, files and all."""
+        waiting = self.queue(files={"doc": {"content": b"x"}})
+        with self.refused("unfinished", UserError):
+            self.endpoint.unlink()
+        waiting.action_cancel_delivery()
+        waiting.message_post(body="a word")
+        traces = [
+            self.env["ir.attachment"].search(
+                [("res_model", "=", DELIVERY), ("res_id", "=", waiting.id)]
+            ),
+            waiting.message_ids,
+        ]
+        self.assertTrue(all(traces))
+
+        self.endpoint.unlink()
+
+        for records in (waiting, *traces):
+            self.assertFalse(records.exists())
+
+    def test_counts(self):
+        """All deliveries, and those in error or dead letter, per endpoint."""
+        for state in ("done", "error", "dead_letter", "queued"):
+            self.in_state(state)
+
+        self.assertEqual(self.endpoint.outbound_delivery_count, 4)
+        self.assertEqual(self.endpoint.failed_delivery_count, 2)
+        action = self.endpoint.action_view_failed_outbound_deliveries()
+        self.assertEqual(self.env[DELIVERY].search_count(action["domain"]), 2)
+
+    def test_health_row_comes_with_the_endpoint(self):
+        """Each endpoint has one health row from the start; a lane counts on it."""
+        endpoint = self.env[self.endpoint._name].create(
+            {
+                "name": "With rules",
+                "code": "with-rules",
+                "state": "draft",
+                "header_rule_ids": [
+                    Command.create({"header_name": "X-A", "literal_value": "1"})
+                ],
+            }
+        )
+
+        self.assertEqual(len(endpoint.health_ids), 1)
+        self.assertEqual(endpoint.circuit_state, "closed")

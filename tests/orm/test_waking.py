@@ -1,0 +1,236 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Wake-ups: asked for with the work, taken over, and exactly one left behind."""
+
+from datetime import timedelta
+
+from odoo.addons.bwt_webhooks_outbound.lane import sql, wake
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.recovery import stranded_endpoints
+
+from ..receiver import status
+from .common import DELIVERY, CommittedCase, wake_ups
+
+HOUR = timedelta(hours=1)
+
+
+class TestWaking(CommittedCase):
+    def test_a_lane_delivers_and_leaves_no_wake_up(self):
+        """All that is due is sent; wake-ups are taken over, the watchdog is closed.
+
+        What is left pending would run later for nothing, a thousand times a day.
+        """
+        ids = self.queue(1, 2) + self.queue(3)
+        self.assertEqual(len(self.pending()), 2)
+
+        report = self.run_lane()
+
+        self.assertEqual(self.states(ids), ["done"] * 3)
+        self.assertEqual(report.taken_over, 2)
+        self.assertEqual(len(self.receiver.counts()), 3)
+        for kind in ("lane", "watch", "more"):
+            self.assertEqual(self.pending(kind), [])
+        with self.transaction() as env:
+            taken = wake_ups(self.endpoint(env), state="done")
+            self.assertEqual(len(taken), 2)
+            self.assertTrue(all(job.date_done for job in taken))
+            self.assertIn("taken over", taken[0].result)
+
+    def test_each_transaction_asks_for_itself(self):
+        """The key holds the transaction: nobody leaves out a wake-up for another's.
+
+        One that looked at another's pending job and commits after that lane has
+        looked would leave its delivery lying until the sweep.
+        """
+        with self.transaction() as late:
+            self.endpoint(late).queue_delivery("late")
+            early = self.queue("early")
+            self.run_lane()
+            self.assertEqual(self.states(early), ["done"])
+
+        self.assertEqual(self.pending(), [None])
+
+    def test_one_wake_up_at_the_earliest_retry(self):
+        """After failures one wake-up is left, at the earliest next attempt."""
+        self.set_up(retry_schedule="1h")
+        self.receiver.script("/in", status(503))
+        ids = self.queue(1, 2, 3)
+
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["error"] * 3)
+        earliest = min(date for (date,) in self.read(ids, "next_attempt_at"))
+        [eta] = self.pending()
+        self.assertAlmostEqual(eta, earliest, delta=timedelta(seconds=1))
+
+    def test_future_wake_ups_are_taken_over_and_replaced_by_one(self):
+        """Dates of many transactions become one wake-up, at the earliest of them."""
+        now = utcnow()
+        self.queue(1, eta=now + 3 * HOUR)
+        self.queue(2, eta=now + 2 * HOUR)
+        done = self.queue(3)
+        self.assertEqual(len(self.pending()), 3)
+
+        self.run_lane()
+
+        self.assertEqual(self.states(done), ["done"])
+        [eta] = self.pending()
+        self.assertAlmostEqual(eta, now + 2 * HOUR, delta=timedelta(seconds=1))
+
+    def test_a_lane_without_a_slot_takes_nothing_over(self):
+        """Who finds the slot taken leaves at once, and leaves the wake-ups alone."""
+        ids = self.queue(1)
+        with self.read_committed() as env:
+            env.cr.execute(sql.try_slot(self.endpoint_id, 0))
+
+            report = self.run_lane()
+
+            self.assertEqual(str(report), "left to the lane at work")
+        self.assertEqual(self.states(ids), ["queued"])
+        self.assertEqual(len(self.pending()), 1)
+
+    def test_take_over_spares_others(self):
+        """Watchdogs, calls for more lanes and other endpoints' wake-ups stay."""
+        with self.transaction() as env:
+            endpoint = self.endpoint(env)
+            wake.wake(endpoint)
+            wake.watchdog(endpoint, "living-lane")
+            wake.call_for_more(endpoint, "living-lane")
+            # An id that begins with this one's digits is another endpoint.
+            env.cr.execute(
+                "UPDATE queue_job SET identity_key = %s WHERE identity_key LIKE %s",
+                (
+                    f"bwt_webhook_outbound:lane:{self.endpoint_id}0:1:now",
+                    f"bwt_webhook_outbound:more:{self.endpoint_id}:%",
+                ),
+            )
+        with self.transaction() as env:
+            env.cr.execute(sql.take_over(self.endpoint_id, utcnow(), "test"))
+            self.assertEqual(env.cr.rowcount, 1)
+            env.cr.execute(
+                "DELETE FROM queue_job WHERE identity_key LIKE %s",
+                (f"bwt_webhook_outbound:lane:{self.endpoint_id}0:%",),
+            )
+            self.assertEqual(env.cr.rowcount, 1)
+        self.assertEqual(len(self.pending("watch")), 1)
+
+    def test_a_paused_endpoint_waits_for_its_person(self):
+        """A lane of a paused endpoint sends nothing and asks for nothing."""
+        self.set_up(is_paused=True)
+        ids = self.queue(1)
+
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["queued"])
+        self.assertEqual(self.pending(), [])
+        self.set_up(is_paused=False)
+        self.assertEqual(len(self.pending()), 1)
+
+    def stranded(self, at=None):
+        with self.transaction() as env:
+            return self.endpoint_id in stranded_endpoints(env.cr, at or utcnow())
+
+    def forget_wake_ups(self):
+        with self.transaction() as env:
+            env.cr.execute(
+                "DELETE FROM queue_job WHERE identity_key LIKE %s",
+                (f"bwt_webhook_outbound:%:{self.endpoint_id}:%",),
+            )
+
+    def test_sweep_finds_work_that_nobody_comes_for(self):
+        """Due, and no wake-up, lane or rest: the sweep wakes it, once.
+
+        Someone may delete a job by hand; a delivery must not lie for ever.
+        """
+        self.queue(1)
+        self.assertFalse(self.stranded())  # its wake-up is there
+        self.forget_wake_ups()
+        self.assertTrue(self.stranded())
+        self.assertFalse(self.stranded(utcnow() - HOUR))  # nothing due by then
+        with self.read_committed() as env:
+            env.cr.execute(sql.try_slot(self.endpoint_id, 0))
+            self.assertFalse(self.stranded())  # a lane is at work
+        for vals in ({"is_paused": True}, {"state": "draft"}):
+            self.set_up(**vals)
+            self.forget_wake_ups()
+            self.assertFalse(self.stranded())
+            self.set_up(is_paused=False, state="active")
+            self.forget_wake_ups()
+
+        with self.transaction() as env:
+            env[self.endpoint(env)._name]._cron_wake_endpoints()
+        self.assertEqual(self.pending(), [None])
+        self.assertFalse(self.stranded())
+
+    def test_sweep_finds_what_a_dead_lane_left(self):
+        """In flight for a slot that nobody holds: recovered, though nothing is due."""
+        ids = self.queue(1)
+        with self.transaction() as env:
+            env[DELIVERY].browse(ids).write(
+                {"state": "processing", "lane_slot": 3, "job_uuid": "dead"}
+            )
+        self.forget_wake_ups()
+        self.assertTrue(self.stranded())
+        with self.read_committed() as env:
+            env.cr.execute(sql.try_slot(self.endpoint_id, 3))
+            self.assertFalse(self.stranded())
+
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["done"])
+
+    def test_five_interruptions_are_enough(self):
+        """What was cut off five times in a row waits for a person and says why."""
+        ids = self.queue(1, 2)
+        with self.transaction() as env:
+            first, second = env[DELIVERY].browse(ids)
+            (first + second).write({"state": "processing", "lane_slot": 0})
+            first.interruption_count = 4
+            second.interruption_count = 3
+
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["error", "done"])
+        [(date, reason, error, retry)] = self.read(
+            ids[:1],
+            "next_attempt_at",
+            "failure_reason",
+            "processing_error",
+            "retry_number",
+        )
+        self.assertEqual((date, reason, retry), (False, "interrupted", 0))
+        self.assertIn("5 times in a row", error)
+        self.assertEqual(self.read(ids[1:], "interruption_count"), [(0,)])
+
+    def test_a_state_written_by_hand_is_recovered(self):
+        """A row in processing without a slot is taken for a leftover.
+
+        It made every later lane of the endpoint fail.
+        """
+        ids = self.queue(1)
+        with self.transaction() as env:
+            env[DELIVERY].browse(ids).state = "processing"
+
+        self.run_lane()
+
+        self.assertEqual(self.states(ids), ["done"])
+
+    def test_a_fenced_lane_writes_nothing(self):
+        """What another job holds by now isn't overwritten by a late answer."""
+        [delivery_id] = self.queue(1)
+
+        def lost(exchange):
+            with self.transaction() as env:
+                env[DELIVERY].browse(delivery_id).write(
+                    {"job_uuid": "successor", "lane_slot": 9}
+                )
+            status(200)(exchange)
+
+        self.receiver.script("/in", lost)
+        with self.read_committed() as successor:
+            successor.cr.execute(sql.try_slot(self.endpoint_id, 9))
+            report = self.run_lane()
+
+        self.assertEqual(report.recorded, 0)
+        self.assertEqual(
+            self.read([delivery_id], "state", "job_uuid"), [("processing", "successor")]
+        )

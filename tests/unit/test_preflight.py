@@ -1,0 +1,57 @@
+"""What the guard says of a target before anything is sent."""
+
+import socket
+
+from services.egress import Policy
+from services.preflight import judge_target
+
+
+def lookup(*addresses):
+    """A resolver that knows these IPv4 addresses and nothing else."""
+    found = [(socket.AF_INET, None, None, "", (each, 443)) for each in addresses]
+    return lambda host, port: found
+
+
+def text(verdict):
+    """The refusal in words."""
+    template, values = verdict.refusal
+    return template % values
+
+
+def test_a_public_target_may_be_sent_to():
+    """The verdict names the addresses, each once, and refuses nothing."""
+    verdict = judge_target(
+        "https://shop.example.com/orders?x=1",
+        Policy(),
+        timeout=5,
+        lookup=lookup("93.184.216.34", "93.184.216.34"),
+    )
+
+    assert (verdict.host, verdict.addresses) == ("shop.example.com", ("93.184.216.34",))
+    assert verdict.refusal is None
+
+
+def test_a_private_address_is_refused_and_named():
+    """What the connection would refuse is refused here in the same words."""
+    verdict = judge_target(
+        "https://shop.example.com/", Policy(), timeout=5, lookup=lookup("10.0.0.7")
+    )
+
+    assert verdict.addresses == ("10.0.0.7",)
+    assert "10.0.0.7 is not public" in text(verdict)
+
+
+def test_what_is_no_target_is_refused():
+    """A URL that is never sent to needs no resolver to be refused."""
+    verdict = judge_target("ftp://shop.example.com/", Policy(), timeout=5)
+
+    assert "must begin with https://" in text(verdict)
+
+
+def test_a_name_without_address_says_so():
+    """The resolver's answer stands in the words."""
+    verdict = judge_target(
+        "https://shop.example.com/", Policy(), timeout=5, lookup=lookup()
+    )
+
+    assert '"shop.example.com" can\'t be resolved' in text(verdict)
