@@ -25,7 +25,7 @@ POLL = 0.02
 URL_PATH = "/orders"
 LEFT_TO_REQUESTS = {
     *("host", "user-agent", "accept", "accept-encoding", "connection"),
-    *("content-length", "content-type", "webhook-id"),
+    *("content-length", "webhook-id"),
 }
 
 # Each a look-up in a partial index, whatever the size of the history.
@@ -71,6 +71,13 @@ class Target:
             compact=True,
             on_request=lambda each: self.arrivals.append((each.webhook_id, each.time)),
         )
+
+    def __enter__(self):
+        self.receiver.start()
+        return self
+
+    def __exit__(self, *_error):
+        self.receiver.stop()
 
     def clear(self):
         """Forget what arrived and the scripts."""

@@ -21,6 +21,7 @@ class Batch:
     is_last: bool = True  # nothing more is due at this moment
     is_alone: bool = False  # an interrupted delivery, to go out alone
     concluded: int = 0
+    given_up: int = 0  # of these, ended so that they need a person
     prepared: list[Prepared] = field(default_factory=list)
     not_before: datetime | None = None  # when more may be claimed, if none may now
 
@@ -111,3 +112,4 @@ class Claim:
         if endings:
             conclude(self.cr, self.plan, ended, endings, self.holder, now)
         batch.concluded = len(endings)
+        batch.given_up = sum(ending.needs_person for ending in endings)

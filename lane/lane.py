@@ -81,6 +81,7 @@ class Lane:
         self.looked_at = None  # monotonic; when a look found nothing more, else None
         self.has_called = False
         self.alone = False  # an interrupted delivery is out: nothing beside it
+        self.told_on = None  # the day on which someone was told of what was given up
 
     def run(self) -> Report:
         with slots(self.env.registry, self.given.id) as held:
@@ -211,6 +212,8 @@ class Lane:
                 len(batch.prepared),
                 batch.concluded,
             )
+        if batch.given_up:
+            self._tell_of_given_up()
         if not batch.is_last:
             self._call_for_more()
 
@@ -287,6 +290,8 @@ class Lane:
             _log_attempt(self.plan.code, ending)
         if before != after:
             self._circuit_moved(pipe, before, after)
+        if any(ending.needs_person for ending in written):
+            self._tell_of_given_up()
         if self.plan.ordering != "none":
             self.looked_at = None  # whoever stood behind these may go now
         if self.plan.has_response_hook:
@@ -317,6 +322,19 @@ class Lane:
             self._give_back(pipe)
         self.endpoint._circuit_moved(before, after)
         self.cr.commit()
+
+    def _tell_of_given_up(self):
+        """Tell the responsible user, once a day, in a transaction of its own."""
+        today = utcnow().date()
+        if self.told_on == today:
+            return
+        self.told_on = today
+        try:
+            self.endpoint._tell_of_given_up()
+            self.cr.commit()
+        except Exception:  # whoever can't be told must not keep others from sending
+            self.cr.rollback()
+            _logger.warning("nobody told endpoint=%s", self.plan.code, exc_info=True)
 
     def _give_back(self, pipe):
         """What no thread has picked goes back to its place, as if never claimed."""

@@ -76,3 +76,10 @@ class Ending:
     @property
     def is_final(self) -> bool:
         return self.state in ("done", "dead_letter", "canceled")
+
+    @property
+    def needs_person(self) -> bool:
+        """Given up, or failed without another attempt to come."""
+        if self.state == "error":
+            return self.next_attempt_at is None
+        return self.state == "dead_letter"

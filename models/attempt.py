@@ -22,6 +22,7 @@ class Attempt(models.Model):
 
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
+    _inherit = ["bwt.webhook.outbound.delivery.attempt.words"]
     _order = "attempt_number desc, id desc"
     _check_company_auto = True
 

@@ -3,8 +3,8 @@ import json
 
 from odoo import api, fields, models
 
+from .asked import new_message_uid
 from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
-from .delivery_intake import new_message_uid
 from .refusal import misconfigured, refused
 
 
@@ -17,10 +17,13 @@ class Delivery(models.Model):
         "mail.thread",
         "mail.activity.mixin",
         "bwt.webhook.outbound.delivery.state",
+        "bwt.webhook.outbound.delivery.bulk",
         "bwt.webhook.outbound.delivery.intake",
         "bwt.webhook.outbound.delivery.queue",
         "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
+        "bwt.webhook.outbound.delivery.words",
+        "bwt.webhook.outbound.delivery.of_record",
     ]
     _order = "create_date desc, id desc"
     _check_company_auto = True
@@ -135,6 +138,7 @@ class Delivery(models.Model):
     context_line_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.delivery.context_line",
         inverse_name="delivery_id",
+        context={"active_test": False},
         copy=True,
     )
     attempt_ids = fields.One2many(

@@ -5,7 +5,7 @@ from odoo.tools import SQL
 from ..lane import wake
 from ..lane.clock import utcnow
 from ..lane.direct import DirectRun
-from .delivery_intake import ordering_group, record_key
+from .asked import ordering_group, record_key
 from .refusal import refused
 
 

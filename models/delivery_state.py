@@ -4,15 +4,14 @@ from typing import NamedTuple
 from psycopg2 import errors as pg_errors
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, ValidationError
-from odoo.tools import SQL, split_every
+from odoo.exceptions import AccessError
+from odoo.tools import SQL
 
 from ..lane.clock import utcnow
 from ..services.errors import _lt
 from .endpoint_policy import READERS
 from .refusal import refused
 
-BULK_CHUNK = 200
 # A lane has the row, or had it since this transaction began.
 TAKEN = (pg_errors.SerializationFailure, pg_errors.LockNotAvailable)
 
@@ -135,67 +134,6 @@ class DeliveryState(models.AbstractModel):
             "views": [(False, "form")],
         }
 
-    def action_bulk(self, name):
-        """Do what can be done of `name` (a key of the table) and say what could not.
-
-        :return: a notification that counts what was done and names what was not
-        """
-        if name not in TRANSITIONS:
-            raise ValidationError(self.env._("There is no bulk action %s.", name))
-        self._check_operator()
-        transition = TRANSITIONS[name]
-        done, left = self.browse(), []
-        for chunk in split_every(BULK_CHUNK, self.ids, self.browse):
-            try:
-                with self.env.cr.savepoint():
-                    fit, unfit = chunk._lock_fitting(transition, wait=False)
-                    fit._apply(name)
-            except (*TAKEN, ValidationError):
-                self.env.invalidate_all()
-                fit, unfit = chunk._one_by_one(name)
-            done += fit
-            left += unfit
-        return done._notify_bulk(transition, left)
-
-    def _one_by_one(self, name):
-        done, left = self.browse(), []
-        for delivery in self:
-            try:
-                with self.env.cr.savepoint():
-                    fit, unfit = delivery._lock_fitting(TRANSITIONS[name], wait=False)
-                    fit._apply(name)
-            except (*TAKEN, ValidationError) as error:
-                self.env.invalidate_all()
-                taken = isinstance(error, TAKEN)
-                why = self.env._("being sent right now") if taken else str(error)
-                fit, unfit = self.browse(), [(delivery, why)]
-            done += fit
-            left += unfit
-        return done, left
-
-    def _notify_bulk(self, transition, left):
-        lines = [
-            self.env._(
-                "%(count)s %(done)s.",
-                count=len(self),
-                done=self.env._(transition.label),  # pylint: disable=W8301
-            )
-        ]
-        if left:
-            lines.append(self.env._("%s left as they are:", len(left)))
-            lines += [f"{each.name} ({why})" for each, why in left[:5]]
-            if len(left) > 5:
-                lines.append(self.env._("and %s more", len(left) - 5))
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "warning" if left else "success",
-                "message": "\n".join(lines),
-                "next": {"type": "ir.actions.act_window_close"},
-            },
-        }
-
     # What stands behind them
 
     def _act(self, name):
@@ -255,7 +193,9 @@ class DeliveryState(models.AbstractModel):
 
     def _apply(self, name):
         deliveries = self.sudo()
-        return getattr(deliveries, f"_do_{name}")()
+        result = getattr(deliveries, f"_do_{name}")()
+        deliveries.endpoint_id._settle_given_up()
+        return result
 
     def _do_queue(self):
         for endpoint in self.endpoint_id:

@@ -39,6 +39,8 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.plan",
         "bwt.webhook.outbound.endpoint.queue",
         "bwt.webhook.outbound.endpoint.figures",
+        "bwt.webhook.outbound.endpoint.words",
+        "bwt.webhook.outbound.endpoint.alerts",
     ]
     _order = "name, id"
     _check_company_auto = True
@@ -112,12 +114,14 @@ class Endpoint(models.Model):
     header_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.header.rule",
         inverse_name="endpoint_id",
+        context={"active_test": False},
         copy=True,
         groups=READERS,
     )
     payload_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.payload.rule",
         inverse_name="endpoint_id",
+        context={"active_test": False},
         copy=True,
         groups=READERS,
     )
@@ -336,31 +340,8 @@ class Endpoint(models.Model):
     def action_reset_circuit(self):
         """Send again at once: a person says that the target is well."""
         self.write({"circuit_reset_at": utcnow()})
+        self._circuit_reset()
         return True
-
-    def _circuit_moved(self, before, after):
-        """Say on the endpoint that its target stopped answering, or answers again."""
-        words = {
-            "open": self.env._(
-                "The target failed too often in a row: sending rests, and one probe "
-                "goes out from time to time."
-            ),
-            "manual": self.env._(
-                "The target answered 410 Gone: nothing is sent until a person resumes "
-                "it with Close Circuit."
-            ),
-            "closed": self.env._("The target answers again: sending goes on."),
-        }
-        if after not in words or (before == "half_open" and after == "open"):
-            return
-        self.message_post(body=words[after])
-        if after != "closed" and self.responsible_id:
-            self.activity_schedule(
-                "mail.mail_activity_data_todo",
-                summary=self.env._("Webhook target is in trouble"),
-                note=words[after],
-                user_id=self.responsible_id.id,
-            )
 
     # Navigation
 

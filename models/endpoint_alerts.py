@@ -38,7 +38,7 @@ class EndpointAlerts(models.AbstractModel):
         :return: True when one was made
         """
         self.ensure_one()
-        if not self.responsible_id or not self._may_tell():
+        if not self._is_told(GIVEN_UP) or not self._may_tell():
             return False
         midnight = datetime.combine(utcnow().date(), time.min)
         # With those that were marked as done: whoever did it knows for today.
@@ -94,13 +94,12 @@ class EndpointAlerts(models.AbstractModel):
             if endpoint._close_alerts(RESTING, words[after]):
                 return
         endpoint.message_post(body=words[after])
-        if after != "closed" and self.responsible_id:
-            if not self._alerts().search_count(
-                self._alert_domain(RESTING), limit=1
-            ):
-                endpoint._alert(
-                    RESTING, self.env._("Webhook target is in trouble"), words[after]
-                )
+        if after == "closed" or not self._is_told(RESTING):
+            return
+        if not self._alerts().search_count(self._alert_domain(RESTING), limit=1):
+            endpoint._alert(
+                RESTING, self.env._("Webhook target is in trouble"), words[after]
+            )
 
     def _circuit_reset(self):
         """A person says that the target is well."""
@@ -128,6 +127,10 @@ class EndpointAlerts(models.AbstractModel):
             xml_id, raise_if_not_found=False
         )
 
+    def _is_told(self, xml_id):
+        """Whether someone is to be told; without the type nothing could close it."""
+        return bool(self.responsible_id and self._alert_type(xml_id))
+
     def _may_tell(self):
         """False where another lane of this endpoint tells at this moment."""
         self.env.cr.execute(
@@ -141,10 +144,7 @@ class EndpointAlerts(models.AbstractModel):
         if user.lang:
             endpoint = endpoint.with_context(lang=user.lang)
         endpoint.sudo().activity_schedule(
-            xml_id if self._alert_type(xml_id) else "mail.mail_activity_data_todo",
-            summary=summary,
-            note=note,
-            user_id=user.id,
+            xml_id, summary=summary, note=note, user_id=user.id
         )
 
     def _close_alerts(self, xml_id, note):

@@ -70,6 +70,7 @@ class WebhookHandler(models.Model):
         "handler_id",
         string="Rules",
         copy=True,
+        context={"active_test": False},
         help="The first active rule whose conditions all hold decides; when none "
         "does, the request is sent.",
     )

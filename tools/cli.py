@@ -136,10 +136,10 @@ def pot(_options):
     database = suite.database_name("pot")
     with Cluster.running() as cluster:
         databases = Databases(cluster)
-        with step(f"installing {ADDON} in a fresh database"):
-            databases.fresh(database)
+        say(f"installing {ADDON} in a fresh database")
+        databases.fresh(database)
         try:
-            databases.run(database, "i18n", "export", "-o", target, ADDON)
+            databases.run(database, "i18n export", "-o", target, ADDON)
         finally:
             databases.drop(database)
     say(f"wrote {target.relative_to(REPOSITORY)}")

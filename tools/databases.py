@@ -100,7 +100,7 @@ class Databases:
             write_config(config, name)
             with open(Path(home, "odoo.log"), "w+") as log:
                 result = subprocess.run(
-                    odoo_command(command, "-c", config, *arguments),
+                    odoo_command(*command.split(), "-c", config, *arguments),
                     env=odoo_environment(self.cluster),
                     input=script or "",
                     stdout=log if merge else subprocess.PIPE,

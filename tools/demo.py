@@ -3,21 +3,18 @@
 import contextlib
 import json
 import socket
-import sys
 import textwrap
 import time
 
-from tools import fetch
+from tools import fetch, pytest_paths  # noqa: F401  (receiver's path)
 from tools.console import Trouble, say
 from tools.databases import Databases
 from tools.odoo_server import OdooServer
 from tools.postgres import Cluster
 from tools.suite import database_name
-from tools.workspace import ADDON, REPOSITORY
+from tools.workspace import ADDON
 
-# The package `tests` imports Odoo; the receiver in it doesn't.
-sys.path.insert(0, str(REPOSITORY / "tests"))
-from receiver import Receiver, flaky  # noqa: E402  (the path comes first)
+from receiver import Receiver, flaky  # isort: skip
 
 RECEIVER_PORT = 18069  # the one that the demo data names
 WAIT = 90  # seconds for all deliveries to end

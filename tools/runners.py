@@ -152,7 +152,7 @@ def _run_shown(cluster, *arguments):
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if " odoo.tests" in line or ADDON in line or " INFO " not in line:
+        if " INFO " not in line or ": Starting Test" in line or RESULT.search(line):
             sys.stdout.write(line)
             sys.stdout.flush()
     result = process.wait()

@@ -1,1 +1,3 @@
+from . import recover
 from . import secret
+from . import send_test

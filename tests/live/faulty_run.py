@@ -14,6 +14,7 @@ from receiver import status
 LOOSE, BY_KEY = "loose", "by-key"
 KEYS = 12
 STILL = 90  # seconds without an arrival: something is stuck
+RUNNER_LOCK = 2293787760715711918  # PG_ADVISORY_LOCK_ID of queue_job's runner
 POLL = 0.01  # seconds; a fault should hit at its moment
 
 
@@ -178,6 +179,20 @@ class Run:
         """SIGKILL to all its processes at once, as when the machine goes down."""
         self.server.kill()
         self.server.start()
+
+    def kill_leader(self):
+        """SIGKILL to the server whose runner starts the jobs; it comes back."""
+        [leader] = self.shop.rows(
+            "SELECT a.application_name AS name FROM pg_locks l "
+            "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
+            "AND l.objsubid = 1 AND l.granted AND l.database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database()) "
+            f"AND (l.classid::bigint << 32) + l.objid::bigint = {RUNNER_LOCK}"
+        )
+        for server in self.servers:
+            if f"odoo-{server.process.pid}" == leader["name"]:
+                server.kill()
+                server.start()
 
     def kill_workers(self):
         """SIGKILL to the processes that send at this moment, not to their master."""

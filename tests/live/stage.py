@@ -46,6 +46,13 @@ class Stage:
         self.database = database
         self.caller = Caller(cluster, database)
 
+    def __enter__(self):
+        self.caller.start()
+        return self
+
+    def __exit__(self, *_error):
+        self.caller.stop()
+
     # --- what is done
 
     def endpoint(self, code, url, path="/", **values) -> str:
@@ -193,40 +200,38 @@ def drop_leftovers(cluster):
 
 
 @contextlib.contextmanager
-def stage(cluster, label, *, origin=None, caller=True):
-    """A stage on a fresh database, a copy of `origin` if given; dropped at the end."""
-    databases = Databases(cluster)
+def stage(cluster, label, *, origin, origin_cluster=None):
+    """A stage on a copy of the database `origin`; dropped at the end."""
     name = database_name(label)
-    if origin:
-        copy_database(cluster, origin, name)
-    else:
-        databases.fresh(name)
-    made = Stage(cluster, name)
     try:
-        if caller:
-            made.caller.start()
-        yield made
+        if origin_cluster:
+            cluster.copy_from(origin_cluster, origin, name)
+        else:
+            cluster.create(name, origin)
+        _copy_files(origin, name)
+        with Stage(cluster, name) as made:
+            yield made
     finally:
-        made.caller.stop()
-        databases.drop(name)
+        Databases(cluster).drop(name)
 
 
-def copy_database(cluster, origin, name):
-    """A database and its files as copies of another that nobody is connected to."""
-    Databases(cluster).drop(name)
-    cluster.create(name, origin)
+def _copy_files(origin, name):
     filestore = folder("data", "filestore")
     if (filestore / origin).exists():
         shutil.copytree(filestore / origin, filestore / name, copy_function=os.link)
 
 
 @contextlib.contextmanager
-def serving(cluster, database, **options):
-    """A server whose job runner is ready; its folder is removed at the end."""
+def serving(cluster, database, *, waits_for_runner=True, **options):
+    """A server whose job runner is ready; its folder is removed at the end.
+
+    A second server on a database has a runner that waits for the first one's end.
+    """
     server = OdooServer(cluster, database, **options)
     try:
-        server.start()
-        wait_for_runner(server)
+        server.start().wait_ready()
+        if waits_for_runner:
+            wait_for_runner(server)
         yield server
     finally:
         server.kill()

@@ -5,12 +5,19 @@ import time
 import pytest
 from token_server import TokenServer
 
-from receiver import status
+from receiver import echo, status
 
 pytestmark = pytest.mark.usefixtures("house_server")
 
 SECRET = "l1ve-cl1ent-s3cret"
-TOKEN = "bwt_webhook_outbound_endpoint_token"
+TRACES = (
+    "bwt_webhook_outbound_delivery",
+    "bwt_webhook_outbound_delivery_attempt",
+    "queue_job",
+    "mail_message",
+    "mail_tracking_value",
+    "ir_logging",
+)
 
 
 @pytest.fixture
@@ -108,3 +115,24 @@ def test_a_token_server_that_refuses_stops_with_its_words(
         assert delivery["next_attempt_at"] is None
     assert 1 == tokens.asked
     assert [] == receiver.requests_to("/")
+
+
+def test_no_secret_in_log_or_rows(house, house_server, receiver, tokens, code):
+    """After a run with a refused token neither log nor trace holds a secret."""
+    receiver.script("/", echo())
+    guarded(house, receiver, code, signing_mode="standard")
+    shown = house.caller.run(
+        "result = endpoint(code)._generate_secret(0); env.cr.commit()", code=code
+    )
+
+    house.queue(code, 5)
+
+    house.wait_for_states(code, done=5)
+    assert len(receiver.requests_to("/")[0].header("webhook-signature")) > 40
+    log = house_server.log()
+    for secret in (SECRET, shown, *tokens.issued):
+        assert secret not in log
+        for table in TRACES:
+            assert [] == house.rows(
+                f"SELECT 1 FROM {table} t WHERE t::text LIKE '%{secret}%'"
+            )

@@ -1,5 +1,5 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Who may do what: plain users queue, operators press buttons, nobody calls the rest."""
+"""Who may do what: users queue, operators press buttons, nobody calls the rest."""
 
 from odoo.exceptions import AccessError
 from odoo.service.model import call_kw, get_public_method

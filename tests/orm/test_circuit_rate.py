@@ -243,7 +243,7 @@ class TestCircuitOfALane(CommittedCase):
         self.assertEqual(self.states(ids).count("done"), waiting)
 
     def test_rate_limit(self):
-        """No more than the limit goes; the rest waits for a wake-up at the next token."""
+        """No more than the limit goes; the rest waits for the next token."""
         self.set_up(rate_limit=3, rate_period="hour")
         ids = self.queue(*range(10))
 

@@ -49,7 +49,7 @@ class TestClaim(OutboundCase):
         self.assertEqual(d.state, "queued")
 
     def test_what_is_not_due_stays(self):
-        """Errors without a date wait for a person; only queued and error are claimed."""
+        """Only queued and error are claimed; an error without a date waits."""
         for state in ("draft", "processing", "done", "dead_letter", "canceled"):
             self.in_state(state, next_attempt_at=utcnow())
         self.in_state("error")
@@ -240,7 +240,7 @@ class TestClaimTogether(CommittedCase):
             self.assertEqual(lane.cr.fetchall(), [])
 
     def test_lines_may_be_added_while_claimed(self):
-        """A claimed row lets others refer to it: an attempt row by hand doesn't wait."""
+        """A claimed row lets others refer to it: adding a line to it doesn't wait."""
         [delivery_id] = self.queue(1)
         with self.read_committed() as lane, self.read_committed() as other:
             lane.cr.execute(sql.claim(self.endpoint_id, utcnow(), 4))

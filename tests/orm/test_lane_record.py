@@ -74,7 +74,7 @@ class TestLaneRecord(CommittedCase):
                 self.assertFalse(delivery.job_uuid or delivery.lane_slot)
 
     def test_columns_that_the_orm_requires(self):
-        """No required column of an attempt is empty, no selection has a foreign value."""
+        """No required column of an attempt is empty, no selection holds a stranger."""
         with self.transaction() as env:
             attempts = env[DELIVERY].browse(self.ids).attempt_ids
             for field in env[ATTEMPT]._fields.values():

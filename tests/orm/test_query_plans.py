@@ -47,7 +47,7 @@ class TestQueryPlans(OutboundCase):
             """INSERT INTO queue_job (
                 uuid, state, identity_key, model_name, method_name, date_created
             ) SELECT 'old' || n, CASE WHEN n %% 100 = 0 THEN 'pending' ELSE 'done' END,
-                'bwt_webhook_outbound:lane:' || n %% 500 + 1000000 || ':' || n || ':now',
+                'bwt_webhook_outbound:lane:' || n %% 500 + 1000000 || ':' || n,
                 'bwt.webhook.outbound.endpoint', 'run_lane', now()
             FROM generate_series(1, %s) n""",
             (FINISHED,),

@@ -48,7 +48,7 @@ class TestRetention(OutboundCase):
         self.assertEqual(deliveries.exists().endpoint_id, keeps + self.endpoint)
 
     def test_traces_go_along(self):
-        """Attempts, lines, files and messages go too; a replay stays, without origin."""
+        """Attempts, lines, files and messages go too; a replay stays."""
         self.endpoint.request_body_mode = "multipart"
         delivery = self.queue({"a": 1}, {"k": 1}, files={"doc": {"content": b"x"}})
         delivery.process_delivery()
@@ -85,7 +85,7 @@ class TestRetention(OutboundCase):
         self.assertFalse(deliveries.exists())
 
     def test_one_method_of_the_vacuum(self):
-        """The vacuum finds it; on the abstract part, which it asks too, it does none."""
+        """The vacuum finds it; the abstract part, which it asks too, does nothing."""
         done = self.in_state("done", processed_at=days_ago(100))
         part = self.env["bwt.webhook.outbound.delivery.retention"]
         self.assertTrue(part._gc_ended_deliveries._autovacuum)

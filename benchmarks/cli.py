@@ -1,0 +1,194 @@
+"""`make bench`: the lane beside a script and beside jobs, on one machine in one run.
+
+    python3 tools/cli.py bench [--quick] [--only NAME] [--json FILE] [--profile]
+
+Everything goes to a receiver on the loopback; databases are called bench_*.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.dont_write_bytecode = True  # the repository stays as it is
+sys.path[0] = str(REPOSITORY)
+sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
+
+from benchmarks import old_rows, profiling, throughput, timing  # noqa: E402
+from benchmarks.ground import Ground, Target  # noqa: E402
+from benchmarks.report import circumstances, show_table, write_json  # noqa: E402
+from tools import fetch  # noqa: E402
+from tools.console import Trouble, duration, say, step  # noqa: E402
+from tools.databases import Databases  # noqa: E402
+from tools.postgres import Cluster  # noqa: E402
+from tools.workspace import ADDON, exclusive  # noqa: E402
+
+MAIN, HISTORY = "bench_main", "bench_history_copy"
+REFERENCE = "bwt_webhooks_reference"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of each; the defaults are the full run."""
+
+    rounds: int = 3  # of a, b, c
+    loop: int = 10_000
+    lane: int = 10_000
+    jobs: int = 600
+    disturbed: int = 6_000
+    lanes: int = 6_000
+    slow_seconds: int = 10
+    singles: int = 120
+    queueing: int = 60
+    burst: int = 2_000
+    steady_seconds: int = 60
+    memory: int = 10_000
+
+
+QUICK = Size(
+    rounds=2,
+    loop=3_000,
+    lane=4_000,
+    jobs=200,
+    disturbed=2_400,
+    lanes=2_400,
+    slow_seconds=3,
+    singles=100,
+    queueing=40,
+    burst=500,
+    steady_seconds=15,
+    memory=4_000,
+)
+
+
+# In the order of the run: all on one server, but for `history` and `memory`.
+SCENARIOS = {
+    "compare": (throughput.compare, "a loop, b jobs, c the lane"),
+    "latency": (timing.latency, "single deliveries, commit to arrival"),
+    "queueing": (timing.queueing, "what queueing costs"),
+    "burst": (timing.burst, "as many transactions as deliveries"),
+    "snapshot": (throughput.open_transaction, "a transaction held open elsewhere"),
+    "hanging": (throughput.hanging, "nine endpoints beside a hanging one"),
+    "lanes": (throughput.lanes, "1, 2 and 4 lanes; parallel lanes"),
+    "slow": (throughput.slow_target, "a target that takes 50 ms"),
+    "steady": (timing.steady, "1,000 deliveries a second"),
+}
+NAMES = (*SCENARIOS, "history", "memory")
+
+
+class Bench:
+    """One run: what it works on, and the rows so far."""
+
+    def __init__(self, cluster, target, options):
+        self.cluster = cluster
+        self.target = target
+        self.databases = Databases(cluster)
+        self.size = QUICK if options.quick else Size()
+        self.wanted = options.only or NAMES
+        self.rows = []
+        self.where = None
+
+    def run(self):
+        """All that is wanted."""
+        with self.ground(MAIN) as ground:
+            with ground.serving():
+                ground.endpoint("orders")
+                ground.take_samples("orders")
+                for name, (scenario, title) in SCENARIOS.items():
+                    if name in self.wanted:
+                        self.note(name, title, scenario(ground, self.size))
+                if "history" in self.wanted:
+                    self.history(ground)
+            if "memory" in self.wanted:
+                with ground.serving(workers=1, channels="root:1") as server:
+                    title = "large deliveries, one worker"
+                    scenario = throughput.memory(ground, server, self.size)
+                    self.note("memory", title, scenario)
+
+    def history(self, ground):
+        """The same on a database of many rows, with a server of its own."""
+        old_rows.copy_with_history(self.cluster, self.databases, self.ground, HISTORY)
+        with self.ground(HISTORY) as full:
+            full.endpoint("orders")
+            with full.serving():
+                scenario = throughput.history(ground, full, self.size)
+                self.note("history", "a million old deliveries", scenario)
+        self.databases.drop(HISTORY)
+
+    def note(self, name, title, rows):
+        """Run a scenario; its rows are told at once."""
+        started = time.monotonic()
+        say(f"{name}: {title}")
+        for row in rows:
+            self.rows.append(row)
+            value = f"   {row.told(row.value)}" if row.value is not None else ""
+            say(f"  {row.scenario}: {row.figure}{value}   {row.verdict}")
+        say(f"  ({duration(time.monotonic() - started)})")
+
+    def ground(self, database):
+        """The ground on a database."""
+        return Ground(self.cluster, database, self.target)
+
+
+def bench(options) -> int:
+    """The scenarios, then the table; 1 if a figure misses what it must reach."""
+    started = time.monotonic()
+    with exclusive("bench"), Cluster.running() as cluster, Target() as target:
+        run = Bench(cluster, target, options)
+        with step("a fresh database"):
+            run.databases.fresh(MAIN, install=(ADDON, REFERENCE))
+        try:
+            run.where = circumstances(cluster, MAIN)
+            say("  ".join(f"{key} {value}" for key, value in run.where.items()))
+            if options.profile:
+                _profile(run)
+                return 0
+            run.run()
+        finally:
+            for name in (MAIN, HISTORY):
+                run.databases.drop(name)
+            if run.rows:
+                say()
+                show_table(run.rows)
+            if options.json and run.rows:
+                write_json(options.json, run.where, run.rows)
+    say(f"\n{duration(time.monotonic() - started)}; cores: {os.cpu_count()}")
+    return int(any(row.verdict == "NO" for row in run.rows))
+
+
+def _profile(run):
+    with run.ground(MAIN) as ground:
+        with ground.serving(workers=1, channels="root:1") as server:
+            ground.endpoint("orders")
+            profiling.profile(ground, server, run.size.lane)
+
+
+def main() -> int:
+    """Read the command line and run; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("command", choices=["bench"])
+    parser.add_argument("--quick", action="store_true", help="three minutes in all")
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME")
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--profile", action="store_true", help="the lane under py-spy")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
+    more = os.environ.get("ODOO_ADDONS_PATH")
+    addons = [str(REPOSITORY / "benchmarks" / "addons"), *([more] if more else [])]
+    os.environ["ODOO_ADDONS_PATH"] = ",".join(addons)
+    fetch.ensure("odoo")
+    try:
+        return bench(options)
+    except Trouble as trouble:
+        say(f"\n{trouble}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Where the time of the lane goes: c under py-spy, a sampling profiler from PyPI."""
+
+import collections
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tools import fetch
+from tools.console import Trouble, say, step
+from tools.workspace import Stamp, cache, run_logged
+
+PACKAGE = "py-spy==0.4.1"
+RATE = 200  # samples a second
+HEAD = 25  # lines
+# A function of ours, and what it stands for; the innermost on the stack counts.
+STAGES = {
+    "_build_outbound_request": "build",
+    "_invoke_handler": "handler",
+    "_encode_request": "encode, sign",
+    "_prefetch_for_build": "build: reading ahead",
+    "flush_all": "build: flush",
+    "_rows": "claim: query",
+    "open_attempts": "attempts: insert",
+    "ending_of_answer": "record: judge",
+    "close_attempts": "record: attempts",
+    "record": "record: deliveries",
+    "note": "record: health",
+    "commit": "commit",
+    "_record": "record: rest",
+    "_claim": "claim: rest",
+    "collect": "waiting for answers",
+    "keep": "keeping house",
+    "_read_plan": "plan",
+}
+
+
+def profile(ground, server, count):
+    """Print the head of two profiles: who holds the GIL, and what the lane waits for.
+
+    ground: with a server of one worker
+    """
+    ground.run("orders", count=500)
+    ground.clear()
+    [worker] = _workers(server)
+    stacks, run = _record(ground, worker, count, "--gil")
+    say(f"\nGIL held, {run.rate:,.0f}/s under the profiler; ms per delivery")
+    threads = collections.Counter()
+    for stack, samples in stacks.items():
+        is_sender = any(frame.startswith("send (") for frame in stack)
+        threads["senders" if is_sender else "lane"] += samples
+    _print_counts(threads, count)
+    say("\n  by function, its own time")
+    own = collections.Counter()
+    for stack, samples in stacks.items():
+        own[_name(stack[-1])] += samples
+    _print_counts(own, count, HEAD)
+    stacks, run = _record(ground, worker, count, "--idle")
+    say(
+        f"\nThe lane's own thread, waiting included, {run.rate:,.0f}/s; ms per delivery"
+    )
+    stages = collections.Counter()
+    for stack, samples in stacks.items():
+        names = [_function(frame) for frame in stack]
+        if "_drain" not in names:
+            continue
+        known = [name for name in names if name in STAGES]
+        stages[STAGES[known[-1]] if known else "rest"] += samples
+    _print_counts(stages, count)
+
+
+def _record(ground, worker, count, how):
+    ground.clear()
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home, "stacks")
+        command = [_profiler(), "record", "--pid", str(worker), how, "--threads"]
+        command += ["--rate", str(RATE), "--format", "raw", "--nonblocking"]
+        process = subprocess.Popen(
+            [*map(str, command), "--duration", "600", "--output", str(path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(1)
+        if process.poll() is not None:
+            raise Trouble(f"py-spy can't look:\n{process.stderr.read()}")
+        run = ground.run("orders", count=count)
+        process.send_signal(2)  # it writes what it saw
+        process.communicate(timeout=60)
+        stacks = collections.Counter()
+        for line in path.read_text().splitlines():
+            stack, _space, samples = line.rpartition(" ")
+            stacks[tuple(stack.split(";"))] += int(samples)
+    return stacks, run
+
+
+def _print_counts(counts, deliveries, head=None):
+    for name, samples in counts.most_common(head):
+        say(f"  {samples / RATE * 1000 / deliveries:7.3f}  {name}")
+
+
+def _name(frame):
+    """`function (file)`, without the line."""
+    return frame.rpartition(":")[0] + ")" if ":" in frame else frame
+
+
+def _function(frame):
+    return frame.partition(" (")[0]
+
+
+def _workers(server):
+    """Pids of the HTTP workers: children of the master, not gevent, runner or cron."""
+    found = []
+    for pid in server.processes():
+        text = Path(f"/proc/{pid}/cmdline").read_bytes()
+        title = text.split(b"\0")[0].decode()
+        if "WorkerHTTP" in title:
+            found.append(pid)
+    return found
+
+
+def _profiler():
+    """Path of py-spy; installed beside Odoo's venv when missing."""
+    stamp = Stamp("profile", [PACKAGE])
+    home = cache() / "profile"
+    if not stamp.is_current():
+        with step(f"installing {PACKAGE}"):
+            pip = [fetch.odoo_python(), "-m", "pip", "install", "--target", home]
+            run_logged([*pip, "--upgrade", PACKAGE], cache() / "logs" / "profile.log")
+        stamp.write()
+    return home / "bin" / "py-spy"

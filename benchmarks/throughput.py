@@ -1,0 +1,191 @@
+"""How many deliveries a second: beside a script, beside jobs, under difficulties."""
+
+import time
+
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+
+from benchmarks.report import Row, median, percentile
+from receiver import status
+from tools.console import say
+
+REFERENCE_COUNTS = 0.04  # of a; slower, and it would be no fair comparison
+
+
+def compare(ground, size):
+    """a, b and c in turn, each in between the others; ratios of the medians."""
+    loop, jobs, lane = [], [], []
+    arrival = []
+    for number in range(size.rounds):
+        loop.append(ground.run_loop(size.loop))
+        lane.append(_lane(ground, size.lane, "orders", note=arrival))
+        if number < 2:
+            jobs.append(ground.run_reference(size.jobs))
+        say(f"    a {loop[-1]:,.0f}/s   c {lane[-1]:,.0f}/s   b {jobs[-1]:,.0f}/s")
+    loop.append(ground.run_loop(size.loop))
+    a, b, c = median(loop), median(jobs), median(lane)
+    samples = {"a": loop, "b": jobs, "c": lane, "c_arrival": arrival}
+    yield Row("a  bare requests.Session loop", f"{a:,.0f}/s", samples=samples)
+    fair = Row("b  one job per delivery : a", f"{b:,.0f}/s", b / a, REFERENCE_COUNTS)
+    yield fair
+    figure = f"{c:,.0f}/s (arrival {median(arrival):,.0f}/s)"
+    yield Row("c  the lane : a", figure, c / a, 0.8, 1.3)
+    figure = "" if fair.verdict == "ok" else "b is too slow to count"
+    yield Row("c : b", figure, c / b, 12, 25)
+
+
+def open_transaction(ground, size):
+    """With a snapshot held elsewhere for the whole run: no dead row can be cleared."""
+    without, beside = [], []
+    for _round in range(2):
+        without.append(_lane(ground, size.disturbed, "orders"))
+        ground.clear()
+        with _held_open(ground):
+            beside.append(_lane(ground, size.disturbed, "orders", clear=False))
+        say(f"    without {without[-1]:,.0f}/s   with {beside[-1]:,.0f}/s")
+    yield _compared("a transaction held open : without", beside, without, 0.7, 0.9)
+
+
+class _held_open:
+    """A transaction in REPEATABLE READ that has seen the deliveries."""
+
+    def __init__(self, ground):
+        self.ground = ground
+
+    def __enter__(self):
+        self.connection = self.ground.connect()
+        self.connection.set_isolation_level(ISOLATION_LEVEL_REPEATABLE_READ)
+        self.connection.cursor().execute(
+            "SELECT count(*) FROM bwt_webhook_outbound_delivery"
+        )
+
+    def __exit__(self, *_error):
+        self.connection.close()
+
+
+def hanging(ground, size):
+    """Nine healthy endpoints, without and beside a tenth that never answers."""
+    codes = [ground.endpoint(f"healthy-{number}") for number in range(9)]
+    ground.endpoint("hanging", "/hanging", timeout_seconds=30)
+    count = size.disturbed // 9 * 9
+    without, beside = [], []
+    for _round in range(2):
+        without.append(_lane(ground, count, *codes))
+        beside.append(_beside_hanging(ground, count, codes))
+        say(f"    without {without[-1]:,.0f}/s   beside {beside[-1]:,.0f}/s")
+    without.append(_lane(ground, count, *codes))
+    yield _compared("9 healthy endpoints beside a hanging one", beside, without, 0.9, 1)
+
+
+def _beside_hanging(ground, count, codes):
+    ground.clear()
+    receiver = ground.target.receiver
+    receiver.script("/hanging", lambda exchange: receiver.wait_for_release())
+    ground.queue("hanging", count=40)
+    time.sleep(1)  # its lane is at work now
+    rate = ground.run(*codes, count=count).rate
+    receiver.script("/hanging", status(200))
+    receiver.release()
+    ground.wait_for_done(["hanging"])
+    return rate
+
+
+def lanes(ground, size):
+    """1, 2 and 4 endpoints, each with its lane on a worker; one endpoint with 2."""
+    four = [ground.endpoint(f"lane-{number}") for number in range(4)]
+    ground.endpoint("wide", parallel_lanes=2)
+    count = size.lanes // 4 * 4
+    cases = {"1": four[:1], "2": four[:2], "4": four, "wide": ["wide"]}
+    rates = {name: [] for name in cases}
+    for _round in range(2):
+        for name, codes in cases.items():
+            rates[name].append(_lane(ground, count, *codes))
+        told = "   ".join(
+            f"{name}: {found[-1]:,.0f}/s" for name, found in rates.items()
+        )
+        say(f"    {told}")
+    yield _compared("2 endpoints on 2 workers : one", rates["2"], rates["1"], 1.4, 1.6)
+    yield _compared("4 endpoints on 4 workers : one", rates["4"], rates["1"])
+    yield _compared("one endpoint, 2 lanes : 1", rates["wide"], rates["1"], 1.3, 1.5)
+
+
+def slow_target(ground, size):
+    """A target that takes 50 ms, 32 requests in flight: the share of 32 / 50 ms."""
+    ground.endpoint("slow", "/delay/50", max_in_flight=32)
+    ground.clear()
+    most = 32 / 0.05
+    run = ground.run("slow", count=int(most * size.slow_seconds))
+    figure = f"{run.rate:,.0f}/s of {most:,.0f}/s"
+    yield Row("50 ms target, 32 in flight", figure, run.rate / most, 0.8, 0.9)
+
+
+def history(ground, full, size):
+    """With a million old deliveries in the tables, against empty ones.
+
+    full: the ground with the history
+    """
+    empty, after = [], []
+    for _round in range(2):
+        empty.append(_lane(ground, size.disturbed, "orders"))
+        full.target.clear()
+        full.wait_for_idle()
+        after.append(full.run("orders", count=size.disturbed).rate)
+        say(f"    empty {empty[-1]:,.0f}/s   with history {after[-1]:,.0f}/s")
+    yield _compared("1,000,000 old deliveries : empty", after, empty, 0.9, 1)
+
+
+def _lane(ground, count, *codes, clear=True, note=None):
+    """Deliveries per second of ours."""
+    if clear:
+        ground.clear()
+    run = ground.run(*codes, count=count)
+    if note is not None:
+        note.append(run.arrival_rate)
+    return run.rate
+
+
+def _compared(scenario, rates, others, at_least=None, aim=None):
+    figure = f"{median(rates):,.0f}/s : {median(others):,.0f}/s"
+    samples = {"rates": rates, "others": others}
+    ratio = median(rates) / median(others)
+    return Row(scenario, figure, ratio, at_least, aim, samples=samples)
+
+
+def memory(ground, server, size):
+    """How much the worker's resident memory grows over large deliveries."""
+    ground.run("orders", count=500)  # what is loaded once is loaded now
+    ground.clear()
+    [(worker,)] = ground.ask(
+        "SELECT DISTINCT worker_pid FROM queue_job WHERE worker_pid IS NOT NULL"
+    ) or [(_only_worker(server),)]
+    before = _resident(worker)
+    seen = [before]
+    queued_before = ground.target.receiver.total
+    queued = ground.queue("orders", count=size.memory, size=10_000)
+    while ground.target.receiver.total - queued_before < size.memory:
+        seen.append(_resident(worker))
+        time.sleep(0.1)
+    run = ground.finish(queued, ["orders"], size.memory, queued_before)
+    ground.wait_for_idle()
+    seen.append(_resident(worker))
+    figure = (
+        f"{run.rate:,.0f}/s, {before:,.0f} MB before, p95 {percentile(seen, 0.95):,.0f}"
+    )
+    yield Row(
+        f"worker memory, {size.memory:,} of 10 KB",
+        figure,
+        max(seen) - before,
+        at_least=100,
+        aim=30,
+        lower=True,
+        is_ratio=False,
+        unit="MB",
+    )
+
+
+def _resident(pid) -> float:
+    """Resident memory of a process in MB."""
+    with open(f"/proc/{pid}/status") as status_file:
+        for line in status_file:
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+    return 0.0

@@ -1,0 +1,208 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What code asks for when it queues a delivery, checked before anything is written."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from typing import NamedTuple
+
+from odoo import fields, models
+
+from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.transport import normalize_request_files
+from ..services.values import dumps_payload, serialize_headers, storable_text
+from .const import CONTEXT_LINE
+from .refusal import misconfigured, refused
+from .source import check_source
+
+ARGUMENTS = frozenset(
+    "payload context_lines headers files name record eta ordering_key supersede".split()
+)
+
+
+def new_message_uid() -> str:
+    """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+def record_key(res_model, res_id):
+    """The ordering key of deliveries about one record; False without a record."""
+    return f"{res_model},{res_id}" if res_model and res_id else False
+
+
+def ordering_group(ordering, key):
+    """The line that a delivery stands in where the endpoint's order is this."""
+    return {"endpoint": "*", "key": key or False}.get(ordering, False)
+
+
+class Asked(NamedTuple):
+    """One delivery that code asked for, checked: nothing of it can be refused later."""
+
+    vals: dict
+    lines: list  # of dicts
+    files: dict
+
+
+def read_request(endpoint, request, label, now) -> Asked:
+    """The arguments of `queue_delivery`, checked.
+
+    :param endpoint: with sudo
+    :param request: dict of the arguments
+    :param label: name of the delivery where none is given
+    :param now: naive UTC
+    :raise ValidationError: one can't be used; nothing was written
+    """
+    try:
+        if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
+            raise _unknown_arguments(request)
+        lines = request.get("context_lines")
+        return Asked(
+            _vals(endpoint, request, label, now),
+            _lines(endpoint.env, lines) if lines else [],
+            _checked_files(request.get("files")),
+        )
+    except ServiceError as error:
+        raise misconfigured(endpoint, error) from error
+
+
+def _vals(endpoint, request, label, now):
+    get = request.get
+    payload, headers = get("payload"), get("headers")
+    res_model, res_id = _subject_of(endpoint, get("record"))
+    supersede = bool(get("supersede"))
+    key = get("ordering_key")
+    key = False if key in (None, False, "") else storable_text(str(key))
+    if not key and (supersede or endpoint.ordering == "key"):
+        key = record_key(res_model, res_id)
+    if supersede and not key:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "supersede needs an ordering key, or the record it is about."
+            ),
+        )
+    return {
+        "endpoint_id": endpoint.id,
+        "name": storable_text(str(get("name") or label)),
+        "message_uid": new_message_uid(),
+        "state": "queued",
+        "queued_at": now,
+        "next_attempt_at": _eta(endpoint, get("eta")) or now,
+        "payload_json": "{}" if payload is None else dumps_payload(payload),
+        "request_headers_json": _checked_headers(headers) if headers else "{}",
+        "ordering_key": key,
+        "ordering_group": ordering_group(endpoint.ordering, key),
+        "supersede": supersede,
+        "res_model": res_model,
+        "res_id": res_id,
+    }
+
+
+def _subject_of(endpoint, record):
+    if record is None or record is False:
+        return False, False
+    if not isinstance(record, models.BaseModel) or len(record) != 1:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "record=%(record)s is not one record. Give the record that the "
+                "delivery is about, or leave it out.",
+                record=repr(record)[:80],
+            ),
+        )
+    if not isinstance(record.id, int):
+        raise refused(
+            endpoint,
+            endpoint.env._("the record it is about isn't saved yet. Save it first."),
+        )
+    return record._name, record.id
+
+
+def _eta(endpoint, eta):
+    """`eta` as naive UTC; None without one."""
+    try:
+        if isinstance(eta, datetime) and eta.tzinfo:
+            return eta.astimezone(timezone.utc).replace(tzinfo=None)
+        if not eta or isinstance(eta, str | date):
+            return fields.Datetime.to_datetime(eta or None)
+    except ValueError:
+        pass  # told below
+    raise refused(
+        endpoint,
+        endpoint.env._(
+            "eta=%(eta)s is no time. Give a datetime in UTC.", eta=repr(eta)[:80]
+        ),
+    )
+
+
+def _lines(env, given):
+    lines = env[CONTEXT_LINE]
+    found = lines._vals_from(given)
+    if not isinstance(given, Mapping):  # a mapping's values are literals
+        for vals in found:
+            _check_line(lines, vals)
+    return found
+
+
+def _check_line(lines, vals):
+    """Raise what the line's constraints would, before anything is written."""
+    env = lines.env
+    kind = vals.setdefault("source_kind", "literal")
+    try:
+        for name, value in vals.items():
+            vals[name] = lines._fields[name].convert_to_cache(value, lines)
+        check_source(
+            env, kind, vals.get("source_expression"), vals.get("literal_value")
+        )
+    except (ServiceError, ValueError, TypeError) as error:
+        problem = error
+        if isinstance(error, ServiceError):
+            problem = env._(error.template, **error.values)
+        raise ConfigurationError(
+            _lt('context line "%(key)s": %(problem)s'),
+            key=vals["key_name"],
+            problem=problem,
+        ) from error
+
+
+def _checked_headers(headers):
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(
+            _lt('headers must be a mapping, not %(type)s. Give {"X-Shop": "1"}.'),
+            type=type(headers).__name__,
+        )
+    return serialize_headers(headers)
+
+
+def _checked_files(files):
+    if not files:
+        return {}
+    if not isinstance(files, Mapping):
+        raise ConfigurationError(
+            _lt(
+                "files must be a mapping of form field to file, not %(type)s. Give "
+                '{"doc": {"filename": "a.pdf", "content": b"..."}}.'
+            ),
+            type=type(files).__name__,
+        )
+    checked = normalize_request_files(files)
+    for field_name, (_filename, content, *_rest) in checked.items():
+        if not isinstance(content, bytes | str):
+            raise ConfigurationError(
+                _lt('the content of file "%(field)s" is %(type)s. Give bytes.'),
+                field=field_name,
+                type=type(content).__name__,
+            )
+    return checked
+
+
+def _unknown_arguments(request):
+    if not isinstance(request, Mapping):
+        given = repr(request)[:80]
+    else:
+        given = ", ".join(sorted(map(str, set(request) - ARGUMENTS)))
+    return ConfigurationError(
+        _lt("queueing knows no %(given)s. Give a dict with some of: %(known)s."),
+        given=given,
+        known=", ".join(sorted(ARGUMENTS)),
+    )

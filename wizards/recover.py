@@ -1,0 +1,101 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..models.const import DELIVERY, ENDPOINT, FAILURE_REASONS
+
+AT_ONCE = 5000  # deliveries in one transaction
+
+
+class Recover(models.TransientModel):
+    """Queues anew what failed since a date, after saying how many that are."""
+
+    _name = "bwt.webhook.outbound.recover"
+    _description = "Outbound Webhook: Recover"
+
+    endpoint_id = fields.Many2one(
+        comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
+    )
+    since = fields.Datetime(
+        string="Failed Since",
+        required=True,
+        default=lambda self: fields.Datetime.now() - timedelta(hours=24),
+        help="When the delivery was given up, or its last attempt recorded.",
+    )
+    failure_reason = fields.Selection(
+        selection=FAILURE_REASONS,
+        string="Only Because Of",
+        help="Left empty: whatever the reason.",
+    )
+    with_dead_letters = fields.Boolean(string="Dead Letters", default=True)
+    with_errors = fields.Boolean(
+        string="Errors",
+        default=True,
+        help="Those that need a person, and those that wait for their next attempt.",
+    )
+    delivery_count = fields.Integer(
+        string="Deliveries", compute="_compute_delivery_count"
+    )
+    summary = fields.Text(compute="_compute_delivery_count")
+
+    @api.depends("since", "failure_reason", "with_dead_letters", "with_errors")
+    def _compute_delivery_count(self):
+        labels = dict(self._fields["failure_reason"]._description_selection(self.env))
+        for recover in self:
+            groups = self.env[DELIVERY]._read_group(
+                recover._domain(), ["failure_reason"], ["__count"], order="__count DESC"
+            )
+            recover.delivery_count = sum(count for _reason, count in groups)
+            recover.summary = "\n".join(
+                f"{count} · {labels.get(reason) or self.env._('by hand')}"
+                for reason, count in groups
+            )
+
+    def _domain(self):
+        """Failed deliveries of the endpoint in the given span."""
+        dead = [("state", "=", "dead_letter"), ("processed_at", ">=", self.since)]
+        error = [("state", "=", "error"), ("write_date", ">=", self.since)]
+        states = [
+            fields.Domain(domain)
+            for domain, wanted in (
+                (dead, self.with_dead_letters),
+                (error, self.with_errors),
+            )
+            if wanted
+        ]
+        domain = fields.Domain("endpoint_id", "=", self.endpoint_id.id)
+        domain &= fields.Domain.OR(states) if self.since else fields.Domain.FALSE
+        if self.failure_reason:
+            domain &= fields.Domain("failure_reason", "=", self.failure_reason)
+        return list(domain)
+
+    def action_recover(self):
+        """Queue them, oldest first; says what was done and what was not, and why."""
+        self.ensure_one()
+        self.endpoint_id.sudo()._check_queueable()
+        deliveries = self.env[DELIVERY].search(
+            self._domain(), order="queue_number, id", limit=AT_ONCE + 1
+        )
+        if not deliveries:
+            raise UserError(
+                self.env._("No delivery failed in that time. Give an earlier date.")
+            )
+        # One note on the endpoint instead of one on each of thousands.
+        batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
+        action = batch.action_bulk("retry_now")
+        told = action["params"]["message"]
+        if len(deliveries) > AT_ONCE:
+            more = self.env._("There are more: press Recover again.")
+            action["params"]["message"] = f"{told}\n{more}"
+            action["params"]["sticky"] = True
+        self.endpoint_id.sudo().message_post(
+            body=self.env._(
+                "Recover: %(told)s Failed since %(since)s (UTC).",
+                told=told.partition("\n")[0],
+                since=self.since,
+            ),
+            author_id=self.env.user.partner_id.id,
+        )
+        return action

@@ -1,0 +1,326 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import json
+
+from odoo import Command, api, fields, models
+from odoo.exceptions import ValidationError
+
+from ..lane.prepare import prepare_batch
+from ..lane.stages import Claimed, Decided, Prepared
+from ..models.const import CONTEXT_SOURCE_KINDS, DELIVERY, ENDPOINT
+from ..models.delivery_intake import new_message_uid
+from ..models.refusal import refused
+from ..models.source_mixin import SOURCE_FIELDS, source_kind_field
+from ..services.masking import mask_headers, mask_text, mask_url
+from ..services.preflight import judge_target
+from ..services.template import tokens
+from ..services.values import serialize_payload
+
+LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
+LOOKUP_SECONDS = 5
+SHOWN = 64 * 1024  # characters of a body
+
+
+class SendTest(models.TransientModel):
+    """Shows the exact request that would go out, sends it, shows the answer."""
+
+    _name = "bwt.webhook.outbound.send.test"
+    _description = "Outbound Webhook: Send Test"
+
+    endpoint_id = fields.Many2one(
+        comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
+    )
+    endpoint_state = fields.Selection(related="endpoint_id.state")
+    step = fields.Selection(
+        selection=[
+            ("write", "What to Send"),
+            ("look", "The Request"),
+            ("answer", "The Answer"),
+        ],
+        default="write",
+        required=True,
+        readonly=True,
+    )
+    source_delivery_id = fields.Many2one(
+        comodel_name=DELIVERY,
+        string="Start From",
+        domain="[('endpoint_id', '=', endpoint_id)]",
+        ondelete="set null",
+        help="A past delivery: its payload, headers, context lines, files and record "
+        "are taken over. What you change here changes nothing there.",
+    )
+    payload_json = fields.Text(string="Payload", required=True, default="{}")
+    request_headers_json = fields.Text(string="Headers", required=True, default="{}")
+    line_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.send.test.line",
+        inverse_name="test_id",
+        string="Context Lines",
+        help="Values for {tokens} and context keys.",
+    )
+    record_ref = fields.Reference(
+        selection="_selection_record_model",
+        string="About the Record",
+        help="Rules that read record fields need one.",
+    )
+    message_uid = fields.Char(default=lambda self: new_message_uid(), readonly=True)
+
+    request_line = fields.Char(readonly=True, string="Request")
+    request_headers = fields.Text(readonly=True, string="Headers Sent")
+    request_body = fields.Text(readonly=True, string="Body")
+    outcome = fields.Text(
+        readonly=True, help="Why nothing would go out; empty when it would."
+    )
+    verdict = fields.Text(readonly=True, help="What the guard says of the target.")
+    is_allowed = fields.Boolean(readonly=True)
+
+    delivery_id = fields.Many2one(
+        comodel_name=DELIVERY, ondelete="set null", readonly=True
+    )
+    delivery_state = fields.Selection(related="delivery_id.state")
+    delivery_next_attempt_at = fields.Datetime(related="delivery_id.next_attempt_at")
+    situation = fields.Text(related="delivery_id.situation", string="What Happened")
+    attempt_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.delivery.attempt",
+        compute="_compute_attempt_id",
+    )
+    answer_status = fields.Integer(related="attempt_id.response_status_code")
+    answer_ms = fields.Integer(related="attempt_id.duration_ms", string="Took (ms)")
+    answer_headers = fields.Text(related="attempt_id.response_headers_json")
+    answer_body = fields.Text(related="attempt_id.response_body")
+
+    @api.depends("delivery_id")
+    def _compute_attempt_id(self):
+        for test in self:
+            test.attempt_id = test.delivery_id.attempt_ids[:1]
+
+    @api.model
+    def _selection_record_model(self):
+        models_ = self.env["ir.model"].sudo().search([("transient", "=", False)])
+        return [
+            (each.model, each.name)
+            for each in models_
+            if each.model in self.env and not self.env[each.model]._abstract
+        ]
+
+    # A start
+
+    @api.model
+    def default_get(self, fields_list):
+        values = super().default_get(fields_list)
+        endpoint = self.env[ENDPOINT].browse(values.get("endpoint_id"))
+        if not endpoint:
+            return values
+        if not endpoint.payload_rule_ids and "payload_json" in fields_list:
+            values["payload_json"] = serialize_payload({"test": True})
+        if "line_ids" in fields_list:
+            values["line_ids"] = self._lines_for(endpoint)
+        return values
+
+    def _lines_for(self, endpoint):
+        """A line for each key that path and rules name, as the last delivery had it."""
+        keys = list(tokens(endpoint.target_path or "/"))
+        for rule in (*endpoint.header_rule_ids, *endpoint.payload_rule_ids):
+            if rule.source_kind == "context_key":
+                keys.append((rule.source_expression or "").split(".")[0])
+            elif rule.source_kind == "literal":
+                keys += tokens(rule.literal_value or "")
+        keys = list(dict.fromkeys(filter(None, keys)))
+        if not keys:
+            return []
+        last = self.env[DELIVERY].search([("endpoint_id", "=", endpoint.id)], limit=1)
+        known = {line.key_name: line for line in last.context_line_ids}
+        return [
+            Command.create(_line_values(known[key]) if key in known else {"key_name": key})
+            for key in keys
+        ]
+
+    @api.onchange("source_delivery_id")
+    def _onchange_source_delivery(self):
+        start = self.source_delivery_id
+        if not start:
+            return
+        self.payload_json = start.payload_json
+        self.request_headers_json = start.request_headers_json
+        self.line_ids = [
+            Command.clear(),
+            *(Command.create(_line_values(line)) for line in start.context_line_ids),
+        ]
+        self.record_ref = False
+        if start.res_model in self.env and start.res_id:
+            record = self.env[start.res_model].browse(start.res_id).exists()
+            if record and record.has_access("read"):
+                self.record_ref = f"{record._name},{record.id}"
+
+    # Look
+
+    def action_look(self):
+        """Show what would go out and what the guard says; nothing is sent or kept."""
+        self.ensure_one()
+        self._check_may_test()
+        plan = self.endpoint_id.sudo()._outbound_plan()
+        shown = {"outcome": False, "request_line": False, "verdict": False}
+        shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
+        with self.env.cr.savepoint() as savepoint:
+            delivery = self._make_delivery()
+            claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
+            [stage] = prepare_batch(delivery, plan, [claimed])
+            shown |= self._shown(stage, plan)
+            savepoint.rollback()
+        self.write(shown | {"step": "look"})
+        return self._again()
+
+    def _shown(self, stage, plan):
+        """What of a stage of the lane is shown, secrets masked."""
+        secrets = plan.trust.secrets
+        if isinstance(stage, Prepared):
+            wire = stage.wire
+            body = (wire.body or b"").decode("utf-8", "replace")
+            return {
+                "request_line": _masked(f"{wire.method} {mask_url(wire.url)}", secrets),
+                "request_headers": _masked(
+                    "\n".join(f"{k}: {v}" for k, v in mask_headers(wire.headers)),
+                    secrets,
+                ),
+                "request_body": _masked(body[:SHOWN], secrets),
+                **self._judged(wire.url, plan),
+            }
+        if isinstance(stage, Decided):
+            outcome = stage.outcome
+            text = self.env._(
+                "Nothing would go out: the handler decides %(status)s. %(note)s",
+                status=outcome.status,
+                note=outcome.note or "",
+            )
+            return {"outcome": _masked(text.strip(), secrets)}
+        return {"outcome": _masked(stage.error, secrets)}
+
+    def _judged(self, url, plan):
+        verdict = judge_target(url, plan.trust.egress, timeout=LOOKUP_SECONDS)
+        if verdict.refusal:
+            template, values = verdict.refusal
+            text = self.env._(template, **values)  # pylint: disable=W8301
+        else:
+            text = self.env._(
+                "%(host)s is at %(addresses)s and may be sent to.",
+                host=verdict.host,
+                addresses=", ".join(verdict.addresses),
+            )
+        return {"verdict": text, "is_allowed": not verdict.refusal}
+
+    # Send
+
+    def action_send(self):
+        """Send it through the pipeline in this transaction and show the answer."""
+        self.ensure_one()
+        self._check_may_test()
+        if self.step != "look":
+            raise ValidationError(self.env._("Look at the request first, then send it."))
+        delivery = self._make_delivery()
+        delivery.process_delivery()
+        self.write({"delivery_id": delivery.id, "step": "answer"})
+        return self._again()
+
+    def action_back(self):
+        """Change what is sent; the next one has its own message ID."""
+        self.ensure_one()
+        values = {"step": "write"}
+        if self.delivery_id:
+            values |= {"message_uid": new_message_uid(), "delivery_id": False}
+        self.write(values)
+        return self._again()
+
+    def action_stop_retries(self):
+        """A test that failed needn't be tried for a day."""
+        self.ensure_one()
+        self.delivery_id.action_cancel_delivery()
+        return self._again()
+
+    def action_open_delivery(self):
+        self.ensure_one()
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": DELIVERY,
+            "res_id": self.delivery_id.id,
+            "views": [(False, "form")],
+        }
+
+    # Their parts
+
+    def _check_may_test(self):
+        """Whoever may configure the endpoint may send to it what they like."""
+        self.endpoint_id.check_access("write")
+        if self.record_ref:
+            self.record_ref.check_access("read")
+
+    def _make_delivery(self):
+        """The delivery as a draft, as superuser: the same for looking and sending."""
+        deliveries = self.env[DELIVERY].sudo().with_context(tracking_disable=True)
+        delivery = deliveries.create(
+            {
+                "endpoint_id": self.endpoint_id.id,
+                "name": self.env._("Test / %s", self.endpoint_id.name),
+                "message_uid": self.message_uid,
+                "payload_json": self.payload_json,
+                "request_headers_json": self.request_headers_json,
+                "res_model": self.record_ref and self.record_ref._name,
+                "res_id": self.record_ref and self.record_ref.id,
+                "context_line_ids": [
+                    Command.create(_line_values(line) | {"sequence": number})
+                    for number, line in enumerate(self.line_ids, 1)
+                ],
+            }
+        )
+        if self.source_delivery_id:
+            self.source_delivery_id.sudo()._copy_files_to(delivery)
+        return delivery
+
+    @api.constrains("payload_json")
+    def _check_payload(self):
+        for test in self:
+            try:
+                json.loads(test.payload_json)
+            except ValueError as error:
+                raise refused(
+                    test.endpoint_id,
+                    self.env._("the payload is no JSON: %s. Mend the text.", error),
+                ) from error
+
+    def _again(self):
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Send Test"),
+            "res_model": self._name,
+            "res_id": self.id,
+            "views": [(False, "form")],
+            "target": "new",
+        }
+
+
+class SendTestLine(models.TransientModel):
+    """One context line of a test."""
+
+    _name = "bwt.webhook.outbound.send.test.line"
+    _description = "Outbound Webhook: Send Test, Context Line"
+    _inherit = "bwt.webhook.outbound.source.mixin"
+    _rec_name = "key_name"
+
+    test_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.send.test",
+        required=True,
+        ondelete="cascade",
+    )
+    key_name = fields.Char(string="Key", required=True)
+    source_kind = source_kind_field(CONTEXT_SOURCE_KINDS)
+
+    def _source_label(self):
+        return self.env._('context line "%s"', self.key_name or "")
+
+    def _source_owner(self):
+        return self.test_id.endpoint_id
+
+
+def _line_values(line):
+    return {name: line[name] for name in LINE_FIELDS}
+
+
+def _masked(text, secrets):
+    return mask_text(text, secrets) if secrets else text
