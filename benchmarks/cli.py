@@ -104,9 +104,10 @@ class Bench:
                 if "history" in self.wanted:
                     self.history(ground)
             if "memory" in self.wanted:
-                with ground.serving(workers=1, channels="root:1") as server:
+                with ground.serving(workers=1, channels="root:1"):
+                    ground.endpoint("orders")
                     title = "large deliveries, one worker"
-                    scenario = throughput.memory(ground, server, self.size)
+                    scenario = throughput.memory(ground, self.size)
                     self.note("memory", title, scenario)
 
     def history(self, ground):
@@ -162,9 +163,9 @@ def bench(options) -> int:
 
 def _profile(run):
     with run.ground(MAIN) as ground:
-        with ground.serving(workers=1, channels="root:1") as server:
+        with ground.serving(workers=1, channels="root:1"):
             ground.endpoint("orders")
-            profiling.profile(ground, server, run.size.lane)
+            profiling.profile(ground, run.size.lane)
 
 
 def main() -> int:

@@ -213,6 +213,17 @@ class Ground:
         """Until no job runs or is about to."""
         wait_until(lambda: not self.ask(BUSY)[0][0], lambda: "jobs still run", 0.05)
 
+    def warm_worker(self) -> int:
+        """Run some deliveries; gives the process that ran them, the only worker."""
+        self.run("orders", count=500)
+        self.wait_for_idle()
+        [(pid,)] = self.ask(
+            "SELECT DISTINCT worker_pid FROM queue_job WHERE method_name = 'run_lane' "
+            "AND date_started IS NOT NULL"
+        )
+        self.clear()
+        return pid
+
     # --- what it is compared with
 
     def take_samples(self, code):

@@ -22,7 +22,8 @@ WITH delivery AS (
         response_body, create_date, create_uid, write_date, write_uid
     ) SELECT
         'orders / ' || n, 'msg_' || md5(n::text), 'done', at, at,
-        '{{"order": {{"id": ' || n || ', "note": "' || repeat(md5(n::text), 12) || '"}}}}',
+        '{{"order": {{"id": ' || n || ', "note": "' || repeat(md5(n::text), 12)
+            || '"}}}}',
         '{{}}', nextval('bwt_webhook_outbound_queue_number'), {endpoint}, {company},
         0, 1, 0, 0, 0.1, 0.1, 200, '{{"Content-Type": "application/json"}}', '{{}}',
         at, 1, at, 1

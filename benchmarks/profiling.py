@@ -35,14 +35,12 @@ STAGES = {
 }
 
 
-def profile(ground, server, count):
+def profile(ground, count):
     """Print the head of two profiles: who holds the GIL, and what the lane waits for.
 
     ground: with a server of one worker
     """
-    ground.run("orders", count=500)
-    ground.clear()
-    [worker] = _workers(server)
+    worker = ground.warm_worker()
     stacks, run = _record(ground, worker, count, "--gil")
     say(f"\nGIL held, {run.rate:,.0f}/s under the profiler; ms per delivery")
     threads = collections.Counter()
@@ -106,17 +104,6 @@ def _name(frame):
 
 def _function(frame):
     return frame.partition(" (")[0]
-
-
-def _workers(server):
-    """Pids of the HTTP workers: children of the master, not gevent, runner or cron."""
-    found = []
-    for pid in server.processes():
-        text = Path(f"/proc/{pid}/cmdline").read_bytes()
-        title = text.split(b"\0")[0].decode()
-        if "WorkerHTTP" in title:
-            found.append(pid)
-    return found
 
 
 def _profiler():

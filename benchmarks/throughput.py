@@ -5,7 +5,7 @@ import time
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from benchmarks.report import Row, median, percentile
-from receiver import status
+from receiver import hold, status
 from tools.console import say
 
 REFERENCE_COUNTS = 0.04  # of a; slower, and it would be no fair comparison
@@ -79,7 +79,7 @@ def hanging(ground, size):
 def _beside_hanging(ground, count, codes):
     ground.clear()
     receiver = ground.target.receiver
-    receiver.script("/hanging", lambda exchange: receiver.wait_for_release())
+    receiver.script("/hanging", hold())
     ground.queue("hanging", count=40)
     time.sleep(1)  # its lane is at work now
     rate = ground.run(*codes, count=count).rate
@@ -150,13 +150,9 @@ def _compared(scenario, rates, others, at_least=None, aim=None):
     return Row(scenario, figure, ratio, at_least, aim, samples=samples)
 
 
-def memory(ground, server, size):
+def memory(ground, size):
     """How much the worker's resident memory grows over large deliveries."""
-    ground.run("orders", count=500)  # what is loaded once is loaded now
-    ground.clear()
-    [(worker,)] = ground.ask(
-        "SELECT DISTINCT worker_pid FROM queue_job WHERE worker_pid IS NOT NULL"
-    ) or [(_only_worker(server),)]
+    worker = ground.warm_worker()  # what is loaded once is loaded now
     before = _resident(worker)
     seen = [before]
     queued_before = ground.target.receiver.total

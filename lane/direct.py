@@ -57,7 +57,7 @@ class DirectRun:
         env.flush_all()
         try:
             with self.cr.savepoint():
-                self.cr.execute(sql.claim_one(self.delivery.id))
+                self.cr.execute(sql.claim_one(self.delivery.id), log_exceptions=False)
                 *row, first_in_line = self.cr.fetchone()
         except LockNotAvailable:
             raise self.delivery._refused(env._("it is being sent right now.")) from None

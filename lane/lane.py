@@ -330,7 +330,8 @@ class Lane:
             return
         self.told_on = today
         try:
-            self.endpoint._tell_of_given_up()
+            if self.endpoint._tell_of_given_up():
+                _logger.info("told endpoint=%s of=given_up", self.plan.code)
             self.cr.commit()
         except Exception:  # whoever can't be told must not keep others from sending
             self.cr.rollback()

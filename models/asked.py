@@ -120,19 +120,22 @@ def _subject_of(endpoint, record):
 
 def _eta(endpoint, eta):
     """`eta` as naive UTC; None without one."""
-    try:
-        if isinstance(eta, datetime) and eta.tzinfo:
-            return eta.astimezone(timezone.utc).replace(tzinfo=None)
-        if not eta or isinstance(eta, str | date):
-            return fields.Datetime.to_datetime(eta or None)
-    except ValueError:
-        pass  # told below
+    if not eta:
+        return None
+    if isinstance(eta, datetime) and eta.tzinfo:
+        return eta.astimezone(timezone.utc).replace(tzinfo=None)
+    fault = None
+    if isinstance(eta, str | date):
+        try:
+            return fields.Datetime.to_datetime(eta)
+        except ValueError as error:
+            fault = error
     raise refused(
         endpoint,
         endpoint.env._(
             "eta=%(eta)s is no time. Give a datetime in UTC.", eta=repr(eta)[:80]
         ),
-    )
+    ) from fault
 
 
 def _lines(env, given):

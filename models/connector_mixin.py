@@ -90,10 +90,8 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         if auto_queue:
             return endpoint.queue_deliveries([request])
         endpoint.check_access("read")
-        deliveries = self.env[DELIVERY].sudo()
-        vals = deliveries._requested_vals(endpoint.sudo(), request)
-        delivery = deliveries.create({**vals, "name": name})
-        return delivery.sudo(self.env.su)
+        delivery = self.env[DELIVERY]._draft_asked(endpoint.sudo(), request)
+        return delivery.with_env(self.env)
 
     def _check_linked(self, endpoint):
         endpoint.ensure_one()

@@ -16,6 +16,13 @@ SILENT = {
     "mail_create_nosubscribe": True,
     "mail_notrack": True,
 }
+# What a place in the queue consists of: a draft has none.
+DRAFT = {
+    "state": "draft",
+    "queued_at": False,
+    "next_attempt_at": False,
+    "ordering_group": False,
+}
 # Addons whose part in creating a delivery is known and done by the plain insert too.
 KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
 PAGE = 10_000  # rows per statement
@@ -35,13 +42,11 @@ class DeliveryIntake(models.AbstractModel):
         :param requests: list of dicts with the arguments of `queue_delivery`
         """
         now = utcnow()
-        label = f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
+        label = _label(endpoint, now)
         # Everything that can be refused is refused here: nothing half-made stays in
         # the transaction of a caller that goes on after an error.
         asked = [read_request(endpoint, each, label, now) for each in requests]
-        # The caller's defaults are for the caller's records.
-        context = clean_context(self.env.context) | SILENT
-        intake = self.sudo().with_context(context)
+        intake = self._quiet()
         if intake._has_foreign_hooks():
             deliveries, transaction = intake._create_asked(asked), None
         else:
@@ -55,6 +60,23 @@ class DeliveryIntake(models.AbstractModel):
             dates = {each.vals["next_attempt_at"] for each in asked}
             _wake(endpoint, dates, now, transaction)
         return deliveries
+
+    @api.model
+    def _draft_asked(self, endpoint, request):
+        """A draft of what was asked for; its place and date come when it is queued."""
+        now = utcnow()
+        asked = read_request(endpoint, request, _label(endpoint, now), now)
+        lines = [Command.create(line) for line in asked.lines]
+        draft = self._quiet().create(asked.vals | DRAFT | {"context_line_ids": lines})
+        if asked.files:
+            draft._attach_files(asked.files)
+        return draft
+
+    def _quiet(self):
+        """With sudo, no chatter, and none of the caller's defaults."""
+        # A dict replaces the context: `default_...` keys are for the caller's records.
+        context = clean_context(self.env.context) | SILENT
+        return self.sudo().with_context(context)  # pylint: disable=W8121
 
     def _create_asked(self, asked):
         """By `create`, for the sake of what other addons do there."""
@@ -150,6 +172,10 @@ class DeliveryIntake(models.AbstractModel):
                 for field_name, (filename, content, *rest) in files.items()
             ]
         )
+
+
+def _label(endpoint, now):
+    return f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
 
 
 def _is_foreign(field):

@@ -62,6 +62,7 @@ class DeliveryRetention(models.AbstractModel):
                 "SELECT id FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
                 "FOR UPDATE SKIP LOCKED",
                 ids,
-            )
+            ),
+            log_exceptions=False,  # the next run has them
         )
         return [row[0] for row in self.env.cr.fetchall()]

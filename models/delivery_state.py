@@ -174,7 +174,8 @@ class DeliveryState(models.AbstractModel):
                 "ORDER BY id FOR NO KEY UPDATE %s",
                 list(self.ids),
                 SQL("NOWAIT") if wait else SQL("SKIP LOCKED"),
-            )
+            ),
+            log_exceptions=False,  # the caller says it to the person
         )
         locked = self.browse([row[0] for row in self.env.cr.fetchall()])
         self.invalidate_recordset()

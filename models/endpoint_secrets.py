@@ -28,7 +28,7 @@ def secret_column(kind, label):
         groups=fields.NO_ACCESS,
         copy=False,
         exportable=False,
-        prefetch=False,
+        prefetch="secrets",  # read together, and only by who asks for them
     )
 
 

@@ -131,6 +131,16 @@ class EndpointSigning(models.AbstractModel):
         """What must be masked."""
         return masked_forms(self.signing_secret, self.old_secret)
 
+    @api.autovacuum
+    def _gc_old_secrets(self):
+        """Forget secrets that no longer sign along."""
+        if self._abstract:  # the vacuum asks every model, this part too
+            return
+        ended = self.search([("secret_expires_at", "<=", fields.Datetime.now())])
+        for endpoint in ended:
+            endpoint._keep_secrets({"old_secret": False})
+        ended.write({"secret_expires_at": False})
+
     def action_generate_secret(self):
         """Open the dialog that makes a new secret and shows it once."""
         self.ensure_one()

@@ -156,11 +156,9 @@ class EndpointWords(models.AbstractModel):
                 count(*) FILTER (WHERE state <> 'done')
                 FROM bwt_webhook_outbound_delivery_attempt
                 WHERE endpoint_id = ANY(%(ids)s) AND started_at >= %(start)s
-                AND started_at <= %(now)s
                 AND state IN ('done', 'error', 'dead_letter', 'interrupted')
                 GROUP BY 1, 2""",
                 start=start,
-                now=now,
                 ids=list(self.ids),
             )
         )

@@ -81,10 +81,18 @@ class IrActionsServer(models.Model):
         help="A delivery about the same record that was not tried yet is canceled when "
         "a newer one is queued: a record saved twenty times goes out once.",
     )
+    bwt_webhook_without_records = fields.Selection(
+        selection=[
+            ("one", "Queue one delivery about no record"),
+            ("domain", "Take the records that match"),
+        ],
+        string="Webhook Without Records",
+        default="one",
+        help="What it does when it is given no records, as a scheduled action is.",
+    )
     bwt_webhook_domain = fields.Char(
         string="Webhook Records",
-        help="Which records it takes when it is given none, as a scheduled action. "
-        "Left empty, one delivery about no record is queued then.",
+        help="Which records it takes when it is given none.",
     )
     bwt_webhook_sample = fields.Text(
         string="Webhook Sample",
@@ -237,7 +245,7 @@ class IrActionsServer(models.Model):
         model = self.env[self.model_id.model]
         if records:
             return records.filtered("id")._origin or None
-        if not self.bwt_webhook_domain:
+        if self.bwt_webhook_without_records != "domain":
             return model.browse()
         names = {
             "uid": self.env.uid,
@@ -245,7 +253,7 @@ class IrActionsServer(models.Model):
             "datetime": datetime,
             "context_today": lambda: fields.Date.context_today(self),
         }
-        return model.search(safe_eval(self.bwt_webhook_domain, names)) or None
+        return model.search(safe_eval(self.bwt_webhook_domain or "[]", names)) or None
 
     def _bwt_webhook_requests(self, records):
         """Arguments of `queue_deliveries`: values as they are at this moment."""
@@ -288,9 +296,8 @@ class IrActionsServer(models.Model):
             ]
             return lambda scope: _by_rules(rules, scope)
         model_name = self.model_id.model
-        paths = self.bwt_webhook_field_ids.filtered("source_expression").mapped(
-            lambda line: line.source_expression.strip()
-        )
+        lines = self.bwt_webhook_field_ids.filtered("source_expression")
+        paths = [line.source_expression.strip() for line in lines]
         for path in paths:
             refuse_limited_fields(env, model_name, path)
         read = compile_record_payload(env, model_name, paths)

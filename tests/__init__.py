@@ -2,6 +2,7 @@ from .http import test_tours
 from .orm import (
     test_access,
     test_access_matrix,
+    test_alerts,
     test_bad_input,
     test_build_cost,
     test_bulk_actions,
@@ -25,7 +26,10 @@ from .orm import (
     test_request_build,
     test_retention,
     test_secrets,
+    test_server_action,
     test_transitions,
     test_trust,
     test_waking,
+    test_wizards,
+    test_words,
 )

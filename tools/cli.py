@@ -28,7 +28,7 @@ make unit           the tests of services/ alone (seconds)
 make one K=killed   the tests with such a name [SEED=7: draw the same faults again]
 make lint           ruff and pylint-odoo, the checks that block
 make bench          the lane beside a bare requests.Session loop
-make soak SEED=7    hours of faults, drawn from the seed
+make soak SEED=7    deliveries under many faults, drawn from the seed
 make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
 make psql           SQL in the database of `make serve`
 make pot            write i18n/bwt_webhooks_outbound.pot
@@ -146,25 +146,22 @@ def pot(_options):
 
 
 def bench(options):
-    """What benchmarks/cli.py runs."""
-    return _benchmarks("bench", *options.rest)
+    """The lane beside a script and beside jobs."""
+    return _program("benchmarks/cli.py", "bench", *options.rest)
 
 
 def soak(options):
     """Faults for as long as one likes, drawn from a seed."""
     if not options.seed:
         raise Trouble("Say from which seed the faults are drawn: make soak SEED=7")
-    return _benchmarks("soak", "--seed", options.seed, *options.rest)
+    return _program("tests/live/soak.py", "--seed", options.seed, *options.rest)
 
 
-def _benchmarks(*arguments):
-    script = REPOSITORY / "benchmarks" / "cli.py"
-    if not script.exists():
-        raise Trouble("There is no benchmarks/cli.py in this version.")
+def _program(script, *arguments):
+    """A program that starts servers of its own."""
     fetch.ensure("odoo")
-    command = [fetch.odoo_python(), script, *arguments]
-    environment = child_environment(PYTHONPATH=str(REPOSITORY))
-    return subprocess.run(command, cwd=REPOSITORY, env=environment).returncode
+    command = [fetch.odoo_python(), REPOSITORY / script, *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
 
 
 def clean_env(_options):

@@ -70,7 +70,10 @@ def odoo_command(*arguments) -> list[str]:
 
 def odoo_environment(cluster, **more) -> dict:
     """Environment of an Odoo process that works on this cluster."""
-    return child_environment(**cluster.environment(), **more)
+    environment = child_environment(**cluster.environment(), **more)
+    # Ours: it stands in odoo.conf, and Odoo would take the variable before that.
+    environment.pop("ODOO_ADDONS_PATH", None)
+    return environment
 
 
 def free_port() -> int:

@@ -113,7 +113,7 @@ class Suite:
             sum(getattr(count, key) for count in counts)
             for key in ("passed", "failed", "skipped")
         )
-        if not passed:
+        if not passed + failed:
             say("No test was run.")
         say(f"{passed} passed, {failed} failed, {skipped} skipped")
         return 0 if passed and not any(count.is_bad() for count in counts) else 1

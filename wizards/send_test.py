@@ -6,8 +6,8 @@ from odoo.exceptions import ValidationError
 
 from ..lane.prepare import prepare_batch
 from ..lane.stages import Claimed, Decided, Prepared
+from ..models.asked import new_message_uid
 from ..models.const import CONTEXT_SOURCE_KINDS, DELIVERY, ENDPOINT
-from ..models.delivery_intake import new_message_uid
 from ..models.refusal import refused
 from ..models.source_mixin import SOURCE_FIELDS, source_kind_field
 from ..services.masking import mask_headers, mask_text, mask_url
@@ -29,7 +29,9 @@ class SendTest(models.TransientModel):
     endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
     )
-    endpoint_state = fields.Selection(related="endpoint_id.state")
+    endpoint_state = fields.Selection(
+        related="endpoint_id.state", string="Endpoint State"
+    )
     step = fields.Selection(
         selection=[
             ("write", "What to Send"),
@@ -75,7 +77,9 @@ class SendTest(models.TransientModel):
     delivery_id = fields.Many2one(
         comodel_name=DELIVERY, ondelete="set null", readonly=True
     )
-    delivery_state = fields.Selection(related="delivery_id.state")
+    delivery_state = fields.Selection(
+        related="delivery_id.state", string="Delivery State"
+    )
     delivery_next_attempt_at = fields.Datetime(related="delivery_id.next_attempt_at")
     situation = fields.Text(related="delivery_id.situation", string="What Happened")
     attempt_id = fields.Many2one(
@@ -248,8 +252,9 @@ class SendTest(models.TransientModel):
     def _check_may_test(self):
         """Whoever may configure the endpoint may send to it what they like."""
         self.endpoint_id.check_access("write")
-        if self.record_ref:
-            self.record_ref.check_access("read")
+        for taken in (self.record_ref, self.source_delivery_id):
+            if taken:
+                taken.check_access("read")
 
     def _make_delivery(self):
         """The delivery as a draft, as superuser: the same for looking and sending."""

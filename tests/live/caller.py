@@ -141,9 +141,7 @@ class Transaction:
 
     def run(self, code, /, **values):
         """Run code; gives its `result`. Nothing is committed."""
-        print(
-            json.dumps({"code": code, "values": values}), file=self.wire, flush=True
-        )
+        print(json.dumps({"code": code, "values": values}), file=self.wire, flush=True)
         line = self.wire.readline()
         if not line:
             raise CallFailed("the calling Odoo ended")

@@ -7,6 +7,7 @@ from receiver import Receiver
 from tools.databases import Databases
 from tools.postgres import Cluster
 
+
 @pytest.fixture(scope="session")
 def cluster():
     with Cluster.running() as running:
@@ -19,9 +20,11 @@ def origin(cluster):
     """Name of a database with the addon installed, for copies."""
     databases = Databases(cluster)
     name = database_name("origin")
-    databases.fresh(name)
-    yield name
-    databases.drop(name)
+    try:
+        databases.fresh(name)
+        yield name
+    finally:
+        databases.drop(name)
 
 
 @pytest.fixture(scope="session")

@@ -133,8 +133,8 @@ class Run:
                 seen, since = self.receiver.total, time.monotonic()
             if time.monotonic() - since > STILL:
                 raise TimeoutError(
-                    f"seed {self.seed}: nothing arrived for {STILL} s, {wanted} wanted, "
-                    f"{look()} here; states {self.shop.states()}"
+                    f"seed {self.seed}: nothing arrived for {STILL} s, {look()} of "
+                    f"{wanted} here; states {self.shop.states()}"
                 )
             time.sleep(POLL)
 
@@ -194,12 +194,13 @@ class Run:
                 server.kill()
                 server.start()
 
-    def kill_workers(self):
-        """SIGKILL to the processes that send at this moment, not to their master."""
-        for pid in connected_to(self.server, self.receiver.port):
-            if pid != self.server.process.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+    def kill_worker(self):
+        """SIGKILL to one of the processes that send at this moment."""
+        senders = connected_to(self.server, self.receiver.port)
+        workers = sorted(senders - {self.server.process.pid})
+        if workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.random.choice(workers), signal.SIGKILL)
 
     def stop_server(self):
         """SIGTERM, as at a deployment."""
@@ -219,9 +220,7 @@ class Run:
             "SELECT pid, application_name AS name FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid != pg_backend_pid()"
         )
-        names = {
-            f"odoo-{pid}" for server in self.servers for pid in server.processes()
-        }
+        names = {f"odoo-{pid}" for server in self.servers for pid in server.processes()}
         return sorted(row["pid"] for row in rows if row["name"] in names)
 
     def restart_database(self):

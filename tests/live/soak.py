@@ -26,32 +26,39 @@ from tools.postgres import Cluster
 
 def server_killed(cluster, origin, seed, deliveries, faults):
     """SIGKILL to the whole server again and again."""
-    with stage(cluster, "killed", origin=origin) as shop, Receiver() as receiver:
-        with serving(cluster, shop.database) as server:
-            run = Run(shop, [server], receiver, seed)
-            return run.execute(
-                "server killed", deliveries, [run.kill_server] * faults
-            )
+    with (
+        stage(cluster, "killed", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database) as server,
+    ):
+        run = Run(shop, [server], receiver, seed)
+        return run.execute("server killed", deliveries, [run.kill_server] * faults)
 
 
 def workers_killed(cluster, origin, seed, deliveries, faults):
     """Prefork: workers killed, the server killed, the server told to stop, drawn."""
-    with stage(cluster, "workers", origin=origin) as shop, Receiver() as receiver:
-        with serving(cluster, shop.database, workers=3, channels="root:2") as server:
-            run = Run(shop, [server], receiver, seed)
-            drawn = [run.kill_workers, run.kill_server, run.stop_server]
-            drawn = random.Random(seed).choices(drawn, weights=[3, 1, 1], k=faults)
-            return run.execute("workers killed", deliveries, drawn)
+    # Room for more lanes than there are: queue_job's runner counts a killed job as
+    # running until another lane closes it, and a full channel waits up to 60 s.
+    with (
+        stage(cluster, "workers", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database, workers=4, channels="root:3") as server,
+    ):
+        run = Run(shop, [server], receiver, seed)
+        drawn = [run.kill_worker, run.kill_server, run.stop_server]
+        drawn = random.Random(seed).choices(drawn, weights=[3, 1, 1], k=faults)
+        return run.execute("workers killed", deliveries, drawn)
 
 
 def backends_ended(cluster, origin, seed, deliveries, faults):
     """The server's database connections ended one after the other."""
-    with stage(cluster, "backends", origin=origin) as shop, Receiver() as receiver:
-        with serving(cluster, shop.database) as server:
-            run = Run(shop, [server], receiver, seed)
-            return run.execute(
-                "backends ended", deliveries, [run.end_backend] * faults
-            )
+    with (
+        stage(cluster, "backends", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database) as server,
+    ):
+        run = Run(shop, [server], receiver, seed)
+        return run.execute("backends ended", deliveries, [run.end_backend] * faults)
 
 
 def database_restarted(cluster, origin, seed, deliveries, faults):

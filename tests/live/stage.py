@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from caller import Caller
+
 from tools.databases import Databases
 from tools.odoo_server import OdooServer
 from tools.workspace import folder
@@ -266,27 +267,25 @@ def connected_to(server, port) -> set[int]:
 
 
 def tally(receiver, uids, attempts, states) -> dict:
-    """Counts of a run: queued, arrived, distinct, duplicates, what is amiss."""
-    counts = receiver.counts()
-    interrupted = Counter(
-        attempt["message_uid"]
-        for attempt in attempts
-        if attempt["state"] == "interrupted"
-    )
-    made = Counter(attempt["message_uid"] for attempt in attempts)
+    """Counts of a run: queued, arrived, distinct, duplicates, and what is amiss.
+
+    A duplicate is an arrival whose answer is on no attempt: only an interrupted one
+    explains it.
+    """
+    counts = Counter(receiver.counts())
+    answered, interrupted = Counter(), Counter()
+    for attempt in attempts:
+        answered[attempt["message_uid"]] += attempt["response_status_code"] is not None
+        interrupted[attempt["message_uid"]] += attempt["state"] == "interrupted"
+    surplus = {uid: counts[uid] - answered[uid] for uid in uids}
     return {
         "queued": len(uids),
-        "arrived": sum(counts[uid] for uid in uids if uid in counts),
+        "arrived": sum(counts[uid] for uid in uids),
         "distinct": sum(uid in counts for uid in uids),
-        "duplicates": sum(max(counts.get(uid, 0) - 1, 0) for uid in uids),
+        "duplicates": sum(max(count, 0) for count in surplus.values()),
         "interrupted": sum(interrupted.values()),
         "lost": [uid for uid in uids if uid not in counts],
-        # An arrival without an attempt of its own on record.
-        "unexplained": [
-            uid
-            for uid in uids
-            if counts.get(uid, 0) > made[uid]
-        ],
+        "unexplained": [uid for uid in uids if surplus[uid] > interrupted[uid]],
         "states": states,
     }
 

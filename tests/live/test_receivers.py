@@ -1,5 +1,6 @@
 """Receivers that misbehave: each delivery ends as documented, on time, alone."""
 
+import itertools
 import time
 from dataclasses import dataclass, field
 
@@ -134,10 +135,7 @@ def _amiss(house, receiver, code):
     longest = max(attempt["duration_ms"] for attempt in attempts)
     if longest > TIMEOUT * 1000 + 500:
         yield f"{code}: an attempt took {longest} ms"
-    gaps = [
-        after.time - before.time
-        for before, after in zip(requests, requests[1:], strict=False)
-    ]
+    gaps = [after.time - before.time for before, after in itertools.pairwise(requests)]
     if gaps and not fault.at_least <= gaps[0] < fault.at_least + 5:
         yield f"{code}: {gaps[0]:.1f} s between the first two requests"
 

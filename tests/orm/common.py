@@ -187,14 +187,14 @@ class CommittedCase(BaseCase):
                 .ids
             )
 
-    def read(self, ids, *names):
+    def committed(self, ids, *names):
         """Values of deliveries as they are committed: a list of tuples."""
         with self.transaction() as env:
             deliveries = env[DELIVERY].browse(ids)
             return [tuple(each[name] for name in names) for each in deliveries]
 
     def states(self, ids):
-        return [state for (state,) in self.read(ids, "state")]
+        return [state for (state,) in self.committed(ids, "state")]
 
     def make_due(self, ids):
         """As if the delay until the next attempt had passed."""

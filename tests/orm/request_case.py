@@ -12,6 +12,20 @@ ENDPOINT = "bwt.webhook.outbound.endpoint"
 DELIVERY = "bwt.webhook.outbound.delivery"
 
 
+def need_test_addon(env, model_name):
+    """Stop where the addon with this model (tests/addons) isn't installed.
+
+    `make test` installs them, so there it is a failure. Odoo's own runner may be
+    given this addon alone: it skips.
+    """
+    if model_name in env:
+        return
+    missing = f"{model_name} is missing: install the addons of tests/addons"
+    if "pytest" in sys.modules:
+        raise AssertionError(missing)
+    raise SkipTest(missing)
+
+
 class RequestCase(TransactionCase):
     """An endpoint, and short ways to give it rules and to build a request."""
 
@@ -33,17 +47,8 @@ class RequestCase(TransactionCase):
 
     @classmethod
     def need_test_addon(cls, model_name):
-        """Stop where the addon with this model (tests/addons) isn't installed.
-
-        `make test` installs them, so there it is a failure. Odoo's own runner may be
-        given this addon alone: it skips.
-        """
-        if model_name in cls.env:
-            return
-        missing = f"{model_name} is missing: install the addons of tests/addons"
-        if "pytest" in sys.modules:
-            raise AssertionError(missing)
-        raise SkipTest(missing)
+        """Stop where the addon with this model (tests/addons) isn't installed."""
+        need_test_addon(cls.env, model_name)
 
     @contextmanager
     def refused(self, pattern, error=ValidationError):

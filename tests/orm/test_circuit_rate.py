@@ -89,6 +89,17 @@ class TestCircuit(OutboundCase):
         self.assertEqual(self.health().allow(10, self.now).count, 1)
         self.assertEqual(self.health().allow(10, self.now).count, 0)
 
+    def test_open_without_a_date(self):
+        """An open circuit that names no date for its probe gets one now, not never."""
+        self.open()
+        self.endpoint.health_ids.sudo().next_probe_at = False
+        self.endpoint.health_ids.sudo().opened_at = False
+        self.env.flush_all()
+
+        allowance = self.health().allow(10, self.now)
+
+        self.assertEqual((allowance.count, allowance.is_probe), (1, True))
+
     def test_how_a_probe_ends(self):
         """Success closes, failure rests twice as long, any other lets the next try."""
         then = self.now + 61 * SECOND
@@ -200,7 +211,7 @@ class TestCircuitOfALane(CommittedCase):
         tried = self.receiver.total
         self.assertLess(tried, 20)
         self.assertEqual(self.states(ids).count("queued"), 20 - tried)
-        unsent = self.read(ids, "state", "attempt_count", "retry_number")
+        unsent = self.committed(ids, "state", "attempt_count", "retry_number")
         self.assertEqual(unsent.count(("queued", 0, 0)), 20 - tried)
         [eta] = self.pending()
         self.assertAlmostEqual(

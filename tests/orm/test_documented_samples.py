@@ -1,26 +1,33 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The samples of README and developer guide do what the text around them says."""
 
+import configparser
 import io
 import re
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from unittest.mock import patch
 
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
+from odoo.addons.bwt_webhooks_outbound.services.egress import Policy
+from odoo.addons.queue_job.jobrunner.channels import ChannelManager
+
 from ..receiver import status
 from .common import DELIVERY, ENDPOINT, OutboundCase
-from .request_case import RequestCase
+from .request_case import need_test_addon
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 LICENSE = "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).\n"
 README = "README.rst"
 GUIDE = "docs/developer.md"
+LANGUAGES = ("python", "xml", "sql", "ini")
 
 
 @dataclass
@@ -34,24 +41,22 @@ class Sample:
 
 
 def markdown_samples(text):
-    """The fenced blocks of Python and XML, each with the heading it stands under."""
+    """The fenced blocks of `LANGUAGES`, each with the heading it stands under."""
     heading = before = ""
     language, lines = None, []
     for line in text.splitlines():
-        if line.startswith("```"):
-            if language in ("python", "xml"):
+        if line.strip().startswith("```"):
+            if language in LANGUAGES:
                 named = re.search(r"\]\(\.\./(tests/addons/\S+\.py)\):$", before)
                 block = "\n".join(lines) + "\n"
                 yield Sample(heading, language, block, named[1] if named else "")
-            language, lines = (None if language is not None else line[3:].strip()), []
+            language, lines = (None if language is not None else line.strip()[3:]), []
         elif language is not None:
             lines.append(line)
         else:
             if line.startswith("#"):
                 heading = line.lstrip("# ")
             before = line.strip() or before
-            if line.startswith("#"):
-                before = ""
 
 
 def rst_samples(text):
@@ -65,10 +70,7 @@ def rst_samples(text):
         found = re.fullmatch(r"\.\. code-block:: (python|xml)", line)
         if not found:
             continue
-        block = []
-        while place < len(lines) and (not lines[place].strip() or lines[place][0] == " "):
-            block.append(lines[place])
-            place += 1
+        block = takewhile(lambda each: not each[:1].strip(), lines[place:])
         code = textwrap.dedent("\n".join(block)).strip("\n") + "\n"
         yield Sample(heading, found[1], code)
 
@@ -82,19 +84,18 @@ def samples_of(guide):
 class TestDocumentedSamples(OutboundCase):
     """Each test runs the blocks of one section, in a database and with a receiver."""
 
-    ran = set()  # (guide, heading) that a test of this class asked for
-
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        RequestCase.need_test_addon.__func__(cls, "guide.order")
-        RequestCase.need_test_addon.__func__(cls, "test.shop.backend")
+        for model_name in ("guide.order", "test.shop.backend"):
+            need_test_addon(cls.env, model_name)
         cls.guide = samples_of(GUIDE)
         cls.readme = samples_of(README)
 
     def setUp(self):
         super().setUp()
-        self.load(self.blocks("An endpoint as data")[0])
+        [endpoint] = self.blocks("An endpoint as data")
+        self.load(endpoint)
         self.shop = self.env[ENDPOINT].search([("code", "=", "shop-orders")])
         self.known = self.env[DELIVERY].search([])
         self.redirect()
@@ -106,12 +107,18 @@ class TestDocumentedSamples(OutboundCase):
         self.assertTrue(found, f"{guide} has no sample under {heading!r}")
         return found
 
+    def samples_in(self, language):
+        """The samples of one language in all guides under docs/."""
+        guides = sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))
+        samples = [each for guide in guides for each in samples_of(guide)]
+        return [each for each in samples if each.language == language]
+
     def run_block(self, sample, **values):
         """Execute a sample; gives the names that it leaves."""
         values["env"] = self.env
         code = compile(sample.text, f"<{sample.heading}>", "exec")
         with patch.object(self.env.cr, "commit"):
-            exec(code, values)  # pylint: disable=W0122
+            exec(code, values)  # noqa: S102  # pylint: disable=W0122
         return values
 
     def load(self, sample):
@@ -162,11 +169,37 @@ class TestDocumentedSamples(OutboundCase):
             self.assertIn(str(path.relative_to(ROOT)), named)
 
     def test_every_block_is_run(self):
-        """A new sample without a test is noticed."""
+        """A new sample without a test is noticed, in whatever guide it stands."""
         source = Path(__file__).read_text()
-        for guide, samples in ((GUIDE, self.guide), (README, self.readme)):
-            for heading in {each.heading for each in samples if not each.file}:
-                self.assertIn(f'"{heading}"', source, f"{guide}: nobody runs it")
+        guides = [README, *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
+        for guide in guides:
+            for sample in samples_of(guide):
+                if sample.language in ("python", "xml") and not sample.file:
+                    self.assertIn(f'"{sample.heading}"', source, f"{guide}: not run")
+
+    def test_sql_samples(self):
+        """PostgreSQL takes the statements that operators are given."""
+        statements = self.samples_in("sql")
+
+        self.assertTrue(statements)
+        for sample in statements:
+            self.env.cr.execute(sample.text)
+            self.assertTrue(self.env.cr.fetchall(), sample.heading)
+
+    def test_configuration_samples(self):
+        """What stands in the samples of odoo.conf can be read by whom it is for."""
+        read = 0
+        for sample in self.samples_in("ini"):
+            parser = configparser.RawConfigParser()
+            parser.read_string(textwrap.dedent(sample.text))
+            for section, option, use in (
+                ("queue_job", "channels", ChannelManager().simple_configure),
+                ("bwt_webhooks_outbound", "allowed_networks", Policy.parse),
+            ):
+                if parser.has_option(section, option):
+                    use(parser.get(section, option))
+                    read += 1
+        self.assertGreaterEqual(read, 3)
 
     # README
 
@@ -175,10 +208,8 @@ class TestDocumentedSamples(OutboundCase):
         if not self.env[ENDPOINT].search([("code", "=", "demo-orders")]):
             self.make_endpoint("demo-orders", target_path="/orders/{order_id}")
         [sample] = self.blocks("The first delivery, by code", README)
-        with patch.object(self.env.cr, "commit") as commit:
-            exec(sample.text, {"env": self.env})  # pylint: disable=W0122
+        self.run_block(sample)
 
-        self.assertTrue(commit.called)
         request = self.sent()
         self.assertEqual("/orders/S00042", request.path)
         self.assertEqual("S00042", request.json()["order"])
@@ -251,9 +282,7 @@ class TestDocumentedSamples(OutboundCase):
         self.run_block(sample)
 
         deliveries, requests = self.send()
-        self.assertEqual(
-            ["canceled", "canceled", "done"], deliveries.mapped("state")
-        )
+        self.assertEqual(["canceled", "canceled", "done"], deliveries.mapped("state"))
         self.assertEqual([3], [each.json()["quantity"] for each in requests])
         self.assertIn(deliveries[-1].name, deliveries[0].processing_note)
 

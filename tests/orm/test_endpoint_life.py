@@ -76,7 +76,7 @@ class TestEndpointLife(OutboundCase):
         with self.refused("unfinished", UserError):
             self.endpoint.unlink()
         waiting.action_cancel_delivery()
-        waiting.message_post(body="a word")
+        waiting.message_post(body=self.endpoint.name)
         traces = [
             self.env["ir.attachment"].search(
                 [("res_model", "=", DELIVERY), ("res_id", "=", waiting.id)]

@@ -52,7 +52,7 @@ class TestRetention(OutboundCase):
         self.endpoint.request_body_mode = "multipart"
         delivery = self.queue({"a": 1}, {"k": 1}, files={"doc": {"content": b"x"}})
         delivery.process_delivery()
-        delivery.message_post(body="a word")
+        delivery.message_post(body=self.endpoint.name)
         delivery.action_create_replay_delivery()
         replay = delivery.replay_delivery_ids
         attempts, lines = delivery.attempt_ids, delivery.context_line_ids

@@ -178,6 +178,21 @@ class TestSigning(TrustCase):
         self.assertEqual(1, len(signature.split()))
         self.assertFalse(self.endpoint.sudo().old_secret)
 
+    def test_an_old_secret_is_forgotten_after_its_end(self):
+        """What no longer signs has no business in the database."""
+        self.endpoint.signing_mode = "standard"
+        self.generate()
+        new = self.generate(overlap_hours=1)
+        self.endpoint._gc_old_secrets()
+        self.assertTrue(self.endpoint.sudo().old_secret)
+
+        self.endpoint.secret_expires_at = fields.Datetime.now()
+        self.endpoint._gc_old_secrets()
+
+        endpoint = self.endpoint.sudo()
+        self.assertEqual((new, False), (endpoint.signing_secret, endpoint.old_secret))
+        self.assertFalse(endpoint.secret_expires_at)
+
     def test_each_attempt_is_signed_anew(self):
         """A receiver refuses an old timestamp, so a retry needs its own."""
         self.endpoint.signing_mode = "standard"

@@ -72,7 +72,7 @@ registry.category("web_tour.tours").add("webhooks_first_delivery", {
     {content: "Save it", trigger: ".o_form_button_save", run: "click"},
     {
       content: "Host and path together are shown",
-      trigger: '.o_field_widget[name="target_url"]:contains("/orders/{order_id}")',
+      trigger: '.o_field_widget[name="url_preview"]:contains("/orders/{order_id}")',
     },
     press("action_set_draft"),
     stateIs("draft"),

@@ -1,0 +1,195 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Who is told of deliveries that were given up and of a target in trouble."""
+
+from odoo.tests import tagged
+from odoo.tests.common import new_test_user
+
+from ..receiver import status
+from .common import DELIVERY, CommittedCase
+
+GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
+RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
+
+
+@tagged("post_install", "-at_install")
+class TestAlerts(CommittedCase):
+    def setUp(self):
+        super().setUp()
+        with self.transaction() as env:
+            self.user_id = new_test_user(
+                env,
+                login=f"responsible-{id(self)}",
+                groups="base.group_user,bwt_webhooks_outbound.group_webhooks_operator",
+            ).id
+        self.addCleanup(self._take_user_away)
+        self.set_up(responsible_id=self.user_id, retry_schedule="1h")
+
+    def _take_user_away(self):
+        with self.transaction() as env:
+            env["mail.activity"].with_context(active_test=False).search(
+                [("user_id", "=", self.user_id)]
+            ).unlink()
+            env["res.users"].browse(self.user_id).active = False
+
+    def activities(self, xml_id, active_test=True):
+        """(user, open) of the activities of this endpoint."""
+        with self.transaction() as env:
+            found = env["mail.activity"].with_context(active_test=active_test)
+            found = found.search(
+                [
+                    ("res_model", "=", "bwt.webhook.outbound.endpoint"),
+                    ("res_id", "=", self.endpoint_id),
+                    ("activity_type_id", "=", env.ref(xml_id).id),
+                ]
+            )
+            return [(each.user_id.id, each.active) for each in found]
+
+    def notes(self):
+        """Texts of the endpoint's chatter, newest first."""
+        with self.transaction() as env:
+            return [str(each.body) for each in self.endpoint(env).message_ids]
+
+    def press(self, button, ids):
+        """An operator's button on deliveries."""
+        with self.transaction() as env:
+            getattr(env[DELIVERY].with_user(self.user_id).browse(ids), button)()
+
+    def given_up(self, count=1):
+        """Ids of deliveries that the target refused for good."""
+        self.receiver.script("/in", *[status(404)] * count)
+        ids = self.queue(*range(count))
+        self.run_lane()
+        self.assertEqual(["dead_letter"] * count, self.states(ids))
+        return ids
+
+    def test_one_activity_per_endpoint_and_day(self):
+        """Thirty dead letters in several lanes are one activity, not thirty."""
+        self.given_up(20)
+        self.given_up(10)
+
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_what_was_marked_as_done_stays_done_today(self):
+        """Whoever ticked it off knows; tomorrow's is a new one."""
+        self.given_up()
+        with self.transaction() as env:
+            activities = env["mail.activity"].search([("user_id", "=", self.user_id)])
+            activities.action_feedback(feedback="I know")
+        self.given_up()
+        self.assertEqual([], self.activities(GIVEN_UP))
+
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE mail_activity SET create_date = create_date - interval '1 day' "
+                "WHERE user_id = %s",
+                (self.user_id,),
+            )
+        self.given_up()
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_it_closes_itself_when_nothing_needs_a_person(self):
+        """The last one that is taken up again closes it, with a note."""
+        first, second = self.given_up(2)
+        self.press("action_retry_now", [first])
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+        self.press("action_reset_to_draft", [second])
+
+        self.assertEqual([], self.activities(GIVEN_UP, active_test=False))
+        self.assertIn("No delivery needs a person any more.", self.notes()[0])
+
+    def test_what_closed_itself_is_told_anew(self):
+        """Mended, and broken again the same day: nobody is left in the dark."""
+        ids = self.given_up()
+        self.press("action_reset_to_draft", ids)
+
+        self.given_up()
+
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_an_error_without_a_date_is_told_too(self):
+        """What can't be built waits for a person as much as a dead letter does."""
+        self.set_up(target_path="/in/{order_id}")
+        ids = self.queue({})
+        self.run_lane()
+
+        self.assertEqual(["error"], self.states(ids))
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_a_retry_that_is_planned_tells_nobody(self):
+        """What mends itself is no work for a person."""
+        self.receiver.script("/in", status(503))
+        self.queue({})
+        self.run_lane()
+
+        self.assertEqual([], self.activities(GIVEN_UP))
+
+    def test_nobody_responsible_nobody_told(self):
+        """The lane goes on without a word."""
+        self.set_up(responsible_id=False)
+
+        self.given_up(2)
+
+        self.assertEqual([], self.activities(GIVEN_UP))
+
+    def test_a_failure_to_tell_does_not_stop_the_lane(self):
+        """A note that can't be written loses neither results nor deliveries."""
+        with self.transaction() as env:
+            # A database error in the middle of telling, as a broken addon makes one.
+            env.cr.execute(
+                "CREATE FUNCTION bwt_test_refuse() RETURNS trigger AS "
+                "$$ BEGIN RAISE EXCEPTION 'refused'; END $$ LANGUAGE plpgsql"
+            )
+            env.cr.execute(
+                "CREATE TRIGGER bwt_test_refuse BEFORE INSERT ON mail_activity "
+                "EXECUTE FUNCTION bwt_test_refuse()"
+            )
+        self.addCleanup(self._drop_trigger)
+        with self.assertLogs("odoo.addons.bwt_webhooks_outbound.lane.lane", "WARNING"):
+            with self.assertLogs("odoo.sql_db", "ERROR"):
+                self.given_up(3)
+
+    def _drop_trigger(self):
+        with self.transaction() as env:
+            env.cr.execute("DROP TRIGGER bwt_test_refuse ON mail_activity")
+            env.cr.execute("DROP FUNCTION bwt_test_refuse()")
+
+    def test_an_opening_circuit_is_told_and_closes_itself(self):
+        """One activity while it rests; the target's first answer closes it."""
+        self.set_up(circuit_threshold=2, retry_schedule="1s,1s,1s,1s", max_in_flight=1)
+        self.receiver.script("/in", status(503), status(503), status(503), status(200))
+        ids = self.queue(1, 2)
+        self.run_lane()
+        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+
+        self._probe(ids)
+        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+        self._probe(ids)
+
+        self.assertEqual([], self.activities(RESTING, active_test=False))
+        self.assertIn("The target answers again: sending goes on.", self.notes()[0])
+
+    def _probe(self, ids):
+        """The cool-down has passed; a lane runs."""
+        self.make_due(ids)
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE bwt_webhook_outbound_endpoint_health "
+                "SET next_probe_at = now() AT TIME ZONE 'UTC' - interval '1 second' "
+                "WHERE endpoint_id = %s",
+                (self.endpoint_id,),
+            )
+        self.run_lane()
+
+    def test_send_again_closes_it(self):
+        """A person who says that the target is well has seen it."""
+        self.receiver.script("/in", status(410))
+        self.queue(1)
+        self.run_lane()
+        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+
+        with self.transaction() as env:
+            self.endpoint(env).action_reset_circuit()
+
+        self.assertEqual([], self.activities(RESTING, active_test=False))
+        self.assertIn("pressed Send Again", self.notes()[0])

@@ -1,0 +1,278 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""The dialogs Send Test and Recover."""
+
+from datetime import timedelta
+
+from odoo import Command, fields
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import Form
+
+from ..receiver import status
+from .trust_case import TrustCase
+
+DELIVERY = "bwt.webhook.outbound.delivery"
+TEST = "bwt.webhook.outbound.send.test"
+RECOVER = "bwt.webhook.outbound.recover"
+
+
+class TestSendTest(TrustCase):
+    def opened(self, user=None, **values):
+        """The dialog as the endpoint's button opens it."""
+        action = self.endpoint.action_send_test()
+        tests = self.env[TEST].with_context(action["context"])
+        return tests.with_user(user or self.env.user).create(values)
+
+    def test_what_is_shown_is_what_goes_out(self):
+        """Method, URL, each header and the body are the same bytes, id included."""
+        self.endpoint.target_path = "/orders/{order_id}"
+        self.header("X-Shop", literal="s1")
+        self.rule("shop", literal="s1")
+        test = self.opened(
+            payload_json='{"a": 1}',
+            line_ids=[Command.create({"key_name": "order_id", "literal_value": "S 7"})],
+        )
+
+        test.action_look()
+        shown = (test.request_line, test.request_headers, test.request_body)
+        self.assertEqual(0, self.receiver.total, "looking sends nothing")
+        test.action_send()
+
+        request = self.receiver.wait_for_requests(1)[-1]
+        self.assertEqual(f"POST {self.receiver.url}/orders/S%207", shown[0])
+        for line in shown[1].splitlines():
+            name, value = line.split(": ", 1)
+            with self.subTest(name):
+                self.assertEqual(value, request.header(name))
+        self.assertEqual(shown[2].encode(), request.body)
+        self.assertEqual("done", test.delivery_state)
+        self.assertEqual(200, test.answer_status)
+        self.assertIn("the target answered 200", test.situation)
+
+    def test_looking_leaves_nothing_behind(self):
+        """No delivery, no message, no line stays of what was only looked at."""
+        before = self.env[DELIVERY].search_count([])
+        test = self.opened()
+
+        test.action_look()
+        test.action_look()
+
+        self.assertEqual(before, self.env[DELIVERY].search_count([]))
+        self.assertEqual("look", test.step)
+
+    def test_secrets_are_masked(self):
+        """Neither the credential nor a secret in the payload is shown."""
+        self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"})
+        test = self.opened(payload_json='{"echo": "t0ken-secret"}')
+
+        test.action_look()
+
+        self.assertIn("Authorization: ***", test.request_headers)
+        for shown in (test.request_line, test.request_headers, test.request_body):
+            self.assertNotIn("t0ken-secret", shown)
+
+    def test_the_guards_verdict_is_shown_before(self):
+        """An address that is refused is named before anything is tried."""
+        test = self.opened()
+        test.action_look()
+        self.assertTrue(test.is_allowed)
+        self.assertIn("127.0.0.1 is at 127.0.0.1 and may be sent to", test.verdict)
+
+        self.endpoint.target_hostname = "http://169.254.169.254"
+        test.action_back()
+        test.action_look()
+
+        self.assertFalse(test.is_allowed)
+        self.assertIn("metadata service of a cloud", test.verdict)
+
+    def test_what_cannot_be_built_says_why(self):
+        """A token without a value is named, and nothing can be sent."""
+        self.endpoint.target_path = "/orders/{order_id}"
+        test = self.opened(line_ids=[Command.clear()])
+
+        test.action_look()
+
+        self.assertIn("order_id", test.outcome)
+        self.assertFalse(test.request_line)
+
+    def test_a_handlers_decision_is_shown(self):
+        """What a handler would stop is said; what it wrote is undone."""
+        self.handler({"result_status": "cancel", "note": "closed today"})
+        test = self.opened()
+
+        test.action_look()
+
+        self.assertRegex(test.outcome, "Nothing would go out: the handler decides cancel")
+
+    def test_it_opens_with_the_keys_that_are_needed(self):
+        """Path and rules name keys; the last delivery gives their values."""
+        self.endpoint.target_path = "/orders/{order_id}"
+        self.rule("lang", "context_key", "locale")
+        self.deliver(context_lines={"order_id": "S7"})
+
+        lines = self.opened().line_ids
+
+        self.assertEqual(["order_id", "locale"], lines.mapped("key_name"))
+        self.assertEqual(['"S7"', False], lines.mapped("literal_value"))
+
+    def test_a_past_delivery_is_a_start(self):
+        """Payload, headers, lines, record and files are taken over."""
+        past = self.deliver(
+            {"n": 5},
+            {"k": "v"},
+            headers={"X-A": "1"},
+            record=self.partner,
+            files={"doc": {"filename": "a.txt", "content": b"x"}},
+        )
+        form = Form(self.env[TEST].with_context(default_endpoint_id=self.endpoint.id))
+        form.source_delivery_id = past
+        test = form.save()
+
+        test.action_look()
+        test.action_send()
+
+        sent = test.delivery_id
+        self.assertEqual(past.payload_json, sent.payload_json)
+        self.assertEqual(past.request_headers_json, sent.request_headers_json)
+        self.assertEqual([("k", '"v"')], [(x.key_name, x.literal_value) for x in sent.context_line_ids])
+        self.assertEqual(("res.partner", self.partner.id), (sent.res_model, sent.res_id))
+        self.assertEqual(1, self.env["ir.attachment"].search_count([("res_model", "=", DELIVERY), ("res_id", "=", sent.id)]))
+        self.assertNotEqual(past.message_uid, sent.message_uid)
+
+    def test_a_failure_is_shown_and_can_be_left_at_that(self):
+        """The answer of a failing target is there, and a test isn't tried for a day."""
+        self.receiver.script("/orders", status(503, b"maintenance"))
+        test = self.opened()
+        test.action_look()
+        test.action_send()
+
+        self.assertEqual((503, "maintenance"), (test.answer_status, test.answer_body))
+        self.assertEqual("error", test.delivery_state)
+        test.action_stop_retries()
+        test.invalidate_recordset()  # the dialog reads it anew
+        self.assertEqual("canceled", test.delivery_state)
+
+    def test_another_test_has_another_id(self):
+        """The receiver would drop a second one with the same id."""
+        test = self.opened()
+        test.action_look()
+        test.action_send()
+        with self.refused("Look at the request first"):
+            test.action_send()
+        test.action_back()
+        test.action_look()
+        test.action_send()
+
+        first, second = self.receiver.wait_for_requests(2)
+        self.assertNotEqual(first.webhook_id, second.webhook_id)
+
+    def test_a_draft_endpoint_may_be_looked_at_only(self):
+        """The request can be tried out before the endpoint is active."""
+        self.endpoint.state = "draft"
+        test = self.opened()
+        test.action_look()
+        self.assertTrue(test.request_line)
+
+        with self.refused("takes no deliveries. Activate it first"):
+            test.action_send()
+
+    def test_bad_json_is_refused(self):
+        """The text is named as what it is."""
+        with self.refused("the payload is no JSON"):
+            self.opened(payload_json="{")
+
+    def test_operators_send_no_tests(self):
+        """Who may not change what is sent may not send what they like."""
+        with self.assertRaises(AccessError):
+            self.opened(self.user("operator"))
+
+    def test_a_record_must_be_readable(self):
+        """A rule reads it as superuser: whoever names it must be allowed to read it."""
+        administrator = self.user("administrator")
+        key = self.env["ir.config_parameter"].search([], limit=1)
+        test = self.opened(administrator, record_ref=f"ir.config_parameter,{key.id}")
+
+        with self.assertRaises(AccessError):
+            test.action_look()
+
+
+class TestRecover(TrustCase):
+    def failed(self, count=1, **values):
+        """Deliveries that the target refused."""
+        found = self.env[DELIVERY]
+        for _number in range(count):
+            delivery = self.deliver().sudo()
+            delivery.write(
+                {
+                    "state": "dead_letter",
+                    "processed_at": fields.Datetime.now(),
+                    "failure_reason": "http_4xx",
+                    "next_attempt_at": False,
+                    **values,
+                }
+            )
+            found |= delivery
+        return found
+
+    def opened(self, user=None, **values):
+        """The dialog as the endpoint's button opens it."""
+        context = self.endpoint.action_recover()["context"]
+        return self.env[RECOVER].with_context(context).with_user(user or self.env.user).create(values)
+
+    def test_the_count_comes_first(self):
+        """How many, and why they failed, is seen before anything is done."""
+        self.failed(2)
+        self.failed(1, failure_reason="timeout")
+        self.failed(1, processed_at=fields.Datetime.now() - timedelta(days=3))
+
+        recover = self.opened()
+
+        self.assertEqual(3, recover.delivery_count)
+        self.assertIn("2 · HTTP 4xx", recover.summary)
+        recover.failure_reason = "timeout"
+        self.assertEqual(1, recover.delivery_count)
+        recover.write({"failure_reason": False, "since": fields.Datetime.now() - timedelta(days=9)})
+        self.assertEqual(4, recover.delivery_count)
+
+    def test_errors_and_dead_letters_go_back_into_the_queue(self):
+        """Both kinds are queued, due now, and the summary counts them."""
+        dead = self.failed(2, retry_number=7)
+        error = self.failed(1, state="error", processed_at=False)
+        old = self.failed(1, processed_at=fields.Datetime.now() - timedelta(days=3))
+
+        action = self.opened().action_recover()
+
+        self.assertEqual({"queued"}, set((dead | error).mapped("state")))
+        self.assertEqual({0}, set(dead.mapped("retry_number")))
+        self.assertEqual("dead_letter", old.state)
+        self.assertIn("3 retried", action["params"]["message"])
+        self.assertIn("3 retried", self.endpoint.message_ids[0].body)
+
+    def test_kinds_can_be_left_out(self):
+        """Errors alone, dead letters alone, or neither."""
+        self.failed(2)
+        self.failed(1, state="error", processed_at=False)
+
+        self.assertEqual(2, self.opened(with_errors=False).delivery_count)
+        self.assertEqual(1, self.opened(with_dead_letters=False).delivery_count)
+        neither = self.opened(with_errors=False, with_dead_letters=False)
+        self.assertEqual(0, neither.delivery_count)
+        with self.refused("No delivery failed", UserError):
+            neither.action_recover()
+
+    def test_operators_recover(self):
+        """It is what their Retry Now does, many times over."""
+        failed = self.failed(2)
+
+        self.opened(self.user("operator")).action_recover()
+
+        self.assertEqual({"queued"}, set(failed.mapped("state")))
+
+    def test_an_endpoint_that_does_not_send_refuses(self):
+        """Nothing is half done."""
+        failed = self.failed()
+        recover = self.opened()
+        self.endpoint.state = "draft"
+
+        with self.refused("Activate it first"):
+            recover.action_recover()
+        self.assertEqual("dead_letter", failed.state)

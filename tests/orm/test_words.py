@@ -1,0 +1,216 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What a delivery and its endpoint say in plain words."""
+
+import shlex
+import subprocess
+from datetime import timedelta
+from shutil import which
+from unittest import skipUnless
+
+from odoo import fields
+
+from ..receiver import status
+from .trust_case import TrustCase
+
+
+class TestSituation(TrustCase):
+    """The sentence on top says what happened and what to do next."""
+
+    def said(self, delivery):
+        """The sentence as it stands now."""
+        delivery.invalidate_recordset(["situation"])
+        return delivery.situation
+
+    def test_a_draft_says_how_it_goes_out(self):
+        """Who makes one by hand reads which button comes next."""
+        delivery = self.env["bwt.webhook.outbound.delivery"].create(
+            {"endpoint_id": self.endpoint.id}
+        )
+
+        self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
+
+    def test_what_waits_names_what_it_waits_for(self):
+        """Paused, not active, resting, or behind another: each says so, and the way out."""
+        delivery = self.deliver()
+        self.assertRegex(self.said(delivery), "goes out within seconds")
+
+        self.endpoint.is_paused = True
+        self.assertIn('"Shop orders" is paused. Resume it.', self.said(delivery))
+        self.endpoint.write({"is_paused": False, "state": "draft"})
+        self.assertIn("is in state Draft. Activate it.", self.said(delivery))
+        self.endpoint.state = "active"
+        self.endpoint.health_ids.circuit_state = "open"
+        self.assertIn("failed too often in a row", self.said(delivery))
+
+    def test_what_stands_behind_another_names_it(self):
+        """An order that holds something back is not a mystery."""
+        self.endpoint.ordering = "endpoint"
+        first, second = self.deliver(name="first"), self.deliver(name="second")
+
+        self.assertIn('Waits behind "first"', second.situation)
+        first.sudo().write({"state": "error", "next_attempt_at": False})
+        self.assertIn("It holds back 1 deliveries behind it", self.said(first))
+
+    def test_later_is_said_in_words(self):
+        """A date is read as "in 3 hours", and as "due now" when it has passed."""
+        now = fields.Datetime.now()
+        delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
+
+        self.assertEqual("in 3 hours", delivery.next_attempt_words)
+        self.assertEqual("Goes out in 3 hours.", delivery.situation)
+        delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
+        self.assertEqual("due now", delivery.next_attempt_words)
+
+    def test_done_says_what_the_target_answered(self):
+        """Nothing is left to do, and the sentence says so by saying it arrived."""
+        delivery = self.process({"a": 1})
+
+        self.assertEqual(
+            "Delivered at the first attempt: the target answered 200.",
+            delivery.situation,
+        )
+
+    def test_refused_credentials_lead_to_the_endpoint(self):
+        """A 401 is mended on the endpoint, then the delivery goes as it is."""
+        self.receiver.script("/orders", status(401))
+
+        said = self.process({"a": 1}).situation
+
+        self.assertIn("the receiver refused the credentials", said)
+        self.assertIn('Mend endpoint "Shop orders", then press Retry Now.', said)
+
+    def test_refused_content_leads_to_the_draft(self):
+        """A 422 is about the content: the draft is where it can be corrected."""
+        self.receiver.script("/orders", status(422))
+
+        said = self.process({"a": 1}).situation
+
+        self.assertIn("Press Reset to Draft, correct the payload, then Queue", said)
+
+    def test_a_failure_that_is_retried_says_when(self):
+        """Nobody need press anything, and the sentence says so."""
+        self.endpoint.retry_schedule = "2h"
+        self.receiver.script("/orders", status(503))
+
+        said = self.process({"a": 1}).situation
+
+        self.assertRegex(said, r"tried again in 2 hours \(2 attempts over 2 h\)")
+
+    def test_what_cannot_be_built_needs_a_person(self):
+        """It says what to mend and that it isn't tried again by itself."""
+        self.endpoint.target_path = "/orders/{order_id}"
+
+        said = self.process({"a": 1}).situation
+
+        self.assertIn("order_id", said)
+        self.assertIn("mend this, then press Retry Now", said)
+
+    def test_used_up_and_by_hand(self):
+        """Given up after all attempts reads otherwise than put aside by a person."""
+        self.endpoint.retry_schedule = False
+        self.receiver.script("/orders", status(503))
+        self.assertIn("Given up after 1 attempts", self.process({"a": 1}).situation)
+
+        by_hand = self.env["bwt.webhook.outbound.delivery"].create(
+            {"endpoint_id": self.endpoint.id}
+        )
+        by_hand.action_dead_letter()
+        self.assertIn("Put to Dead Letter by hand", self.said(by_hand))
+
+    def test_every_state_has_its_sentence(self):
+        """A delivery is never without a word, whatever its state."""
+        delivery = self.deliver().sudo()
+
+        for state, _label in delivery._fields["state"].selection:
+            with self.subTest(state):
+                delivery.state = state
+                self.assertTrue(self.said(delivery))
+
+
+class TestCurl(TrustCase):
+    """Copy as cURL: the request of an attempt as a command."""
+
+    def command_of(self, delivery):
+        """The words of the command as a shell reads them."""
+        return shlex.split(delivery.curl_command.replace("\\\n", " "))
+
+    def test_secrets_are_masked(self):
+        """What is pasted into a ticket holds no credential."""
+        self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"})
+
+        words = self.command_of(self.process({"key": "t0ken-secret"}))
+
+        self.assertNotIn("t0ken-secret", " ".join(words))
+        self.assertIn("Authorization: ***", words)
+
+    @skipUnless(which("curl"), "needs curl")
+    def test_the_command_sends_the_same_body(self):
+        """Run as it stands it sends method, path and body once more, in each mode."""
+        for mode in ("json", "form_urlencoded", "multipart"):
+            with self.subTest(mode):
+                self.endpoint.request_body_mode = mode
+                self.receiver.clear()
+                delivery = self.process({"a": {"b": "it's é"}})
+                words = self.command_of(delivery)
+                before = self.receiver.total
+
+                subprocess.run([*words, "--silent"], check=True, timeout=20)
+
+                first, second = self.receiver.wait_for_requests(before + 1)[-2:]
+                self.assertEqual(first.path, second.path)
+                self.assertEqual(first.header("webhook-id"), second.header("webhook-id"))
+                if mode != "multipart":  # its boundary is drawn at random
+                    self.assertEqual(first.body, second.body)
+                else:
+                    self.assertIn("it's é".encode(), second.body)
+
+    def test_what_was_never_sent_has_none(self):
+        """Without an attempt there is no command, and no button."""
+        self.assertFalse(self.deliver().curl_command)
+
+
+class TestEndpointWords(TrustCase):
+    """The endpoint's URL, policy and last day."""
+
+    def test_the_url_shows_its_tokens_while_it_is_typed(self):
+        """Tokens are set off and named, before the endpoint is saved."""
+        endpoint = self.env["bwt.webhook.outbound.endpoint"].new(
+            {
+                "target_hostname": "https://a.example",
+                "target_path": "/o/{order_id}?x={<b>}",
+                "http_method": "put",
+            }
+        )
+
+        self.assertIn("PUT", endpoint.url_preview)
+        self.assertIn('<b class="text-info">{order_id}</b>', endpoint.url_preview)
+        self.assertIn("Each delivery gives: order_id", endpoint.url_preview)
+        self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
+
+    def test_the_policy_in_words_follows_the_fields(self):
+        """Schedule, pace and circuit are said as they come to, a bad one as what it is."""
+        self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
+
+        self.assertIn("tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words)
+        self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
+        new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
+        self.assertIn('"5x" is no duration', new.policy_words)
+
+    def test_the_chart_counts_attempts_per_hour(self):
+        """Done and failed stand in the hour in which they were made."""
+        self.assertFalse(self.endpoint.chart_24h)
+        self.receiver.script("/orders", status(200), status(422))
+        self.process({})
+        self.process({})
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_delivery_attempt "
+            "SET started_at = started_at - interval '150 minutes' WHERE state = 'done'"
+        )
+        self.endpoint.invalidate_recordset()
+
+        hours = self.endpoint._hourly_attempts(fields.Datetime.now())[self.endpoint.id]
+
+        self.assertEqual((0, 1), hours[23])
+        self.assertEqual((1, 0), hours[21])
+        self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
+        self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)

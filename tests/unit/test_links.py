@@ -1,0 +1,106 @@
+"""Links and anchors of README and guides lead somewhere, and the picture fits."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = sorted(
+    path
+    for path in (*ROOT.glob("*.rst"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    if path.is_file()
+)
+MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+RST_LINK = re.compile(
+    r"`[^`]*?<([^>`]+)>`__?|^\.\. (?:image|figure):: (\S+)", re.MULTILINE
+)
+
+
+def without_blocks(text):
+    """Markdown without its fenced blocks, in which nothing is a link or heading."""
+    return re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def links_of(path):
+    """Link targets of a guide, as they are written."""
+    text = path.read_text()
+    if path.suffix == ".rst":
+        return [first or second for first, second in RST_LINK.findall(text)]
+    return MARKDOWN_LINK.findall(without_blocks(text))
+
+
+def anchors_of(path):
+    """The anchors that GitHub makes of a guide's headings."""
+    text = path.read_text()
+    if path.suffix == ".rst":
+        titles = re.findall(r"^(\S.*)\n(?:=|-|~){3,}$", text, flags=re.MULTILINE)
+    else:
+        titles = re.findall(r"^#+ +(.+)$", without_blocks(text), flags=re.MULTILINE)
+    return {anchor(title) for title in titles}
+
+
+def anchor(title):
+    """A heading as GitHub's anchor: lower case, blanks as dashes, the rest left out."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+
+
+def broken(path):
+    """Links of a guide that lead nowhere; those into the web are left alone."""
+    found = []
+    for link in links_of(path):
+        if re.match(r"[a-z][a-z+.-]*:", link):
+            continue
+        place, _, wanted = link.partition("#")
+        target = (path.parent / place).resolve() if place else path
+        is_there = target.exists() and target.is_relative_to(ROOT)
+        if not is_there or (wanted and wanted not in anchors_of(target)):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    """Every relative link has its file, and every anchor its heading."""
+    assert broken(path) == []
+
+
+def test_the_guides_are_looked_at():
+    """The patterns find links at all, in both markups."""
+    assert len(links_of(ROOT / "README.rst")) >= 5
+    assert len(links_of(ROOT / "docs" / "developer.md")) >= 15
+
+
+def test_broken_links_are_found(tmp_path, monkeypatch):
+    """A missing file and a missing heading are told, code is left alone."""
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    guide = tmp_path / "guide.md"
+    guide.write_text(
+        "# One thing\n[a](#one-thing) [b](#two) [c](gone.md) [d](https://x.example)\n"
+        "```\n[e](code.md)\n```\n"
+    )
+
+    assert broken(guide) == ["#two", "gone.md"]
+
+
+def test_every_guide_is_linked_from_the_readme():
+    """Nobody has to guess that a guide exists."""
+    linked = {link.partition("#")[0] for link in links_of(ROOT / "README.rst")}
+
+    assert {f"docs/{path.name}" for path in ROOT.glob("docs/*.md")} <= linked
+
+
+def test_the_picture_was_drawn_from_its_source():
+    """Each label of pipeline.dot stands in pipeline.svg, and no other."""
+    source = re.sub(r"//.*", "", (ROOT / "docs" / "pipeline.dot").read_text())
+    labels = {
+        line
+        for label in re.findall(r'label = "([^"]*)"', source)
+        for line in label.split("\\n")
+    }
+    drawn = ElementTree.parse(ROOT / "docs" / "pipeline.svg").iter(
+        "{http://www.w3.org/2000/svg}text"
+    )
+
+    assert {"".join(each.itertext()) for each in drawn} == labels
