@@ -215,6 +215,7 @@ class Ground:
 
     def warm_worker(self) -> int:
         """Run some deliveries; gives the process that ran them, the only worker."""
+        self.clear()
         self.run("orders", count=500)
         self.wait_for_idle()
         [(pid,)] = self.ask(

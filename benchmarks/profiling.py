@@ -44,27 +44,36 @@ def profile(ground, count):
     stacks, run = _record(ground, worker, count, "--gil")
     say(f"\nGIL held, {run.rate:,.0f}/s under the profiler; ms per delivery")
     threads = collections.Counter()
-    for stack, samples in stacks.items():
-        is_sender = any(frame.startswith("send (") for frame in stack)
-        threads["senders" if is_sender else "lane"] += samples
-    _print_counts(threads, count)
-    say("\n  by function, its own time")
     own = collections.Counter()
     for stack, samples in stacks.items():
+        threads[_thread(stack)] += samples
         own[_name(stack[-1])] += samples
+    _print_counts(threads, count)
+    say("\n  the lane by stage")
+    _print_counts(_by_stage(stacks), count)
+    say("\n  all by function, its own time")
     _print_counts(own, count, HEAD)
     stacks, run = _record(ground, worker, count, "--idle")
-    say(
-        f"\nThe lane's own thread, waiting included, {run.rate:,.0f}/s; ms per delivery"
+    say(f"\nThe lane's own thread, waits included, {run.rate:,.0f}/s; ms per delivery")
+    _print_counts(_by_stage(stacks), count)
+
+
+def _thread(stack):
+    names = {_function(frame) for frame in stack}
+    return (
+        "the lane" if "_drain" in names else "a sender" if "send" in names else "rest"
     )
+
+
+def _by_stage(stacks):
+    """Samples of the lane's thread by what it was at."""
     stages = collections.Counter()
     for stack, samples in stacks.items():
         names = [_function(frame) for frame in stack]
-        if "_drain" not in names:
-            continue
-        known = [name for name in names if name in STAGES]
-        stages[STAGES[known[-1]] if known else "rest"] += samples
-    _print_counts(stages, count)
+        if "_drain" in names:
+            known = [name for name in names if name in STAGES]
+            stages[STAGES[known[-1]] if known else "rest"] += samples
+    return stages
 
 
 def _record(ground, worker, count, how):
@@ -72,7 +81,7 @@ def _record(ground, worker, count, how):
     with tempfile.TemporaryDirectory() as home:
         path = Path(home, "stacks")
         command = [_profiler(), "record", "--pid", str(worker), how, "--threads"]
-        command += ["--rate", str(RATE), "--format", "raw", "--nonblocking"]
+        command += ["--rate", str(RATE), "--format", "raw"]
         process = subprocess.Popen(
             [*map(str, command), "--duration", "600", "--output", str(path)],
             stdout=subprocess.DEVNULL,
@@ -88,7 +97,8 @@ def _record(ground, worker, count, how):
         stacks = collections.Counter()
         for line in path.read_text().splitlines():
             stack, _space, samples = line.rpartition(" ")
-            stacks[tuple(stack.split(";"))] += int(samples)
+            if samples.isdigit():  # else it is a part of the server's command line
+                stacks[tuple(stack.split(";"))] += int(samples)
     return stacks, run
 
 

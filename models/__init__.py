@@ -29,6 +29,7 @@ from . import delivery_words
 from . import attempt_words
 from . import action_line
 from . import ir_actions_server
+from . import of_record
 from . import delivery
 from . import context_line
 from . import attempt

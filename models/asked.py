@@ -141,6 +141,10 @@ def _eta(endpoint, eta):
 def _lines(env, given):
     lines = env[CONTEXT_LINE]
     found = lines._vals_from(given)
+    for vals in found:
+        for name in ("key_name", "literal_value"):
+            if isinstance(vals.get(name), str):
+                vals[name] = storable_text(vals[name])
     if not isinstance(given, Mapping):  # a mapping's values are literals
         for vals in found:
             _check_line(lines, vals)

@@ -4,7 +4,6 @@ from odoo.tools.misc import clean_context
 
 from ..lane import sql, wake
 from ..lane.clock import utcnow
-from ..services.values import storable_text
 from .asked import read_request
 from .const import CONTEXT_LINE
 
@@ -199,8 +198,8 @@ def _line_row(line):
     return (
         line["sequence"],
         line.get("active", True),
-        storable_text(line["key_name"]),
+        line["key_name"],
         line["source_kind"],
         line.get("source_expression") or None,
-        storable_text(line.get("literal_value") or "") or None,
+        line.get("literal_value") or None,
     )

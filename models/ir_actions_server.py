@@ -9,7 +9,7 @@ from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
 from ..services.values import serialize_payload
-from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
+from .const import DELIVERY, ENDPOINT
 from .record_payload import (
     RecordScope,
     compile_record_payload,
@@ -20,7 +20,6 @@ from .refusal import misconfigured
 _logger = logging.getLogger(__name__)
 
 STATE = "bwt_webhook_outbound"
-MODULE = "bwt_webhooks_outbound"
 
 
 class IrActionsServer(models.Model):
@@ -101,6 +100,13 @@ class IrActionsServer(models.Model):
     )
 
     # Checked while it is made
+
+    @api.depends("usage")
+    def _compute_allowed_states(self):
+        """In a scheduled action: code, which Odoo knows there, and this type."""
+        super()._compute_allowed_states()
+        for action in self.filtered(lambda each: each.usage == "ir_cron"):
+            action.allowed_states = ["code", STATE]
 
     @api.model
     def _warning_depends(self):
@@ -337,40 +343,14 @@ def _by_rules(rules, scope):
     return payload
 
 
-class DeliveriesOfRecord(models.AbstractModel):
-    """The way from any record to the deliveries about it."""
+class IrCron(models.Model):
+    """Scheduled actions may be of this type, chosen on their form."""
 
-    _name = "bwt.webhook.outbound.delivery.of_record"
-    _description = "Outbound Webhook Delivery: Of a Record"
+    _inherit = "ir.cron"
 
     @api.model
-    def _bind_to_model(self, model_name):
-        """Put "Webhook Deliveries" into a model's Action menu, once.
-
-        The action has an XML id of this addon, so that it goes when the addon goes.
-        :return: the window action
-        """
-        name = f"record_deliveries_{model_name.replace('.', '_')}"
-        found = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-        if found:
-            return found
-        action = self.env["ir.actions.act_window"].sudo()._load_records(
-            [
-                {
-                    "xml_id": f"{MODULE}.{name}",
-                    "noupdate": True,
-                    "values": {
-                        "name": self.env._("Webhook Deliveries"),
-                        "res_model": DELIVERY,
-                        "view_mode": "list,form",
-                        "domain": "[('res_model', '=', active_model), "
-                        "('res_id', 'in', active_ids)]",
-                        "context": "{}",
-                        "binding_model_id": self.env["ir.model"]._get_id(model_name),
-                        "binding_view_types": "list,form",
-                        "group_ids": [(4, self.env.ref(GROUP_OPERATOR).id)],
-                    },
-                }
-            ]
-        )
-        return action
+    def default_get(self, fields_list):
+        cron = self
+        if "default_usage" not in self.env.context:
+            cron = self.with_context(default_usage="ir_cron")
+        return super(IrCron, cron).default_get(fields_list)

@@ -42,7 +42,7 @@ def run_all() -> int:
             suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
         suite.step("orm", suite.orm)
         suite.step("http", suite.http)
-        suite.step("live", runners.run_live)
+        suite.step("live", suite.live)
         suite.step("Odoo's own runner", suite.odoo)
         suite.step("uninstall", suite.uninstall)
         return suite.close()

@@ -60,7 +60,9 @@ def _delete(house, job):
 
 
 def _waits_or_is_gone(house, job):
-    return _waits_for_lock(house) or not house.rows(f"SELECT 1 FROM queue_job WHERE uuid = '{job}'")
+    return _waits_for_lock(house) or not house.rows(
+        f"SELECT 1 FROM queue_job WHERE uuid = '{job}'"
+    )
 
 
 def test_row_locked_by_someone_else(house, receiver, code):

@@ -32,23 +32,24 @@ def test_lane_ends_before_the_worker_is_killed(shop, server, receiver, code):
     receiver.script("/", delay(0.1))
     shop.endpoint(code, receiver.url, timeout_seconds=1, max_in_flight=2)
 
-    uids = shop.queue(code, 240)
+    uids = shop.queue(code, 180)
 
-    shop.wait_for_states(code, 60, done=240)
+    shop.wait_for_states(code, 60, done=180)
     seen = tally(receiver, uids, shop.attempts(code), shop.states(code))
     lanes = [job for job in shop.jobs(code) if "recorded" in (job["result"] or "")]
-    print(f"{len(lanes)} lanes for 12 s of work: {describe(seen)}")
+    print(f"{len(lanes)} lanes for 9 s of work: {describe(seen)}")
     assert len(lanes) >= 2
-    assert (240, 0) == (seen["arrived"], seen["interrupted"])
+    assert (180, 0) == (seen["arrived"], seen["interrupted"])
     assert " timeout after " not in server.log()
 
 
 def test_other_endpoint_gets_its_turn(shop, server, receiver, code):
     """With one place in the channel a busy endpoint makes room in some 5 seconds."""
     receiver.script("/busy", delay(0.1))
-    shop.endpoint(f"{code}-busy", receiver.url, "/busy", max_in_flight=1)
-    shop.endpoint(code, receiver.url, "/other")
-    shop.queue(f"{code}-busy", 150)
+    policy = {"timeout_seconds": 1, "max_in_flight": 1}
+    shop.endpoint(f"{code}-busy", receiver.url, "/busy", **policy)
+    shop.endpoint(code, receiver.url, "/other", **policy)
+    shop.queue(f"{code}-busy", 90)
     receiver.wait_for_requests(1)
 
     queued = time.time()
@@ -58,4 +59,4 @@ def test_other_endpoint_gets_its_turn(shop, server, receiver, code):
     print(f"other endpoint: its turn after {other.time - queued:.1f} s")
     assert other.time - queued < 12
     shop.wait_for_end(f"{code}-busy", 60)
-    assert 150 == len(receiver.requests_to("/busy"))
+    assert 90 == len(receiver.requests_to("/busy"))

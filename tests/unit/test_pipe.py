@@ -93,7 +93,7 @@ def test_slow_answers_are_waited_for_side_by_side():
             found += pipe.collect(32 - len(found), 5)
         pipe.close()
 
-    assert 0.4 <= time.monotonic() - start < 1.5
+    assert 0.4 <= time.monotonic() - start < 4
 
 
 def test_a_slow_answer_holds_one_place(gate):
@@ -121,7 +121,7 @@ def test_collect_does_not_wait_for_what_cannot_come(gate):
     pipe.put([(1, "go", 5.0)])
     assert 1 == len(pipe.collect(10, 5))
 
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 4
     pipe.close()
 
 
@@ -133,7 +133,7 @@ def test_collect_gives_up_after_its_timeout(gate):
 
     assert [] == pipe.collect(1, 0.1)
 
-    assert 0.09 < time.monotonic() - start < 1
+    assert 0.09 < time.monotonic() - start < 4
     gate.opened.set()
     pipe.close()
 

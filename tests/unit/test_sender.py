@@ -29,7 +29,8 @@ def timed(sender, server, timeout, **more):
     """The answer, after a check that the deadline was kept."""
     start = time.monotonic()
     answer = sender.send(wire(server, **more), timeout=timeout)
-    assert time.monotonic() - start < timeout + 0.4
+    # What isn't kept by the deadline takes minutes: the slack is for a busy machine.
+    assert time.monotonic() - start < timeout + 5
     return answer
 
 
