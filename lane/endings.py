@@ -2,7 +2,7 @@
 """How an attempt ended: from answers, decisions and refusals to values to write."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from ..services.verdict import judge
 from .stages import Decided, Ending, Prepared, Refused
@@ -117,7 +117,7 @@ def ending_superseded(claimed, env, now) -> Ending:
 
 
 def as_utc(epoch: float) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC).replace(tzinfo=None)
+    return datetime.fromtimestamp(epoch, timezone.utc).replace(tzinfo=None)
 
 
 def _say(env, text) -> str:

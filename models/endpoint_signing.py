@@ -2,7 +2,7 @@
 """Part of the endpoint: how receivers know that a request is ours."""
 
 import secrets as random_secrets
-from datetime import UTC, timedelta
+from datetime import timedelta, timezone
 
 from odoo import api, fields, models
 
@@ -124,7 +124,7 @@ class EndpointSigning(models.AbstractModel):
         return StandardSignature(
             self.signing_secret or "",
             self.old_secret or "",
-            until.replace(tzinfo=UTC).timestamp() if until else 0.0,
+            until.replace(tzinfo=timezone.utc).timestamp() if until else 0.0,
         )
 
     def _signing_secrets(self):
