@@ -449,8 +449,9 @@ CLOSE_ATTEMPTS_VALUES = """
         state = v.state, failure_reason = v.failure_reason, started_at = v.started_at,
         finished_at = v.finished_at, duration_ms = v.duration_ms,
         response_status_code = v.status_code,
-        response_headers_json = v.response_headers, response_body = v.response_body, processing_note = v.note,
-        processing_error = v.error, write_date = v.finished_at, write_uid = 1
+        response_headers_json = v.response_headers,
+        response_body = v.response_body,
+        processing_note = v.note, processing_error = v.error, write_date = v.finished_at, write_uid = 1
     FROM (VALUES %s) AS v (
         id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
         response_headers, response_body, note, error

@@ -66,15 +66,13 @@ def wake_for_due(endpoint, not_before: datetime | None = None):
 def _ask(endpoint, identity_key, eta) -> str:
     # The lane makes its own environment: the company is for the job's list alone.
     company = endpoint.sudo().company_id
-    job = (
-        endpoint.with_user(SUPERUSER_ID)
-        .with_context({"allowed_company_ids": company.ids, "tracking_disable": True})
-        .with_delay(
-            eta=eta,
-            identity_key=identity_key,
-            max_retries=0,  # a kill counts as a retry: it must not use up a bound
-            description=f"Send webhooks: {endpoint.sudo().code}",
-        )
-        .run_lane()
-    )
+    context = {"allowed_company_ids": company.ids, "tracking_disable": True}
+    # Nothing of the caller's context may reach the job.
+    plain = endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
+    job = plain.with_delay(
+        eta=eta,
+        identity_key=identity_key,
+        max_retries=0,  # a kill counts as a retry: it must not use up a bound
+        description=f"Send webhooks: {endpoint.sudo().code}",
+    ).run_lane()
     return job.uuid

@@ -28,6 +28,7 @@ from . import delivery_request
 from . import delivery_words
 from . import attempt_words
 from . import action_line
+from . import action_run
 from . import ir_actions_server
 from . import of_record
 from . import delivery

@@ -73,7 +73,9 @@ class WebhookActionLine(models.Model):
         super()._check_one()
         parse_value_map(self.value_map)
         if self.usage == "context" and not (self.target or "").strip():
-            raise ConfigurationError(_lt("the key is missing. Name it, as in order_id."))
+            raise ConfigurationError(
+                _lt("the key is missing. Name it, as in order_id.")
+            )
         if self.usage == "payload":
             write_path({}, self.target or "", None)
         model_name = self.model_name

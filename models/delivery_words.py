@@ -79,9 +79,12 @@ class DeliveryWords(models.AbstractModel):
 
     def _words_draft(self):
         if not self.endpoint_id:
-            return self.env._("Choose an endpoint, write the payload, then press Queue.")
+            return self.env._(
+                "Choose an endpoint, write the payload, then press Queue."
+            )
         return self._held_by_endpoint() or self.env._(
-            'Not queued yet. Press Queue to send it to "%s".', self.endpoint_id.sudo().name
+            'Not queued yet. Press Queue to send it to "%s".',
+            self.endpoint_id.sudo().name,
         )
 
     def _words_queued(self):
@@ -149,8 +152,8 @@ class DeliveryWords(models.AbstractModel):
         if not self.failure_reason and not self.processing_error:
             return self._with_note(
                 self.env._(
-                    "Put to Dead Letter by hand. Retry Now sends it after all, Reset to "
-                    "Draft lets you correct it first."
+                    "Put to Dead Letter by hand. Retry Now sends it after all, Reset "
+                    "to Draft lets you correct it first."
                 )
             )
         return self._joined(self._failure(), self._way_out())
@@ -176,7 +179,9 @@ class DeliveryWords(models.AbstractModel):
                 name,
             )
         if self.failure_reason in ("http_4xx", "redirect", "egress"):
-            return self.env._('Given up. Mend endpoint "%s", then press Retry Now.', name)
+            return self.env._(
+                'Given up. Mend endpoint "%s", then press Retry Now.', name
+            )
         if self.failure_reason == "handler":
             return self.env._(
                 "Given up by the handler. When what it looks at is mended, press Retry "

@@ -253,8 +253,9 @@ class Endpoint(models.Model):
                 continue
             try:
                 parts = urlsplit(host)
+                port = parts.port  # ValueError when it is none
                 known = parts.scheme in ("http", "https") and parts.hostname
-                parts.port  # noqa: B018  raises ValueError when it is no port
+                known = known and port != 0
             except ValueError:
                 known = False
             if not known or "{" in host or parts.username is not None:

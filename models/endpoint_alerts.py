@@ -90,9 +90,8 @@ class EndpointAlerts(models.AbstractModel):
             return
         # Mails wait for the mail queue: a lane must not wait for a mail server.
         endpoint = self.with_context(mail_notify_force_send=False)
-        if after == "closed":
-            if endpoint._close_alerts(RESTING, words[after]):
-                return
+        if after == "closed" and endpoint._close_alerts(RESTING, words[after]):
+            return
         endpoint.message_post(body=words[after])
         if after == "closed" or not self._is_told(RESTING):
             return
@@ -106,7 +105,9 @@ class EndpointAlerts(models.AbstractModel):
         for endpoint in self:
             endpoint._close_alerts(
                 RESTING,
-                self.env._("%s pressed Send Again: sending goes on.", self.env.user.name),
+                self.env._(
+                    "%s pressed Send Again: sending goes on.", self.env.user.name
+                ),
             )
 
     # Their parts

@@ -39,8 +39,9 @@ class WebhookEndpointPlanPart(models.AbstractModel):
         """
         self.ensure_one()
         context = self._outbound_context()
-        endpoint = self.with_user(SUPERUSER_ID).with_context(context)
-        # `with_context` with a mapping replaces the whole context.
+        # A mapping replaces the whole context: nothing of the caller's may count.
+        endpoint = self.with_user(SUPERUSER_ID)
+        endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
         handler = endpoint.handler_id and endpoint.handler_id._compiled()
         header_rules = endpoint._compiled_rules("header_rule_ids")
         payload_rules = endpoint._compiled_rules("payload_rule_ids")

@@ -103,10 +103,14 @@ class EndpointQueue(models.AbstractModel):
 
     # The engine
 
+    def _without_context(self):
+        """Superuser, and nothing of the caller's context."""
+        return self.with_user(SUPERUSER_ID).with_context({})  # pylint: disable=W8121
+
     def _for_lane(self):
         """This endpoint as a lane sees it: superuser, its company, nothing else."""
         self.ensure_one()
-        endpoint = self.with_user(SUPERUSER_ID).with_context({})
+        endpoint = self._without_context()
         company = endpoint.company_id
         return endpoint.with_context(
             allowed_company_ids=company.ids,
@@ -121,7 +125,7 @@ class EndpointQueue(models.AbstractModel):
 
         :return: one line on what the lane did, kept as the job's result
         """
-        endpoint = self.with_user(SUPERUSER_ID).with_context({})
+        endpoint = self._without_context()
         job_uuid = self.env.context.get("job_uuid")
         try:
             return str(Lane(endpoint, job_uuid).run())

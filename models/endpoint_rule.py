@@ -45,7 +45,7 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
     def _onchange_value_map(self):
         return self._onchange_source()
 
-    def _check_one(self):
+    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
         super()._check_one()
         parse_value_map(self.value_map)
 
@@ -95,7 +95,7 @@ class WebhookEndpointHeaderRule(models.Model):
     def _onchange_header(self):
         return self._onchange_source()
 
-    def _check_one(self):
+    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
         super()._check_one()
         if self.header_name:
             literal = self.literal_value if self.source_kind == "literal" else ""

@@ -151,7 +151,7 @@ class EndpointWords(models.AbstractModel):
         self.env.cr.execute(
             SQL(
                 """SELECT endpoint_id,
-                least(floor(extract(epoch FROM started_at - %(start)s) / 3600), 23)::int,
+                least(extract(epoch FROM started_at - %(start)s)::int / 3600, 23),
                 count(*) FILTER (WHERE state = 'done'),
                 count(*) FILTER (WHERE state <> 'done')
                 FROM bwt_webhook_outbound_delivery_attempt
@@ -232,11 +232,14 @@ class EndpointWords(models.AbstractModel):
     def action_send_test(self):
         """Open the dialog that shows a request and sends it."""
         self.ensure_one()
+        self.check_access("write")
         return self._dialog("bwt.webhook.outbound.send.test", self.env._("Send Test"))
 
     def action_recover(self):
         """Open the dialog that queues failed deliveries anew."""
         self.ensure_one()
+        self.check_access("read")
+        self.env["bwt.webhook.outbound.delivery"].check_access("read")
         return self._dialog("bwt.webhook.outbound.recover", self.env._("Recover"))
 
     def _dialog(self, model_name, title):
@@ -254,7 +257,5 @@ def _marked(url, keys):
     """The URL with its tokens set off, as markup."""
     text = Markup("%s") % url
     for key in keys:
-        text = text.replace(
-            f"{{{key}}}", Markup('<b class="text-info">{%s}</b>') % key
-        )
+        text = text.replace(f"{{{key}}}", Markup('<b class="text-info">{%s}</b>') % key)
     return text

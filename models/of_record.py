@@ -23,23 +23,31 @@ class DeliveriesOfRecord(models.AbstractModel):
         found = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
         if found:
             return found
-        action = self.env["ir.actions.act_window"].sudo()._load_records(
-            [
-                {
-                    "xml_id": f"{MODULE}.{name}",
-                    "noupdate": True,
-                    "values": {
-                        "name": self.env._("Webhook Deliveries"),
-                        "res_model": DELIVERY,
-                        "view_mode": "list,form",
-                        "domain": "[('res_model', '=', active_model), "
-                        "('res_id', 'in', active_ids)]",
-                        "context": "{}",
-                        "binding_model_id": self.env["ir.model"]._get_id(model_name),
-                        "binding_view_types": "list,form",
-                        "group_ids": [Command.link(self.env.ref(GROUP_OPERATOR).id)],
-                    },
-                }
-            ]
+        action = (
+            self.env["ir.actions.act_window"]
+            .sudo()
+            ._load_records(
+                [
+                    {
+                        "xml_id": f"{MODULE}.{name}",
+                        "noupdate": True,
+                        "values": {
+                            "name": self.env._("Webhook Deliveries"),
+                            "res_model": DELIVERY,
+                            "view_mode": "list,form",
+                            "domain": "[('res_model', '=', active_model), "
+                            "('res_id', 'in', active_ids)]",
+                            "context": "{}",
+                            "binding_model_id": self.env["ir.model"]._get_id(
+                                model_name
+                            ),
+                            "binding_view_types": "list,form",
+                            "group_ids": [
+                                Command.link(self.env.ref(GROUP_OPERATOR).id)
+                            ],
+                        },
+                    }
+                ]
+            )
         )
         return action

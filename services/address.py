@@ -6,6 +6,7 @@ no second parser that could see another host in it.
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -130,10 +131,8 @@ def _host(text, url):
         except ValueError:
             raise _refused(url, _lt("its host is no name and no IP address")) from None
     host = text.lower()
-    try:
+    with suppress(ValueError):
         return str(ipaddress.IPv4Address(host))
-    except ValueError:
-        pass
     labels = host.removesuffix(".").split(".")
     # A name whose last part is a number is an IPv4 address in an unusual form.
     if _NUMBER.fullmatch(labels[-1]):

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections import deque
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from .answer import Answer
@@ -70,11 +71,9 @@ class Pipe:
     def take_back(self):
         """Keys of the requests that no thread has picked; they won't be sent."""
         keys = []
-        try:
+        with suppress(Empty):
             while True:
                 keys.append(self._todo.get_nowait()[0])
-        except Empty:
-            pass
         self._outstanding -= len(keys)
         return keys
 

@@ -43,7 +43,7 @@ class Body:
         """What has been read so far, at most `BODY_LIMIT` bytes."""
         return b"".join(self._parts)[:BODY_LIMIT]
 
-    def read(self, length):
+    def read(self, length):  # pylint: disable=method-required-super  # no record
         """`length` bytes, or all until the peer closes (None). Raises Cut."""
         if length == len(self._data) <= BODY_LIMIT:
             self._at = length

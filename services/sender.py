@@ -7,6 +7,7 @@ redirect, and reads neither netrc nor proxies from the environment.
 import logging
 import ssl
 import time
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 
@@ -137,13 +138,11 @@ class Link:
         if body and len(body) <= _JOIN:
             data += body
             body = None
-        try:
+        # The peer may have answered before it closed: reading will tell.
+        with suppress(BrokenPipeError, ConnectionResetError):
             self._send_all(data)
             if body:
                 self._send_all(body)
-        except (BrokenPipeError, ConnectionResetError):
-            # The peer may have answered before it closed: reading will tell.
-            pass
 
     def receive(self, size):
         """Up to `size` bytes; b"" when the peer closed."""
@@ -157,10 +156,8 @@ class Link:
 
     def close(self):
         """Close the connection; never raises."""
-        try:
+        with suppress(OSError):
             self._sock.close()
-        except OSError:
-            pass
 
     def _receive_soon(self, size, seconds):
         self._sock.settimeout(seconds)

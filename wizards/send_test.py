@@ -4,20 +4,14 @@ import json
 from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
-from ..lane.prepare import prepare_batch
-from ..lane.stages import Claimed, Decided, Prepared
 from ..models.asked import new_message_uid
-from ..models.const import CONTEXT_SOURCE_KINDS, DELIVERY, ENDPOINT
+from ..models.const import DELIVERY, ENDPOINT
 from ..models.refusal import refused
-from ..models.source_mixin import SOURCE_FIELDS, source_kind_field
-from ..services.masking import mask_headers, mask_text, mask_url
-from ..services.preflight import judge_target
+from ..models.source_mixin import SOURCE_FIELDS
 from ..services.template import tokens
 from ..services.values import serialize_payload
 
 LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
-LOOKUP_SECONDS = 5
-SHOWN = 64 * 1024  # characters of a body
 
 
 class SendTest(models.TransientModel):
@@ -25,6 +19,7 @@ class SendTest(models.TransientModel):
 
     _name = "bwt.webhook.outbound.send.test"
     _description = "Outbound Webhook: Send Test"
+    _inherit = ["bwt.webhook.outbound.send.test.look"]
 
     endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
@@ -133,7 +128,9 @@ class SendTest(models.TransientModel):
         last = self.env[DELIVERY].search([("endpoint_id", "=", endpoint.id)], limit=1)
         known = {line.key_name: line for line in last.context_line_ids}
         return [
-            Command.create(_line_values(known[key]) if key in known else {"key_name": key})
+            Command.create(
+                _line_values(known[key]) if key in known else {"key_name": key}
+            )
             for key in keys
         ]
 
@@ -154,62 +151,6 @@ class SendTest(models.TransientModel):
             if record and record.has_access("read"):
                 self.record_ref = f"{record._name},{record.id}"
 
-    # Look
-
-    def action_look(self):
-        """Show what would go out and what the guard says; nothing is sent or kept."""
-        self.ensure_one()
-        self._check_may_test()
-        plan = self.endpoint_id.sudo()._outbound_plan()
-        shown = {"outcome": False, "request_line": False, "verdict": False}
-        shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
-        with self.env.cr.savepoint() as savepoint:
-            delivery = self._make_delivery()
-            claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
-            [stage] = prepare_batch(delivery, plan, [claimed])
-            shown |= self._shown(stage, plan)
-            savepoint.rollback()
-        self.write(shown | {"step": "look"})
-        return self._again()
-
-    def _shown(self, stage, plan):
-        """What of a stage of the lane is shown, secrets masked."""
-        secrets = plan.trust.secrets
-        if isinstance(stage, Prepared):
-            wire = stage.wire
-            body = (wire.body or b"").decode("utf-8", "replace")
-            return {
-                "request_line": _masked(f"{wire.method} {mask_url(wire.url)}", secrets),
-                "request_headers": _masked(
-                    "\n".join(f"{k}: {v}" for k, v in mask_headers(wire.headers)),
-                    secrets,
-                ),
-                "request_body": _masked(body[:SHOWN], secrets),
-                **self._judged(wire.url, plan),
-            }
-        if isinstance(stage, Decided):
-            outcome = stage.outcome
-            text = self.env._(
-                "Nothing would go out: the handler decides %(status)s. %(note)s",
-                status=outcome.status,
-                note=outcome.note or "",
-            )
-            return {"outcome": _masked(text.strip(), secrets)}
-        return {"outcome": _masked(stage.error, secrets)}
-
-    def _judged(self, url, plan):
-        verdict = judge_target(url, plan.trust.egress, timeout=LOOKUP_SECONDS)
-        if verdict.refusal:
-            template, values = verdict.refusal
-            text = self.env._(template, **values)  # pylint: disable=W8301
-        else:
-            text = self.env._(
-                "%(host)s is at %(addresses)s and may be sent to.",
-                host=verdict.host,
-                addresses=", ".join(verdict.addresses),
-            )
-        return {"verdict": text, "is_allowed": not verdict.refusal}
-
     # Send
 
     def action_send(self):
@@ -217,7 +158,9 @@ class SendTest(models.TransientModel):
         self.ensure_one()
         self._check_may_test()
         if self.step != "look":
-            raise ValidationError(self.env._("Look at the request first, then send it."))
+            raise ValidationError(
+                self.env._("Look at the request first, then send it.")
+            )
         delivery = self._make_delivery()
         delivery.process_delivery()
         self.write({"delivery_id": delivery.id, "step": "answer"})
@@ -300,32 +243,5 @@ class SendTest(models.TransientModel):
         }
 
 
-class SendTestLine(models.TransientModel):
-    """One context line of a test."""
-
-    _name = "bwt.webhook.outbound.send.test.line"
-    _description = "Outbound Webhook: Send Test, Context Line"
-    _inherit = "bwt.webhook.outbound.source.mixin"
-    _rec_name = "key_name"
-
-    test_id = fields.Many2one(
-        comodel_name="bwt.webhook.outbound.send.test",
-        required=True,
-        ondelete="cascade",
-    )
-    key_name = fields.Char(string="Key", required=True)
-    source_kind = source_kind_field(CONTEXT_SOURCE_KINDS)
-
-    def _source_label(self):
-        return self.env._('context line "%s"', self.key_name or "")
-
-    def _source_owner(self):
-        return self.test_id.endpoint_id
-
-
 def _line_values(line):
     return {name: line[name] for name in LINE_FIELDS}
-
-
-def _masked(text, secrets):
-    return mask_text(text, secrets) if secrets else text

@@ -28,6 +28,7 @@ CONFIGURATION = {
     "create": ADMINISTRATOR,
     "unlink": ADMINISTRATOR,
 }
+DIALOG = dict.fromkeys(("read", "write", "create", "unlink"), ADMINISTRATOR)
 RECORD = {"read": READERS, "write": NOBODY, "create": NOBODY, "unlink": NOBODY}
 
 MATRIX = {
@@ -49,6 +50,8 @@ MATRIX = {
         "action_reset_circuit": ADMINISTRATOR,
         "action_generate_secret": ADMINISTRATOR,
         "action_remove_client_certificate": ADMINISTRATOR,
+        "action_send_test": ADMINISTRATOR,
+        "action_recover": READERS,
         "action_view_outbound_deliveries": READERS,
         "action_view_failed_outbound_deliveries": READERS,
     },
@@ -77,12 +80,29 @@ MATRIX = {
     "bwt.webhook.outbound.delivery.context_line": CONFIGURATION,
     # Append-only: not even an administrator changes what was sent.
     "bwt.webhook.outbound.delivery.attempt": RECORD,
-    "bwt.webhook.outbound.secret": {
-        "read": ADMINISTRATOR,
-        "write": ADMINISTRATOR,
-        "create": ADMINISTRATOR,
-        "unlink": ADMINISTRATOR,
-        "action_generate": ADMINISTRATOR,
+    "bwt.webhook.outbound.secret": {**DIALOG, "action_generate": ADMINISTRATOR},
+    "bwt.webhook.outbound.send.test": {
+        **DIALOG,
+        "action_look": ADMINISTRATOR,
+        "action_send": ADMINISTRATOR,
+        "action_back": ADMINISTRATOR,
+        "action_stop_retries": ADMINISTRATOR,
+        "action_open_delivery": ADMINISTRATOR,
+    },
+    "bwt.webhook.outbound.send.test.line": DIALOG,
+    "bwt.webhook.outbound.recover": {
+        "read": READERS,
+        "write": READERS,
+        "create": READERS,
+        "unlink": READERS,
+        "action_recover": READERS,
+    },
+    # Part of a server action: for Settings administrators, who are none of these.
+    "bwt.webhook.outbound.action.line": {
+        "read": NOBODY,
+        "write": NOBODY,
+        "create": NOBODY,
+        "unlink": NOBODY,
     },
 }
 
@@ -91,6 +111,7 @@ MATRIX = {
 ORM_METHODS = {
     "copy_data",
     "create",
+    "default_get",
     "init",
     "unlink",
     "write",

@@ -1,6 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Every model, user and way to touch a record: what is allowed against what happens."""
 
+from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
 from odoo.tests.common import new_test_user
@@ -13,6 +14,7 @@ HANDLER = "bwt.webhook.handler"
 RULE = "bwt.webhook.outbound.handler.rule"
 ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
 SECRET = "bwt.webhook.outbound.secret"
+TEST = "bwt.webhook.outbound.send.test"
 OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
 ADMINISTRATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_admin"
 
@@ -71,13 +73,15 @@ class TestAccessMatrix(TrustCase):
         """Values to create one record of each model, of the main company."""
         handler = cls.env[HANDLER].create({"name": "Base", "code": "base"})
         rule = cls.env[RULE].create({"name": "Base", "handler_id": handler.id})
-        # By code it isn't needed twice: values are made into a record and tried again.
         delivery = cls.env[DELIVERY].create(
             {
                 "endpoint_id": cls.endpoint.id,
                 "res_model": "res.partner",
                 "res_id": cls.partner.id,
             }
+        )
+        cls.env[DELIVERY].create({"endpoint_id": cls.endpoint.id}).write(
+            {"state": "dead_letter", "processed_at": fields.Datetime.now()}
         )
         source = {"source_kind": "literal", "literal_value": "1"}
         company = {"company_id": cls.env.company.id}
@@ -127,7 +131,35 @@ class TestAccessMatrix(TrustCase):
                 "payload_json": "{}",
             },
             SECRET: {"endpoint_id": cls.endpoint.id},
+            TEST: {
+                "endpoint_id": cls.endpoint.id,
+                "step": "look",
+                "delivery_id": delivery.id,
+            },
+            f"{TEST}.line": {
+                "test_id": cls.env[TEST].create({"endpoint_id": cls.endpoint.id}).id,
+                "key_name": "k",
+                **source,
+            },
+            "bwt.webhook.outbound.recover": {"endpoint_id": cls.endpoint.id},
+            "bwt.webhook.outbound.action.line": {
+                "action_id": cls._server_action().id,
+                "usage": "context",
+                "target": "k",
+                **source,
+            },
         }
+
+    @classmethod
+    def _server_action(cls):
+        return cls.env["ir.actions.server"].create(
+            {
+                "name": "Queue",
+                "model_id": cls.env["ir.model"]._get("res.partner").id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": cls.endpoint.id,
+            }
+        )
 
     def test_matrix(self):
         """What is written by hand is what the server does, called as RPC calls it."""

@@ -9,6 +9,7 @@ from .common import DELIVERY, CommittedCase
 
 GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
+LANE = "odoo.addons.bwt_webhooks_outbound.lane.lane"
 
 
 @tagged("post_install", "-at_install")
@@ -145,9 +146,8 @@ class TestAlerts(CommittedCase):
                 "EXECUTE FUNCTION bwt_test_refuse()"
             )
         self.addCleanup(self._drop_trigger)
-        with self.assertLogs("odoo.addons.bwt_webhooks_outbound.lane.lane", "WARNING"):
-            with self.assertLogs("odoo.sql_db", "ERROR"):
-                self.given_up(3)
+        with self.assertLogs(LANE, "WARNING"), self.assertLogs("odoo.sql_db", "ERROR"):
+            self.given_up(3)
 
     def _drop_trigger(self):
         with self.transaction() as env:

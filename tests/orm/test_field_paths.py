@@ -6,30 +6,30 @@ from .request_case import RequestCase
 
 
 class TestFieldPaths(RequestCase):
-    def read(self, record, path):
+    def read_path(self, record, path):
         return compile_field_path(self.env, record._name, path)(record)
 
     def test_relations_give_ids(self):
         """One record gives its id, several or none the list of ids."""
         tags = self.env["res.partner.category"].create([{"name": "a"}, {"name": "b"}])
-        self.assertEqual(self.read(self.partner, "category_id"), [])
+        self.assertEqual(self.read_path(self.partner, "category_id"), [])
         self.partner.category_id = tags[0]
-        self.assertEqual(self.read(self.partner, "category_id"), tags[0].id)
+        self.assertEqual(self.read_path(self.partner, "category_id"), tags[0].id)
         self.partner.category_id = tags
 
-        self.assertEqual(self.read(self.partner, "category_id"), tags.ids)
-        self.assertEqual(self.read(self.partner, "category_id.*"), tags.ids)
-        self.assertEqual(self.read(self.partner, "category_id.1"), tags[1].id)
-        self.assertEqual(self.read(self.partner, "category_id.0.name"), "a")
-        self.assertEqual(self.read(self.partner, "category_id.*.name"), ["a", "b"])
-        self.assertEqual(self.read(self.partner, "category_id.7.name"), False)
+        self.assertEqual(self.read_path(self.partner, "category_id"), tags.ids)
+        self.assertEqual(self.read_path(self.partner, "category_id.*"), tags.ids)
+        self.assertEqual(self.read_path(self.partner, "category_id.1"), tags[1].id)
+        self.assertEqual(self.read_path(self.partner, "category_id.0.name"), "a")
+        self.assertEqual(self.read_path(self.partner, "category_id.*.name"), ["a", "b"])
+        self.assertEqual(self.read_path(self.partner, "category_id.7.name"), False)
         with self.refused("there are 2 records", ConfigurationError):
-            self.read(self.partner, "category_id.name")
+            self.read_path(self.partner, "category_id.name")
 
     def test_stops_at_what_is_empty(self):
         """An empty value on the way is the value."""
-        self.assertFalse(self.read(self.partner, "parent_id.parent_id.name"))
-        self.assertFalse(self.read(self.partner, "ref") is None)
+        self.assertFalse(self.read_path(self.partner, "parent_id.parent_id.name"))
+        self.assertFalse(self.read_path(self.partner, "ref") is None)
 
     def test_methods_and_private_names_are_refused(self):
         """No path reaches a method, a dunder or a private name."""

@@ -30,7 +30,7 @@ class TestSituation(TrustCase):
         self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
 
     def test_what_waits_names_what_it_waits_for(self):
-        """Paused, not active, resting, or behind another: each says so, and the way out."""
+        """Paused, not active, resting: each says so, and the way out."""
         delivery = self.deliver()
         self.assertRegex(self.said(delivery), "goes out within seconds")
 
@@ -127,6 +127,20 @@ class TestSituation(TrustCase):
                 self.assertTrue(self.said(delivery))
 
 
+class TestReaders(TrustCase):
+    def test_operators_read_all_of_it(self):
+        """The words are for those who work deliveries, and look at their endpoint."""
+        self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken"})
+        delivery = self.process({"a": 1}).with_user(self.user("operator"))
+
+        self.assertIn("answered 200", delivery.situation)
+        self.assertIn("curl --request POST", delivery.curl_command)
+        self.assertTrue(delivery.age_words)
+        endpoint = delivery.endpoint_id
+        for name in ("url_preview", "policy_words", "chart_24h"):
+            self.assertTrue(endpoint[name])
+
+
 class TestCurl(TrustCase):
     """Copy as cURL: the request of an attempt as a command."""
 
@@ -136,7 +150,9 @@ class TestCurl(TrustCase):
 
     def test_secrets_are_masked(self):
         """What is pasted into a ticket holds no credential."""
-        self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"})
+        self.endpoint.write(
+            {"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"}
+        )
 
         words = self.command_of(self.process({"key": "t0ken-secret"}))
 
@@ -158,7 +174,9 @@ class TestCurl(TrustCase):
 
                 first, second = self.receiver.wait_for_requests(before + 1)[-2:]
                 self.assertEqual(first.path, second.path)
-                self.assertEqual(first.header("webhook-id"), second.header("webhook-id"))
+                self.assertEqual(
+                    first.header("webhook-id"), second.header("webhook-id")
+                )
                 if mode != "multipart":  # its boundary is drawn at random
                     self.assertEqual(first.body, second.body)
                 else:
@@ -188,10 +206,12 @@ class TestEndpointWords(TrustCase):
         self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
 
     def test_the_policy_in_words_follows_the_fields(self):
-        """Schedule, pace and circuit are said as they come to, a bad one as what it is."""
+        """Schedule and pace are said as what they come to, a bad one as bad."""
         self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
 
-        self.assertIn("tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words)
+        self.assertIn(
+            "tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words
+        )
         self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
         new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
         self.assertIn('"5x" is no duration', new.policy_words)

@@ -63,7 +63,9 @@ def test_brackets_in_the_url_are_no_patterns():
 
 def test_multipart_fields_and_files():
     """Each field and file is a form part of its own; curl makes the boundary."""
-    command = as_curl("post", "https://a.example/o", {}, None, form={"a": "@b"}, files=["f"])
+    command = as_curl(
+        "post", "https://a.example/o", {}, None, form={"a": "@b"}, files=["f"]
+    )
 
     assert "--form-string a=@b" in command
     assert "--form f=@f" in command

@@ -1,0 +1,64 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Base of the tests of the server action."""
+
+import json
+
+from odoo import Command
+
+from .trust_case import TrustCase
+
+DELIVERY = "bwt.webhook.outbound.delivery"
+
+
+class ServerActionCase(TrustCase):
+    """An action on contacts, and ways to run it."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model = cls.env["ir.model"]._get("res.partner")
+        cls.company = cls.env["res.partner"].create(
+            {
+                "name": "Lovelace Ltd",
+                "is_company": True,
+                "child_ids": [
+                    Command.create({"name": "Ada", "email": "ada@example.com"}),
+                    Command.create({"name": "Byron"}),
+                ],
+            }
+        )
+
+    def action(self, *paths, **values):
+        """A server action that sends these fields."""
+        return self.env["ir.actions.server"].create(
+            {
+                "name": "Tell the shop",
+                "model_id": self.model.id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": self.endpoint.id,
+                "bwt_webhook_field_ids": [
+                    Command.create({"usage": "field", "source_expression": path})
+                    for path in paths
+                ],
+                **values,
+            }
+        )
+
+    def run_on(self, action, records):
+        """Run it as the Action menu does; gives the new deliveries, oldest first."""
+        before = self.env[DELIVERY].search([])
+        context = {
+            "active_model": records._name,
+            "active_ids": records.ids,
+            "active_id": records[:1].id,
+        }
+        self.answer = action.with_context(**context).run()
+        return (self.env[DELIVERY].search([]) - before).sorted("id")
+
+    def payloads(self, action, records):
+        """What was queued, without what names record and action."""
+        found = [json.loads(each.payload_json) for each in self.run_on(action, records)]
+        return [
+            {key: value for key, value in payload.items() if key[0] != "_"}
+            for payload in found
+        ]
