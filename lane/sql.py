@@ -451,7 +451,8 @@ CLOSE_ATTEMPTS_VALUES = """
         response_status_code = v.status_code,
         response_headers_json = v.response_headers,
         response_body = v.response_body,
-        processing_note = v.note, processing_error = v.error, write_date = v.finished_at, write_uid = 1
+        processing_note = v.note, processing_error = v.error,
+        write_date = v.finished_at, write_uid = 1
     FROM (VALUES %s) AS v (
         id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
         response_headers, response_body, note, error

@@ -19,7 +19,7 @@ class IrActionsServer(models.Model):
 
     state = fields.Selection(
         selection_add=[(STATE, "Queue Outbound Webhook"), ("multi",)],
-        ondelete={STATE: "cascade"},
+        ondelete={STATE: lambda actions: actions._bwt_webhook_leave()},
     )
     bwt_webhook_endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT,
@@ -194,6 +194,11 @@ class IrActionsServer(models.Model):
             text += "\n\n// " + self.env._("context values") + "\n"
             text += serialize_payload(to_json_value(lines))
         return text
+
+    def _bwt_webhook_leave(self):
+        """The addon goes: so do its actions, and the schedules that hold them."""
+        self.ir_cron_ids.unlink()
+        self.exists().unlink()
 
     # From a record to its deliveries
 
