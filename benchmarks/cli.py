@@ -36,6 +36,7 @@ class Size:
     """How much of each; the defaults are the full run."""
 
     rounds: int = 3  # of a, b, c
+    pairs: int = 3  # of what is compared with and without something
     loop: int = 10_000
     lane: int = 10_000
     jobs: int = 600
@@ -51,6 +52,7 @@ class Size:
 
 QUICK = Size(
     rounds=2,
+    pairs=2,
     loop=3_000,
     lane=4_000,
     jobs=200,

@@ -60,9 +60,9 @@ def profile(ground, count):
 
 def _thread(stack):
     names = {_function(frame) for frame in stack}
-    return (
-        "the lane" if "_drain" in names else "a sender" if "send" in names else "rest"
-    )
+    if "_drain" in names:
+        return "the lane"
+    return "a sender" if "send" in names else "rest"
 
 
 def _by_stage(stacks):

@@ -5,7 +5,6 @@ import uuid
 
 from psycopg2.errors import LockNotAvailable
 
-from ..services.sender import Sender
 from . import sql
 from .attempts import open_attempts
 from .clock import utcnow
@@ -80,7 +79,7 @@ class DirectRun:
     def _send(self, prepared, plan, now):
         open_attempts(self.cr, plan, [prepared], self.holder, None, now)
         trust = plan.trust
-        sender = Sender(trust.egress, client_certificate=trust.client_certificate)
+        sender = trust.open_sender()
         try:
             answer = sender.send(prepared.wire, timeout=plan.timeout)
         finally:

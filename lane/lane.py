@@ -15,7 +15,6 @@ from psycopg2 import OperationalError, errorcodes
 from odoo.exceptions import UserError
 
 from ..services.pipe import Pipe
-from ..services.sender import Sender
 from . import sql, wake
 from .attempts import open_attempts
 from .budget import Budget
@@ -29,6 +28,7 @@ from .pace import Pace
 from .record import record
 from .recovery import interrupt_leftovers
 from .slot import read_committed, slots
+from .tell import tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 
@@ -134,10 +134,7 @@ class Lane:
     def _pipe(self):
         self._read_plan()
         trust = self.plan.trust
-        pipe = Pipe(
-            lambda: Sender(trust.egress, client_certificate=trust.client_certificate),
-            self.plan.max_in_flight,
-        )
+        pipe = Pipe(trust.open_sender, self.plan.max_in_flight)
         patience = 0  # when this lane fails, what is out is nobody's any more
         try:
             yield pipe
@@ -326,18 +323,11 @@ class Lane:
         self.cr.commit()
 
     def _tell_of_given_up(self):
-        """Tell the responsible user, once a day, in a transaction of its own."""
+        """Tell the responsible user, who has one activity a day: once is enough."""
         today = utcnow().date()
-        if self.told_on == today:
-            return
-        self.told_on = today
-        try:
-            if self.endpoint._tell_of_given_up():
-                _logger.info("told endpoint=%s of=given_up", self.plan.code)
-            self.cr.commit()
-        except Exception:  # whoever can't be told must not keep others from sending
-            self.cr.rollback()
-            _logger.warning("nobody told endpoint=%s", self.plan.code, exc_info=True)
+        if self.told_on != today:
+            self.told_on = today
+            tell_of_given_up(self.endpoint)
 
     def _give_back(self, pipe):
         """What no thread has picked goes back to its place, as if never claimed."""

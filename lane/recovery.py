@@ -7,6 +7,7 @@ import logging
 
 from ..services.errors import _lt
 from . import sql
+from .tell import tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 
@@ -28,22 +29,24 @@ def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
     """
     cr = endpoint.env.cr
     cr.execute(sql.slots_in_use(endpoint.id))
-    count = 0
+    left = []  # per delivery: whether it was cut off too often
     for (slot,) in cr.fetchall():
         if slot in (own_slot, None):  # none: somebody wrote the state by hand
-            count += _interrupt(endpoint, slot, now)
+            left += _interrupt(endpoint, slot, now)
             continue
         with slots.borrow(slot) as nobody_holds_it:
             if nobody_holds_it:
-                count += _interrupt(endpoint, slot, now)
+                left += _interrupt(endpoint, slot, now)
                 cr.commit()  # before the slot is free again
     cr.commit()
-    if count:
-        _logger.info("recover endpoint=%s interrupted=%s", endpoint.id, count)
-    return count
+    if left:
+        _logger.info("recover endpoint=%s interrupted=%s", endpoint.id, len(left))
+    if any(left):
+        tell_of_given_up(endpoint)
+    return len(left)
 
 
-def _interrupt(endpoint, slot, now) -> int:
+def _interrupt(endpoint, slot, now) -> list[bool]:
     env, cr = endpoint.env, endpoint.env.cr
     note = env._(INTERRUPTED)  # pylint: disable=W8301
     error = env._(GIVEN_UP, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
@@ -54,7 +57,7 @@ def _interrupt(endpoint, slot, now) -> int:
             endpoint.id, slot, now, limit=INTERRUPTIONS_MAX, note=note, error=error
         )
     )
-    return cr.rowcount
+    return [row[0] for row in cr.fetchall()]
 
 
 def stranded_endpoints(cr, now) -> list[int]:

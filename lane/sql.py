@@ -208,7 +208,7 @@ def release_leftovers(
             write_date = %(now)s, write_uid = %(uid)s
         WHERE endpoint_id = %(endpoint)s AND state = 'processing'
         AND lane_slot IS NOT DISTINCT FROM %(slot)s
-        RETURNING id""",
+        RETURNING next_attempt_at IS NULL""",
         limit=limit,
         now=now,
         note=note,

@@ -188,7 +188,7 @@ class DeliveryWords(models.AbstractModel):
                 "Now."
             )
         return self.env._(
-            "Given up after %s attempts. Once the target is well, press Retry Now; "
+            "Given up; attempts made: %s. Once the target is well, press Retry Now; "
             "Recover on the endpoint does it for all.",
             self.attempt_count,
         )
@@ -235,8 +235,7 @@ class DeliveryWords(models.AbstractModel):
         if not count:
             return False
         return self.env._(
-            "It holds back %s deliveries behind it, until it is done, dead-lettered or "
-            "canceled.",
+            "Held back behind it, until it is done, dead-lettered or canceled: %s.",
             self.env._("100 or more") if count == 100 else count,
         )
 

@@ -1,9 +1,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Networks and hosts inside that requests may go to all the same.
+"""Where requests may go, and the way out: the administrator's word on both.
 
-Two places may allow them: ``allowed_networks`` in section ``[bwt_webhooks_outbound]``
+Networks and hosts inside that requests may go to all the same: two places may allow them: ``allowed_networks`` in section ``[bwt_webhooks_outbound]``
 of odoo.conf, and the system parameter ``bwt_webhooks_outbound.allowed_networks``, which
-only Settings administrators may write.
+only Settings administrators may write. The proxy, if there is one, stands in the system
+parameter ``bwt_webhooks_outbound.proxy`` as ``http://user:password@host:port``; it gets
+judged addresses only.
 """
 
 import configparser
@@ -13,16 +15,23 @@ from functools import lru_cache
 from odoo.tools import config
 
 from ..services.egress import Policy
+from ..services.proxy import Proxy
 
 SECTION = "bwt_webhooks_outbound"
 OPTION = "allowed_networks"
 PARAMETER = f"{SECTION}.{OPTION}"
+PROXY_PARAMETER = f"{SECTION}.proxy"
 
 
 def egress_policy(env) -> Policy:
     """The policy in force; raises ConfigurationError where a text can't be read."""
     given = env["ir.config_parameter"].sudo().get_param(PARAMETER) or ""
     return _parsed(", ".join(filter(None, [_from_file(), given])))
+
+
+def egress_proxy(env) -> Proxy | None:
+    """The proxy to go through; raises ConfigurationError where it can't be read."""
+    return Proxy.parse(env["ir.config_parameter"].sudo().get_param(PROXY_PARAMETER))
 
 
 @lru_cache(maxsize=16)

@@ -14,7 +14,7 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.masking import mask_text
 from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
 from ..services.sender import Sender
-from .egress_policy import egress_policy
+from .egress_policy import egress_policy, egress_proxy
 from .endpoint_policy import READERS
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
@@ -123,7 +123,9 @@ class EndpointOauth(models.AbstractModel):
         now = time.time()
         try:
             sender = Sender(
-                egress_policy(self.env), client_certificate=self._usable_certificate()
+                egress_policy(self.env),
+                client_certificate=self._usable_certificate(),
+                proxy=egress_proxy(self.env),
             )
             try:
                 token = fetch_token(sender, credentials, timeout=TIMEOUT, now=now)

@@ -7,7 +7,7 @@ from ..services.egress import Policy
 from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.trust import Trust, masked_forms
-from .egress_policy import egress_policy
+from .egress_policy import egress_policy, egress_proxy
 from .endpoint_oauth import TokenAwaited
 from .endpoint_policy import READERS
 from .refusal import misconfigured
@@ -99,6 +99,7 @@ class EndpointTrust(models.AbstractModel):
         values = {"egress": Policy(), "is_token": endpoint.auth_mode == "oauth2"}
         parts = {
             "egress": lambda: egress_policy(endpoint.env),
+            "proxy": lambda: egress_proxy(endpoint.env),
             "client_certificate": endpoint._usable_certificate,
             "signature": endpoint._signature,
             "credential": endpoint._credential,

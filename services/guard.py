@@ -44,12 +44,14 @@ class Guard:
     policy: judges the addresses (see `egress.Policy`)
     tls: SSL context of https connections
     lookup: see `resolve.resolve`
+    proxy: `proxy.Proxy` that tunnels to the judged address, or None
     """
 
-    def __init__(self, policy, tls, lookup=None):
+    def __init__(self, policy, tls, lookup=None, proxy=None):
         self._policy = policy
         self._tls = tls
         self._lookup = lookup
+        self._proxy = proxy
 
     def connect(self, scheme, host, port, deadline):
         """A connected socket, TLS done.
@@ -83,6 +85,8 @@ class Guard:
         while True:
             (family, sockaddr), *found = found
             try:
+                if self._proxy:
+                    return self._proxy.open_tunnel(sockaddr[0], port, deadline)
                 return _dial(family, sockaddr, deadline, len(found) + 1)
             except OSError:
                 if not found or monotonic() >= deadline:

@@ -33,12 +33,13 @@ class Sender:
     policy: see `egress.Policy`
     client_certificate: PEM text of certificate and private key, or None
     lookup: resolver of one's own for tests, see `resolve.resolve`
+    proxy: `proxy.Proxy` to go through, or None
     Raises ConfigurationError when the certificate can't be used.
     """
 
-    def __init__(self, policy, *, client_certificate=None, lookup=None):
+    def __init__(self, policy, *, client_certificate=None, lookup=None, proxy=None):
         self._guard = Guard(
-            policy, partial(tls_context, client_certificate), lookup=lookup
+            policy, partial(tls_context, client_certificate), lookup, proxy
         )
         if client_certificate:
             tls_context(client_certificate)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from .egress import Policy
 from .errors import ConfigurationError, ServiceError, _lt
+from .proxy import Proxy
+from .sender import Sender
 from .signing import SECRET_PREFIX, hmac_header, standard_webhooks_headers
 from .wire import WireRequest
 
@@ -93,6 +95,7 @@ class Trust:
     signature: how they are signed, None for not at all
     secrets: texts that are masked wherever something is stored or shown
     client_certificate: PEM of certificate and private key, or None
+    proxy: the way out, or None for the direct one
     is_token: the credential is an OAuth2 token, which may be renewed
     fault: why nothing can leave; None when it can
     not_before: epoch; the fault may be gone by then without a person
@@ -103,9 +106,18 @@ class Trust:
     signature: StandardSignature | HmacSignature | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     client_certificate: str | None = field(default=None, repr=False)
+    proxy: Proxy | None = field(default=None, repr=False)
     is_token: bool = False
     fault: ServiceError | None = None
     not_before: float | None = None
+
+    def open_sender(self) -> Sender:
+        """What sends under these rules; to be closed. For one thread."""
+        return Sender(
+            self.egress,
+            client_certificate=self.client_certificate,
+            proxy=self.proxy,
+        )
 
     def apply(self, wire: WireRequest, message_id: str, now: float) -> WireRequest:
         """The request with its credential and, last, the signature over its bytes.

@@ -9,7 +9,7 @@ from .common import DELIVERY, CommittedCase
 
 GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
-LANE = "odoo.addons.bwt_webhooks_outbound.lane.lane"
+LANE = "odoo.addons.bwt_webhooks_outbound.lane.tell"
 
 
 @tagged("post_install", "-at_install")
@@ -112,6 +112,19 @@ class TestAlerts(CommittedCase):
         """What can't be built waits for a person as much as a dead letter does."""
         self.set_up(target_path="/in/{order_id}")
         ids = self.queue({})
+        self.run_lane()
+
+        self.assertEqual(["error"], self.states(ids))
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_what_was_cut_off_too_often_is_told(self):
+        """What may be killing the worker needs a person as well."""
+        ids = self.queue({})
+        with self.transaction() as env:
+            env[DELIVERY].browse(ids).write(
+                {"state": "processing", "interruption_count": 4, "lane_slot": 0}
+            )
+
         self.run_lane()
 
         self.assertEqual(["error"], self.states(ids))

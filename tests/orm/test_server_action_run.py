@@ -121,6 +121,24 @@ class TestRun(ServerActionCase):
         )
 
 
+class TestUninstalled(ServerActionCase):
+    def test_schedules_go_with_their_actions(self):
+        """A schedule holds its action: uninstalling the addon would stop there."""
+        action = self.action("name")
+        cron = self.env["ir.cron"].create(
+            {
+                "ir_actions_server_id": self.action("name", usage="ir_cron").id,
+                "interval_number": 1,
+                "interval_type": "days",
+            }
+        )
+        scheduled = cron.ir_actions_server_id
+
+        (action | scheduled)._bwt_webhook_leave()
+
+        self.assertFalse((action | scheduled).exists() or cron.exists())
+
+
 class TestAutomation(ServerActionCase):
     @classmethod
     def setUpClass(cls):

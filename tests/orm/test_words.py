@@ -49,7 +49,7 @@ class TestSituation(TrustCase):
 
         self.assertIn('Waits behind "first"', second.situation)
         first.sudo().write({"state": "error", "next_attempt_at": False})
-        self.assertIn("It holds back 1 deliveries behind it", self.said(first))
+        self.assertIn("dead-lettered or canceled: 1.", self.said(first))
 
     def test_later_is_said_in_words(self):
         """A date is read as "in 3 hours", and as "due now" when it has passed."""
@@ -109,7 +109,7 @@ class TestSituation(TrustCase):
         """Given up after all attempts reads otherwise than put aside by a person."""
         self.endpoint.retry_schedule = False
         self.receiver.script("/orders", status(503))
-        self.assertIn("Given up after 1 attempts", self.process({"a": 1}).situation)
+        self.assertIn("Given up; attempts made: 1.", self.process({"a": 1}).situation)
 
         by_hand = self.env["bwt.webhook.outbound.delivery"].create(
             {"endpoint_id": self.endpoint.id}

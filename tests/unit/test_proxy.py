@@ -1,0 +1,131 @@
+"""The way out through a proxy: `services/proxy.py`."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+from certificates import Authority
+from sockets import LOOPBACK, Server
+
+from services.egress import Policy
+from services.errors import ConfigurationError
+from services.proxy import Proxy
+from services.sender import Sender
+from services.wire import encode
+
+
+class Tunnels:
+    """A proxy that opens every tunnel, or answers CONNECT with `refusal`."""
+
+    def __init__(self, refusal=None):
+        self.refusal = refusal
+        self.asked = []
+        self.server = Server(self.talk)
+
+    def talk(self, conn):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += conn.recv(1)
+        self.asked.append(head.decode())
+        if self.refusal:
+            conn.sendall(self.refusal)
+            return
+        host, _, port = head.split(b" ", 2)[1].decode().rpartition(":")
+        with socket.create_connection((host.strip("[]"), int(port))) as target:
+            conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(target, conn), daemon=True)
+            back.start()
+            pump(conn, target)
+
+
+def pump(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def post(url, proxy, policy=LOOPBACK, lookup=None):
+    sender = Sender(policy, proxy=proxy, lookup=lookup)
+    try:
+        wire = encode({"method": "POST", "url": url, "json": {}})
+        return sender.send(wire, timeout=5)
+    finally:
+        sender.close()
+
+
+def through(tunnels, credentials=""):
+    return Proxy("127.0.0.1", tunnels.server.port, credentials)
+
+
+def test_requests_go_through_the_tunnel():
+    """The proxy is asked for the judged address, and sees no name to resolve."""
+    tunnels = Tunnels()
+
+    with Server() as target, tunnels.server:
+        answer = post(
+            f"http://shop.example:{target.port}/x",
+            through(tunnels, "me:secret"),
+            Policy.parse("shop.example"),
+            lookup=lambda *_args, **_kwargs: [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", target.port))
+            ],
+        )
+
+    assert 200 == answer.status_code
+    assert f"CONNECT 127.0.0.1:{target.port} HTTP/1.1" in tunnels.asked[0]
+    assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in tunnels.asked[0]
+    assert b"Host: shop.example" in target.requests[0]
+
+
+def test_a_proxy_is_no_way_round_the_guard():
+    """An address that may not be connected to isn't asked of the proxy either."""
+    tunnels = Tunnels()
+
+    with Server() as target, tunnels.server:
+        answer = post(target.url, through(tunnels), Policy())
+
+    assert "egress" == answer.reason
+    assert [] == tunnels.asked
+    assert 0 == target.connections
+
+
+def test_tls_inside_the_tunnel_is_verified(tmp_path):
+    """A proxy that put its own server there would not be believed."""
+    authority = Authority(tmp_path)
+    tunnels = Tunnels()
+
+    with (
+        Server(context=authority.server_context("127.0.0.1")) as target,
+        tunnels.server,
+    ):
+        answer = post(target.url, through(tunnels))
+
+    assert "tls" == answer.reason
+    assert [] == target.requests
+
+
+def test_a_refused_tunnel_is_no_connection():
+    """It is tried again like a target that isn't reached, and says what was said."""
+    tunnels = Tunnels(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+
+    with tunnels.server:
+        answer = post("http://127.0.0.1:9/x", through(tunnels))
+
+    assert "connect" == answer.reason
+
+
+@pytest.mark.parametrize(
+    "text", ["proxy:3128", "https://proxy:3128", "http://proxy", "http://proxy:x"]
+)
+def test_what_is_no_proxy_is_refused(text):
+    """A mistyped proxy stops deliveries with a message; it isn't left out silently."""
+    with pytest.raises(ConfigurationError, match="http://host:port"):
+        Proxy.parse(text)
+
+
+def test_no_proxy_is_none():
+    """Nothing is taken from the environment."""
+    assert Proxy.parse("") is None
+    assert Proxy.parse(False) is None
