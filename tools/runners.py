@@ -47,7 +47,8 @@ class Count:
 
 def run_unit(python, *arguments) -> Count:
     """tests/unit with one of our interpreters, and nothing of Odoo in it."""
-    return _run_plain(python, "unit", child_environment(), arguments)
+    environment = child_environment(NODE_PATH=str(fetch.node_modules()))
+    return _run_plain(python, "unit", environment, arguments)
 
 
 def run_live(*arguments) -> Count:

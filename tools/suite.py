@@ -34,7 +34,7 @@ class Row:
 
 def run_all() -> int:
     """Everything; gives the exit code."""
-    fetch.ensure("odoo", "urllib3_1", "browser")
+    fetch.ensure("odoo", "urllib3_1", "npm", "browser")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
         suite.step("unit", suite.unit)
@@ -50,7 +50,7 @@ def run_all() -> int:
 
 def run_unit() -> int:
     """The unit tests alone, seconds; gives the exit code."""
-    fetch.ensure("odoo")
+    fetch.ensure("odoo", "npm")
     suite = Suite(cluster=None)
     suite.step("unit", suite.unit)
     return suite.close()
