@@ -18,8 +18,9 @@ class Keeper:
     would wait for the rows.
     """
 
-    def __init__(self, endpoint, slots, job_uuid: str, budget):
+    def __init__(self, endpoint, duty, slots, job_uuid: str, budget):
         self.endpoint = endpoint
+        self.duty = duty
         self.slots = slots
         self.cr = endpoint.env.cr
         self.job_uuid = job_uuid
@@ -62,4 +63,4 @@ class Keeper:
             self.cr.execute(sql.push_watchdog(self._watchdog, eta))
             if self.cr.rowcount:
                 return
-        self._watchdog = wake.watchdog(self.endpoint, self.job_uuid)
+        self._watchdog = wake.watchdog(self.endpoint, self.duty, self.job_uuid)

@@ -87,17 +87,18 @@ class Lane:
 
     def run(self) -> Report:
         with slots(self.env.registry, self.given.id) as held:
-            if not held.runs_for(self.job_uuid):
+            duty = held.duty(self.job_uuid)
+            if duty is None:
                 return self._run_directly()
-            read_committed(self.cr)
-            if not self.given.exists():
+            if duty.endpoint_id is None:
                 return Report(why="the endpoint is gone")
-            self.endpoint = self.given._for_lane()
-            self.slot = held.take(self.endpoint._policy().parallel_lanes)
+            self.slot = held.take(duty.lanes)
             if self.slot is None:
                 return Report(why="left to the lane at work")
-            self.keeper = Keeper(self.endpoint, held, self.job_uuid, self.budget)
+            read_committed(self.cr)
+            self.keeper = Keeper(self.given, duty, held, self.job_uuid, self.budget)
             self.keeper.keep()
+            self.endpoint = self.given._for_lane()
             self.report.interrupted = interrupt_leftovers(
                 self.endpoint, held, self.slot, utcnow()
             )

@@ -38,8 +38,8 @@ def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
             if nobody_holds_it:
                 left += _interrupt(endpoint, slot, now)
                 cr.commit()  # before the slot is free again
-    cr.commit()
     if left:
+        cr.commit()
         _logger.info("recover endpoint=%s interrupted=%s", endpoint.id, len(left))
     if any(left):
         tell_of_given_up(endpoint)

@@ -2,6 +2,7 @@
 """A lane's right to work on an endpoint: an advisory lock on a cursor of its own."""
 
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
@@ -21,6 +22,15 @@ def read_committed(cr) -> bool:
     return True
 
 
+class Duty(NamedTuple):
+    """A lane's endpoint in a few plain values; all None when it is gone."""
+
+    endpoint_id: int | None
+    company_id: int | None
+    code: str | None
+    lanes: int | None  # that may work on it at the same time
+
+
 class Slots:
     """The slots of one endpoint, held as long as the cursor's transaction lasts."""
 
@@ -28,16 +38,17 @@ class Slots:
         self.cr = cr
         self.endpoint_id = endpoint_id
 
-    def runs_for(self, job_uuid) -> bool:
-        """Whether queue_job runs a lane under this uuid at this moment.
+    def duty(self, job_uuid) -> Duty | None:
+        """What queue_job runs under this uuid at this moment, if it is a lane.
 
         The uuid alone proves nothing: it is also in the context of other addons' jobs
         and of jobs that a test or a caller performs in its own transaction.
         """
         if not job_uuid:
-            return False
-        self.cr.execute(sql.started_lane_job(job_uuid))
-        return bool(self.cr.fetchone())
+            return None
+        self.cr.execute(sql.started_lane_job(job_uuid, self.endpoint_id))
+        row = self.cr.fetchone()
+        return row and Duty(*row)
 
     def take(self, lanes: int) -> int | None:
         """The number of a free slot, now ours, or None."""

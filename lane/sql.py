@@ -70,11 +70,14 @@ def transaction_id() -> SQL:
     return SQL("SELECT pg_current_xact_id()::text")
 
 
-def started_lane_job(job_uuid: str) -> SQL:
-    """A row if this job is a lane that queue_job runs at this moment."""
+def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
+    """A row if queue_job runs this lane at this moment; its endpoint may be gone."""
     return SQL(
-        "SELECT 1 FROM queue_job WHERE uuid = %s AND method_name = 'run_lane' "
-        "AND state = 'started'",
+        """SELECT e.id, e.company_id, e.code,
+            CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END
+        FROM queue_job j LEFT JOIN bwt_webhook_outbound_endpoint e ON e.id = %s
+        WHERE j.uuid = %s AND j.method_name = 'run_lane' AND j.state = 'started'""",
+        endpoint_id,
         job_uuid,
     )
 

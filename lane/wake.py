@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from odoo import SUPERUSER_ID
 
+from odoo.addons.queue_job.job import Job
+
 from . import sql
 from .clock import utcnow
 
@@ -30,13 +32,23 @@ def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = Non
     _ask(endpoint, f"{sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
 
 
-def watchdog(endpoint, job_uuid: str) -> str:
+def watchdog(endpoint, duty, job_uuid: str) -> str:
     """Ask for the lane that comes if this one is killed; gives its job's uuid.
 
-    queue_job looks for dead jobs up to a minute apart; this one fires in seconds.
+    queue_job looks for dead jobs up to a minute apart; this one fires in seconds. It
+    stands between a commit and its first request, so nothing is looked up for it: not
+    the endpoint (`duty` tells), nor a job with the same key, which can't be there.
     """
-    key = f"{sql.WATCH_KEY}{endpoint.id}:{job_uuid}"
-    return _ask(endpoint, key, utcnow() + WATCHDOG_DELAY)
+    plain = _plain(endpoint, duty.company_id)
+    job = Job(
+        plain.run_lane,
+        eta=utcnow() + WATCHDOG_DELAY,
+        identity_key=f"{sql.WATCH_KEY}{endpoint.id}:{job_uuid}",
+        max_retries=0,
+        description=_description(duty.code),
+    )
+    job.store()
+    return job.uuid
 
 
 def call_for_more(endpoint, job_uuid: str):
@@ -64,15 +76,22 @@ def wake_for_due(endpoint, not_before: datetime | None = None):
 
 
 def _ask(endpoint, identity_key, eta) -> str:
-    # The lane makes its own environment: the company is for the job's list alone.
-    company = endpoint.sudo().company_id
-    context = {"allowed_company_ids": company.ids, "tracking_disable": True}
-    # Nothing of the caller's context may reach the job.
-    plain = endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
+    known = endpoint.sudo()
+    plain = _plain(endpoint, known.company_id.id)
     job = plain.with_delay(
         eta=eta,
         identity_key=identity_key,
         max_retries=0,  # a kill counts as a retry: it must not use up a bound
-        description=f"Send webhooks: {endpoint.sudo().code}",
+        description=_description(known.code),
     ).run_lane()
     return job.uuid
+
+
+def _plain(endpoint, company_id: int):
+    """Superuser and the company for the job's list: nothing of the caller's context."""
+    context = {"allowed_company_ids": [company_id], "tracking_disable": True}
+    return endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
+
+
+def _description(code: str) -> str:
+    return f"Send webhooks: {code}"

@@ -14,6 +14,7 @@ from odoo.tests.common import BaseCase, TransactionCase, get_db_name, tagged
 from odoo.addons.bwt_webhooks_outbound.lane import wake
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.lane import Lane
+from odoo.addons.bwt_webhooks_outbound.lane.slot import Duty
 
 from ..receiver import Receiver
 
@@ -45,6 +46,11 @@ def wake_ups(endpoint, kind="lane", state="pending"):
             order="id",
         )
     )
+
+
+def duty_on(endpoint):
+    """What a lane of this endpoint knows of it before it reads the record."""
+    return Duty(endpoint.id, endpoint.company_id.id, endpoint.code, 1)
 
 
 class OutboundCase(TransactionCase):
@@ -217,7 +223,8 @@ class CommittedCase(BaseCase):
     def started_job(self):
         """A `run_lane` job in state started; done afterwards."""
         with self.transaction() as env:
-            uuid = wake.watchdog(self.endpoint(env), f"test{id(self)}")
+            endpoint = self.endpoint(env)
+            uuid = wake.watchdog(endpoint, duty_on(endpoint), f"test{id(self)}")
             self._set_job(env, uuid, "started")
         try:
             yield uuid

@@ -8,7 +8,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.recovery import stranded_endpoints
 
 from ..receiver import status
-from .common import DELIVERY, CommittedCase, wake_ups
+from .common import DELIVERY, CommittedCase, duty_on, wake_ups
 
 HOUR = timedelta(hours=1)
 
@@ -93,7 +93,7 @@ class TestWaking(CommittedCase):
         with self.transaction() as env:
             endpoint = self.endpoint(env)
             wake.wake(endpoint)
-            wake.watchdog(endpoint, "living-lane")
+            wake.watchdog(endpoint, duty_on(endpoint), "living-lane")
             wake.call_for_more(endpoint, "living-lane")
             # An id that begins with this one's digits is another endpoint.
             env.cr.execute(
