@@ -12,6 +12,12 @@ REAL_TIME_RESERVE = 15.0
 CPU_SHARE = 0.5
 
 
+def longest_timeout() -> float | None:
+    """Seconds that a request may take under ``limit_time_real``; None: no limit."""
+    limit = config["limit_time_real"] or 0
+    return max(limit - REAL_TIME_RESERVE, 0.0) if limit > 0 else None
+
+
 class Budget:
     """Seconds of a lane's life; asked between steps, never waited for."""
 
@@ -19,8 +25,8 @@ class Budget:
         self.started = time.monotonic()
         self._cpu = time.process_time()
         self.others_wait = False
-        limit = config["limit_time_real"] or 0
-        self._hard_end = self.started + limit - REAL_TIME_RESERVE if limit > 0 else None
+        longest = longest_timeout()
+        self._hard_end = None if longest is None else self.started + longest
         # Prefork only: threads of one server share a process and have no such limit.
         cpu = config["limit_time_cpu"] if config["workers"] else 0
         self._cpu_limit = (cpu or 0) * CPU_SHARE

@@ -7,6 +7,7 @@ import time
 
 from . import sql, wake
 from .clock import utcnow
+from .recovery import requeue_dead_jobs
 
 EVERY = 1.0  # seconds
 
@@ -49,6 +50,7 @@ class Keeper:
             self.slots.check()
             self.cr.execute(sql.others_waiting(self.endpoint.id, now))
             self.budget.others_wait = self.cr.fetchone()[0]
+            requeue_dead_jobs(self.cr)  # of another server, killed while this one runs
             self.cr.commit()
         return bool(found)
 

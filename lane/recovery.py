@@ -5,6 +5,8 @@
 
 import logging
 
+from psycopg2 import OperationalError
+
 from ..services.errors import _lt
 from . import sql
 from .tell import tell_of_given_up
@@ -58,6 +60,15 @@ def _interrupt(endpoint, slot, now) -> list[bool]:
         )
     )
     return [row[0] for row in cr.fetchall()]
+
+
+def requeue_dead_jobs(cr):
+    """Set lane jobs to pending that nobody runs; a job changed meanwhile is left."""
+    try:
+        with cr.savepoint(flush=False):
+            cr.execute(sql.requeue_dead_jobs())
+    except OperationalError:
+        _logger.info("dead jobs are left to queue_job", exc_info=True)
 
 
 def stranded_endpoints(cr, now) -> list[int]:

@@ -176,6 +176,23 @@ def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL
     )
 
 
+def requeue_dead_jobs() -> SQL:
+    """Set lane jobs back to pending that are marked as started and run nowhere."""
+    # A job that runs holds its row of queue_job_lock. One that is just between its
+    # mark and its lock is set back too: its worker notices, and it starts anew.
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.state = 'started' AND j.method_name = 'run_lane'
+            AND j.model_name = 'bwt.webhook.outbound.endpoint'
+            FOR NO KEY UPDATE OF l SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'pending'
+        WHERE id IN (SELECT queue_job_id FROM dead)"""
+    )
+
+
 def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
     """Close the attempts that a lane in this slot left open."""
     return SQL(

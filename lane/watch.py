@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
 from . import sql
+from .budget import longest_timeout
 
 PATIENCE = timedelta(seconds=30)
 LONG_TRANSACTION = timedelta(minutes=10)
@@ -29,15 +30,31 @@ def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
     return QueueState(*cr.fetchone())
 
 
-def trouble(env, state: QueueState, oldest_due: datetime | None, now: datetime):
+def trouble(
+    env,
+    state: QueueState,
+    oldest_due: datetime | None,
+    now: datetime,
+    timeout: float,
+):
     """What is wrong and what to do, in words; None when all is well.
 
     :param oldest_due: since when the longest due delivery waits
+    :param timeout: of the endpoint, in seconds
     """
     if not oldest_due or now - oldest_due < PATIENCE or state.lane_at_work:
         return None
     waiting = int((now - oldest_due).total_seconds() // 60)
     waited = env._("The oldest due delivery waits for %s minutes. ", max(waiting, 1))
+    longest = longest_timeout()
+    if longest is not None and timeout > longest:
+        return waited + env._(
+            "A request may take %(timeout)s seconds, and this server ends a job after "
+            "limit_time_real: no request is started that could last that long. Set the "
+            "timeout to %(longest)s seconds or less, or raise limit_time_real.",
+            timeout=int(timeout),
+            longest=int(longest),
+        )
     if not state.runner_alive:
         return waited + env._(
             "No job runner works on this database: start Odoo with "

@@ -88,7 +88,11 @@ class EndpointFigures(models.AbstractModel):
                 continue
             state = queue_state(self.env.cr, endpoint.id, now)
             endpoint.queue_trouble = trouble(
-                self.env, state, endpoint.oldest_due_at, now
+                self.env,
+                state,
+                endpoint.oldest_due_at,
+                now,
+                float(endpoint.timeout_seconds),
             )
 
     def _compute_attempt_figures(self):

@@ -107,6 +107,15 @@ class EndpointQueue(models.AbstractModel):
         """Superuser, and nothing of the caller's context."""
         return self.with_user(SUPERUSER_ID).with_context({})  # pylint: disable=W8121
 
+    def _register_hook(self):
+        """A server starts: lane jobs that a killed one left running are free again.
+
+        Until then queue_job's runner counts them as running, up to a minute.
+        """
+        super()._register_hook()
+        if not self._abstract:
+            recovery.requeue_dead_jobs(self.env.cr)
+
     def _for_lane(self):
         """This endpoint as a lane sees it: superuser, its company, nothing else."""
         self.ensure_one()

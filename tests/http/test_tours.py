@@ -4,17 +4,20 @@
 from unittest import SkipTest
 from unittest.mock import patch
 
-from odoo.tests import HttpCase, tagged
+from odoo.tests import HttpCase, new_test_user, tagged
 
 # This folder is no package on purpose: tests/ is on pytest's path, where a package of
 # this name would hide Python's own. Hence the absolute import.
-from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver
+from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
 
 ENDPOINT = "bwt.webhook.outbound.endpoint"
+DELIVERY = "bwt.webhook.outbound.delivery"
+OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
 
 
-@tagged("post_install", "-at_install")
-class TestTours(HttpCase):
+class TourCase(HttpCase):
+    """Starts tours against a receiver of this process."""
+
     def setUp(self):
         super().setUp()
         self.receiver = self.enterContext(Receiver())
@@ -31,28 +34,120 @@ class TestTours(HttpCase):
             )
         )
 
-    def tour(self, name, login):
+    def tour(self, name, login="admin", url="/odoo"):
         """Odoo skips tours where no browser is found: a green run that saw nothing."""
         port = self.receiver.url.rpartition(":")[2]
         try:
             self.start_tour(
-                "/odoo", name, login=login, cookies={"webhooks_receiver_port": port}
+                url, name, login=login, cookies={"webhooks_receiver_port": port}
             )
         except SkipTest as reason:
             self.fail(f"the tour did not run: {reason}")
 
+    def make_endpoint(self, path, **vals):
+        return self.env[ENDPOINT].create(
+            {
+                "name": "Tour: shop orders",
+                "code": "tour-shop-orders",
+                "target_hostname": self.receiver.url,
+                "target_path": path,
+                **vals,
+            }
+        )
+
+
+@tagged("post_install", "-at_install")
+class TestTours(TourCase):
     def test_first_delivery(self):
         """From the menu to a delivery that is done, with nothing but clicks.
 
         Otherwise a form that can't be filled in, or a button that isn't there, would
         be found by the first user.
         """
-        self.tour("webhooks_first_delivery", "admin")
+        self.tour("webhooks_first_delivery")
 
         (request,) = self.receiver.wait_for_requests(1)
-        delivery = self.env["bwt.webhook.outbound.delivery"].search(
-            [("name", "=", "Tour: order S00042")]
-        )
+        delivery = self.env[DELIVERY].search([("name", "=", "Tour: order S00042")])
         self.assertEqual("/orders/S00042", request.path)
         self.assertEqual(delivery.message_uid, request.webhook_id)
         self.assertEqual("done", delivery.state)
+
+    def test_endpoint_with_rules(self):
+        """A first test takes 12 interactions at most; rules shape the next one.
+
+        The tour counts what a newcomer does from the menu to the answer 200, so that
+        no further field or dialog slips in.
+        """
+        self.tour("webhooks_endpoint_with_rules")
+
+        first, second = self.receiver.wait_for_requests(2)
+        self.assertEqual({"test": True}, first.json())
+        self.assertEqual("/orders/S00042", second.path)
+        self.assertEqual("order-S00042", second.header("X-Order"))
+        self.assertEqual({"order": {"source": "odoo"}}, second.json())
+
+    def test_failed_delivery(self):
+        """Read the attempt, mend the endpoint, retry: the dead letter is done."""
+        endpoint = self.make_endpoint("/missing")
+        delivery = endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
+        self.assertEqual("dead_letter", delivery.state)
+
+        self.tour("webhooks_failed_delivery")
+
+        self.assertEqual("done", delivery.state)
+        paths = [request.path for request in self.receiver.wait_for_requests(2)]
+        self.assertEqual(["/missing", "/orders"], paths)
+
+    def test_bulk_retry(self):
+        """Fifty dead letters are retried from the list, and the summary says so."""
+        endpoint = self.make_endpoint("/orders")
+        self.receiver.script("/orders", *[status(404)] * 50, status(200))
+        deliveries = endpoint.queue_deliveries([{"payload": {}} for _ in range(50)])
+        self.assertEqual({"dead_letter"}, set(deliveries.mapped("state")))
+
+        self.tour("webhooks_bulk_retry")
+
+        self.assertEqual({"done"}, set(deliveries.mapped("state")))
+        self.assertEqual(100, len(self.receiver.wait_for_requests(100)))
+
+    def test_automation_rule(self):
+        """A changed contact is delivered by a rule that was made with clicks only.
+
+        base_automation and contacts aren't needed by this addon; the databases of the
+        tests have them.
+        """
+        if "base.automation" not in self.env:
+            self.fail("install base_automation and contacts to run this tour")
+        self.make_endpoint("/contacts")
+        self.env["res.partner"].create({"name": "Tour: Ada", "email": "ada@old.com"})
+
+        self.tour("webhooks_automation_rule", url="/odoo/automations")
+
+        (request,) = self.receiver.wait_for_requests(1)
+        self.assertEqual("ada@new.com", request.json()["email"])
+
+    def test_operator(self):
+        """An operator works deliveries and sees no secret and no forbidden button."""
+        endpoint = self.make_endpoint(
+            "/missing",
+            auth_mode="bearer",
+            auth_secret_input="tour-bearer-secret",
+            signing_mode="hmac",
+            signing_secret_input="tour-signing-secret",
+        )
+        endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
+        new_test_user(self.env, "tour_operator", f"base.group_user,{OPERATOR}")
+
+        self.tour("webhooks_operator", login="tour_operator")
+
+
+@tagged("post_install", "-at_install")
+class TestPhoneTour(TourCase):
+    browser_size = "375x667"
+    touch_enabled = True
+
+    def test_first_test(self):
+        """On a phone, too, a newcomer comes from the menu to the answer 200."""
+        self.tour("webhooks_first_test")
+
+        self.assertEqual(1, len(self.receiver.wait_for_requests(1)))

@@ -1,0 +1,97 @@
+import {addLine, chooseRecord} from "./steps";
+import {registry} from "@web/core/registry";
+import {stepUtils} from "@web_tour/tour_utils";
+
+const DIALOG = ".modal .o_form_view";
+
+function fieldToSend(name) {
+  return [
+    addLine("bwt_webhook_field_ids"),
+    {
+      content: "Open the field selector",
+      trigger: `${DIALOG} .o_selected_row .o_model_field_selector`,
+      run: "click",
+    },
+    {
+      content: `Search ${name}`,
+      trigger: ".o_model_field_selector_popover_search input",
+      run: `edit ${name}`,
+    },
+    {
+      content: `Choose ${name}`,
+      trigger: `.o_model_field_selector_popover_page li[data-name="${name}"] button`,
+      run: "click",
+    },
+    {
+      content: "The selector is closed",
+      trigger: "body:not(:has(.o_model_field_selector_popover))",
+    },
+  ];
+}
+
+// Starts at the list of automation rules.
+registry.category("web_tour.tours").add("webhooks_automation_rule", {
+  steps: () => [
+    {
+      content: "Create a rule",
+      trigger: ".o_control_panel button.o-kanban-button-new",
+      run: "click",
+    },
+    {
+      content: "Name it",
+      trigger: ".o_form_renderer .oe_title .o_input",
+      run: "edit Tour: tell the shop",
+    },
+    ...chooseRecord('.o_field_widget[name="model_id"]', "res.partner", "Contact"),
+    {
+      content: "Open the triggers",
+      trigger: '.o_field_widget[name="trigger"] input',
+      run: "click",
+    },
+    {
+      content: "Whenever a contact is changed",
+      trigger: '.o_select_menu_item:contains("On create and edit")',
+      run: "click",
+    },
+    {
+      content: "Add an action",
+      trigger: '.o_field_widget[name="action_server_ids"] button',
+      run: "click",
+    },
+    {
+      content: "It queues a webhook",
+      trigger: `${DIALOG} [name="state"] span[value*="bwt_webhook_outbound"]`,
+      run: "click",
+    },
+    ...chooseRecord(
+      `${DIALOG} .o_field_widget[name="bwt_webhook_endpoint_id"]`,
+      "Tour: shop orders",
+      "Tour: shop orders"
+    ),
+    ...fieldToSend("name"),
+    ...fieldToSend("email"),
+    {
+      content: "A sample of what is sent is shown",
+      trigger: `${DIALOG} .o_field_widget[name="bwt_webhook_sample"]`,
+    },
+    {
+      content: "Keep the action",
+      trigger: ".modal .o_form_button_save",
+      run: "click",
+    },
+    {content: "The dialog is closed", trigger: "body:not(:has(.modal))"},
+    ...stepUtils.saveForm(),
+    ...stepUtils.goToAppSteps("contacts.menu_contacts", "Open Contacts"),
+    {
+      content: "Open the contact",
+      trigger: '.o_kanban_record:contains("Tour: Ada")',
+      run: "click",
+    },
+    {
+      content: "Change it",
+      trigger: '.o_form_view .o_field_widget[name="email"] input',
+      run: "edit ada@new.com",
+    },
+    ...stepUtils.saveForm(),
+  ],
+});

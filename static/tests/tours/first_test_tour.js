@@ -1,0 +1,101 @@
+import {
+  addLine,
+  fillCell,
+  openApp,
+  openPage,
+  outbound,
+  press,
+  pressInDialog,
+  save,
+  type,
+} from "./steps";
+import {cookie} from "@web/core/browser/cookie";
+import {registry} from "@web/core/registry";
+
+const MOST = 12; // Interactions that a newcomer needs at most.
+
+function newcomer() {
+  const steps = [
+    ...openApp(),
+    ...outbound("endpoints", '.o_breadcrumb:contains("Endpoints")'),
+    {content: "Create an endpoint", trigger: ".o_list_button_add, .o-kanban-button-new", run: "click"},
+    type("name", "Tour: shop orders"),
+    type("code", "tour-shop-orders"),
+    type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
+    ...press("action_send_test"),
+    pressInDialog("action_look"),
+    {
+      content: "The guard allows the target",
+      trigger: '.modal div[name="alert_allowed"]:visible',
+    },
+    {
+      content: "The request is shown as it goes out",
+      trigger: '.modal .o_field_widget[name="request_line"]:contains("POST http")',
+    },
+    pressInDialog("action_send"),
+    {
+      content: "The target answered 200",
+      trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
+    },
+  ];
+  const counted = steps.filter((step) => step.run && !step.isActive?.includes("mobile"));
+  if (counted.length > MOST) {
+    throw new Error(`${counted.length} interactions, not ${MOST}`);
+  }
+  return steps;
+}
+
+// The test's receiver listens on a port of its own and tells it by a cookie.
+registry.category("web_tour.tours").add("webhooks_first_test", {steps: newcomer});
+
+registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
+  steps: () => [
+    ...newcomer(),
+    {
+      content: "Close the dialog",
+      trigger: ".modal footer button[special=cancel]:visible",
+      run: "click",
+    },
+    {content: "It is closed", trigger: "body:not(:has(.modal))"},
+    type("target_path", "/orders/{order_id}"),
+    openPage("header_rules"),
+    addLine("header_rule_ids"),
+    fillCell("header_name", "X-Order"),
+    fillCell("literal_value", "order-{order_id}", "textarea"),
+    openPage("payload_rules"),
+    addLine("payload_rule_ids"),
+    fillCell("target_path", "order.source"),
+    fillCell("literal_value", "odoo", "textarea"),
+    ...save(),
+    ...press("action_set_draft"),
+    ...press("action_activate"),
+    ...press("action_send_test"),
+    {
+      content: "The token asks for its value",
+      trigger:
+        '.modal .o_field_widget[name="line_ids"] .o_data_row:contains("order_id") .o_data_cell[name="literal_value"]',
+      run: "click",
+    },
+    fillCell("literal_value", "S00042", "textarea"),
+    pressInDialog("action_look"),
+    {
+      content: "The path is filled in",
+      trigger: '.modal .o_field_widget[name="request_line"]:contains("/orders/S00042")',
+    },
+    {
+      content: "The header is there",
+      trigger:
+        '.modal .o_field_widget[name="request_headers"]:contains("order-S00042")',
+    },
+    pressInDialog("action_send"),
+    {
+      content: "The target answered 200",
+      trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
+    },
+    pressInDialog("action_open_delivery"),
+    {
+      content: "Its delivery is done",
+      trigger: '.o_statusbar_status .o_arrow_button_current[data-value="done"]',
+    },
+  ],
+});

@@ -1,0 +1,72 @@
+import {openApp, openPage, openRow, outbound, stateIs} from "./steps";
+import {registry} from "@web/core/registry";
+
+const SECRETS = ["tour-bearer-secret", "tour-signing-secret"];
+const FORBIDDEN = [
+  "action_activate",
+  "action_send_test",
+  "action_pause",
+  "action_set_draft",
+  "action_archive",
+  "action_generate_secret",
+];
+
+function noSecretIsShown(where, trigger = ".o_form_view") {
+  return {
+    content: `No secret is shown on ${where}`,
+    trigger,
+    run() {
+      const inputs = [...document.querySelectorAll("input, textarea")];
+      const shown = [document.body.innerHTML, ...inputs.map((each) => each.value)];
+      for (const secret of SECRETS) {
+        if (shown.some((text) => text.includes(secret))) {
+          throw new Error(`${secret} is shown on ${where}`);
+        }
+      }
+    },
+  };
+}
+
+registry.category("web_tour.tours").add("webhooks_operator", {
+  steps: () => [
+    ...openApp(),
+    ...outbound("endpoints", ".o_breadcrumb:contains('Endpoints')"),
+    {
+      content: "No endpoint can be made",
+      trigger: ".o_list_view:not(:has(.o_list_button_add))",
+    },
+    openRow("Tour: shop orders"),
+    stateIs("active"),
+    {
+      content: "What only administrators may do isn't offered",
+      trigger: ".o_form_view",
+      run() {
+        for (const button of FORBIDDEN) {
+          if (document.querySelector(`button[name="${button}"]`)) {
+            throw new Error(`${button} is offered to an operator`);
+          }
+        }
+      },
+    },
+    openPage("trust"),
+    {
+      content: "That there is a secret may be known",
+      trigger: '.o_field_widget[name="has_auth_secret"] input:checked',
+    },
+    noSecretIsShown("the endpoint"),
+    ...outbound("deliveries", '.o_breadcrumb:contains("Deliveries")'),
+    openRow("Tour: order S00042"),
+    stateIs("dead_letter"),
+    openPage("attempts"),
+    {
+      content: "Open the attempt",
+      trigger: '.o_field_widget[name="attempt_ids"] .o_data_row .o_data_cell[name="state"]',
+      run: "click",
+    },
+    {
+      content: "The credentials are masked",
+      trigger: '.modal .o_field_widget[name^="request_headers"]:contains("***")',
+    },
+    noSecretIsShown("the attempt", ".modal .o_form_view"),
+  ],
+});
