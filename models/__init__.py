@@ -1,6 +1,7 @@
 from . import result_helpers
 from . import source_mixin
 from . import endpoint_policy
+from . import endpoint_target
 from . import endpoint_secrets
 from . import endpoint_token
 from . import endpoint_oauth

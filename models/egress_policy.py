@@ -1,11 +1,12 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Where requests may go, and the way out: the administrator's word on both.
 
-Networks and hosts inside that requests may go to all the same: two places may allow them: ``allowed_networks`` in section ``[bwt_webhooks_outbound]``
-of odoo.conf, and the system parameter ``bwt_webhooks_outbound.allowed_networks``, which
-only Settings administrators may write. The proxy, if there is one, stands in the system
-parameter ``bwt_webhooks_outbound.proxy`` as ``http://user:password@host:port``; it gets
-judged addresses only.
+Networks and hosts inside that requests may go to all the same stand in two places:
+``allowed_networks`` in section ``[bwt_webhooks_outbound]`` of odoo.conf, and the system
+parameter ``bwt_webhooks_outbound.allowed_networks``, which only Settings administrators
+may write. The proxy, if there is one, stands in the parameter
+``bwt_webhooks_outbound.proxy`` as ``http://user:password@host:port``; it gets judged
+addresses only.
 """
 
 import configparser

@@ -1,6 +1,5 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 import re
-from urllib.parse import urlsplit
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -26,13 +25,14 @@ CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
 class Endpoint(models.Model):
-    """Where requests go and how: identity, URL, lifecycle."""
+    """Where requests go and how: identity, lifecycle, what hangs on it."""
 
     _name = "bwt.webhook.outbound.endpoint"
     _description = "Outbound Webhook Endpoint"
     _inherit = [
         "mail.thread",
         "mail.activity.mixin",
+        "bwt.webhook.outbound.endpoint.target",
         "bwt.webhook.outbound.endpoint.policy",
         "bwt.webhook.outbound.endpoint.trust",
         "bwt.webhook.outbound.endpoint.backend",
@@ -93,23 +93,6 @@ class Endpoint(models.Model):
         groups=READERS,
         help="How the payload becomes the body of the request.",
     )
-    target_hostname = fields.Char(
-        groups=READERS,
-        help="Base URL with scheme, as https://api.example.com, without a path.",
-    )
-    target_path = fields.Char(
-        default="/",
-        required=True,
-        groups=READERS,
-        help="Path below the host, with {tokens} for context values and an optional "
-        "query part, as /orders/{order_id}?source=odoo.",
-    )
-    target_url = fields.Char(
-        compute="_compute_target_url",
-        store=True,
-        groups=READERS,
-        help="Host and path together, tokens as they are written.",
-    )
     note = fields.Text(groups=READERS)
     header_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.header.rule",
@@ -143,13 +126,6 @@ class Endpoint(models.Model):
         "(code)", "Another endpoint, maybe in another company, has this code already."
     )
 
-    @api.depends("target_hostname", "target_path", "connector_backend_ref")
-    def _compute_target_url(self):
-        for endpoint in self:
-            host = endpoint._get_outbound_target_hostname()
-            path = endpoint.target_path or "/"
-            endpoint.target_url = host and f"{host.rstrip('/')}{path}"
-
     def init(self):
         # Wake-ups are looked up by the start of their key: see lane/sql.py, take_over.
         self.env.cr.execute(
@@ -174,14 +150,13 @@ class Endpoint(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create([self._cleaned(vals) for vals in vals_list])
+        endpoints = super().create(vals_list)
         self.env["bwt.webhook.outbound.endpoint.health"].sudo().create(
             [{"endpoint_id": endpoint.id} for endpoint in endpoints]
         )
         return endpoints
 
     def write(self, vals):
-        vals = self._cleaned(vals)
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
         moves = LETS_GO & vals.keys()
@@ -208,17 +183,6 @@ class Endpoint(models.Model):
             code = f"{wanted}-{number}"
         return code
 
-    @api.model
-    def _cleaned(self, vals):
-        """Host without outer blanks and trailing slash, path with a leading one."""
-        vals = dict(vals)
-        if vals.get("target_hostname"):
-            vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
-        if "target_path" in vals:
-            path = (vals["target_path"] or "").strip()
-            vals["target_path"] = path if path.startswith("/") else f"/{path}"
-        return vals
-
     def _refuse_company_change(self, company_id):
         for endpoint in self:
             if endpoint.company_id.id != company_id and endpoint._count_deliveries():
@@ -241,66 +205,6 @@ class Endpoint(models.Model):
                         'code "%(code)s" is no technical name. Use lower-case letters '
                         "and digits, with . _ - inside, as in shop-orders.",
                         code=endpoint.code,
-                    ),
-                )
-
-    @api.constrains("target_hostname", "state")
-    def _check_target_hostname(self):
-        for endpoint in self:
-            host = endpoint.target_hostname
-            if not host:
-                endpoint._refuse_empty_host()
-                continue
-            try:
-                parts = urlsplit(host)
-                port = parts.port  # ValueError when it is none
-                known = parts.scheme in ("http", "https") and parts.hostname
-                known = known and port != 0
-            except ValueError:
-                known = False
-            if not known or "{" in host or parts.username is not None:
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'host "%(host)s" is no base URL. Write scheme and host, as in '
-                        "https://api.example.com, without user, password or {tokens}.",
-                        host=host,
-                    ),
-                )
-            if parts.path or parts.query or parts.fragment or host[-1] in "?#":
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'host "%(host)s" holds more than scheme and host. Move the '
-                        "rest to Target Path.",
-                        host=host,
-                    ),
-                )
-
-    def _refuse_empty_host(self):
-        if (
-            self.state != "draft"
-            and not self.env.context.get("install_mode")
-            and not self._outbound_hostname_resolved_externally()
-        ):
-            raise misconfigured(
-                self,
-                self.env._(
-                    "it has no host. Write one, as https://api.example.com, or keep "
-                    "the endpoint in draft."
-                ),
-            )
-
-    @api.constrains("target_path")
-    def _check_target_path(self):
-        for endpoint in self:
-            if "#" in endpoint.target_path:
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'path "%(path)s" has a fragment (#), which is never sent. '
-                        "Remove it, or write %%23 for a literal #.",
-                        path=endpoint.target_path,
                     ),
                 )
 

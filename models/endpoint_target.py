@@ -1,0 +1,119 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Part of the endpoint: host and path that requests go to."""
+
+from urllib.parse import urlsplit
+
+from odoo import api, fields, models
+
+from .endpoint_policy import READERS
+from .refusal import misconfigured
+
+
+class EndpointTarget(models.AbstractModel):
+    """Host, path and the URL that they make; bad ones are refused when saved."""
+
+    _name = "bwt.webhook.outbound.endpoint.target"
+    _description = "Outbound Webhook Endpoint: Target"
+
+    target_hostname = fields.Char(
+        groups=READERS,
+        help="Base URL with scheme, as https://api.example.com, without a path.",
+    )
+    target_path = fields.Char(
+        default="/",
+        required=True,
+        groups=READERS,
+        help="Path below the host, with {tokens} for context values and an optional "
+        "query part, as /orders/{order_id}?source=odoo.",
+    )
+    target_url = fields.Char(
+        compute="_compute_target_url",
+        store=True,
+        groups=READERS,
+        help="Host and path together, tokens as they are written.",
+    )
+
+    @api.depends("target_hostname", "target_path", "connector_backend_ref")
+    def _compute_target_url(self):
+        for endpoint in self:
+            host = endpoint._get_outbound_target_hostname()
+            path = endpoint.target_path or "/"
+            endpoint.target_url = host and f"{host.rstrip('/')}{path}"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        return super().create([self._cleaned(vals) for vals in vals_list])
+
+    def write(self, vals):
+        return super().write(self._cleaned(vals))
+
+    @api.model
+    def _cleaned(self, vals):
+        """Host without outer blanks and trailing slash, path with a leading one."""
+        vals = dict(vals)
+        if vals.get("target_hostname"):
+            vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
+        if "target_path" in vals:
+            path = (vals["target_path"] or "").strip()
+            vals["target_path"] = path if path.startswith("/") else f"/{path}"
+        return vals
+
+    @api.constrains("target_hostname", "state")
+    def _check_target_hostname(self):
+        for endpoint in self:
+            host = endpoint.target_hostname
+            if not host:
+                endpoint._refuse_empty_host()
+                continue
+            try:
+                parts = urlsplit(host)
+                port = parts.port  # ValueError when it is none
+                known = parts.scheme in ("http", "https") and parts.hostname
+                known = known and port != 0
+            except ValueError:
+                known = False
+            if not known or "{" in host or parts.username is not None:
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'host "%(host)s" is no base URL. Write scheme and host, as in '
+                        "https://api.example.com, without user, password or {tokens}.",
+                        host=host,
+                    ),
+                )
+            if parts.path or parts.query or parts.fragment or host[-1] in "?#":
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'host "%(host)s" holds more than scheme and host. Move the '
+                        "rest to Target Path.",
+                        host=host,
+                    ),
+                )
+
+    def _refuse_empty_host(self):
+        if (
+            self.state != "draft"
+            and not self.env.context.get("install_mode")
+            and not self._outbound_hostname_resolved_externally()
+        ):
+            raise misconfigured(
+                self,
+                self.env._(
+                    "it has no host. Write one, as https://api.example.com, or keep "
+                    "the endpoint in draft."
+                ),
+            )
+
+    @api.constrains("target_path")
+    def _check_target_path(self):
+        for endpoint in self:
+            if "#" in endpoint.target_path:
+                raise misconfigured(
+                    endpoint,
+                    self.env._(
+                        'path "%(path)s" has a fragment (#), which is never sent. '
+                        "Remove it, or write %%23 for a literal #.",
+                        path=endpoint.target_path,
+                    ),
+                )
