@@ -20,6 +20,7 @@
         "views/attempt_views.xml",
         "views/endpoint_views.xml",
         "views/delivery_views.xml",
+        "views/kanban_views.xml",
         "views/reporting_views.xml",
         "views/queue_job_views.xml",
         "views/ir_actions_server_views.xml",
@@ -30,6 +31,9 @@
     ],
     "demo": ["demo/demo.xml"],
     "assets": {
+        "web.assets_backend": [
+            "bwt_webhooks_outbound/static/src/scss/webhooks.scss",
+        ],
         "web.assets_tests": ["bwt_webhooks_outbound/static/tests/tours/**/*.js"],
     },
     "uninstall_hook": "uninstall_hook",

@@ -31,11 +31,12 @@ class Batch:
 class Claim:
     """Takes batches of one endpoint, in the transaction of the lane's cursor."""
 
-    def __init__(self, endpoint, plan, health, holder: str):
+    def __init__(self, endpoint, plan, health, position, holder: str):
         self.endpoint = endpoint
         self.cr = endpoint.env.cr
         self.plan = plan
         self.health = health
+        self.position = position
         self.holder = holder
 
     def take(self, limit: int, now, *, alone: bool) -> Batch:
@@ -44,9 +45,14 @@ class Claim:
         batch = Batch(not_before=allowance.not_before)
         if not allowance.count:
             return batch
-        rows = self._interrupted(now) if alone else []
-        batch.is_alone = bool(rows)
-        rows = rows or self._lock(allowance.count, now)
+        place = self.position.begin(now)
+        rows = self._interrupted(now) if alone and place is None else []
+        if rows:
+            batch.is_alone = True
+            self.position.restart()  # there may be more of its kind
+        rows = rows or self._lock(allowance.count, now, place)
+        if alone and not rows and place is not None:
+            rows = self._lock(allowance.count, now, None)
         batch.is_last = not batch.is_alone and len(rows) < allowance.count
         self.health.return_tokens(allowance.count - len(rows))
         if not rows:
@@ -75,10 +81,12 @@ class Claim:
         ordered = self.plan.ordering != "none"
         return self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
 
-    def _lock(self, limit, now) -> list[Claimed]:
+    def _lock(self, limit, now, place) -> list[Claimed]:
         endpoint_id = self.endpoint.id
         if self.plan.ordering == "none":
-            return self._rows(sql.claim(endpoint_id, now, limit))
+            rows = self._rows(sql.claim(endpoint_id, now, limit, place))
+            self.position.reached(rows)
+            return rows
         if self.plan.ordering == "endpoint":
             return self._rows(sql.claim_heads(endpoint_id, now, 1))
         scan = limit * SCAN_FACTOR

@@ -25,6 +25,7 @@ from .health import Health
 from .hooks import run_response_hooks
 from .keeper import Keeper
 from .pace import Pace
+from .position import Position
 from .record import record
 from .recovery import interrupt_leftovers
 from .slot import read_committed, slots
@@ -78,6 +79,7 @@ class Lane:
         self.report = Report()
         self.budget = Budget()
         self.pace = Pace()
+        self.position = Position()
         self.unrecorded = []  # (Prepared, Answer)
         self.not_before = None  # when circuit or rate limit let something through
         self.looked_at = None  # monotonic; when a look found nothing more, else None
@@ -151,7 +153,9 @@ class Lane:
         self.health = Health(
             self.cr, self.endpoint.id, self.plan.policy, self.endpoint.circuit_reset_at
         )
-        self.claim = Claim(self.endpoint, self.plan, self.health, self.job_uuid)
+        self.claim = Claim(
+            self.endpoint, self.plan, self.health, self.position, self.job_uuid
+        )
         self.plan_is_fresh = True
 
     # The main path --------------------------------------------------------------------
@@ -199,6 +203,7 @@ class Lane:
             return
         timeout = self.plan.timeout
         pipe.put((each, each.wire, timeout) for each in batch.prepared)
+        self.pace.sent([len(each.wire.body or b"") for each in batch.prepared])
         self.alone = batch.is_alone and bool(batch.prepared)
         self.not_before = batch.not_before
         self.looked_at = time.monotonic() if batch.is_last else None
@@ -270,10 +275,15 @@ class Lane:
         return True
 
     def _is_due(self) -> bool:
-        self.cr.execute(sql.next_due(self.endpoint.id, self.plan.ordering != "none"))
+        now, ordered = utcnow(), self.plan.ordering != "none"
+        place = self.position.begin(now)
+        self.cr.execute(sql.next_due(self.endpoint.id, ordered, place))
         row = self.cr.fetchone()
         self.cr.commit()
-        return bool(row and row[0] and row[0] <= utcnow())
+        due = bool(row and row[0] and row[0] <= now)
+        if due and place is None:
+            self.position.restart()  # the claim must find it, too
+        return due
 
     def _record(self, pipe):
         """Write results, attempts and health in one transaction; then the hooks."""

@@ -10,6 +10,7 @@ AHEAD = 0.5  # seconds of work claimed ahead; each row of it is an interrupted a
 CHUNK_MAX = 100
 RECORD_AFTER = 0.5  # seconds that an answer may stay unrecorded
 SMOOTHING = 0.3
+BYTES_MAX = 1_000_000  # of bodies in one batch: a batch is in memory several times
 
 
 class Pace:
@@ -20,6 +21,7 @@ class Pace:
         self._since = time.monotonic()
         self._count = 0
         self._recorded_at = self._since
+        self._body = 0.0  # bytes of the average body
 
     def saw(self, answers: int):
         """Note answers that came; the rate moves a few times a second."""
@@ -34,12 +36,18 @@ class Pace:
         self._since += passed
         self._count = 0
 
+    def sent(self, bodies: list[int]):
+        """Note the sizes, in bytes, of the bodies that were claimed."""
+        if bodies:
+            self._body = sum(bodies) / len(bodies)
+
     @property
     def batch(self) -> int:
         """Deliveries to claim at once: half of what is claimed ahead."""
         if not self.rate:
             return FIRST_BATCH
-        return max(BATCH_MIN, min(int(self.rate * AHEAD / 2), BATCH_MAX))
+        most = min(BATCH_MAX, int(BYTES_MAX / self._body)) if self._body else BATCH_MAX
+        return max(BATCH_MIN, min(int(self.rate * AHEAD / 2), most))
 
     @property
     def low_water(self) -> int:

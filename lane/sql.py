@@ -264,7 +264,7 @@ _CLAIMED = SQL(
         AND s.supersede AND s.queue_number > d.queue_number
         AND s.state NOT IN ('draft', 'canceled')
         ORDER BY s.queue_number DESC LIMIT 1
-    ) END AS superseded_by"""
+    ) END AS superseded_by, d.next_attempt_at, d.queue_number"""
 )
 
 _IN_LINE = SQL("d.state IN ('queued', 'error') AND d.next_attempt_at <= ")
@@ -298,20 +298,31 @@ def claim_interrupted(endpoint_id: int, now, ordered: bool) -> SQL:
     )
 
 
-def claim(endpoint_id: int, now, limit: int) -> SQL:
-    """Due deliveries of one endpoint, longest due first, locked for this lane."""
+def _from(place) -> SQL:
+    """Rows from `place` in the queue on; all where it is None (lane/position.py)."""
+    if place is None:
+        return SQL("TRUE")
+    return SQL("(d.next_attempt_at, d.queue_number) >= (%s, %s)", *place)
+
+
+def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
+    """Due deliveries of one endpoint, longest due first, locked for this lane.
+
+    :param place: (next_attempt_at, queue_number) where to begin
+    """
     # SKIP LOCKED: lanes share the work, none waits for another.
     # NO KEY: rows that refer to a delivery may still be inserted meanwhile.
     # WHERE matches the partial index; one more state and it scans the history.
     return SQL(
         """SELECT %s FROM bwt_webhook_outbound_delivery d
-        WHERE d.endpoint_id = %s AND %s %s AND %s
+        WHERE d.endpoint_id = %s AND %s %s AND %s AND %s
         ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
         FOR NO KEY UPDATE OF d SKIP LOCKED""",
         _CLAIMED,
         endpoint_id,
         _IN_LINE,
         now,
+        _from(place),
         _UNHURT,
         limit,
     )
@@ -579,15 +590,19 @@ def write_ordering_in_force(endpoint_id: int, ordering: str) -> SQL:
 # The last look, the sweep -------------------------------------------------------------
 
 
-def next_due(endpoint_id: int, ordered: bool) -> SQL:
-    """When the earliest delivery that may go is due; NULL if none waits."""
+def next_due(endpoint_id: int, ordered: bool, place=None) -> SQL:
+    """When the earliest delivery that may go is due; NULL if none waits.
+
+    :param place: (next_attempt_at, queue_number) where to begin, without an order
+    """
     if not ordered:
         return SQL(
-            """SELECT next_attempt_at FROM bwt_webhook_outbound_delivery
-            WHERE endpoint_id = %s AND state IN ('queued', 'error')
-            AND next_attempt_at IS NOT NULL
-            ORDER BY next_attempt_at, queue_number LIMIT 1""",
+            """SELECT d.next_attempt_at FROM bwt_webhook_outbound_delivery d
+            WHERE d.endpoint_id = %s AND d.state IN ('queued', 'error')
+            AND d.next_attempt_at IS NOT NULL AND %s
+            ORDER BY d.next_attempt_at, d.queue_number LIMIT 1""",
             endpoint_id,
+            _from(place),
         )
     return SQL(
         """WITH %(heads)s

@@ -21,6 +21,8 @@ class Claimed(NamedTuple):
     retry_number: int
     interruption_count: int
     superseded_by: str | None
+    due_at: datetime | None = None
+    queue_number: int | None = None
 
 
 @dataclass(eq=False, slots=True)

@@ -28,6 +28,8 @@ from . import delivery_input
 from . import delivery_request
 from . import delivery_words
 from . import attempt_words
+from . import exchange_words
+from . import delivery_report
 from . import action_line
 from . import action_run
 from . import ir_actions_server

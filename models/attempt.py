@@ -22,7 +22,10 @@ class Attempt(models.Model):
 
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
-    _inherit = ["bwt.webhook.outbound.delivery.attempt.words"]
+    _inherit = [
+        "bwt.webhook.outbound.delivery.attempt.words",
+        "bwt.webhook.outbound.exchange.words",
+    ]
     _order = "attempt_number desc, id desc"
     _check_company_auto = True
 

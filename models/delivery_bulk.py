@@ -71,6 +71,7 @@ class DeliveryBulk(models.AbstractModel):
             "params": {
                 "type": "warning" if left else "success",
                 "message": "\n".join(lines),
+                "className": "text-prewrap",  # else the lines run into one
                 "next": {"type": "ir.actions.act_window_close"},
             },
         }

@@ -138,15 +138,17 @@ class DeliveryWords(models.AbstractModel):
                 self._holds_back(),
             )
         endpoint = self.endpoint_id.sudo()
-        return self._joined(
-            self._failure(),
-            self._held_by_endpoint()
-            or self.env._(
+        if self.next_attempt_at <= utcnow():
+            again = self.env._(
+                "It is due to be tried again (%s).", endpoint.retry_description
+            )
+        else:
+            again = self.env._(
                 "It is tried again %(when)s (%(plan)s); Retry Now doesn't wait.",
                 when=self.next_attempt_words,
                 plan=endpoint.retry_description,
-            ),
-        )
+            )
+        return self._joined(self._failure(), self._held_by_endpoint() or again)
 
     def _words_dead_letter(self):
         if not self.failure_reason and not self.processing_error:

@@ -80,6 +80,7 @@ MATRIX = {
     "bwt.webhook.outbound.delivery.context_line": CONFIGURATION,
     # Append-only: not even an administrator changes what was sent.
     "bwt.webhook.outbound.delivery.attempt": RECORD,
+    "bwt.webhook.outbound.delivery.report": RECORD,
     "bwt.webhook.outbound.secret": {**DIALOG, "action_generate": ADMINISTRATOR},
     "bwt.webhook.outbound.send.test": {
         **DIALOG,

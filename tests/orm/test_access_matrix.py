@@ -61,10 +61,11 @@ class TestAccessMatrix(TrustCase):
         cls.records = {
             model: cls.env[model].create(values) for model, values in cls.values.items()
         }
-        for model in ("endpoint.health", "endpoint.token"):
+        for model in ("endpoint.health", "endpoint.token", "delivery.report"):
             model = f"bwt.webhook.outbound.{model}"
             cls.records[model] = cls.env[model].search(
-                [("endpoint_id", "=", cls.records[ENDPOINT].id)]
+                [("endpoint_id", "in", (cls.records[ENDPOINT] | cls.endpoint).ids)],
+                limit=1,
             )
             cls.values[model] = {"endpoint_id": cls.endpoint.id}
 

@@ -11,6 +11,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.attempts import open_attempts
 from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+from odoo.addons.bwt_webhooks_outbound.lane.position import Position
 
 from .common import CommittedCase, OutboundCase
 
@@ -28,7 +29,8 @@ class TestClaim(OutboundCase):
         plan = endpoint._outbound_plan()
         health = Health(self.env.cr, endpoint.id, plan.policy, False)
         now = now or utcnow()
-        batch = Claim(endpoint, plan, health, "j").take(limit, now, alone=alone)
+        claim = Claim(endpoint, plan, health, Position(), "j")
+        batch = claim.take(limit, now, alone=alone)
         open_attempts(self.env.cr, plan, batch.prepared, "j", 0, now)
         self.env.invalidate_all()
         return batch

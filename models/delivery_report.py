@@ -1,0 +1,74 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import fields, models
+from odoo.tools import SQL
+
+from .const import ENDPOINT
+
+
+class DeliveryReport(models.Model):
+    """Service levels: how many deliveries of a day ended well, and how fast.
+
+    Percentiles can't be added up: groups show the worst of their days.
+    """
+
+    _name = "bwt.webhook.outbound.delivery.report"
+    _description = "Outbound Webhook Service Levels"
+    _auto = False
+    _order = "day desc, endpoint_id"
+    _rec_name = "endpoint_id"
+
+    endpoint_id = fields.Many2one(comodel_name=ENDPOINT, readonly=True)
+    company_id = fields.Many2one(comodel_name="res.company", readonly=True)
+    day = fields.Date(readonly=True, help="When the deliveries ended (UTC).")
+    done_count = fields.Integer(string="Done", readonly=True)
+    dead_letter_count = fields.Integer(string="Dead Letters", readonly=True)
+    success_rate = fields.Float(
+        readonly=True,
+        aggregator="avg",
+        help="Share of the deliveries that ended as done, of all that ended.",
+    )
+    p50_seconds = fields.Float(
+        string="p50 (s)",
+        readonly=True,
+        aggregator="max",
+        help="Half of the deliveries were done within this, from queueing on.",
+    )
+    p95_seconds = fields.Float(
+        string="p95 (s)",
+        readonly=True,
+        aggregator="max",
+        help="95 of 100 deliveries were done within this, from queueing on.",
+    )
+    p99_seconds = fields.Float(
+        string="p99 (s)",
+        readonly=True,
+        aggregator="max",
+        help="99 of 100 deliveries were done within this, from queueing on.",
+    )
+    end_to_end_p95_seconds = fields.Float(
+        string="End to End p95 (s)",
+        readonly=True,
+        aggregator="max",
+        help="95 of 100 deliveries were done within this, from their creation on.",
+    )
+
+    @property
+    def _table_query(self):
+        return SQL(
+            """SELECT min(id) AS id, endpoint_id, company_id,
+            processed_at::date AS day,
+            count(*) FILTER (WHERE state = 'done') AS done_count,
+            count(*) FILTER (WHERE state = 'dead_letter') AS dead_letter_count,
+            avg((state = 'done')::int) AS success_rate,
+            percentile_disc(0.5) WITHIN GROUP (ORDER BY queue_to_done_seconds)
+                FILTER (WHERE state = 'done') AS p50_seconds,
+            percentile_disc(0.95) WITHIN GROUP (ORDER BY queue_to_done_seconds)
+                FILTER (WHERE state = 'done') AS p95_seconds,
+            percentile_disc(0.99) WITHIN GROUP (ORDER BY queue_to_done_seconds)
+                FILTER (WHERE state = 'done') AS p99_seconds,
+            percentile_disc(0.95) WITHIN GROUP (ORDER BY end_to_end_seconds)
+                FILTER (WHERE state = 'done') AS end_to_end_p95_seconds
+            FROM bwt_webhook_outbound_delivery
+            WHERE state IN ('done', 'dead_letter') AND processed_at IS NOT NULL
+            GROUP BY endpoint_id, company_id, processed_at::date"""
+        )

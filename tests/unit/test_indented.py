@@ -1,0 +1,43 @@
+"""JSON text laid out for people."""
+
+import json
+
+import pytest
+
+from services.indented import indented
+
+
+def test_objects_and_lists_get_lines():
+    """One value a line, nested ones deeper; empty ones stay on theirs."""
+    text = '{"order": {"lines": [1, {"sku": "A"}], "none": {}, "empty": []}}'
+
+    assert indented(text) == json.dumps(json.loads(text), indent=2)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '"a"', "<html>{a,b}</html>"])
+def test_short_and_other_texts_stay(text):
+    """Nothing to lay out, or no JSON: shown as it is."""
+    assert indented(text) == text
+
+
+def test_values_keep_their_digits():
+    """What was sent is shown, not what Python makes of it."""
+    text = '{"total": 1.10, "id": 12345678901234567890.0, "a": 1, "a": 2}'
+
+    shown = indented(text)
+
+    assert "1.10," in shown
+    assert "12345678901234567890.0" in shown
+    assert shown.count('"a"') == 2
+
+
+def test_signs_inside_strings_stay():
+    """Braces, commas and quotes of a string break no line."""
+    text = '{"a": "x, {y: [\\"z\\"]}"}'
+
+    assert indented(text) == '{\n  "a": "x, {y: [\\"z\\"]}"\n}'
+
+
+def test_what_is_cut_off_stays():
+    """A body that was cut at its limit is no JSON any more."""
+    assert indented('{"a": [1, 2') == '{"a": [1, 2'
