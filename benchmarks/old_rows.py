@@ -39,14 +39,13 @@ WITH delivery AS (
         delivery_id, name, attempt_number, state, started_at, finished_at,
         duration_ms, http_method, request_body_mode, target_url,
         request_headers_json, payload_json, response_status_code,
-        response_headers_json, response_body, endpoint_id, company_id,
-        create_date, create_uid, write_date, write_uid
+        response_headers_json, response_body, endpoint_id, company_id
     ) SELECT
         id, name || ' / Attempt 1', 1, 'done', processed_at, processed_at,
         100, 'post', 'json', 'http://127.0.0.1/orders',
         '{{"X-Source": "odoo", "X-Fill": "' || repeat(md5(id::text), 8) || '"}}',
         payload_json, 200, response_headers_json, response_body, endpoint_id,
-        company_id, create_date, 1, write_date, 1
+        company_id
     FROM delivery
 )
 INSERT INTO bwt_webhook_outbound_delivery_context_line (

@@ -34,7 +34,6 @@ def _insert_attempts(cr, plan, rows, holder, now):
             "company": plan.company_id,
             "holder": holder,
             "now": now,
-            "uid": sql.SUPERUSER,
         },
     )
     return cr.execute_values(

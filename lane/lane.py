@@ -33,6 +33,7 @@ from .tell import tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 
+PLAN_AGE = 0.5  # seconds until an edited endpoint takes effect in a running lane
 POLL = 0.1  # seconds between looks for new work while requests are out
 BLOCKED = timedelta(seconds=1)  # work that is due and can't be had: look again then
 TRIES = 5
@@ -146,7 +147,7 @@ class Lane:
             pipe.close(patience)
 
     def _read_plan(self):
-        """Endpoint, rules, handler and policy as plain values, once per batch."""
+        """Endpoint, rules, handler and policy as plain values, for some batches."""
         self.plan = self.endpoint._outbound_plan()
         self.is_open = self.endpoint.state == "active" and not self.endpoint.is_paused
         self.token_at = self.plan.trust.not_before  # epoch; asked for again then
@@ -156,7 +157,7 @@ class Lane:
         self.claim = Claim(
             self.endpoint, self.plan, self.health, self.position, self.job_uuid
         )
-        self.plan_is_fresh = True
+        self.plan_read_at = time.monotonic()
 
     # The main path --------------------------------------------------------------------
 
@@ -230,12 +231,12 @@ class Lane:
             self.cr.commit()
 
     def _claim_batch(self, *, alone):
-        if not self.plan_is_fresh:
+        if time.monotonic() - self.plan_read_at > PLAN_AGE:
             ordering = self.plan.ordering
             self._read_plan()
             if self.plan.ordering != ordering:
                 self.claim.regroup_if_order_changed()
-        self.plan_is_fresh = False
+        self.plan.inputs.clear()
         batch = None
         if self.is_open and not self.token_at:
             now = utcnow()

@@ -198,15 +198,13 @@ def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt a SET
             state = 'interrupted', failure_reason = 'interrupted',
-            finished_at = %(now)s, processing_note = %(note)s,
-            write_date = %(now)s, write_uid = %(uid)s
+            finished_at = %(now)s, processing_note = %(note)s
         FROM bwt_webhook_outbound_delivery d
         WHERE d.endpoint_id = %(endpoint)s AND d.state = 'processing'
         AND d.lane_slot IS NOT DISTINCT FROM %(slot)s
         AND a.delivery_id = d.id AND a.state = 'processing'""",
         now=now,
         note=note,
-        uid=SUPERUSER,
         endpoint=endpoint_id,
         slot=slot,
     )
@@ -428,14 +426,13 @@ OPEN_ATTEMPTS_VALUES = """
         delivery_id, name, attempt_number, state, started_at, finished_at, duration_ms,
         http_method, request_body_mode, target_url, request_headers_json, payload_json,
         multipart_file_keys, processing_note, processing_error, failure_reason,
-        endpoint_id, company_id, job_uuid, create_date, create_uid, write_date,
-        write_uid
+        endpoint_id, company_id, job_uuid
     ) VALUES %s RETURNING id, delivery_id"""
 # What all rows of a batch share is filled in once: binding costs as much as the insert.
 OPEN_ATTEMPTS_TEMPLATE = (
     "(%%s, %%s, %%s, %%s, %(now)s, %%s, 0, "
     "%%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, "
-    "%(endpoint)s, %(company)s, %(holder)s, %(now)s, %(uid)s, %(now)s, %(uid)s)"
+    "%(endpoint)s, %(company)s, %(holder)s)"
 )
 
 # Record -------------------------------------------------------------------------------
@@ -482,8 +479,7 @@ CLOSE_ATTEMPTS_VALUES = """
         response_status_code = v.status_code,
         response_headers_json = v.response_headers,
         response_body = v.response_body,
-        processing_note = v.note, processing_error = v.error,
-        write_date = v.finished_at, write_uid = 1
+        processing_note = v.note, processing_error = v.error
     FROM (VALUES %s) AS v (
         id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
         response_headers, response_body, note, error

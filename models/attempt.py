@@ -2,6 +2,7 @@
 from odoo import fields, models
 
 from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
+from .copied_relation import CopiedRelation
 
 ATTEMPT_STATES = [
     ("processing", "Processing"),
@@ -28,6 +29,7 @@ class Attempt(models.Model):
     ]
     _order = "attempt_number desc, id desc"
     _check_company_auto = True
+    _log_access = False  # the lane writes it, and says itself when
 
     name = fields.Char(required=True, readonly=True)
     delivery_id = fields.Many2one(
@@ -36,10 +38,10 @@ class Attempt(models.Model):
         ondelete="cascade",
         readonly=True,
     )
-    endpoint_id = fields.Many2one(
+    endpoint_id = CopiedRelation(
         related="delivery_id.endpoint_id", store=True, readonly=True
     )
-    company_id = fields.Many2one(
+    company_id = CopiedRelation(
         related="delivery_id.company_id", store=True, readonly=True
     )
     attempt_number = fields.Integer(required=True, readonly=True, aggregator=False)

@@ -10,6 +10,7 @@ from ..services.errors import ConfigurationError, _lt
 from ..services.template import tokens
 from ..services.values import dumps_payload, to_json_value
 from .const import CONTEXT_SOURCE_KINDS, DELIVERY
+from .copied_relation import CopiedRelation
 from .source_mixin import source_kind_field
 
 _COLUMNS = ("key_name", "source_kind", "source_expression", "literal_value")
@@ -29,7 +30,7 @@ class WebhookDeliveryContextLine(models.Model):
     delivery_id = fields.Many2one(
         DELIVERY, required=True, ondelete="cascade", index=True
     )
-    company_id = fields.Many2one(
+    company_id = CopiedRelation(
         "res.company",
         related="delivery_id.company_id",
         store=True,

@@ -2,7 +2,7 @@
 from odoo import fields, models
 from odoo.tools import SQL
 
-from .const import ENDPOINT
+from .const import DELIVERY, ENDPOINT
 
 
 class DeliveryReport(models.Model):
@@ -16,6 +16,16 @@ class DeliveryReport(models.Model):
     _auto = False
     _order = "day desc, endpoint_id"
     _rec_name = "endpoint_id"
+    _depends = {
+        DELIVERY: [
+            "company_id",
+            "end_to_end_seconds",
+            "endpoint_id",
+            "processed_at",
+            "queue_to_done_seconds",
+            "state",
+        ]
+    }
 
     endpoint_id = fields.Many2one(comodel_name=ENDPOINT, readonly=True)
     company_id = fields.Many2one(comodel_name="res.company", readonly=True)

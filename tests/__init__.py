@@ -23,6 +23,7 @@ from .orm import (
     test_queued_values,
     test_queueing,
     test_recover,
+    test_report,
     test_request_arrives,
     test_request_build,
     test_retention,

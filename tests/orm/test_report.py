@@ -1,0 +1,49 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Service levels: percentiles per endpoint and day."""
+
+from datetime import timedelta
+
+from odoo import fields
+from odoo.tests import tagged
+
+from .common import OutboundCase
+
+REPORT = "bwt.webhook.outbound.delivery.report"
+
+
+@tagged("post_install", "-at_install")
+class TestReport(OutboundCase):
+    def test_percentiles_of_a_day(self):
+        """What was done counts with its time, what was given up with its number."""
+        noon = fields.Datetime.to_datetime("2026-03-02 12:00:00")
+        for seconds in range(1, 101):
+            ended = noon + timedelta(seconds=seconds)
+            self.in_state("done", queued_at=noon, processed_at=ended)
+        for _number in range(25):
+            self.in_state("dead_letter", queued_at=noon, processed_at=noon)
+        self.in_state("error")
+
+        row = self.env[REPORT].search([("endpoint_id", "=", self.endpoint.id)])
+
+        self.assertEqual(1, len(row))
+        self.assertEqual("2026-03-02", str(row.day))
+        self.assertEqual((100, 25), (row.done_count, row.dead_letter_count))
+        self.assertAlmostEqual(0.8, row.success_rate)
+        self.assertEqual(
+            (50, 95, 99), (row.p50_seconds, row.p95_seconds, row.p99_seconds)
+        )
+
+    def test_groups_show_the_worst_day(self):
+        """Percentiles can't be added up; an average would hide the bad day."""
+        for day, seconds in (("2026-03-02", 1), ("2026-03-03", 60)):
+            noon = fields.Datetime.to_datetime(f"{day} 12:00:00")
+            ended = noon + timedelta(seconds=seconds)
+            self.in_state("done", queued_at=noon, processed_at=ended)
+
+        [(worst, count)] = self.env[REPORT]._read_group(
+            [("endpoint_id", "=", self.endpoint.id)],
+            [],
+            ["p95_seconds:max", "done_count:sum"],
+        )
+
+        self.assertEqual((60, 2), (worst, count))
