@@ -30,6 +30,7 @@
         "views/menus.xml",
     ],
     "demo": ["demo/demo.xml"],
+    "images": ["static/description/banner.png"],
     "assets": {
         "web.assets_backend": [
             "bwt_webhooks_outbound/static/src/scss/webhooks.scss",

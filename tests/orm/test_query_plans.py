@@ -2,7 +2,11 @@
 """The hot path reads the partial indexes, whatever lies in the history."""
 
 import json
+import time
+from ast import literal_eval
 from datetime import timedelta
+
+from lxml import etree
 
 from odoo.tests import tagged
 from odoo.tools import SQL
@@ -124,6 +128,63 @@ class TestQueryPlans(OutboundCase):
     def test_sweep(self):
         """The sweep of every minute reads no history, of deliveries or of jobs."""
         self.assertPlan(sql.stranded(utcnow()), f"{TABLE}_due", f"{TABLE}_in_flight")
+
+    def test_what_needs_attention(self):
+        """Its list and Recover read what failed, not what arrived in years.
+
+        Planned with the few failures of an ordinary day.
+        """
+        cr = self.env.cr
+        cr.execute(
+            f"UPDATE {TABLE} SET state = 'done' "
+            "WHERE state = 'dead_letter' AND queue_number % 40 > 0"
+        )
+        cr.execute(f"ANALYZE {TABLE}")
+        for domain in (
+            [
+                "|",
+                ("state", "=", "dead_letter"),
+                "&",
+                ("state", "=", "error"),
+                ("next_attempt_at", "=", False),
+            ],
+            [
+                ("endpoint_id", "=", self.endpoint.id),
+                ("state", "in", ["dead_letter", "error"]),
+            ],
+        ):
+            query = self.env[DELIVERY]._search(domain, limit=80)
+            self.assertPlan(query.select(), f"{TABLE}_failed")
+
+    def test_people_wait_less_than_a_second(self):
+        """The list opens, filters and groups 100,000 deliveries while one looks on.
+
+        Each filter and group of the search view, as the web client asks for it.
+        """
+        deliveries = self.env[DELIVERY]
+        fields = etree.fromstring(deliveries.get_view(view_type="list")["arch"])
+        names = {field.get("name"): {} for field in fields.iter("field")}
+        slow = {}
+        for name, domain, group in self.searches():
+            start = time.perf_counter()
+            if group:
+                deliveries.web_read_group(domain, [group], ["__count"], limit=80)
+            else:
+                deliveries.web_search_read(domain, names, limit=80, count_limit=10_001)
+            seconds = time.perf_counter() - start
+            if seconds >= 1:
+                slow[name] = seconds
+
+        self.assertFalse(slow)
+
+    def searches(self):
+        """Name, domain and group of each entry of the search view; none comes first."""
+        yield "all", [], False
+        search = etree.fromstring(self.env[DELIVERY].get_view(view_type="search")["arch"])
+        for entry in search.iter("filter"):
+            context = literal_eval(entry.get("context", "{}"))
+            domain = literal_eval(entry.get("domain", "[]"))
+            yield entry.get("name"), domain, context.get("group_by")
 
     def test_superseded_look_up(self):
         """Finding what replaced a delivery reads the few that replace, no history."""

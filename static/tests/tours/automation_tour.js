@@ -84,7 +84,8 @@ registry.category("web_tour.tours").add("webhooks_automation_rule", {
     ...stepUtils.goToAppSteps("contacts.menu_contacts", "Open Contacts"),
     {
       content: "Open the contact",
-      trigger: '.o_data_row:contains("Tour: Ada") .o_data_cell[name="complete_name"], .o_kanban_record:contains("Tour: Ada")',
+      trigger:
+        '.o_data_row:contains("Tour: Ada") .o_data_cell[name="complete_name"], .o_kanban_record:contains("Tour: Ada")',
       run: "click",
     },
     {

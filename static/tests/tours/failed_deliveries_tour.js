@@ -1,4 +1,13 @@
-import {openApp, openPage, openRow, outbound, press, save, stateIs, type} from "./steps";
+import {
+  openApp,
+  openPage,
+  openRow,
+  outbound,
+  press,
+  save,
+  stateIs,
+  type,
+} from "./steps";
 import {registry} from "@web/core/registry";
 
 registry.category("web_tour.tours").add("webhooks_failed_delivery", {
@@ -14,7 +23,8 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
     openPage("attempts"),
     {
       content: "Open the attempt",
-      trigger: '.o_field_widget[name="attempt_ids"] .o_data_row:contains("404") .o_data_cell[name="state"]',
+      trigger:
+        '.o_field_widget[name="attempt_ids"] .o_data_row:contains("404") .o_data_cell[name="state"]',
       run: "click",
     },
     {
@@ -23,7 +33,8 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
     },
     {
       content: "The answer is shown",
-      trigger: '.modal .o_field_widget[name^="response_body"]:contains("no such thing")',
+      trigger:
+        '.modal .o_field_widget[name^="response_body"]:contains("no such thing")',
     },
     {content: "Close it", trigger: ".modal .btn-close", run: "click"},
     {
@@ -36,7 +47,8 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
     ...save(),
     {
       content: "Back to the delivery",
-      trigger: '.o_breadcrumb a:contains("Tour: order S00042"), .breadcrumb-item a:contains("Tour: order S00042")',
+      trigger:
+        '.o_breadcrumb a:contains("Tour: order S00042"), .breadcrumb-item a:contains("Tour: order S00042")',
       run: "click",
     },
     stateIs("dead_letter"),

@@ -18,7 +18,11 @@ function newcomer() {
   const steps = [
     ...openApp(),
     ...outbound("endpoints", '.o_breadcrumb:contains("Endpoints")'),
-    {content: "Create an endpoint", trigger: ".o_list_button_add, .o-kanban-button-new", run: "click"},
+    {
+      content: "Create an endpoint",
+      trigger: ".o_list_button_add, .o-kanban-button-new",
+      run: "click",
+    },
     type("name", "Tour: shop orders"),
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
@@ -38,7 +42,9 @@ function newcomer() {
       trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
     },
   ];
-  const counted = steps.filter((step) => step.run && !step.isActive?.includes("mobile"));
+  const counted = steps.filter(
+    (step) => step.run && !step.isActive?.includes("mobile")
+  );
   if (counted.length > MOST) {
     throw new Error(`${counted.length} interactions, not ${MOST}`);
   }

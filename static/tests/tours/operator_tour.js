@@ -60,7 +60,8 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     openPage("attempts"),
     {
       content: "Open the attempt",
-      trigger: '.o_field_widget[name="attempt_ids"] .o_data_row .o_data_cell[name="state"]',
+      trigger:
+        '.o_field_widget[name="attempt_ids"] .o_data_row .o_data_cell[name="state"]',
       run: "click",
     },
     {
