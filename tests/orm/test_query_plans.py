@@ -180,8 +180,8 @@ class TestQueryPlans(OutboundCase):
     def searches(self):
         """Name, domain and group of each entry of the search view; none comes first."""
         yield "all", [], False
-        search = etree.fromstring(self.env[DELIVERY].get_view(view_type="search")["arch"])
-        for entry in search.iter("filter"):
+        view = self.env[DELIVERY].get_view(view_type="search")
+        for entry in etree.fromstring(view["arch"]).iter("filter"):
             context = literal_eval(entry.get("context", "{}"))
             domain = literal_eval(entry.get("domain", "[]"))
             yield entry.get("name"), domain, context.get("group_by")

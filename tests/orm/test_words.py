@@ -96,6 +96,26 @@ class TestSituation(TrustCase):
 
         self.assertRegex(said, r"tried again in 2 hours \(2 attempts over 2 h\)")
 
+    def test_a_retry_that_is_due_says_so(self):
+        """Past its date nobody reads "tried again due now"."""
+        self.receiver.script("/orders", status(503))
+        delivery = self.process({"a": 1})
+
+        delivery.sudo().next_attempt_at = fields.Datetime.now() - timedelta(minutes=1)
+
+        self.assertIn("It is due to be tried again (", self.said(delivery))
+
+    def test_request_and_answer_are_laid_out(self):
+        """JSON is read line by line; what is stored and sent stays as it was."""
+        self.receiver.script("/orders", status(200, b'{"id": 7, "total": 1.10}'))
+        delivery = self.process({"order": {"id": 1}})
+        attempt = delivery.attempt_ids
+
+        self.assertIn('{\n  "order": {\n    "id": 1', attempt.payload_pretty)
+        self.assertNotIn("\n", attempt.payload_json)
+        self.assertIn('\n  "total": 1.10\n', delivery.response_body_pretty)
+        self.assertIn('\n  "webhook-id": ', attempt.request_headers_pretty)
+
     def test_what_cannot_be_built_needs_a_person(self):
         """It says what to mend and that it isn't tried again by itself."""
         self.endpoint.target_path = "/orders/{order_id}"
