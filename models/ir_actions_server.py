@@ -92,7 +92,7 @@ class IrActionsServer(models.Model):
     # Checked while it is made
 
     @api.depends("usage")
-    def _compute_allowed_states(self):
+    def _compute_allowed_states(self):  # pylint: disable=missing-return  # a compute
         """In a scheduled action: code, which Odoo knows there, and this type."""
         super()._compute_allowed_states()
         for action in self.filtered(lambda each: each.usage == "ir_cron"):

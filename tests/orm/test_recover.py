@@ -35,7 +35,7 @@ class TestRecover(TrustCase):
         context = self.endpoint.action_recover()["context"]
         return (
             self.env[RECOVER]
-            .with_context(context)
+            .with_context(**context)
             .with_user(user or self.env.user)
             .create(values)
         )

@@ -16,7 +16,7 @@ class TestSendTest(TrustCase):
     def opened(self, user=None, **values):
         """The dialog as the endpoint's button opens it."""
         action = self.endpoint.action_send_test()
-        tests = self.env[TEST].with_context(action["context"])
+        tests = self.env[TEST].with_context(**action["context"])
         return tests.with_user(user or self.env.user).create(values)
 
     def test_what_is_shown_is_what_goes_out(self):

@@ -52,6 +52,6 @@ class TrustCase(RequestCase):
     def generate(self, overlap_hours=24):
         """Press Generate Secret in the dialog; gives the secret that it shows."""
         action = self.endpoint.action_generate_secret()
-        dialogs = self.env[action["res_model"]].with_context(action["context"])
+        dialogs = self.env[action["res_model"]].with_context(**action["context"])
         shown = dialogs.create({"overlap_hours": overlap_hours}).action_generate()
         return shown["context"]["default_secret"]
