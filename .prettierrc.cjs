@@ -2,6 +2,7 @@
 module.exports = {
   plugins: [require.resolve("@prettier/plugin-xml")],
   bracketSpacing: false,
+  embeddedLanguageFormatting: "off",
   printWidth: 88,
   proseWrap: "preserve",
   semi: true,
