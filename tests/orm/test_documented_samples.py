@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from unittest.mock import patch
 
+from odoo import Command
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
@@ -206,13 +207,26 @@ class TestDocumentedSamples(OutboundCase):
     def test_readme_first_delivery(self):
         """The first delivery by code arrives at the endpoint of the demo data."""
         if not self.env[ENDPOINT].search([("code", "=", "demo-orders")]):
-            self.make_endpoint("demo-orders", target_path="/orders/{order_id}")
+            # With a rule as the demo's has: it writes into the sample's payload.
+            rule = {
+                "target_path": "order.id",
+                "source_kind": "context_key",
+                "source_expression": "order_id",
+            }
+            self.make_endpoint(
+                "demo-orders",
+                target_path="/orders/{order_id}",
+                payload_rule_ids=[Command.create(rule)],
+            )
         [sample] = self.blocks("The first delivery, by code", README)
         self.run_block(sample)
 
         request = self.sent()
         self.assertEqual("/orders/S00042", request.path)
-        self.assertEqual("S00042", request.json()["order"])
+        self.assertEqual(
+            {"number": "S00042", "total": 149.9, "id": "S00042"},
+            request.json()["order"],
+        )
 
     # Developer guide
 
