@@ -103,6 +103,9 @@ def main():
     parser.add_argument("--faults", type=int, default=20)
     parser.add_argument("names", nargs="*", help=", ".join(SCENARIOS))
     options = parser.parse_args()
+    unknown = [name for name in options.names if name not in SCENARIOS]
+    if unknown:
+        parser.error(f"there is no {unknown[0]!r}; choose from: {', '.join(SCENARIOS)}")
     print(f"seed {options.seed}", flush=True)
     amiss = []
     with Cluster.running() as cluster:
