@@ -8,12 +8,15 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
+from sockets import LOOPBACK, Server
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from services.egress import Policy
 from services.errors import ConfigurationError
+from services.sender import Sender
 from services.signing import new_secret
 from services.trust import (
     Credential,
@@ -44,6 +47,20 @@ def wire(headers=None, **kwargs):
 
 def applied(given=None, now=NOW, **trust):
     return Trust(Policy(), **trust).apply(given or wire(), MESSAGE, now)
+
+
+def arrived(now, signature):
+    """A signed request as a server on loopback got it."""
+    with Server() as server:
+        request = encode({"method": "POST", "url": server.url, "json": {"grün": 1}})
+        sender = Sender(LOOPBACK)
+        signed = applied(request, now=now, signature=signature)
+        assert 200 == sender.send(signed, timeout=5).status_code
+        sender.close()
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")[1:]
+    headers = tuple(tuple(line.split(": ", 1)) for line in lines)
+    return replace(request, headers=headers, body=body)
 
 
 def values(request, name):
@@ -257,12 +274,22 @@ def _has_npm_package():
     not _has_npm_package(), reason="needs node and standardwebhooks on NODE_PATH"
 )
 def test_standard_snippet_in_node(tmp_path):
-    """The npm package takes ours, from the new and from the old secret."""
+    """The npm package takes what arrived: before, during and after a rotation.
+
+    With the old secret before, with either while both sign, with the new one after.
+    """
     old, new = new_secret(), new_secret()
     now = time.time()
-    request = applied(now=now, signature=StandardSignature(new, old, now + 60))
     _python, node = standard_snippets()
+    rotation = (
+        (StandardSignature(old), {old}),
+        (StandardSignature(new, old, now + 60), {old, new}),
+        (StandardSignature(new, old, now - 60), {new}),
+    )
 
-    for secret in (old, new):
-        assert node_verifies(node, secret, request, tmp_path)
-        assert not node_verifies(node, secret, request, tmp_path, b"{}")
+    for signature, accepted in rotation:
+        request = arrived(now, signature)
+        for secret in (old, new):
+            known = secret in accepted
+            assert known == node_verifies(node, secret, request, tmp_path)
+            assert not node_verifies(node, secret, request, tmp_path, b"{}")
