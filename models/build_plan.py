@@ -1,5 +1,5 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""An endpoint with its rules and its handler as plain values, read once per batch."""
+"""An endpoint with its rules and its handler as plain values for some batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -126,7 +126,7 @@ class CompiledHandler:
 
 @dataclass(frozen=True, eq=False)
 class EndpointPlan:
-    """All that a batch needs to know of its endpoint, as it was when the batch began.
+    """All that a batch needs to know of its endpoint, as it was when it was read.
 
     hostname: base URL without path; empty when a backend gives it per delivery
     path: target path with its tokens as written

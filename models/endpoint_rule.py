@@ -50,7 +50,7 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
         parse_value_map(self.value_map)
 
     def _compiled(self):
-        """These rules, in their order, as values that are read once per batch."""
+        """These rules, in their order, as values for some batches."""
         return tuple(rule._compiled_one() for rule in self)
 
     def _compiled_one(self):

@@ -199,7 +199,7 @@ class WebhookHandler(models.Model):
         return callback(delivery, request_data)
 
     def _compiled(self):
-        """This handler with its active rules, as a value read once per batch."""
+        """This handler with its active rules, as a value for some batches."""
         self.ensure_one()
         by_rules = self.execution_mode != "python"
         return CompiledHandler(

@@ -143,7 +143,7 @@ class WebhookHandlerRulePart(models.AbstractModel):
         return compiled
 
     def _compiled(self):
-        """This one as a value that is read once per batch."""
+        """This one as a value for some batches."""
         raise NotImplementedError
 
     def _source_owner(self):

@@ -1,5 +1,5 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Value sources compiled once per batch into functions of a build scope."""
+"""Value sources compiled once for several batches into functions of a build scope."""
 
 import copy
 
