@@ -12,6 +12,7 @@ from . import endpoint_backend
 from . import endpoint_plan
 from . import endpoint_queue
 from . import endpoint_figures
+from . import endpoint_standing
 from . import endpoint_words
 from . import endpoint_alerts
 from . import endpoint

@@ -39,6 +39,7 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.plan",
         "bwt.webhook.outbound.endpoint.queue",
         "bwt.webhook.outbound.endpoint.figures",
+        "bwt.webhook.outbound.endpoint.standing",
         "bwt.webhook.outbound.endpoint.words",
         "bwt.webhook.outbound.endpoint.alerts",
     ]

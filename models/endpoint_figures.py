@@ -16,6 +16,7 @@ class EndpointFigures(models.AbstractModel):
     _description = "Outbound Webhook Endpoint: Figures"
 
     health_ids = fields.One2many(
+        string="Lane's Record",
         comodel_name="bwt.webhook.outbound.endpoint.health",
         inverse_name="endpoint_id",
         groups=READERS,

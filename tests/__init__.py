@@ -30,6 +30,7 @@ from .orm import (
     test_secrets,
     test_server_action,
     test_server_action_run,
+    test_standing,
     test_transitions,
     test_trust,
     test_waking,

@@ -1,0 +1,87 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""One word for how an endpoint stands, to filter and group by."""
+
+from datetime import timedelta
+
+from odoo import fields
+from odoo.exceptions import AccessError
+from odoo.tests import new_test_user, tagged
+
+from .common import ENDPOINT, OutboundCase
+
+OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
+
+
+@tagged("post_install", "-at_install")
+class TestStanding(OutboundCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.endpoints = {
+            word: cls.make_endpoint(f"standing-{word}")
+            for word in ("stopped", "resting", "late", "failing", "paused", "healthy")
+        } | {"off": cls.make_endpoint("standing-off", state="draft")}
+        cls.endpoints["stopped"].health_ids.circuit_state = "manual"
+        cls.endpoints["resting"].health_ids.circuit_state = "half_open"
+        cls.endpoints["failing"].health_ids.failure_streak = 1
+        cls.endpoints["paused"].is_paused = True
+        cls.queued(cls.endpoints["late"], minutes=6)
+        cls.queued(cls.endpoints["healthy"], minutes=4)
+        cls.all = cls.env[ENDPOINT].concat(*cls.endpoints.values())
+
+    @classmethod
+    def queued(cls, endpoint, minutes):
+        delivery = endpoint.queue_delivery({})
+        delivery.next_attempt_at = fields.Datetime.now() - timedelta(minutes=minutes)
+
+    def test_each_word(self):
+        """The word is what needs a person most, and follows what it is made of."""
+        words = {word: each.health for word, each in self.endpoints.items()}
+
+        self.assertEqual({word: word for word in self.endpoints}, words)
+
+        self.endpoints["late"].is_paused = True
+        self.all.invalidate_recordset(["health"])
+        self.assertEqual("paused", self.endpoints["late"].health)
+
+    def test_search(self):
+        """A filter finds what the card says, whatever the lane has just written."""
+        domain = [("id", "in", self.all.ids)]
+        for word, endpoint in self.endpoints.items():
+            found = self.env[ENDPOINT].search([*domain, ("health", "=", word)])
+            self.assertEqual(endpoint, found, word)
+        others = self.env[ENDPOINT].search([*domain, ("health", "!=", "healthy")])
+        self.assertEqual(self.all - self.endpoints["healthy"], others)
+
+    def test_columns(self):
+        """The kanban view's columns: what needs a person first, none without cards."""
+        kept = self.all - self.endpoints["resting"]
+        as_kanban = self.env[ENDPOINT].with_context(read_group_expand=True)
+        groups = as_kanban.web_read_group([("id", "in", kept.ids)], ["health"])
+        groups = groups["groups"]
+
+        self.assertEqual(
+            ["stopped", "late", "failing", "paused", "healthy", "off"],
+            [group["health"] for group in groups],
+        )
+        for group in groups:
+            found = self.env[ENDPOINT].search(group["__extra_domain"]) & kept
+            self.assertEqual(self.endpoints[group["health"]], found)
+
+    def test_rights(self):
+        """Operators group by it; a user without our groups can't infer it."""
+        operator = new_test_user(self.env, "standing", f"base.group_user,{OPERATOR}")
+        other = new_test_user(self.env, "standing_other", "base.group_user")
+        domain = [("id", "in", self.all.ids)]
+
+        as_operator = self.env[ENDPOINT].with_user(operator)
+        self.assertEqual(7, len(as_operator._read_group(domain, ["health"])))
+        as_other = self.env[ENDPOINT].with_user(other)
+        with self.assertRaises(AccessError):
+            as_other._read_group(domain, ["health"])
+        with self.assertRaises(AccessError):
+            as_other.search([("health", "=", "healthy")])
+
+    def test_before_it_is_saved(self):
+        """A form for a new endpoint opens, though no lane knows it yet."""
+        self.assertFalse(self.env[ENDPOINT].new({}).health)
