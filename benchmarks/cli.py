@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
-from benchmarks import old_rows, profiling, throughput, timing  # noqa: E402
+from benchmarks import old_rows, profiling, screens, throughput, timing  # noqa: E402
 from benchmarks.ground import Ground, Target  # noqa: E402
 from benchmarks.report import circumstances, show_table, write_json  # noqa: E402
 from tools import fetch  # noqa: E402
@@ -78,6 +78,7 @@ SCENARIOS = {
     "lanes": (throughput.lanes, "1, 2 and 4 lanes; parallel lanes"),
     "slow": (throughput.slow_target, "a target that takes 50 ms"),
     "steady": (timing.steady, "1,000 deliveries a second"),
+    "screens": (screens.screens, "lists, groups and reports of 100,000 deliveries"),
 }
 NAMES = (*SCENARIOS, "history", "memory")
 

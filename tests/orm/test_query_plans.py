@@ -2,7 +2,6 @@
 """The hot path reads the partial indexes, whatever lies in the history."""
 
 import json
-import time
 from ast import literal_eval
 from datetime import timedelta
 
@@ -156,26 +155,28 @@ class TestQueryPlans(OutboundCase):
             query = self.env[DELIVERY]._search(domain, limit=80)
             self.assertPlan(query.select(), f"{TABLE}_failed")
 
-    def test_people_wait_less_than_a_second(self):
-        """The list opens, filters and groups 100,000 deliveries while one looks on.
+    def test_screens_ask_few_questions(self):
+        """The list opens, filters and groups 100,000 deliveries in a few queries.
 
-        Each filter and group of the search view, as the web client asks for it.
+        Each filter and group of the search view, as the web client asks for it. One
+        query more per row shown would make every click as slow as the history is long;
+        the times themselves are in `make bench`, scenario screens.
         """
         deliveries = self.env[DELIVERY]
         fields = etree.fromstring(deliveries.get_view(view_type="list")["arch"])
         names = {field.get("name"): {} for field in fields.iter("field")}
-        slow = {}
+        asked = {}
         for name, domain, group in self.searches():
-            start = time.perf_counter()
+            self.env.invalidate_all()
+            before = self.env.cr.sql_log_count
             if group:
                 deliveries.web_read_group(domain, [group], ["__count"], limit=80)
             else:
                 deliveries.web_search_read(domain, names, limit=80, count_limit=10_001)
-            seconds = time.perf_counter() - start
-            if seconds >= 1:
-                slow[name] = seconds
+            asked[name] = self.env.cr.sql_log_count - before
 
-        self.assertFalse(slow)
+        many = {name: count for name, count in asked.items() if count > 10}
+        self.assertFalse(many)
 
     def searches(self):
         """Name, domain and group of each entry of the search view; none comes first."""
