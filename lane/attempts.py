@@ -144,18 +144,23 @@ def response_values(answer, secrets):
     return answer.status_code, storable_text(headers), storable_text(body)
 
 
-def close_attempts(cr, closed: list[tuple]):
-    """Write how attempts ended: (Ending, values of its answer)."""
+def close_attempts(cr, closed: list[tuple], *, hooks_follow=False):
+    """Write how attempts ended: (Ending, values of its answer).
+
+    :param hooks_follow: leave a mark that the response hook is yet to be called
+    """
     if closed:
+        hook_try = 1 if hooks_follow else None
         cr.execute_values(
             sql.CLOSE_ATTEMPTS_VALUES,
-            [_attempt_values(*each) for each in closed],
+            [_attempt_values(*each, hook_try) for each in closed],
             template=sql.CLOSE_ATTEMPTS_TEMPLATE,
             page_size=PAGE,
         )
 
 
-def _attempt_values(ending, answer):
+def _attempt_values(ending, answer, hook_try):
+    has_response = answer[0] is not None
     return (
         ending.attempt_id,
         ending.attempt_state,
@@ -166,4 +171,5 @@ def _attempt_values(ending, answer):
         *answer,
         ending.note and storable_text(ending.note),
         ending.error and storable_text(ending.error),
+        hook_try if has_response else None,
     )

@@ -14,7 +14,7 @@ from .endings import (
     ending_of_refusal,
     ending_superseded,
 )
-from .hooks import run_response_hooks
+from .hooks import call_hooks
 from .prepare import prepare_batch
 from .record import conclude, record
 from .stages import Claimed, Decided, Prepared
@@ -88,4 +88,4 @@ class DirectRun:
             prepared, answer, plan, self.endpoint.env, utcnow()
         )
         written = record(self.cr, [ending], self.holder, utcnow(), trust.secrets)
-        run_response_hooks(self.delivery, plan, written)
+        call_hooks(self.delivery, plan, written)

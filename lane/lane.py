@@ -22,7 +22,7 @@ from .claim import Claim
 from .clock import utcnow
 from .endings import as_utc, ending_of_answer
 from .health import Health
-from .hooks import run_response_hooks
+from .hooks import call_due_hooks, call_left_hooks
 from .keeper import Keeper
 from .pace import Pace
 from .position import Position
@@ -163,6 +163,7 @@ class Lane:
 
     def _drain(self, pipe):
         self.claim.regroup_if_order_changed()
+        call_left_hooks(self.endpoint, self.plan)
         goes_on = True
         while goes_on:
             if self.keeper.keep():
@@ -307,7 +308,7 @@ class Lane:
             self.looked_at = None  # whoever stood behind these may go now
         if self.plan.has_response_hook:
             deliveries = self.endpoint.env["bwt.webhook.outbound.delivery"]
-            run_response_hooks(deliveries, self.plan, written)
+            call_due_hooks(deliveries, self.plan, written)
             self.cr.commit()
 
     def _write(self, judged, now):
@@ -316,7 +317,14 @@ class Lane:
             try:
                 endings = [ending for ending, _signal in judged]
                 secrets = self.plan.trust.secrets
-                written = record(self.cr, endings, self.job_uuid, now, secrets)
+                written = record(
+                    self.cr,
+                    endings,
+                    self.job_uuid,
+                    now,
+                    secrets,
+                    hooks_follow=self.plan.has_response_hook,
+                )
                 moved = self.health.note([signal for _ending, signal in judged], now)
                 self.cr.commit()
                 return written, *moved

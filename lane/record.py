@@ -8,10 +8,13 @@ from .attempts import PAGE, close_attempts, response_values, trace_decisions
 from .stages import Ending
 
 
-def record(cr, endings: list[Ending], holder: str, now, secrets=()) -> list[Ending]:
+def record(
+    cr, endings: list[Ending], holder: str, now, secrets=(), *, hooks_follow=False
+) -> list[Ending]:
     """Write results: deliveries this job still holds, and their attempts.
 
     :param secrets: masked in all that is written
+    :param hooks_follow: response hooks are called in a later transaction
     Gives the endings that were written; the others belong to a successor by now.
     """
     if not endings:
@@ -34,7 +37,7 @@ def record(cr, endings: list[Ending], holder: str, now, secrets=()) -> list[Endi
         for ending, answer in zip(endings, answers, strict=True)
         if ending.attempt_id and ending.claimed.id in mine
     ]
-    close_attempts(cr, closed)
+    close_attempts(cr, closed, hooks_follow=hooks_follow)
     return [ending for ending in endings if ending.claimed.id in mine]
 
 

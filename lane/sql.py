@@ -479,15 +479,15 @@ CLOSE_ATTEMPTS_VALUES = """
         response_status_code = v.status_code,
         response_headers_json = v.response_headers,
         response_body = v.response_body,
-        processing_note = v.note, processing_error = v.error
+        processing_note = v.note, processing_error = v.error, hook_try = v.hook_try
     FROM (VALUES %s) AS v (
         id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
-        response_headers, response_body, note, error
+        response_headers, response_body, note, error, hook_try
     )
     WHERE a.id = v.id"""
 CLOSE_ATTEMPTS_TEMPLATE = (
     "(%s::int, %s::text, %s::text, %s::timestamp, %s::timestamp, %s::int, %s::int, "
-    "%s::text, %s::text, %s::text, %s::text)"
+    "%s::text, %s::text, %s::text, %s::text, %s::int)"
 )
 
 
@@ -512,6 +512,37 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
         uid=SUPERUSER,
         ids=ids,
         holder=holder,
+    )
+
+
+# Response hooks -----------------------------------------------------------------------
+
+
+def take_hooks(attempt_ids: list[int]) -> SQL:
+    """Those whose hook is due: theirs is called in this transaction, by nobody else."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = NULL
+        WHERE id = ANY(%s) AND hook_try IS NOT NULL RETURNING id""",
+        attempt_ids,
+    )
+
+
+def left_hooks(endpoint_id: int) -> SQL:
+    """Attempts whose hook was not called to its end; not those of a lane at work."""
+    return SQL(
+        """SELECT id FROM bwt_webhook_outbound_delivery_attempt
+        WHERE endpoint_id = %s AND hook_try IS NOT NULL
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""",
+        endpoint_id,
+    )
+
+
+def count_hook_try(attempt_id: int) -> SQL:
+    """How many times this hook was begun; no row if it was called meanwhile."""
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = hook_try + 1
+        WHERE id = %s AND hook_try IS NOT NULL RETURNING hook_try - 1""",
+        attempt_id,
     )
 
 
@@ -612,7 +643,7 @@ def next_due(endpoint_id: int, ordered: bool, place=None) -> SQL:
 
 
 def stranded(now) -> SQL:
-    """Active endpoints with work due, or left in flight, and nobody coming for it."""
+    """Active endpoints with work due or left behind, and nobody coming for it."""
     # Locks are read, not tried: a try could turn away a lane that starts just then.
     return SQL(
         """WITH held AS (
@@ -649,6 +680,13 @@ def stranded(now) -> SQL:
                     WHERE endpoint_id = e.id AND slot = %(low)s + d.lane_slot
                 )
             )
+            OR (EXISTS (
+                SELECT 1 FROM bwt_webhook_outbound_delivery_attempt a
+                WHERE a.endpoint_id = e.id AND a.hook_try IS NOT NULL
+            ) AND NOT EXISTS (
+                SELECT 1 FROM held
+                WHERE endpoint_id = e.id AND slot BETWEEN %(low)s AND %(high)s
+            ))
         )""",
         now=now,
         low=SLOT_BASE,

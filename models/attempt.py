@@ -86,9 +86,15 @@ class Attempt(models.Model):
     processing_note = fields.Text(string="Note", readonly=True)
     processing_error = fields.Text(string="Error", readonly=True)
     job_uuid = fields.Char(string="Job UUID", readonly=True)
+    hook_try = fields.Integer(
+        readonly=True,
+        aggregator=False,
+        help="Set while the response hook is yet to be called: which try comes.",
+    )
 
     _number_unique = models.UniqueIndex("(delivery_id, attempt_number)")
     _by_endpoint = models.Index("(endpoint_id, started_at)")
+    _hook_due = models.Index("(endpoint_id) WHERE hook_try IS NOT NULL")
 
     def init(self):
         self.env.cr.execute(

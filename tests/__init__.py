@@ -17,6 +17,7 @@ from .orm import (
     test_field_paths,
     test_handlers,
     test_headers_and_url,
+    test_hooks_left,
     test_lane_record,
     test_oauth,
     test_query_plans,

@@ -47,6 +47,15 @@ class TestQueryPlans(OutboundCase):
             (cls.other.id, cls.endpoint.id, cls.endpoint.company_id.id, FINISHED),
         )
         cr.execute(
+            """INSERT INTO bwt_webhook_outbound_delivery_attempt (
+                name, delivery_id, endpoint_id, company_id, attempt_number, state,
+                started_at, http_method, request_body_mode, target_url,
+                request_headers_json, payload_json
+            ) SELECT name, id, endpoint_id, company_id, 1, 'done', processed_at, 'post',
+                'json', 'http://127.0.0.1/', '{}', '{}'
+            FROM bwt_webhook_outbound_delivery WHERE name = 'old'"""
+        )
+        cr.execute(
             """INSERT INTO queue_job (
                 uuid, state, identity_key, model_name, method_name, date_created
             ) SELECT 'old' || n, CASE WHEN n %% 100 = 0 THEN 'pending' ELSE 'done' END,
@@ -60,8 +69,7 @@ class TestQueryPlans(OutboundCase):
             [{"payload": n, "ordering_key": f"k{n % 50}"} for n in range(300)]
         )
         cls.env.flush_all()
-        cr.execute(f"ANALYZE {TABLE}")
-        cr.execute("ANALYZE queue_job")
+        cr.execute(f"ANALYZE {TABLE}, {TABLE}_attempt, queue_job")
 
     def plan(self, query):
         self.env.cr.execute(SQL("EXPLAIN (FORMAT JSON) %s", query))
@@ -107,6 +115,7 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(
             sql.interrupt_attempts(endpoint_id, 0, now, ""), f"{TABLE}_in_flight"
         )
+        self.assertPlan(sql.left_hooks(endpoint_id), f"{TABLE}_attempt_hook_due")
 
     def test_wake_ups(self):
         """Taking over finds an endpoint's wake-ups among 100,000 old jobs by index."""
@@ -126,7 +135,12 @@ class TestQueryPlans(OutboundCase):
 
     def test_sweep(self):
         """The sweep of every minute reads no history, of deliveries or of jobs."""
-        self.assertPlan(sql.stranded(utcnow()), f"{TABLE}_due", f"{TABLE}_in_flight")
+        self.assertPlan(
+            sql.stranded(utcnow()),
+            f"{TABLE}_due",
+            f"{TABLE}_in_flight",
+            f"{TABLE}_attempt_hook_due",
+        )
 
     def test_what_needs_attention(self):
         """Its list and Recover read what failed, not what arrived in years.

@@ -1,0 +1,144 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Response hooks when the worker dies between the recording and the hook."""
+
+from unittest.mock import patch
+
+from odoo.tests import tagged
+
+from odoo.addons.bwt_webhooks_outbound.lane import recovery
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.hooks import TRIES_MAX
+
+from ..receiver import close, status
+from .common import ATTEMPT, DELIVERY, CommittedCase
+
+
+class Killed(BaseException):
+    """As a killed worker: nothing catches it, its transaction is rolled back."""
+
+
+@tagged("post_install", "-at_install")
+class TestHooksLeft(CommittedCase):
+    def setUp(self):
+        super().setUp()
+        self.called = []
+        self.kills = 0
+        case = self
+
+        def hook(delivery, response, state, outcome):
+            case.called.append((response, state, outcome))
+            # What a hook writes is rolled back with its transaction.
+            delivery.processing_note = f"{delivery.processing_note or ''}told "
+            if case.kills:
+                case.kills -= 1
+                delivery.env.flush_all()
+                raise Killed
+
+        self.enterContext(
+            patch.object(
+                self.registry[DELIVERY], "_handle_outbound_response", autospec=True
+            )
+        ).side_effect = hook
+
+    def run_and_be_killed(self):
+        self.kills = 1
+        with self.assertRaises(Killed):
+            self.run_lane()
+
+    def note(self, ids):
+        return self.committed(ids, "processing_note")[0][0]
+
+    def marks(self):
+        with self.transaction() as env:
+            attempts = env[ATTEMPT].search([("endpoint_id", "=", self.endpoint_id)])
+            return attempts.sorted("id").mapped("hook_try")
+
+    def test_each_answer_once(self):
+        """Every answer has its hook once and no mark stays; a closed line has none."""
+        self.receiver.script("/in", status(200), status(404), close())
+        self.set_up(max_in_flight=1)
+        self.queue(1, 2, 3)
+
+        self.run_lane()
+        self.run_lane()
+
+        self.assertEqual(
+            ["done", "dead_letter"], [state for _response, state, _ in self.called]
+        )
+        self.assertEqual([0, 0, 0], self.marks())
+
+    def test_killed_before_the_hook_is_over(self):
+        """The next lane calls it with the answer on record; its effect is there once.
+
+        Otherwise the receiver's id, which only that answer holds, is lost for good.
+        """
+        answer = status(200, b'{"id": 7}', [("X-Remote-Id", "r7")])
+        self.receiver.script("/in", answer)
+        ids = self.queue({"order": 1})
+        self.run_and_be_killed()
+        self.assertEqual((["done"], [1]), (self.states(ids), self.marks()))
+        self.assertFalse(self.note(ids))
+
+        self.run_lane()
+
+        (_first, (response, state, outcome)) = self.called
+        self.assertEqual("told ", self.note(ids))
+        self.assertEqual([0], self.marks())
+        self.assertEqual((200, "done"), (response.status_code, state))
+        self.assertEqual('{"id": 7}', response.text)
+        self.assertEqual("r7", response.headers["X-Remote-Id"])
+        self.assertEqual(
+            ("send", {"order": 1}), (outcome.status, outcome.request.payload)
+        )
+        self.assertEqual(1, self.receiver.total)
+
+    def test_a_hook_that_stops_its_worker(self):
+        """After some tries it is given up with a note, and deliveries go on.
+
+        Otherwise one bad answer would stop each lane of the endpoint before its claim.
+        """
+        ids = self.queue({"order": 1})
+        for _try in range(TRIES_MAX + 1):
+            self.run_and_be_killed()
+        more = self.queue({"order": 2})
+
+        self.run_lane()
+
+        self.assertEqual(["done"], self.states(more))
+        self.assertIn("isn't called again", self.note(ids))
+        self.assertEqual([0, 0], self.marks())
+
+    def test_the_sweep_sees_it(self):
+        """An endpoint with a hook left and no lane coming is woken."""
+        self.queue({"order": 1})
+        self.run_and_be_killed()
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE queue_job SET state = 'done' WHERE identity_key LIKE %s",
+                (f"bwt_webhook_outbound:%:{self.endpoint_id}:%",),
+            )
+            self.assertIn(
+                self.endpoint_id, recovery.stranded_endpoints(env.cr, utcnow())
+            )
+
+        self.run_lane()
+
+        with self.transaction() as env:
+            self.assertNotIn(
+                self.endpoint_id, recovery.stranded_endpoints(env.cr, utcnow())
+            )
+
+    def test_of_a_lane_at_work(self):
+        """A hook that another lane is calling isn't called a second time."""
+        ids = self.queue({"order": 1})
+        self.run_and_be_killed()
+        with self.read_committed() as other:
+            other.cr.execute(
+                "UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = NULL "
+                "WHERE delivery_id = ANY(%s)",
+                (ids,),
+            )
+            self.run_lane()
+            other.cr.commit()
+
+        self.assertEqual(1, len(self.called))
