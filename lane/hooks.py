@@ -67,6 +67,8 @@ def call_left_hooks(endpoint, plan):
     cr = endpoint.env.cr
     cr.execute(sql.left_hooks(endpoint.id))
     left = [row[0] for row in cr.fetchall()]
+    if not left:
+        return
     cr.commit()
     attempts = endpoint.env["bwt.webhook.outbound.delivery.attempt"]
     for attempt in attempts.browse(left):
