@@ -1,7 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from dataclasses import dataclass
 
-from odoo import api, fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
@@ -119,8 +119,10 @@ class EndpointPolicy(models.AbstractModel):
     )
     responsible_id = fields.Many2one(
         comodel_name="res.users",
+        default=lambda self: self.env.uid != SUPERUSER_ID and self.env.user,
         groups=READERS,
-        help="Who is told of dead letters and of a target that stopped answering.",
+        help="Who is told of dead letters and of a target that stopped answering: at "
+        "first who made the endpoint.",
     )
 
     def _policy(self) -> DeliveryPolicy:

@@ -3,11 +3,11 @@
 
 from odoo import Command
 from odoo.exceptions import UserError
-from odoo.tests import tagged
+from odoo.tests import new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-from .common import DELIVERY, OutboundCase
+from .common import DELIVERY, ENDPOINT, OutboundCase
 
 
 @tagged("post_install", "-at_install")
@@ -99,6 +99,25 @@ class TestEndpointLife(OutboundCase):
         self.assertEqual(self.endpoint.failed_delivery_count, 2)
         action = self.endpoint.action_view_failed_outbound_deliveries()
         self.assertEqual(self.env[DELIVERY].search_count(action["domain"]), 2)
+
+    def test_its_maker_is_responsible(self):
+        """Who makes an endpoint is told of its trouble until someone else is named.
+
+        An installed data file names nobody: the robot reads no activities.
+        """
+        admin = new_test_user(
+            self.env,
+            "maker",
+            "base.group_user,bwt_webhooks_outbound.group_webhooks_admin",
+        )
+        made = (
+            self.env[ENDPOINT]
+            .with_user(admin)
+            .create({"name": "A", "code": "a-b", "state": "draft"})
+        )
+
+        self.assertEqual(admin, made.responsible_id)
+        self.assertFalse(self.endpoint.responsible_id)
 
     def test_health_row_comes_with_the_endpoint(self):
         """Each endpoint has one health row from the start; a lane counts on it."""
