@@ -170,7 +170,7 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         if len(endpoints) == 1:
             return {**action, "view_mode": "form", "res_id": endpoints.id}
         domain = [("id", "in", endpoints.ids)]
-        return {**action, "view_mode": "list,form", "domain": domain}
+        return {**action, "view_mode": "list,kanban,form", "domain": domain}
 
     # Hooks
 

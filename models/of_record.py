@@ -34,14 +34,14 @@ class DeliveriesOfRecord(models.AbstractModel):
                         "values": {
                             "name": self.env._("Webhook Deliveries"),
                             "res_model": DELIVERY,
-                            "view_mode": "list,form",
+                            "view_mode": "list,kanban,form",
                             "domain": "[('res_model', '=', active_model), "
                             "('res_id', 'in', active_ids)]",
                             "context": "{}",
                             "binding_model_id": self.env["ir.model"]._get_id(
                                 model_name
                             ),
-                            "binding_view_types": "list,form",
+                            "binding_view_types": "list,kanban,form",
                             "group_ids": [
                                 Command.link(self.env.ref(GROUP_OPERATOR).id)
                             ],

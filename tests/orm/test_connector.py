@@ -194,7 +194,7 @@ class TestConnector(RequestCase):
             }
         )
         action = self.backend.action_view_outbound_endpoint()
-        self.assertEqual(action["view_mode"], "list,form")
+        self.assertEqual(action["view_mode"], "list,kanban,form")
         with self.refused("several"):
             self.backend.get_outbound_endpoint()
         self.assertEqual(
