@@ -16,6 +16,7 @@
         "data/queue_job.xml",
         "data/cron.xml",
         "data/activity_types.xml",
+        "views/line_views.xml",
         "views/handler_views.xml",
         "views/attempt_views.xml",
         "views/endpoint_views.xml",
