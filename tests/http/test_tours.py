@@ -56,8 +56,9 @@ class TourCase(HttpCase):
         )
 
 
-@tagged("post_install", "-at_install")
-class TestTours(TourCase):
+class Tours:
+    """What people do on a desktop as well as on a phone."""
+
     def test_first_delivery(self):
         """From the menu to a delivery that is done, with nothing but clicks.
 
@@ -146,12 +147,11 @@ class TestTours(TourCase):
 
 
 @tagged("post_install", "-at_install")
-class TestPhoneTour(TourCase):
+class TestDesktopTours(Tours, TourCase):
+    browser_size = "1366x768"
+
+
+@tagged("post_install", "-at_install")
+class TestPhoneTours(Tours, TourCase):
     browser_size = "375x667"
     touch_enabled = True
-
-    def test_first_test(self):
-        """On a phone, too, a newcomer comes from the menu to the answer 200."""
-        self.tour("webhooks_first_test")
-
-        self.assertEqual(1, len(self.receiver.wait_for_requests(1)))

@@ -1,15 +1,14 @@
-import {addLine, chooseRecord} from "./steps";
+import {DIALOG, addLine, chooseRecord, create, openApp} from "./steps";
 import {registry} from "@web/core/registry";
 import {stepUtils} from "@web_tour/tour_utils";
 
-const DIALOG = ".modal .o_form_view";
-
-function fieldToSend(name) {
-  return [
-    addLine("bwt_webhook_field_ids"),
+function fieldToSend(name, label) {
+  return addLine(
+    "bwt_webhook_field_ids",
+    label,
     {
       content: "Open the field selector",
-      trigger: `${DIALOG} .o_selected_row .o_model_field_selector`,
+      trigger: `${DIALOG} .o_model_field_selector:visible:last`,
       run: "click",
     },
     {
@@ -25,18 +24,14 @@ function fieldToSend(name) {
     {
       content: "The selector is closed",
       trigger: "body:not(:has(.o_model_field_selector_popover))",
-    },
-  ];
+    }
+  );
 }
 
 // Starts at the list of automation rules.
 registry.category("web_tour.tours").add("webhooks_automation_rule", {
   steps: () => [
-    {
-      content: "Create a rule",
-      trigger: ".o_control_panel button.o-kanban-button-new",
-      run: "click",
-    },
+    create("a rule"),
     {
       content: "Name it",
       trigger: ".o_form_renderer .oe_title .o_input",
@@ -68,8 +63,8 @@ registry.category("web_tour.tours").add("webhooks_automation_rule", {
       "Tour: shop orders",
       "Tour: shop orders"
     ),
-    ...fieldToSend("name"),
-    ...fieldToSend("email"),
+    ...fieldToSend("name", "Name"),
+    ...fieldToSend("email", "Email"),
     {
       content: "A sample of what is sent is shown",
       trigger: `${DIALOG} .o_field_widget[name="bwt_webhook_sample"]`,
@@ -81,7 +76,7 @@ registry.category("web_tour.tours").add("webhooks_automation_rule", {
     },
     {content: "The dialog is closed", trigger: "body:not(:has(.modal))"},
     ...stepUtils.saveForm(),
-    ...stepUtils.goToAppSteps("contacts.menu_contacts", "Open Contacts"),
+    ...openApp("contacts.menu_contacts"),
     {
       content: "Open the contact",
       trigger:

@@ -1,5 +1,9 @@
 import {
+  RECORD,
+  onDesktop,
+  onPhone,
   openApp,
+  openLine,
   openPage,
   openRow,
   outbound,
@@ -13,7 +17,7 @@ import {registry} from "@web/core/registry";
 registry.category("web_tour.tours").add("webhooks_failed_delivery", {
   steps: () => [
     ...openApp(),
-    ...outbound("deliveries", ".o_list_view .o_data_row"),
+    ...outbound("deliveries", RECORD),
     openRow("Tour: order S00042"),
     stateIs("dead_letter"),
     {
@@ -21,12 +25,7 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
       trigger: 'div[name="alert_dead_letter"]:contains("404"):contains("Retry Now")',
     },
     openPage("attempts"),
-    {
-      content: "Open the attempt",
-      trigger:
-        '.o_field_widget[name="attempt_ids"] .o_data_row:contains("404") .o_data_cell[name="state"]',
-      run: "click",
-    },
+    openLine("attempt_ids", "404", "state"),
     {
       content: "The request is shown",
       trigger: '.modal .o_field_widget[name="target_url"]:contains("/missing")',
@@ -36,7 +35,11 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
       trigger:
         '.modal .o_field_widget[name^="response_body"]:contains("no such thing")',
     },
-    {content: "Close it", trigger: ".modal .btn-close", run: "click"},
+    {
+      content: "Close it",
+      trigger: ".modal .btn-close, .modal header .oi-arrow-left",
+      run: "click",
+    },
     {
       content: "Open the endpoint",
       trigger:
@@ -48,7 +51,7 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
     {
       content: "Back to the delivery",
       trigger:
-        '.o_breadcrumb a:contains("Tour: order S00042"), .breadcrumb-item a:contains("Tour: order S00042")',
+        '.breadcrumb-item a:contains("Tour: order S00042"), button.o_back_button',
       run: "click",
     },
     stateIs("dead_letter"),
@@ -61,28 +64,61 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
   ],
 });
 
-registry.category("web_tour.tours").add("webhooks_bulk_retry", {
-  steps: () => [
-    ...openApp(),
-    ...outbound("deliveries", ".o_list_view .o_data_row"),
-    {
+function selectAll() {
+  return [
+    ...onDesktop({
       content: "Select all",
       trigger: ".o_list_view thead .o_list_record_selector input",
       run: "click",
-    },
+    }),
+    ...onPhone(
+      {
+        content: "Keep a finger on one until it is selected",
+        trigger: "article.o_kanban_record",
+        async run({anchor}) {
+          const hoot = odoo.loader.modules.get("@odoo/hoot-dom");
+          await hoot.pointerDown(anchor);
+          await hoot.waitFor(".o_selection_box", {timeout: 2000});
+          await hoot.pointerUp(anchor);
+        },
+      },
+      {
+        content: "One is selected",
+        trigger: '.o_selection_box:contains("1 selected")',
+      },
+      {
+        content: "Select all, those below too",
+        trigger: ".o_selection_box .o_select_domain",
+        run: "click",
+      }
+    ),
     {
       content: "Fifty are selected",
       trigger: '.o_selection_box:contains("50")',
     },
+  ];
+}
+
+registry.category("web_tour.tours").add("webhooks_bulk_retry", {
+  steps: () => [
+    ...openApp(),
+    ...outbound("deliveries", RECORD),
+    ...selectAll(),
+    ...onPhone({
+      content: "See what can be done with them",
+      trigger: ".o_cp_action_menus button",
+      run: "click",
+    }),
     {
       content: "Retry them",
-      trigger: '.o_control_panel button:contains("Retry Now")',
+      trigger:
+        '.o_control_panel button:contains("Retry Now"), .o-dropdown-item-unstyled-button button:contains("Retry Now")',
       run: "click",
     },
     {
       content: "The summary counts them",
       trigger: '.o_notification:contains("50 retried")',
     },
-    {content: "None is left", trigger: ".o_list_view:not(:has(.o_data_row))"},
+    {content: "None is left", trigger: ".o_view_nocontent"},
   ],
 });

@@ -1,16 +1,20 @@
 import {
   addLine,
+  create,
   fillCell,
+  lineIs,
   openApp,
   openMenu,
   openPage,
   outbound,
   press,
+  save,
   stateIs,
   type,
 } from "./steps";
 import {cookie} from "@web/core/browser/cookie";
 import {registry} from "@web/core/registry";
+import {stepUtils} from "@web_tour/tour_utils";
 
 registry.category("web_tour.tours").add("webhooks_first_delivery", {
   // The test's receiver listens on a port of its own and tells it by a cookie.
@@ -18,23 +22,19 @@ registry.category("web_tour.tours").add("webhooks_first_delivery", {
     ...openApp(),
     ...outbound("jobs", '.o_breadcrumb:contains("Jobs")'),
     ...outbound("reporting", ".o_graph_view"),
-    ...outbound("deliveries", '.o_list_view .o_breadcrumb:contains("Deliveries")'),
+    ...outbound("deliveries", '.o_breadcrumb:contains("Deliveries")'),
     ...openMenu(
       "menu_webhooks_configuration",
       "menu_webhooks_handlers",
       '.o_breadcrumb:contains("Handlers")'
     ),
-    ...outbound("endpoints", '.o_list_view .o_breadcrumb:contains("Endpoints")'),
-    {
-      content: "Create an endpoint",
-      trigger: ".o_list_button_add",
-      run: "click",
-    },
+    ...outbound("endpoints", '.o_breadcrumb:contains("Endpoints")'),
+    create("an endpoint"),
     type("name", "Tour: shop orders"),
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
     type("target_path", "/orders/{order_id}"),
-    {content: "Save it", trigger: ".o_form_button_save", run: "click"},
+    ...save(),
     {
       content: "Host and path together are shown",
       trigger: '.o_field_widget[name="url_preview"]:contains("/orders/{order_id}")',
@@ -43,32 +43,32 @@ registry.category("web_tour.tours").add("webhooks_first_delivery", {
     stateIs("draft"),
     ...press("action_activate"),
     stateIs("active"),
+    stepUtils.autoExpandMoreButtons(true),
     {
       content: "See its deliveries",
       trigger: 'button[name="action_view_outbound_deliveries"]',
       run: "click",
     },
     {
-      content: "Create a delivery",
-      trigger:
-        '.o_list_view:has(.o_breadcrumb:contains("Deliveries")) .o_list_button_add',
-      run: "click",
+      content: "They are shown",
+      trigger: '.o_last_breadcrumb_item:contains("Deliveries")',
     },
+    create("a delivery"),
     {
       content: "The endpoint is filled in",
       trigger: '.o_field_widget[name="endpoint_id"] input:value("Tour: shop orders")',
     },
     type("name", "Tour: order S00042"),
     openPage("context"),
-    addLine("context_line_ids"),
-    fillCell("key_name", "order_id"),
-    fillCell("literal_value", "S00042", "textarea"),
+    ...addLine(
+      "context_line_ids",
+      "S00042",
+      fillCell("key_name", "order_id"),
+      fillCell("literal_value", "S00042", "textarea")
+    ),
     ...press("action_queue_delivery"),
     stateIs("done"),
     openPage("attempts"),
-    {
-      content: "The target answered 200",
-      trigger: '.o_field_widget[name="attempt_ids"] .o_data_row:contains("200")',
-    },
+    lineIs("attempt_ids", "200"),
   ],
 });

@@ -1,12 +1,16 @@
 import {
   addLine,
+  create,
   fillCell,
+  keepLine,
   openApp,
+  openLine,
   openPage,
   outbound,
   press,
   pressInDialog,
   save,
+  stateIs,
   type,
 } from "./steps";
 import {cookie} from "@web/core/browser/cookie";
@@ -18,11 +22,7 @@ function newcomer() {
   const steps = [
     ...openApp(),
     ...outbound("endpoints", '.o_breadcrumb:contains("Endpoints")'),
-    {
-      content: "Create an endpoint",
-      trigger: ".o_list_button_add, .o-kanban-button-new",
-      run: "click",
-    },
+    create("an endpoint"),
     type("name", "Tour: shop orders"),
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
@@ -52,8 +52,6 @@ function newcomer() {
 }
 
 // The test's receiver listens on a port of its own and tells it by a cookie.
-registry.category("web_tour.tours").add("webhooks_first_test", {steps: newcomer});
-
 registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
   steps: () => [
     ...newcomer(),
@@ -65,24 +63,28 @@ registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
     {content: "It is closed", trigger: "body:not(:has(.modal))"},
     type("target_path", "/orders/{order_id}"),
     openPage("header_rules"),
-    addLine("header_rule_ids"),
-    fillCell("header_name", "X-Order"),
-    fillCell("literal_value", "order-{order_id}", "textarea"),
+    ...addLine(
+      "header_rule_ids",
+      "X-Order",
+      fillCell("header_name", "X-Order"),
+      fillCell("literal_value", "order-{order_id}", "textarea")
+    ),
     openPage("payload_rules"),
-    addLine("payload_rule_ids"),
-    fillCell("target_path", "order.source"),
-    fillCell("literal_value", "odoo", "textarea"),
+    ...addLine(
+      "payload_rule_ids",
+      "order.source",
+      fillCell("target_path", "order.source"),
+      fillCell("literal_value", "odoo", "textarea")
+    ),
     ...save(),
     ...press("action_set_draft"),
+    stateIs("draft"),
     ...press("action_activate"),
+    stateIs("active"),
     ...press("action_send_test"),
-    {
-      content: "The token asks for its value",
-      trigger:
-        '.modal .o_field_widget[name="line_ids"] .o_data_row:contains("order_id") .o_data_cell[name="literal_value"]',
-      run: "click",
-    },
+    openLine("line_ids", "order_id", "literal_value"),
     fillCell("literal_value", "S00042", "textarea"),
+    ...keepLine("line_ids", "S00042"),
     pressInDialog("action_look"),
     {
       content: "The path is filled in",
@@ -99,9 +101,6 @@ registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
       trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
     },
     pressInDialog("action_open_delivery"),
-    {
-      content: "Its delivery is done",
-      trigger: '.o_statusbar_status .o_arrow_button_current[data-value="done"]',
-    },
+    stateIs("done"),
   ],
 });

@@ -1,4 +1,12 @@
-import {openApp, openPage, openRow, outbound, stateIs} from "./steps";
+import {
+  openApp,
+  openLine,
+  openMore,
+  openPage,
+  openRow,
+  outbound,
+  stateIs,
+} from "./steps";
 import {registry} from "@web/core/registry";
 
 const SECRETS = ["tour-bearer-secret", "tour-signing-secret"];
@@ -33,10 +41,12 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     ...outbound("endpoints", ".o_breadcrumb:contains('Endpoints')"),
     {
       content: "No endpoint can be made",
-      trigger: ".o_list_view:not(:has(.o_list_button_add))",
+      trigger:
+        ".o_list_view:not(:has(.o_list_button_add)), .o_kanban_view:not(:has(.o-kanban-button-new))",
     },
     openRow("Tour: shop orders"),
     stateIs("active"),
+    ...openMore("action_activate"),
     {
       content: "What only administrators may do isn't offered",
       trigger: ".o_form_view",
@@ -58,12 +68,7 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     openRow("Tour: order S00042"),
     stateIs("dead_letter"),
     openPage("attempts"),
-    {
-      content: "Open the attempt",
-      trigger:
-        '.o_field_widget[name="attempt_ids"] .o_data_row .o_data_cell[name="state"]',
-      run: "click",
-    },
+    openLine("attempt_ids", "404", "state"),
     {
       content: "The credentials are masked",
       trigger: '.modal .o_field_widget[name^="request_headers"]:contains("***")',

@@ -3,19 +3,29 @@ import {stepUtils} from "@web_tour/tour_utils";
 // What the tours of this addon have in common, for the desktop and for a phone.
 
 export const MODULE = "bwt_webhooks_outbound";
+export const DIALOG = ".modal:not(.o_inactive_modal)";
+export const RECORD =
+  ".o_list_view .o_data_row, .o_kanban_view article.o_kanban_record";
 
-export function openApp() {
+export function onDesktop(...steps) {
+  return steps.map((step) => ({...step, isActive: ["desktop"]}));
+}
+
+export function onPhone(...steps) {
+  return steps.map((step) => ({...step, isActive: ["mobile"]}));
+}
+
+export function openApp(menu = `${MODULE}.menu_webhooks_root`) {
   return [
-    {
-      isActive: ["desktop"],
+    ...onDesktop({
       content: "Open the apps",
       trigger: ".o_navbar_apps_menu button:enabled",
       run: "click",
-    },
-    ...stepUtils.toggleHomeMenu().map((step) => ({...step, isActive: ["mobile"]})),
+    }),
+    ...onPhone(...stepUtils.toggleHomeMenu()),
     {
-      content: "Open Webhooks",
-      trigger: `.o_app[data-menu-xmlid="${MODULE}.menu_webhooks_root"]`,
+      content: `Open the app ${menu}`,
+      trigger: `.o_app[data-menu-xmlid="${menu}"]`,
       run: "click",
     },
   ];
@@ -23,18 +33,12 @@ export function openApp() {
 
 export function openMenu(section, menu, view) {
   return [
-    {
-      isActive: ["desktop"],
+    ...onDesktop({
       content: `Open the section of ${menu}`,
       trigger: `.o_menu_sections [data-menu-xmlid="${MODULE}.${section}"]`,
       run: "click",
-    },
-    {
-      isActive: ["mobile"],
-      content: "Open the menu",
-      trigger: ".o_menu_toggle",
-      run: "click",
-    },
+    }),
+    ...onPhone({content: "Open the menu", trigger: ".o_menu_toggle", run: "click"}),
     {
       content: `Open ${menu}`,
       trigger: `.dropdown-menu [data-menu-xmlid="${MODULE}.${menu}"], .o_app_menu_sidebar [data-menu-xmlid="${MODULE}.${menu}"]`,
@@ -48,6 +52,14 @@ export function outbound(menu, view) {
   return openMenu("menu_webhooks_outbound", `menu_webhooks_outbound_${menu}`, view);
 }
 
+export function create(what) {
+  return {
+    content: `Create ${what}`,
+    trigger: ".o_list_button_add, .o_control_panel .o-kanban-button-new",
+    run: "click",
+  };
+}
+
 export function type(field, text) {
   return {
     content: `Type into ${field}`,
@@ -56,19 +68,23 @@ export function type(field, text) {
   };
 }
 
+// Opens the buttons that a phone hides, unless the given one is in sight.
+export function openMore(button) {
+  return onPhone({
+    content: "Open what the phone hides",
+    trigger: ".o_statusbar_buttons",
+    async run({queryFirst, click}) {
+      const more = queryFirst(".o_statusbar_buttons button:has(.oi-ellipsis-v)");
+      if (!queryFirst(`.o_statusbar_buttons button[name="${button}"]`) && more) {
+        await click(more);
+      }
+    },
+  });
+}
+
 export function press(button) {
   return [
-    {
-      isActive: ["mobile"],
-      content: "Open what the phone hides",
-      trigger: ".o_statusbar_buttons",
-      async run({queryFirst, click}) {
-        const more = queryFirst(".o_statusbar_buttons button:has(.oi-ellipsis-v)");
-        if (!queryFirst(`.o_statusbar_buttons button[name="${button}"]`) && more) {
-          await click(more);
-        }
-      },
-    },
+    ...openMore(button),
     {
       content: `Press ${button}`,
       trigger: `.o_statusbar_buttons button[name="${button}"]:enabled, .o-dropdown-item-unstyled-button button[name="${button}"]:enabled`,
@@ -80,15 +96,17 @@ export function press(button) {
 export function pressInDialog(button) {
   return {
     content: `Press ${button}`,
-    trigger: `.modal footer button[name="${button}"]:visible`,
+    trigger: `${DIALOG} footer button[name="${button}"]:visible`,
     run: "click",
   };
 }
 
+// A phone shows the current state alone, by its label.
 export function stateIs(state) {
+  const label = state.replaceAll("_", " ");
   return {
     content: `The record is ${state}`,
-    trigger: `.o_statusbar_status .o_arrow_button_current[data-value="${state}"]`,
+    trigger: `.o_statusbar_status .o_arrow_button_current[data-value="${state}"], .o_statusbar_status .dropdown-toggle.o_arrow_button:contains("${label}")`,
   };
 }
 
@@ -103,25 +121,61 @@ export function openPage(name) {
 export function openRow(text) {
   return {
     content: `Open ${text}`,
-    trigger: `.o_list_view .o_data_row:contains("${text}") .o_data_cell[name="name"]`,
+    trigger: `.o_list_view .o_data_row:contains("${text}") .o_data_cell[name="name"], .o_kanban_view article.o_kanban_record:contains("${text}")`,
     run: "click",
   };
 }
 
-export function addLine(field) {
+// Lines are rows on the desktop, edited in place; on a phone, cards with a form each.
+
+export function lineIs(field, text) {
+  const place = `.o_field_widget[name="${field}"]`;
   return {
-    content: `Add a line to ${field}`,
-    trigger: `.o_field_widget[name="${field}"] .o_field_x2many_list_row_add a`,
+    content: `The line ${text} is among ${field}`,
+    trigger: `${place} .o_data_row:contains("${text}"), ${place} article.o_kanban_record:contains("${text}")`,
+  };
+}
+
+export function openLine(field, text, cell) {
+  const place = `.o_field_widget[name="${field}"]`;
+  return {
+    content: `Open the line ${text} of ${field}`,
+    trigger: `${place} .o_data_row:contains("${text}") .o_data_cell[name="${cell}"], ${place} article.o_kanban_record:contains("${text}")`,
     run: "click",
   };
 }
 
 export function fillCell(field, text, input = "input") {
+  const place = `.o_field_widget[name="${field}"] ${input}`;
   return {
     content: `Fill in ${field}`,
-    trigger: `.o_selected_row .o_field_widget[name="${field}"] ${input}`,
+    trigger: `.o_selected_row ${place}, ${DIALOG} ${place}`,
     run: `edit ${text}`,
   };
+}
+
+export function keepLine(field, text) {
+  return onPhone(
+    {
+      content: `Keep the line ${text}`,
+      trigger: `${DIALOG} .o_form_button_save`,
+      run: "click",
+    },
+    lineIs(field, text)
+  );
+}
+
+export function addLine(field, text, ...fillIn) {
+  const place = `.o_field_widget[name="${field}"]`;
+  return [
+    {
+      content: `Add a line to ${field}`,
+      trigger: `${place} .o_field_x2many_list_row_add a, ${place} .o-kanban-button-new`,
+      run: "click",
+    },
+    ...fillIn,
+    ...keepLine(field, text),
+  ];
 }
 
 export function save() {
@@ -131,13 +185,35 @@ export function save() {
   ];
 }
 
+// A phone opens a dialog with cards in place of a list below the input.
 export function chooseRecord(field, search, text) {
+  const searchBar = `${DIALOG} .o_searchview_input`;
   return [
-    {content: `Search ${search}`, trigger: `${field} input`, run: `edit ${search}`},
-    {
-      content: `Choose ${text}`,
-      trigger: `.o-autocomplete--dropdown-menu li a:contains("${text}"):not(:has(.fa-spin))`,
-      run: "click",
-    },
+    ...onDesktop(
+      {content: `Search ${search}`, trigger: `${field} input`, run: `edit ${search}`},
+      {
+        content: `Choose ${text}`,
+        trigger: `.o-autocomplete--dropdown-menu li a:contains("${text}"):not(:has(.fa-spin))`,
+        run: "click",
+      }
+    ),
+    ...onPhone(
+      {content: `Open ${field}`, trigger: `${field} input`, run: "click"},
+      {
+        content: "Open the search",
+        trigger: `${DIALOG} .o_control_panel_navigation .btn .fa-search`,
+        run: "click",
+      },
+      {content: `Search ${search}`, trigger: searchBar, run: `edit ${search}`},
+      {content: "It is offered", trigger: ".o_searchview_autocomplete"},
+      {content: "Search it", trigger: searchBar, run: "press Enter"},
+      {content: "It was searched", trigger: `${DIALOG} .o_facet_value`},
+      {
+        content: `Choose ${text}`,
+        trigger: `${DIALOG} article.o_kanban_record:contains("${text}")`,
+        run: "click",
+      },
+      {content: "It is chosen", trigger: `${field} input:value("${text}")`}
+    ),
   ];
 }
