@@ -34,7 +34,7 @@
     "images": ["static/description/banner.png"],
     "assets": {
         "web.assets_backend": [
-            "bwt_webhooks_outbound/static/src/scss/webhooks.scss",
+            "bwt_webhooks_outbound/static/src/**/*",
         ],
         "web.assets_tests": ["bwt_webhooks_outbound/static/tests/tours/**/*.js"],
     },

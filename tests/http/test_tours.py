@@ -6,6 +6,8 @@ from unittest.mock import patch
 
 from odoo.tests import HttpCase, new_test_user, tagged
 
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+
 # This folder is no package on purpose: tests/ is on pytest's path, where a package of
 # this name would hide Python's own. Hence the absolute import.
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
@@ -98,6 +100,27 @@ class Tours:
         self.assertEqual("done", delivery.state)
         paths = [request.path for request in self.receiver.wait_for_requests(2)]
         self.assertEqual(["/missing", "/orders"], paths)
+
+    def test_refusal(self):
+        """What is wrong with an endpoint is read in a dialog, not in a traceback."""
+        self.tour("webhooks_refusal")
+
+        self.assertFalse(self.env[ENDPOINT].search([("code", "=", "tour-shop-orders")]))
+
+    def test_the_form_follows_its_delivery(self):
+        """A delivery that ends elsewhere shows it without a reload by hand.
+
+        Otherwise people look at Queued, press again, and send an order twice.
+        """
+        endpoint = self.make_endpoint("/orders")
+        delivery = self.env[DELIVERY].create(
+            {"name": "Tour: order S00042", "endpoint_id": endpoint.id}
+        )
+        delivery.write({"state": "queued", "next_attempt_at": utcnow()})
+
+        self.tour("webhooks_follow")
+
+        self.assertEqual("canceled", delivery.state)
 
     def test_bulk_retry(self):
         """Fifty dead letters are retried from the list, and the summary says so."""
