@@ -44,8 +44,12 @@ def trouble(
     """
     if not oldest_due or now - oldest_due < PATIENCE or state.lane_at_work:
         return None
-    waiting = int((now - oldest_due).total_seconds() // 60)
-    waited = env._("The oldest due delivery waits for %s minutes. ", max(waiting, 1))
+    minutes = int((now - oldest_due).total_seconds() // 60)
+    waited = (
+        env._("The oldest due delivery waits for %s minutes. ", minutes)
+        if minutes > 1
+        else env._("The oldest due delivery waits for a minute. ")
+    )
     longest = longest_timeout()
     if longest is not None and timeout > longest:
         return waited + env._(
