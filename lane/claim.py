@@ -26,6 +26,7 @@ class Batch:
     given_up: int = 0  # of these, ended so that they need a person
     prepared: list[Prepared] = field(default_factory=list)
     not_before: datetime | None = None  # when more may be claimed, if none may now
+    needs_token: bool = False  # the plan's is gone: to be rolled back, nothing left
 
 
 class Claim:
@@ -53,6 +54,8 @@ class Claim:
         rows = rows or self._lock(allowance.count, now, place)
         if alone and not rows and place is not None:
             rows = self._lock(allowance.count, now, None)
+        if rows and self._is_token_gone():
+            return Batch(needs_token=True)
         batch.is_last = not batch.is_alone and len(rows) < allowance.count
         self.health.return_tokens(allowance.count - len(rows))
         if not rows:
@@ -76,6 +79,10 @@ class Claim:
         self.cr.execute(sql.regroup(self.endpoint.id, ordering))
         self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
         self.cr.commit()
+
+    def _is_token_gone(self) -> bool:
+        trust = self.plan.trust
+        return trust.is_token and self.endpoint._is_token_gone(trust.credential)
 
     def _interrupted(self, now) -> list[Claimed]:
         ordered = self.plan.ordering != "none"

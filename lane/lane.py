@@ -4,6 +4,7 @@
 # pylint: disable=invalid-commit
 
 import logging
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -203,6 +204,8 @@ class Lane:
             self._give_back(pipe)
             self.looked_at = time.monotonic()
             return
+        if batch.needs_token:
+            return
         timeout = self.plan.timeout
         pipe.put((each, each.wire, timeout) for each in batch.prepared)
         self.pace.sent([len(each.wire.body or b"") for each in batch.prepared])
@@ -242,11 +245,21 @@ class Lane:
         if self.is_open and not self.token_at:
             now = utcnow()
             batch = self.claim.take(self.pace.batch, now, alone=alone)
+            if batch.needs_token:
+                self._forget_plan()
+                return batch
             open_attempts(
                 self.cr, self.plan, batch.prepared, self.job_uuid, self.slot, now
             )
         self.cr.commit()
         return batch
+
+    def _forget_plan(self):
+        """The token it holds is gone: undo the claim; the next one reads it anew."""
+        self.cr.rollback()
+        self.plan_read_at = -math.inf
+        self.position.restart()
+        self.looked_at = None
 
     def _collect(self, pipe) -> bool:
         """Take answers and record them in chunks; False when nothing is left."""

@@ -194,6 +194,18 @@ class EndpointOauth(models.AbstractModel):
                 tokens._keep(self.id, renew_at=0.0)
         return True
 
+    def _is_token_gone(self, credential) -> bool:
+        """Whether the token of a plan was given up or replaced since it was read.
+
+        A 401 gives a token up, in a transaction of its own, before what it stopped is
+        due again. So who asks after locking that can't send it with the same token.
+        :param credential: of the plan, None without a token
+        """
+        if credential is None:
+            return False
+        row = self.env[TOKEN].sudo()._row(self.id)
+        return not row.renew_at or credential.value != f"Bearer {row.value}"
+
 
 def _fingerprint(credentials):
     text = json.dumps(astuple(credentials))

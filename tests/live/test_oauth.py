@@ -5,7 +5,7 @@ import time
 import pytest
 from token_server import TokenServer
 
-from receiver import echo, status
+from receiver import delay, echo, status
 
 pytestmark = pytest.mark.usefixtures("house_server")
 
@@ -83,6 +83,26 @@ def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
     tried = [each["attempt_count"] for each in house.deliveries(code)]
     assert max(tried) == 2
     assert {0} == {each["retry_number"] for each in house.deliveries(code)}
+
+
+def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code):
+    """While another answer is out, the lane sends nothing more with the dead token.
+
+    It went on with what it had read: refused twice by the same token, deliveries
+    became dead letters.
+    """
+    guarded(house, receiver, code, retry_schedule="")
+    house.queue(code)
+    house.wait_for_states(code, done=1)
+
+    # The lane looks for more while this one is out.
+    receiver.script("/", delay(0.4, tokens.guard), tokens.guard)
+    tokens.issued.clear()
+    house.queue(code, 10, first=1)
+
+    house.wait_for_end(code)
+    assert {"done": 11} == house.states(code)
+    assert 2 == tokens.asked
 
 
 def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code):

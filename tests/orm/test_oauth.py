@@ -4,6 +4,11 @@
 import time
 from unittest import skipUnless
 
+from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+from odoo.addons.bwt_webhooks_outbound.lane.position import Position
+
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -38,6 +43,14 @@ class TestOauth(TrustCase):
     def row(self):
         tokens = self.env["bwt.webhook.outbound.endpoint.token"].sudo()
         return tokens._row(self.endpoint.id)
+
+    def reader(self):
+        """What claims as a lane does that read the endpoint's plan now."""
+        endpoint = self.endpoint._for_lane()
+        plan = endpoint._outbound_plan()
+        health = Health(self.env.cr, endpoint.id, plan.policy, False)
+        claim = Claim(endpoint, plan, health, Position(), "j")
+        return lambda: claim.take(10, utcnow(), alone=False)
 
     def test_one_token_for_many_deliveries(self):
         """The token is kept: the server is asked once."""
@@ -102,6 +115,29 @@ class TestOauth(TrustCase):
         self.assertEqual("dead_letter", delivery.state)
         self.assertEqual(2, len(self.orders()))
         self.assertEqual(2, self.tokens.asked)
+
+    def test_nothing_is_claimed_for_a_token_that_was_given_up(self):
+        """A lane that read the token before another lane's 401 doesn't send with it.
+
+        What that 401 stopped is due at once: refused twice by one token, it would
+        be a dead letter.
+        """
+        self.endpoint.queue_delivery({"a": 1})
+        take = self.reader()
+        [prepared] = take().prepared
+        self.endpoint._renews_token(prepared.wire, prepared.claimed.id)  # the 401
+
+        given_up = take()
+        renewed = self.reader()()
+        replaced = take()
+
+        self.assertEqual(
+            [True, False, True],
+            [each.needs_token for each in (given_up, renewed, replaced)],
+        )
+        self.assertEqual(
+            [0, 1, 0], [len(each.prepared) for each in (given_up, renewed, replaced)]
+        )
 
     def test_a_server_that_refuses_the_client(self):
         """The delivery stops with the server's words; asking again waits, too."""
