@@ -1,6 +1,7 @@
 """What the live tests stand on: one cluster, a database to copy, a shared server."""
 
 import pytest
+import server_logs
 from stage import database_name, drop_leftovers, serving, stage
 
 from receiver import Receiver
@@ -51,3 +52,13 @@ def receiver():
 def code(request):
     """A code for the test's endpoint."""
     return request.node.name.removeprefix("test_").replace("_", "-").lower()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of the servers' logs, and where they are kept."""
+    report = yield
+    if report.failed:
+        for text in server_logs.report():
+            report.sections.append(("log of the server", text))
+    return report

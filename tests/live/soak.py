@@ -15,6 +15,7 @@ if __name__ == "__main__":
     HERE = Path(__file__).resolve().parent
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
+import server_logs
 from faulty_run import Run
 from private_cluster import PrivateCluster
 from stage import database_name, drop_leftovers, serving, stage
@@ -126,7 +127,7 @@ def _soak(cluster, origin, name, options):
     try:
         result = SCENARIOS[name](cluster, origin, *numbers)
     except TimeoutError as stuck:
-        print(f"{name}: {stuck}", flush=True)
+        print("\n".join([f"{name}: {stuck}", *server_logs.report()]), flush=True)
         return [f"{name}: {stuck}"]
     print(result, flush=True)
     return [f"{name}: {line}" for line in result.amiss]

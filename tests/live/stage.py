@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import server_logs
 from caller import Caller
 
 from tools.databases import Databases
@@ -27,16 +28,20 @@ ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
 HEALTH = "bwt_webhook_outbound_endpoint_health"
 
 
-def wait_until(look, timeout=PATIENCE, *, what="the expected state", poll=POLL):
-    """What `look()` gives once it is true; TimeoutError with the last look else."""
+def wait_until(look, timeout=PATIENCE, *, what="the expected state", instead=None):
+    """What `look()` gives once it is true.
+
+    TimeoutError else, with what there is `instead()`, or with the last look.
+    """
     deadline = time.monotonic() + timeout
     while True:
         seen = look()
         if seen:
             return seen
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no {what} within {timeout} s; last seen: {seen!r}")
-        time.sleep(poll)
+            found = instead() if instead else repr(seen)
+            raise TimeoutError(f"no {what} within {timeout} s; last seen: {found}")
+        time.sleep(POLL)
 
 
 class Stage:
@@ -131,6 +136,21 @@ class Stage:
         )
         return {row["state"]: row["count"] for row in counted}
 
+    def account(self, code, expected=()) -> str:
+        """The counts by state, and the newest error of each that isn't expected."""
+        newest = self.rows(
+            "SELECT DISTINCT ON (d.state) d.state, d.name, d.processing_error "
+            f"FROM {DELIVERY} d "
+            "JOIN bwt_webhook_outbound_endpoint e ON e.id = d.endpoint_id "
+            f"WHERE e.code LIKE '{code}' ORDER BY d.state, d.write_date DESC, d.id DESC"
+        )
+        told = [
+            f"{row['state']}, the newest ({row['name']}): {row['processing_error']}"
+            for row in newest
+            if row["state"] not in expected and row["processing_error"]
+        ]
+        return "\n  ".join([str(self.states(code)), *told])
+
     def health(self, code) -> dict:
         [row] = self.rows(
             f"SELECT h.* FROM {HEALTH} h "
@@ -155,35 +175,35 @@ class Stage:
 
     def wait_for_states(self, code, timeout=PATIENCE, **expected):
         """Wait until the counts are these, as in `done=3, error=1`."""
-        return wait_until(
-            lambda: self.states(code) == expected or None,
+        wait_until(
+            lambda: self.states(code) == expected,
             timeout,
             what=f"{expected} of {code}",
+            instead=lambda: self.account(code, expected),
         )
 
     def wait_for_end(self, code="%", timeout=PATIENCE) -> dict[str, int]:
         """Wait until every delivery is in a final state; gives the counts."""
 
-        def ended():
-            states = self.states(code)
-            return states if set(states) <= set(FINAL) else None
-
-        try:
-            return wait_until(ended, timeout)
-        except TimeoutError:
-            raise TimeoutError(
-                f"not all of {code} ended in {timeout} s: {self.states(code)}"
-            ) from None
+        wait_until(
+            lambda: set(self.states(code)) <= set(FINAL),
+            timeout,
+            what=f"end of all of {code}",
+            instead=lambda: self.account(code, FINAL),
+        )
+        return self.states(code)
 
     def wait_for_idle(self, code, timeout=PATIENCE):
         """Wait until no lane of this endpoint runs or is about to."""
-        busy = ("started", "enqueued", "pending")
+
+        def jobs():
+            return Counter(job["state"] for job in self.jobs(code))
+
         wait_until(
-            lambda: (
-                not [job for job in self.jobs(code) if job["state"] in busy] or None
-            ),
+            lambda: not jobs().keys() & {"started", "enqueued", "pending"},
             timeout,
             what=f"end of the lanes of {code}",
+            instead=lambda: f"jobs {dict(jobs())}",
         )
 
 
@@ -226,14 +246,17 @@ def _copy_files(origin, name):
 def serving(cluster, database, *, waits_for_runner=True, **options):
     """A server whose job runner is ready; its folder is removed at the end.
 
+    Its log stays when the block fails, see `server_logs`.
+
     A second server on a database has a runner that waits for the first one's end.
     """
     server = OdooServer(cluster, database, **options)
     try:
-        server.start().wait_ready()
-        if waits_for_runner:
-            wait_for_runner(server)
-        yield server
+        with server_logs.kept_on_failure(server):
+            server.start().wait_ready()
+            if waits_for_runner:
+                wait_for_runner(server)
+            yield server
     finally:
         server.kill()
         server.discard()
@@ -243,7 +266,7 @@ def wait_for_runner(server, seen_before=0, timeout=90):
     """Wait until the web server answers and its job runner works."""
     server.wait_ready()
     wait_until(
-        lambda: server.log().count(RUNNER_READY) > seen_before or None,
+        lambda: server.log().count(RUNNER_READY) > seen_before,
         timeout,
         what=f"ready job runner in {server.log_path}",
     )

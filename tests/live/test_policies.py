@@ -89,7 +89,11 @@ def test_failed_probe_keeps_the_circuit_open(house, receiver, code):
     _make_probe_due(house, code)
 
     receiver.wait_for_requests(failed + 1)
-    wait_until(lambda: house.health(code)["cooldown_seconds"] == 120)
+    wait_until(
+        lambda: house.health(code)["cooldown_seconds"] == 120,
+        what="doubled cool-down",
+        instead=lambda: house.health(code),
+    )
     assert failed + 1 == _wait_for_rest(house, receiver, code)
 
 
@@ -98,7 +102,11 @@ IN_FLIGHT = 2  # one on the way and one picked up while the third was recorded
 
 def _wait_for_rest(house, receiver, code):
     """Wait until the circuit is open and the lane has ended; gives requests so far."""
-    wait_until(lambda: house.health(code)["circuit_state"] == "open")
+    wait_until(
+        lambda: house.health(code)["circuit_state"] == "open",
+        what="open circuit",
+        instead=lambda: house.health(code),
+    )
     wait_until(lambda: not house.running(code), what="end of the lane")
     return receiver.total
 

@@ -175,7 +175,11 @@ def test_refused_connection(house, code):
     house.endpoint(code, receiver.url, retry_schedule="1s,1s,1s,1s,1s,1s")
 
     [uid] = house.queue(code)
-    wait_until(lambda: "error" in house.attempt_states(code) or None)
+    wait_until(
+        lambda: "error" in house.attempt_states(code),
+        what="failed attempt",
+        instead=lambda: house.account(code),
+    )
     with receiver:
         house.wait_for_states(code, done=1)
 

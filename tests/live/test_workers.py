@@ -98,7 +98,11 @@ def test_told_to_stop(shop, server, receiver, code):
 
     told = time.monotonic()
     server.process.terminate()
-    wait_until(lambda: "processing" not in shop.states(code), what="idle lane")
+    wait_until(
+        lambda: "processing" not in shop.states(code),
+        what="idle lane",
+        instead=lambda: shop.account(code),
+    )
     ended = time.monotonic() - told
     server.process.wait(30)
     gone = time.monotonic() - told

@@ -1,0 +1,73 @@
+"""What a live test that fails tells about what it waited for."""
+
+import pytest
+import server_logs
+from stage import wait_until
+
+
+@pytest.mark.usefixtures("house_server")
+def test_what_came_instead_is_told(house, receiver, code):
+    """Counts and the newest error; "last seen: None" helped nobody to find a fault."""
+    house.endpoint(code, receiver.url, "/missing")
+    house.queue(code, 2)
+    house.wait_for_end(code)
+
+    with pytest.raises(TimeoutError) as told:
+        house.wait_for_states(code, timeout=0, done=2)
+
+    assert "no {'done': 2}" in str(told.value)
+    assert "last seen: {'dead_letter': 2}" in str(told.value)
+    assert "dead_letter, the newest" in str(told.value)
+    assert "HTTP 404" in str(told.value)
+
+
+def test_a_look_that_fails_is_quoted():
+    """Without words of its own a wait tells what its last look gave."""
+    with pytest.raises(TimeoutError, match=r"no job within 0 s; last seen: \[\]"):
+        wait_until(list, timeout=0, what="job")
+
+
+class Server:
+    def __init__(self, home):
+        self.home = home
+        self.log_path = home / "odoo.log"
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Stands alone: no other server is up, and the cache is another."""
+    monkeypatch.setenv("BWT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(server_logs, "_up", [])
+    monkeypatch.setattr(server_logs, "_unreported", [])
+    home = tmp_path / "shop"
+    home.mkdir()
+    return Server(home)
+
+
+def test_the_log_of_a_failure_stays(server, tmp_path):
+    """The folder of a server goes with it; its log is needed after a failure."""
+    server.log_path.write_text("one\ntwo\n")
+
+    with pytest.raises(ZeroDivisionError):
+        with server_logs.kept_on_failure(server):
+            1 / 0  # noqa: B018
+    [told] = server_logs.report()
+
+    [kept] = (tmp_path / "cache" / "run" / "failed-live").iterdir()
+    assert f"{kept}\none\ntwo" == told
+    assert "one\ntwo\n" == kept.read_text()
+    assert [] == server_logs.report()
+
+
+def test_few_logs_stay(server, tmp_path, monkeypatch):
+    """The cache doesn't fill with logs; the newest are there, one per failure."""
+    monkeypatch.setattr(server_logs, "KEPT", 2)
+
+    with server_logs.kept_on_failure(server):
+        for number in range(4):
+            server.home = server.home.with_name(f"shop{number}")
+            server.log_path.write_text(f"{number}")
+            server_logs.report()
+
+    kept = (tmp_path / "cache" / "run" / "failed-live").iterdir()
+    assert {"2", "3"} == {path.read_text() for path in kept}
