@@ -5,7 +5,7 @@ import subprocess
 import sys
 import uuid
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tools import fetch
 from tools.odoo_server import (
@@ -19,6 +19,8 @@ from tools.workspace import ADDON, REPOSITORY, addons_folder, child_environment,
 NO_TESTS = 5  # pytest's exit code when nothing was collected
 RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 SKIPPED = re.compile(r" odoo\.\S+: skipped ")
+# As in: ... ERROR db odoo.addons.x.tests.y: FAIL: TestCase.test_name
+BROKEN = re.compile(r"ERROR \S+ \S+: (?:FAIL|ERROR): (?:Subtest )?\w+\.(test_\w+)")
 LOGGED = re.compile(
     r"^\d{4}-\d\d-\d\d \S+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): (?P<text>.*)"
 )
@@ -33,12 +35,19 @@ KNOWN_NOISE = (
 
 @dataclass
 class Count:
-    """How a run ended; `complaint` is a failure beyond the tests' own."""
+    """How a run ended; subtests count like tests.
+
+    subtests: how many of the passed are subtests
+    broken: names of the tests that failed, as `make one K=` takes them
+    complaint: a failure beyond the tests' own
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     complaint: str = ""
+    subtests: int = 0
+    broken: list[str] = field(default_factory=list)
 
     def is_bad(self) -> bool:
         """Whether the run has to fail the whole."""
@@ -106,7 +115,26 @@ def _read_junit(report):
         count.skipped += number["skipped"]
         # A test whose tear-down fails counts as a failure and an error.
         count.passed += max(number["tests"] - number["skipped"] - failed, 0)
+        # Subtests are counted, and have no element of their own.
+        whole = [case for case in suite.iter("testcase") if not _ends(case)]
+        count.subtests += max(count.passed - len(whole), 0)
+        count.broken += [
+            _keyword(case)
+            for case in suite.iter("testcase")
+            if _ends(case) & {"failure", "error"}
+        ]
+    count.broken = list(dict.fromkeys(count.broken))
     return count
+
+
+def _ends(case):
+    """How a test ended, where it didn't pass."""
+    return {child.tag for child in case} & {"failure", "error", "skipped"}
+
+
+def _keyword(case):
+    """A test's name without its parameters; of a file that can't be read, its name."""
+    return case.get("name").partition("[")[0].rpartition(".")[2]
 
 
 def run_odoo_tests(cluster, database, addons) -> Count:
@@ -129,6 +157,7 @@ def run_odoo_tests(cluster, database, addons) -> Count:
         # One line per phase: those of the last are sums of all.
         failed = max(failed, int(failures) + int(errors))
         total = max(total, int(tests))
+    count.broken = list(dict.fromkeys(BROKEN.findall(tested.stdout)))
     count.failed = failed
     count.passed = total - failed - count.skipped
     if tested.returncode or updated.returncode:

@@ -16,6 +16,7 @@ from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
 TEST_FOLDERS = ("unit", "orm", "http", "live")
 # Changes to these need no update of a database that has the addon.
 NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", ".git", ".ci")
+NAMED = 20  # failed tests in the summary; who has more reads the output above
 
 
 def database_name(purpose) -> str:
@@ -101,22 +102,37 @@ class Suite:
             count = row.count
             verdict = "FAILED" if count.is_bad() else "ok"
             numbers = f"{count.passed:5} passed {count.failed:3} failed"
+            subtests = f"   {count.subtests} of them subtests" * bool(count.subtests)
             say(
                 f"{row.name:20} {numbers} {count.skipped:3} skipped "
-                f"{duration(row.seconds):>12}  {verdict}"
+                f"{duration(row.seconds):>12}  {verdict:6}{subtests}".rstrip()
             )
         for row in self.rows:
             if row.count.complaint:
                 say(f"{row.name}: {row.count.complaint}")
+        self._name_the_broken()
         counts = [row.count for row in self.rows]
-        passed, failed, skipped = (
+        passed, failed, skipped, subtests = (
             sum(getattr(count, key) for count in counts)
-            for key in ("passed", "failed", "skipped")
+            for key in ("passed", "failed", "skipped", "subtests")
         )
         if not passed + failed:
             say("No test was run.")
+        if subtests:
+            say(f"Passed are {passed - subtests} tests and {subtests} subtests:")
         say(f"{passed} passed, {failed} failed, {skipped} skipped")
         return 0 if passed and not any(count.is_bad() for count in counts) else 1
+
+    def _name_the_broken(self):
+        broken = [(row.name, test) for row in self.rows for test in row.count.broken]
+        if broken:
+            say("\nFailed; to run one again:")
+        for name, test in broken[:NAMED]:
+            say(f"  make one K={test}   ({name})")
+        if len(broken) > NAMED:
+            say(f"  ... and {len(broken) - NAMED} more, see above")
+        if broken:
+            say()
 
     # --- the steps
 
