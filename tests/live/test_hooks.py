@@ -33,16 +33,16 @@ def test_killed_in_the_hook(shop, receiver):
     receiver.script("/", status(200, headers=[("X-Remote-Id", "r-42")]))
     shop.endpoint(WAREHOUSE, receiver.url)
     with serving(shop.cluster, shop.database, workers=3, channels="root:2"):
-        order = shop.caller.run("result = env['guide.order'].create({'name': 'S1'}).id")
+        order = shop.caller.run("result = env['shop.order'].create({'name': 'S1'}).id")
         with shop.caller.transaction() as busy:
             busy.run(
-                "env.cr.execute('SELECT 1 FROM guide_order WHERE id = %s FOR UPDATE', "
+                "env.cr.execute('SELECT 1 FROM shop_order WHERE id = %s FOR UPDATE', "
                 "[order])",
                 order=order,
             )
             shop.caller.run(
                 "endpoint(code).queue_delivery("
-                "{}, record=env['guide.order'].browse(order))",
+                "{}, record=env['shop.order'].browse(order))",
                 code=WAREHOUSE,
                 order=order,
             )
@@ -62,7 +62,7 @@ def test_killed_in_the_hook(shop, receiver):
 def hook_waits(shop):
     return shop.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock' AND query LIKE '%guide_order%'"
+        "AND wait_event_type = 'Lock' AND query LIKE '%shop_order%'"
     )
 
 
@@ -72,5 +72,5 @@ def worker_of(shop):
 
 
 def remote_id(shop):
-    [row] = shop.rows("SELECT remote_id FROM guide_order")
+    [row] = shop.rows("SELECT remote_id FROM shop_order")
     return row["remote_id"]

@@ -14,7 +14,7 @@ class TestConnector(RequestCase):
         super().setUpClass()
         cls.need_test_addon("test.oca.backend")
         cls.receiver = cls.enterClassContext(Receiver())
-        cls.backend = cls.env["test.shop.backend"].create(
+        cls.backend = cls.env["shop.backend"].create(
             {"name": "My Shop", "token": "t0", "api_base_url": cls.receiver.url}
         )
         cls.endpoint = cls.env[ENDPOINT].create(
@@ -26,7 +26,7 @@ class TestConnector(RequestCase):
             }
         )
         cls.endpoint.code_suffix = "orders"
-        cls.binding = cls.env["test.shop.binding"].create(
+        cls.binding = cls.env["shop.binding"].create(
             {"name": "SO1", "backend_id": cls.backend.id}
         )
 
@@ -37,13 +37,11 @@ class TestConnector(RequestCase):
     def test_names(self):
         """Codes are made from the backend; the mixin offers its models."""
         self.assertEqual(self.backend.code, "my-shop")
-        self.assertEqual(
-            self.endpoint.code, f"test.shop.backend-{self.backend.id}-orders"
-        )
+        self.assertEqual(self.endpoint.code, f"shop.backend-{self.backend.id}-orders")
         self.assertEqual(self.backend.outbound_endpoint_id, self.endpoint)
         self.assertEqual(self.backend.get_outbound_endpoint(), self.endpoint)
         models = dict(self.endpoint._selection_connector_backend_ref())
-        self.assertIn("test.shop.backend", models)
+        self.assertIn("shop.backend", models)
         self.assertIn("test.oca.backend", models)
         self.assertNotIn("bwt.connector.webhook.outbound.mixin", models)
         with self.refused("has no code"):
@@ -82,9 +80,7 @@ class TestConnector(RequestCase):
             form.code_suffix = "Stock Level"
             self.assertEqual(form.code, "stock-level")
             form.connector_backend_ref = self.backend
-            self.assertEqual(
-                form.code, f"test.shop.backend-{self.backend.id}-stock-level"
-            )
+            self.assertEqual(form.code, f"shop.backend-{self.backend.id}-stock-level")
 
     def test_suffix_without_backend(self):
         """A suffix alone is the code; it is made anew when the backend is set."""
@@ -93,9 +89,7 @@ class TestConnector(RequestCase):
         )
         self.assertEqual(endpoint.code, "stock-level")
         endpoint.connector_backend_ref = self.backend
-        self.assertEqual(
-            endpoint.code, f"test.shop.backend-{self.backend.id}-stock-level"
-        )
+        self.assertEqual(endpoint.code, f"shop.backend-{self.backend.id}-stock-level")
         with self.refused("another endpoint of My Shop has the suffix"):
             self.endpoint.write({"code_suffix": "Stock Level", "code": "other"})
 
@@ -167,7 +161,7 @@ class TestConnector(RequestCase):
 
         mine = delivery(self.binding._name, self.binding.id)
         self.assertEqual(resolve(mine), self.binding)
-        self.assertEqual(resolve(mine, "test.shop.binding"), self.binding)
+        self.assertEqual(resolve(mine, "shop.binding"), self.binding)
         self.assertFalse(resolve(mine, "res.partner"))
         self.assertFalse(resolve(delivery("no.model", 1)))
         self.assertFalse(resolve(delivery(self.binding._name, 0)))

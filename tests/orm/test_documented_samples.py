@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from odoo import Command
+from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
@@ -28,7 +29,7 @@ DOCS = ROOT / "docs"
 LICENSE = "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).\n"
 README = "README.rst"
 GUIDE = "docs/developer.md"
-LANGUAGES = ("python", "xml", "sql", "ini")
+LANGUAGES = ("python", "xml", "csv", "sql", "ini")
 
 
 @dataclass
@@ -48,7 +49,7 @@ def markdown_samples(text):
     for line in text.splitlines():
         if line.strip().startswith("```"):
             if language in LANGUAGES:
-                named = re.search(r"\]\(\.\./(tests/addons/\S+\.py)\):$", before)
+                named = re.search(r"\]\(\.\./(tests/addons/\S+)\):$", before)
                 block = "\n".join(lines) + "\n"
                 yield Sample(heading, language, block, named[1] if named else "")
             language, lines = (None if language is not None else line.strip()[3:]), []
@@ -88,7 +89,7 @@ class TestDocumentedSamples(OutboundCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        for model_name in ("guide.order", "test.shop.backend"):
+        for model_name in ("shop.order", "shop.backend"):
             need_test_addon(cls.env, model_name)
         cls.guide = samples_of(GUIDE)
         cls.readme = samples_of(README)
@@ -97,7 +98,7 @@ class TestDocumentedSamples(OutboundCase):
         super().setUp()
         [endpoint] = self.blocks("An endpoint as data")
         self.load(endpoint)
-        self.shop = self.env[ENDPOINT].search([("code", "=", "shop-orders")])
+        self.shop = self.env[ENDPOINT].search([("code", "=", "order-changes")])
         self.known = self.env[DELIVERY].search([])
         self.redirect()
 
@@ -134,7 +135,7 @@ class TestDocumentedSamples(OutboundCase):
         endpoints = self.env[ENDPOINT].search([("state", "=", "active")])
         plain = endpoints.filtered(lambda each: not each.connector_backend_ref)
         plain.write({"target_hostname": url})
-        self.env["test.shop.backend"].search([]).write({"api_base_url": url})
+        self.env["shop.backend"].search([]).write({"api_base_url": url})
 
     def send(self):
         """Send what the samples queued; gives deliveries and requests, as queued."""
@@ -157,17 +158,23 @@ class TestDocumentedSamples(OutboundCase):
         """A block that names a file of tests/addons holds what that file holds."""
         named = [each for each in self.guide if each.file]
 
-        self.assertGreaterEqual(len(named), 5)
+        self.assertGreaterEqual(len(named), 10)
         for sample in named:
             text = (ROOT / sample.file).read_text().removeprefix(LICENSE)
             self.assertEqual(text, sample.text, sample.file)
 
     def test_every_file_of_the_samples_is_shown(self):
-        """No file of the guide's addon is left out of the guide."""
+        """No file of the samples' addons is left out of the guide.
+
+        A reader who copies what is shown would have an addon that can't be installed.
+        """
         named = {each.file for each in self.guide}
-        folder = ROOT / "tests/addons/bwt_test_guide/models"
-        for path in folder.glob("[!_]*.py"):
-            self.assertIn(str(path.relative_to(ROOT)), named)
+        hidden = ("__init__.py", "callbacks.py")  # in words; for other tests alone
+        for addon in ("bwt_test_guide", "bwt_test_connector"):
+            for pattern in ("*.py", "*.csv", "*.xml"):
+                for path in (ROOT / "tests/addons" / addon).rglob(pattern):
+                    if path.name not in hidden:
+                        self.assertIn(str(path.relative_to(ROOT)), named)
 
     def test_every_block_is_run(self):
         """A new sample without a test is noticed, in whatever guide it stands."""
@@ -269,7 +276,7 @@ class TestDocumentedSamples(OutboundCase):
     def test_order_of_the_samples(self):
         """An ordinary user confirms an order, and the shop hears of it."""
         user = new_test_user(self.env, "guide_salesperson", "base.group_user")
-        orders = self.env["guide.order"].create([{"name": "S1", "total": 9.5}])
+        orders = self.env["shop.order"].create([{"name": "S1", "total": 9.5}])
         orders.with_user(user).action_confirm()
 
         request = self.sent()
@@ -353,7 +360,7 @@ class TestDocumentedSamples(OutboundCase):
         [sample] = self.blocks("In Python")
         self.run_block(sample)
         partner = self.env["res.partner"].create({"name": "A", "email": "a@b.example"})
-        orders = self.env["guide.order"].create(
+        orders = self.env["shop.order"].create(
             [
                 {"name": "S1"},
                 {"name": "S2"},
@@ -375,15 +382,15 @@ class TestDocumentedSamples(OutboundCase):
         """Gate, extra headers and response hook of the guide's addon."""
         self.receiver.script("/warehouse", status(200, headers=[("X-Remote-Id", "W7")]))
         warehouse = self.make_endpoint("warehouse")
-        order = self.env["guide.order"].create({"name": "S1"})
+        order = self.env["shop.order"].create({"name": "S1"})
         settings = self.env["ir.config_parameter"]
-        settings.set_param("guide.warehouse_is_closed", "yes")
+        settings.set_param("shop.warehouse_is_closed", "yes")
         closed = warehouse.queue_delivery({}, record=order)
         closed.process_delivery()
         self.assertEqual("the warehouse is closed", closed.processing_note)
         self.assertEqual("error", closed.state)
 
-        settings.set_param("guide.warehouse_is_closed", False)
+        settings.set_param("shop.warehouse_is_closed", False)
         open_again = warehouse.queue_delivery({}, record=order)
         request = self.sent()
         self.assertEqual("main", request.header("X-Warehouse"))
@@ -393,8 +400,8 @@ class TestDocumentedSamples(OutboundCase):
     def test_hostname_hook(self):
         """The host comes from the context value, and none is needed to save."""
         settings = self.env["ir.config_parameter"]
-        settings.set_param("guide.host.eu", "https://eu.example.com")
-        settings.set_param("guide.host.us", self.receiver.url)
+        settings.set_param("shop.host.eu", "https://eu.example.com")
+        settings.set_param("shop.host.us", self.receiver.url)
         regions = self.env[ENDPOINT].create(
             {"name": "Regions", "code": "shop-regions", "target_path": "/in"}
         )
@@ -415,6 +422,28 @@ class TestDocumentedSamples(OutboundCase):
         self.assertEqual("S-77", names["binding"].external_id)
         attempt = names["delivery"].attempt_ids
         self.assertNotIn("t0", attempt.request_headers_json)
+
+    def test_connector_by_clicks(self):
+        """Anyone exports a binding from its Action menu; the token stays unread.
+
+        The answer has no id here, as that of the receiver of `make serve`.
+        """
+        [sample] = self.blocks("Connectors")
+        names = self.run_block(sample)
+        names["delivery"].action_cancel_delivery()
+        user = new_test_user(self.env, "guide_clerk", "base.group_user")
+        action = self.env.ref("bwt_test_connector.action_export").with_user(user)
+        binding = names["binding"].with_user(user)
+        chosen = {"active_model": binding._name, "active_ids": binding.ids}
+        action.with_context(active_id=binding.id, **chosen).run()
+
+        request = self.sent()
+        self.assertEqual("Bearer t0", request.header("Authorization"))
+        last = self.env[DELIVERY].search([("state", "=", "done")], limit=1)
+        self.assertFalse(last.processing_note)
+        self.assertEqual("export", binding.last_operation)
+        with self.assertRaises(AccessError):
+            names["backend"].with_user(user).read(["token"])
 
     def test_testing(self):
         """Both ways to send at once do so."""

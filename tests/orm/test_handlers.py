@@ -164,9 +164,9 @@ class TestPythonHandlers(RequestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.need_test_addon("test.shop.backend")
+        cls.need_test_addon("shop.backend")
 
-    def python(self, method, model="test.shop.backend"):
+    def python(self, method, model="shop.backend"):
         handler = self.env["bwt.webhook.handler"].create(
             {
                 "name": "Python",
@@ -192,11 +192,11 @@ class TestPythonHandlers(RequestCase):
     def test_unmarked_method_is_refused(self):
         """Anything its author didn't mark is refused when saved and when run."""
         for model, method, text in (
-            ("test.shop.backend", "unmarked", "no webhook callback"),
-            ("test.shop.backend", "unlink", "no webhook callback"),
-            ("test.shop.backend", "missing", "no webhook callback"),
+            ("shop.backend", "unmarked", "no webhook callback"),
+            ("shop.backend", "unlink", "no webhook callback"),
+            ("shop.backend", "missing", "no webhook callback"),
             ("no.model", "decide", "doesn't exist"),
-            ("test.shop.backend", False, "needs a model and a method"),
+            ("shop.backend", False, "needs a model and a method"),
         ):
             with self.refused(text, WebhookProcessingConfigurationError):
                 self.python(method, model)
@@ -212,7 +212,7 @@ class TestPythonHandlers(RequestCase):
     def test_an_override_keeps_the_mark(self):
         """The mark is looked up along the method's MRO."""
         handler = self.python("decide")
-        backend = type(self.env["test.shop.backend"])
+        backend = type(self.env["shop.backend"])
         with patch.object(backend, "decide", lambda self, delivery, request: False):
             handler._check_python_method()
             self.assertEqual(self.decided().status, "cancel")
@@ -220,7 +220,7 @@ class TestPythonHandlers(RequestCase):
     def test_nonsense_is_quoted(self):
         """What makes no sense becomes an error that quotes it."""
         self.python("decide")
-        backend = type(self.env["test.shop.backend"])
+        backend = type(self.env["shop.backend"])
         for raw, text in (
             ("yes", "returned 'yes'"),
             ({"status": "maybe"}, "'maybe'"),

@@ -1,9 +1,9 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 {
-    "name": "Test connector for outbound webhooks",
+    "name": "Shop Connector",
     "version": "19.0.1.0.0",
     "license": "LGPL-3",
     "author": "bwt",
     "depends": ["bwt_webhooks_outbound"],
-    "data": ["security/ir.model.access.csv"],
+    "data": ["security/ir.model.access.csv", "views/shop_views.xml"],
 }

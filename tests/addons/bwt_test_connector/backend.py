@@ -5,7 +5,7 @@ from odoo import fields, models
 
 
 class ShopBackend(models.Model):
-    _name = "test.shop.backend"
+    _name = "shop.backend"
     _description = "Shop Backend"
     _inherit = "bwt.connector.webhook.outbound.mixin"
 
@@ -13,7 +13,7 @@ class ShopBackend(models.Model):
     code = fields.Char()
     active = fields.Boolean(default=True)
     company_id = fields.Many2one("res.company")
-    token = fields.Char()
+    token = fields.Char(groups="bwt_webhooks_outbound.group_webhooks_admin")
     is_closed = fields.Boolean()
 
     def _get_outbound_extra_headers(self, delivery):
@@ -28,7 +28,7 @@ class ShopBackend(models.Model):
         self, delivery, response, state, outcome, *, binding=False, operation=False
     ):
         if state == "done" and binding:
-            binding.external_id = response.headers["X-Shop-Id"]
+            binding.external_id = response.headers.get("X-Shop-Id")
             binding.last_operation = operation
 
     def export_binding(self, binding):
@@ -46,10 +46,10 @@ class ShopBackend(models.Model):
 
 
 class ShopBinding(models.Model):
-    _name = "test.shop.binding"
+    _name = "shop.binding"
     _description = "Shop Binding"
 
     name = fields.Char(required=True)
-    backend_id = fields.Many2one("test.shop.backend", required=True)
+    backend_id = fields.Many2one("shop.backend", required=True)
     external_id = fields.Char()
     last_operation = fields.Char()

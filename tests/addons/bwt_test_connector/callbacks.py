@@ -7,7 +7,7 @@ from odoo.addons.bwt_webhooks_outbound.callback import webhook_callback
 
 
 class ShopBackend(models.Model):
-    _inherit = "test.shop.backend"
+    _inherit = "shop.backend"
 
     @api.model
     @webhook_callback

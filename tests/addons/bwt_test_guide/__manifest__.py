@@ -1,6 +1,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 {
-    "name": "Samples of the developer guide for outbound webhooks",
+    "name": "Shop Orders",
     "version": "19.0.1.0.0",
     "license": "LGPL-3",
     "author": "bwt",

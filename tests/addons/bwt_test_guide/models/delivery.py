@@ -14,7 +14,7 @@ class Delivery(models.Model):
         result = super()._pre_dispatch_check()
         if result is None and self._is_for_warehouse():
             settings = self.env["ir.config_parameter"]
-            if settings.get_param("guide.warehouse_is_closed"):
+            if settings.get_param("shop.warehouse_is_closed"):
                 return self.webhook_retry("the warehouse is closed", seconds=900)
         return result
 
@@ -33,5 +33,5 @@ class Delivery(models.Model):
     def _handle_outbound_response(self, response, state, outcome):
         super()._handle_outbound_response(response, state, outcome)
         if self._is_for_warehouse() and state == "done":
-            order = self.env["guide.order"].browse(self.res_id)
-            order.remote_id = response.headers["X-Remote-Id"]
+            order = self.env["shop.order"].browse(self.res_id)
+            order.remote_id = response.headers.get("X-Remote-Id")

@@ -9,7 +9,7 @@ class Endpoint(models.Model):
         if self.code == "shop-regions":
             values = delivery._get_context_values() if delivery else {}
             region = values.get("region", "eu")
-            return self.env["ir.config_parameter"].get_param(f"guide.host.{region}")
+            return self.env["ir.config_parameter"].get_param(f"shop.host.{region}")
         return super()._get_outbound_target_hostname(delivery=delivery)
 
     def _outbound_hostname_resolved_externally(self):

@@ -3,7 +3,7 @@ from odoo import fields, models
 
 
 class Order(models.Model):
-    _name = "guide.order"
+    _name = "shop.order"
     _description = "Order"
 
     name = fields.Char(required=True)
@@ -17,7 +17,7 @@ class Order(models.Model):
     def action_confirm(self):
         self.state = "confirmed"
         endpoint = self.env["bwt.webhook.outbound.endpoint"].search(
-            [("code", "=", "shop-orders")]
+            [("code", "=", "order-changes")]
         )
         endpoint.queue_deliveries(
             [

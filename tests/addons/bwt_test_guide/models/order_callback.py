@@ -5,7 +5,7 @@ from odoo.addons.bwt_webhooks_outbound.callback import webhook_callback
 
 
 class Order(models.Model):
-    _inherit = "guide.order"
+    _inherit = "shop.order"
 
     @api.model
     @webhook_callback
