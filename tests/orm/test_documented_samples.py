@@ -17,6 +17,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
+from odoo.addons.bwt_webhooks_outbound.models.endpoint_standing import STANDINGS
 from odoo.addons.bwt_webhooks_outbound.services.egress import Policy
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 
@@ -208,6 +209,25 @@ class TestDocumentedSamples(OutboundCase):
                     use(parser.get(section, option))
                     read += 1
         self.assertGreaterEqual(read, 3)
+
+    def test_labels_are_those_of_the_forms(self):
+        """What the guides call by its label is found under it in the form."""
+        operator = (ROOT / "docs/operator.md").read_text()
+        developer = (ROOT / GUIDE).read_text()
+        for model, name, guides in (
+            ("bwt.webhook.outbound.handler.rule", "result_status", 2),
+            ("bwt.webhook.handler", "execution_mode", 1),
+            ("ir.actions.server", "bwt_webhook_payload_mode", 1),
+            ("ir.actions.server", "bwt_webhook_without_records", 1),
+        ):
+            labels = dict(
+                self.env[model]._fields[name]._description_selection(self.env)
+            )
+            for label in labels.values():
+                for guide in (operator, developer)[:guides]:
+                    self.assertTrue(f"_{label}_" in guide, label)
+        for label in dict(STANDINGS).values():
+            self.assertTrue(f"| {label} " in operator, label)
 
     # README
 
