@@ -34,8 +34,12 @@ make psql           SQL in the database of `make serve`
 make pot            write i18n/bwt_webhooks_outbound.pot
 make clean-env      stop PostgreSQL, remove the cache and all databases
 
-ODOO_PYTHON=/path/to/python, ODOO_ADDONS_PATH=..., PGHOST=...: use your own Odoo 19
-(with queue_job) and your own server; BWT_CACHE=...: keep the cache elsewhere."""
+Variables, set in front as in `ODOO_ADDONS_PATH=/my/addons make serve`:
+ODOO_ADDONS_PATH=/my/addons   your addons beside this one, for serve, shell and lane;
+                              install them in Apps
+ODOO_PYTHON=/path/to/python   your own Odoo 19, with queue_job
+PGHOST=...                    your own PostgreSQL, with PGPORT, PGUSER, PGPASSWORD
+BWT_CACHE=/elsewhere          another place for what is downloaded and made"""
 
 # Plain programs and what stands in for other addons, as in .pre-commit-config.yaml.
 NOT_LOADED = (

@@ -49,8 +49,18 @@ def addons_folder() -> Path:
 def extra_addons() -> list[Path]:
     """Further addon folders: the tests' own, and those of ODOO_ADDONS_PATH."""
     own = REPOSITORY / "tests" / "addons"
-    given = os.environ.get("ODOO_ADDONS_PATH", "").split(",")
-    return [own] * own.is_dir() + [Path(path) for path in given if path]
+    named = os.environ.get("ODOO_ADDONS_PATH", "").split(",")
+    given = [
+        Path(path.strip()).expanduser().resolve() for path in named if path.strip()
+    ]
+    for path in given:
+        # Odoo would end with an error, or go on without it.
+        if not any(path.glob("*/__manifest__.py")):
+            raise Trouble(
+                f"ODOO_ADDONS_PATH: {path} holds no addon. Give the folder that the "
+                "addon's own folder lies in; several are parted by commas."
+            )
+    return [own] * own.is_dir() + given
 
 
 def test_addons() -> list[str]:
