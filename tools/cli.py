@@ -21,7 +21,7 @@ from tools.workspace import ADDON, cache, child_environment, folder  # noqa: E40
 
 HELP = """\
 make demo           five deliveries from a fresh Odoo 19, seen from both sides
-make serve          web client, worker and receiver, up until Ctrl-C
+make serve          web client on port 18070, worker and receiver, until Ctrl-C
 make shell          Python with `env` in the database of `make serve`
 make test           all tests: unit, orm, http, live, Odoo's own runner, uninstall
 make unit           the tests of services/ alone (seconds)
@@ -140,8 +140,9 @@ def pot(_options):
     database = suite.database_name("pot")
     with Cluster.running() as cluster:
         databases = Databases(cluster)
-        say(f"installing {ADDON} in a fresh database")
-        databases.fresh(database)
+        databases.template()
+        with step(f"installing {ADDON} in a fresh database"):
+            databases.fresh(database)
         try:
             databases.run(database, "i18n export", "-o", target, ADDON)
         finally:

@@ -45,7 +45,7 @@ class Databases:
         with exclusive("template"):
             if name not in self.cluster.databases():
                 contents = "with demo data" if demo else "without demo data"
-                with step(f"a template database {contents}"):
+                with step(f"once: a database {contents} to copy others from"):
                     self._build_template(name, demo)
         return name
 

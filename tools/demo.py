@@ -2,21 +2,24 @@
 
 import contextlib
 import json
-import socket
 import textwrap
 import time
 
 from tools import fetch, pytest_paths  # noqa: F401  (receiver's path)
-from tools.console import Trouble, say
+from tools.console import Trouble, say, step
 from tools.databases import Databases
-from tools.odoo_server import OdooServer
+from tools.odoo_server import OdooServer, free_port
 from tools.postgres import Cluster
 from tools.suite import database_name
-from tools.workspace import ADDON
+from tools.workspace import ADDON, only_once
 
 from receiver import Receiver, flaky  # isort: skip
 
 RECEIVER_PORT = 18069  # the one that the demo data names
+ODOO_PORT = 18070  # always the same, so that bookmarks and open tabs go on
+UP_ALREADY = """\
+`make serve` of this clone is up already, in another terminal.
+Use that one, or end it with Ctrl-C first."""
 WAIT = 90  # seconds for all deliveries to end
 ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
 DELIVERY = "bwt_webhook_outbound_delivery"
@@ -65,6 +68,12 @@ env.cr.commit()  # nothing is sent before
 print(json.dumps(uids))
 """
 
+# What looks like a failure in the output of `make demo`.
+INTENDED = {
+    "demo-flaky": "as intended: the receiver refuses it once",
+    "demo-missing": "as intended: the receiver knows no such address",
+}
+
 # code -> state, states of the attempts, requests at the receiver
 EXPECTED = {
     "demo-orders": ("done", ["done"], 1),
@@ -81,8 +90,9 @@ def run_demo() -> int:
     with Cluster.running() as cluster, Receiver() as receiver:
         database = database_name("demo")
         databases = Databases(cluster)
-        say(f"installing {ADDON} with demo data in a fresh database")
-        databases.fresh(database, demo=True)
+        databases.template(demo=True)
+        with step(f"installing {ADDON} with demo data in a fresh database"):
+            databases.fresh(database, demo=True)
         databases.shell(database, POINT_ENDPOINTS.format(url=receiver.url))
         receiver.script("/flaky", flaky(1))
         say("starting the server; its job runner begins some seconds later")
@@ -100,7 +110,7 @@ def run_demo() -> int:
         if not surprises:
             server.discard()
             databases.drop(database)
-            say("Each delivery ended as it should.")
+            say("Each delivery ended as it should, the one in dead letter too.")
             return 0
         say("Not as it should be:\n  " + "\n  ".join(surprises))
         say(f"The database {database} and the log {server.log_path} are kept.")
@@ -129,7 +139,9 @@ def _show(cluster, database, receiver, code, uid):
         f"FROM {ATTEMPT} WHERE delivery_id = {delivery['id']} ORDER BY attempt_number",
     )
     arrived = [each for each in receiver.requests if each.webhook_id == uid]
-    say(f"--- {code}: {delivery['state']}")
+    found = (delivery["state"], [each["state"] for each in attempts], len(arrived))
+    intended = found == EXPECTED[code] and INTENDED.get(code)
+    say(f"--- {code}: {delivery['state']}" + (f" ({intended})" if intended else ""))
     for attempt in attempts:
         say("    attempt {attempt_number}: {state}, HTTP {status}".format(**attempt))
     for request in arrived:
@@ -137,7 +149,6 @@ def _show(cluster, database, receiver, code, uid):
         for name, value in request.headers:
             say(f"        {name}: {value}")
         say(textwrap.indent(request.body.decode(errors="replace"), " " * 8))
-    found = (delivery["state"], [each["state"] for each in attempts], len(arrived))
     if found == EXPECTED[code]:
         return []
     return [f"{code}: state, attempts, arrivals are {found}, not {EXPECTED[code]}"]
@@ -151,27 +162,35 @@ def prepare_playground(cluster) -> str:
     database = database_name("serve")
     databases = Databases(cluster)
     if database not in cluster.databases():
-        say(f"installing {ADDON} with demo data in {database}")
-        databases.fresh(database, demo=True)
+        databases.template(demo=True)
+        with step(f"installing {ADDON} with demo data in {database}"):
+            databases.fresh(database, demo=True)
     return database
 
 
 def serve() -> int:
     """Web client, worker and receiver until Ctrl-C."""
     fetch.ensure("odoo")
-    with Cluster.running() as cluster, _visible_receiver() as receiver:
+    database = database_name("serve")
+    with (
+        # A second one would update the database under the first, and lead the demo
+        # endpoints to its own receiver.
+        only_once(database, UP_ALREADY),
+        Cluster.running() as cluster,
+        _visible_receiver() as receiver,
+    ):
         databases = Databases(cluster)
-        made = database_name("serve") not in cluster.databases()
-        database = prepare_playground(cluster)
-        if not made:
-            say(f"updating {ADDON} in {database}")
-            databases.update(database, ADDON, demo=True)
+        if database in cluster.databases():
+            with step(f"updating {ADDON} in {database}"):
+                databases.update(database, ADDON, demo=True)
+        prepare_playground(cluster)
         databases.shell(database, POINT_ENDPOINTS.format(url=receiver.url))
-        with OdooServer(cluster, database, list_db=False) as server:
+        port = _port(ODOO_PORT, "Odoo")
+        with OdooServer(cluster, database, http_port=port) as server:
             say(f"\nOdoo      {server.url}/odoo   login admin, password admin")
             say(f"log       {server.log_path}")
             say(f"receiver  {receiver.url}   what the demo endpoints send:")
-            say("Ctrl-C ends both; the database stays (make clean-env removes it).\n")
+            say(f"Ctrl-C ends both. The database stays {cluster.place}.\n")
             with contextlib.suppress(KeyboardInterrupt):
                 while server.is_running():
                     time.sleep(0.5)
@@ -190,8 +209,16 @@ def _visible_receiver():
         body = request.body[:500].decode(errors="replace")
         say(f"arrived: {request.method} {request.path} {request.webhook_id}\n  {body}")
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken = probe.connect_ex(("127.0.0.1", RECEIVER_PORT)) == 0
-    with Receiver(0 if taken else RECEIVER_PORT, on_request=show) as receiver:
+    with Receiver(_port(RECEIVER_PORT, "the receiver"), on_request=show) as receiver:
         yield receiver
+
+
+def _port(wanted, who):
+    """The wanted port, or a free one; says so then."""
+    port = free_port(wanted)
+    if port != wanted:
+        say(
+            f"Port {wanted} is taken, perhaps by `make serve` of another clone: "
+            f"{who} has port {port} this time."
+        )
+    return port

@@ -76,15 +76,21 @@ def odoo_environment(cluster, **more) -> dict:
     return environment
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
+def free_port(wanted=0) -> int:
+    """A loopback port that nobody listens on now: the wanted one where it is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, bool(wanted))
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            if not wanted:
+                raise
+            return free_port()
         return probe.getsockname()[1]
 
 
 class OdooServer:
-    """A real Odoo server with queue_job's runner, on free loopback ports.
+    """A real Odoo server with queue_job's runner, on loopback; ports are free ones.
 
     `workers=0` is the threaded server, more is prefork. Only what it started itself
     is ever ended. As a context manager it starts, waits and stops.
@@ -95,6 +101,7 @@ class OdooServer:
         cluster,
         database,
         *,
+        http_port=None,
         workers=0,
         channels="root:4",
         allowed_networks="127.0.0.0/8",
@@ -104,7 +111,7 @@ class OdooServer:
     ):
         self.cluster = cluster
         self.database = database
-        self.http_port = free_port()
+        self.http_port = http_port or free_port()
         self.url = f"http://127.0.0.1:{self.http_port}"
         self.process = None
         self.environment = environment or {}

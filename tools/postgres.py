@@ -64,6 +64,16 @@ class Cluster:
         # No PGDATABASE: Odoo would take it before the db_name of its odoo.conf.
         return {"PGHOST": str(self.home), "PGPORT": "5432", "PGUSER": ROLE}
 
+    @property
+    def place(self) -> str:
+        """Where databases stay and how long, as the end of a sentence."""
+        if not self.is_own:
+            return f"on your server {os.environ['PGHOST']}"
+        return (
+            f"until `make clean-env`, or until the\nsystem clears {self.home.parent}: "
+            f"it is in {self.home}"
+        )
+
     # --- databases
 
     def psql_command(self, database, *arguments) -> list[str]:
@@ -129,6 +139,8 @@ class Cluster:
             options = ["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C"]
             initdb = [self.binaries / "initdb", "-D", fresh, *options]
             run_logged(initdb, log, **self._account())
+        # What is left when the system cleared the temp folder in part.
+        shutil.rmtree(self.data, ignore_errors=True)
         fresh.rename(self.data)
 
     def _clear_leftovers(self):

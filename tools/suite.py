@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from tools import fetch, runners
-from tools.console import Trouble, duration, say
+from tools.console import Trouble, duration, say, step
 from tools.databases import Databases
 from tools.postgres import Cluster
 from tools.runners import Count, complaints
@@ -201,8 +201,9 @@ class Suite:
             f"FROM pg_database WHERE datname = '{database}'",
         )
         if not found or found[0]["mark"] != mark:
-            say(f"installing {ADDON} and the tests' addons in {database}")
-            self.databases.fresh(database, install=(ADDON, *test_addons()))
+            self.databases.template()
+            with step(f"installing {ADDON} and the tests' addons in {database}"):
+                self.databases.fresh(database, install=(ADDON, *test_addons()))
             quoted = mark.replace("'", "''")
             self.cluster.execute(
                 "postgres", f"COMMENT ON DATABASE \"{database}\" IS '{quoted}'"

@@ -117,6 +117,17 @@ def exclusive(name):
         yield
 
 
+@contextmanager
+def only_once(name, otherwise):
+    """Hold a lock of the cache alone; Trouble with that text if someone has it."""
+    with open(folder("locks") / name, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Trouble(otherwise) from None
+        yield
+
+
 class Stamp:
     """Remembers with which inputs a step was finished."""
 

@@ -30,9 +30,9 @@ def test_size(size):
 """
 
 ODOO_LOG = """\
-2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.tests.a: FAIL: Subtest TestA.test_b (n=1)
-2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.tests.a: FAIL: Subtest TestA.test_b (n=2)
-2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.tests.a: ERROR: TestA.test_c
+2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.a: FAIL: Subtest TestA.test_b (n=1)
+2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.a: FAIL: Subtest TestA.test_b (n=2)
+2026-11-24 10:00:00,000 7 ERROR db odoo.addons.x.a: ERROR: TestA.test_c
 """
 
 
