@@ -83,6 +83,7 @@ class Lane:
         self.pace = Pace()
         self.position = Position()
         self.unrecorded = []  # (Prepared, Answer)
+        self.secrets = ()  # of all plans so far: an answer may quote what was sent
         self.not_before = None  # when circuit or rate limit let something through
         self.looked_at = None  # monotonic; when a look found nothing more, else None
         self.has_called = False
@@ -150,6 +151,7 @@ class Lane:
     def _read_plan(self):
         """Endpoint, rules, handler and policy as plain values, for some batches."""
         self.plan = self.endpoint._outbound_plan()
+        self.secrets = tuple(dict.fromkeys((*self.plan.trust.secrets, *self.secrets)))
         self.is_open = self.endpoint.state == "active" and not self.endpoint.is_paused
         self.token_at = self.plan.trust.not_before  # epoch; asked for again then
         self.health = Health(
@@ -329,13 +331,12 @@ class Lane:
         for left in reversed(range(TRIES)):
             try:
                 endings = [ending for ending, _signal in judged]
-                secrets = self.plan.trust.secrets
                 written = record(
                     self.cr,
                     endings,
                     self.job_uuid,
                     now,
-                    secrets,
+                    self.secrets,
                     hooks_follow=self.plan.has_response_hook,
                 )
                 moved = self.health.note([signal for _ending, signal in judged], now)

@@ -5,7 +5,7 @@ import time
 import pytest
 from token_server import TokenServer
 
-from receiver import delay, echo, status
+from receiver import delay, echo, hold, status
 
 pytestmark = pytest.mark.usefixtures("house_server")
 
@@ -38,6 +38,10 @@ def guarded(house, receiver, code, **values):
         auth_secret_input=SECRET,
         **values,
     )
+
+
+def quote_authorization(exchange):
+    status(200, exchange.request.header("Authorization").encode())(exchange)
 
 
 def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
@@ -103,6 +107,28 @@ def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code)
     house.wait_for_end(code)
     assert {"done": 11} == house.states(code)
     assert 2 == tokens.asked
+
+
+def test_the_token_before_is_masked_too(house, receiver, tokens, code):
+    """An answer that comes after the renewal and quotes the old token is masked.
+
+    The old one is good for half a minute more when it was renewed before its end.
+    """
+    guarded(house, receiver, code)
+    receiver.script("/", hold(quote_authorization), tokens.guard)
+    house.queue(code)
+    receiver.wait_for_requests(1, path="/")
+    [old] = tokens.issued
+
+    tokens.issued.clear()
+    house.queue(code, 2, first=1)
+    house.wait_for_states(code, processing=1, done=2)
+    receiver.release()
+
+    house.wait_for_states(code, done=3)
+    assert "Bearer" in house.deliveries(code)[0]["response_body"]
+    for table in TRACES:
+        assert [] == house.rows(f"SELECT 1 FROM {table} t WHERE t::text LIKE '%{old}%'")
 
 
 def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code):
