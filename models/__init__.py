@@ -15,6 +15,7 @@ from . import endpoint_figures
 from . import endpoint_standing
 from . import endpoint_words
 from . import endpoint_alerts
+from . import endpoint_keys
 from . import endpoint
 from . import endpoint_health
 from . import endpoint_rule

@@ -42,6 +42,7 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.standing",
         "bwt.webhook.outbound.endpoint.words",
         "bwt.webhook.outbound.endpoint.alerts",
+        "bwt.webhook.outbound.endpoint.keys",
     ]
     _order = "name, id"
     _check_company_auto = True

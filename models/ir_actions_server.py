@@ -83,6 +83,12 @@ class IrActionsServer(models.Model):
         string="Webhook Records",
         help="Which records it takes when it is given none.",
     )
+    bwt_webhook_hint = fields.Char(
+        string="Webhook Hint",
+        compute="_compute_bwt_webhook_hint",
+        help="What the endpoint needs and no context line gives. An addon may give it "
+        "later, so the action runs all the same.",
+    )
     bwt_webhook_sample = fields.Text(
         string="Webhook Sample",
         compute="_compute_bwt_webhook_sample",
@@ -143,6 +149,20 @@ class IrActionsServer(models.Model):
         if self.bwt_webhook_payload_mode == "rules":
             payload = self.bwt_webhook_rule_ids
         return payload | self.bwt_webhook_context_ids
+
+    @api.depends("state", "bwt_webhook_endpoint_id", "bwt_webhook_context_ids.target")
+    def _compute_bwt_webhook_hint(self):
+        for action in self:
+            given = {
+                (line.target or "").strip() for line in action.bwt_webhook_context_ids
+            }
+            needs = (
+                action.state == STATE
+                and action.bwt_webhook_endpoint_id.sudo()._missing_words(given)
+            )
+            action.bwt_webhook_hint = needs and self.env._(
+                "%(needs)s: add a context line.", needs=needs
+            )
 
     def _generate_action_name(self):
         if self.state == STATE and self.bwt_webhook_endpoint_id:

@@ -8,7 +8,6 @@ from ..models.asked import new_message_uid
 from ..models.const import DELIVERY, ENDPOINT
 from ..models.refusal import refused
 from ..models.source_mixin import SOURCE_FIELDS
-from ..services.template import tokens
 from ..services.values import serialize_payload
 
 LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
@@ -116,13 +115,7 @@ class SendTest(models.TransientModel):
 
     def _lines_for(self, endpoint):
         """A line for each key that path and rules name, as the last delivery had it."""
-        keys = list(tokens(endpoint.target_path or "/"))
-        for rule in (*endpoint.header_rule_ids, *endpoint.payload_rule_ids):
-            if rule.source_kind == "context_key":
-                keys.append((rule.source_expression or "").split(".")[0])
-            elif rule.source_kind == "literal":
-                keys += tokens(rule.literal_value or "")
-        keys = list(dict.fromkeys(filter(None, keys)))
+        keys = endpoint._context_keys()
         if not keys:
             return []
         last = self.env[DELIVERY].search([("endpoint_id", "=", endpoint.id)], limit=1)

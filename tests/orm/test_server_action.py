@@ -137,6 +137,34 @@ class TestPayload(ServerActionCase):
         self.assertFalse(self.env[DELIVERY].search([("res_id", "=", newest.id)]))
 
 
+class TestHint(ServerActionCase):
+    def test_what_the_path_needs_is_said_while_it_is_made(self):
+        """A token without a context line is told, and the action runs all the same.
+
+        An addon may give the value; without one each delivery would stop.
+        """
+        self.endpoint.target_path = "/orders/{order_id}"
+        action = self.action("name")
+
+        self.assertEqual(
+            "The path needs order_id: add a context line.", action.bwt_webhook_hint
+        )
+        self.assertFalse(action.warning)
+        self.assertEqual(1, len(self.run_on(action, self.company)))
+
+        action.bwt_webhook_context_ids = [
+            Command.create(
+                {
+                    "usage": "context",
+                    "target": "order_id",
+                    "source_kind": "record_field",
+                    "source_expression": "id",
+                }
+            )
+        ]
+        self.assertFalse(action.bwt_webhook_hint)
+
+
 class TestRefused(ServerActionCase):
     def test_fields_limited_to_groups_are_refused(self):
         """Whoever saves a record must not send what they may not read."""
