@@ -1,6 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What code asks for when it queues a delivery, checked before anything is written."""
 
+import reprlib
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from odoo import fields, models
 
 from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.headers import check_header_name
 from ..services.transport import normalize_request_files
 from ..services.values import dumps_payload, serialize_headers, storable_text
 from .const import CONTEXT_LINE
@@ -101,13 +103,23 @@ def _vals(endpoint, request, label, now):
 def _subject_of(endpoint, record):
     if record is None or record is False:
         return False, False
-    if not isinstance(record, models.BaseModel) or len(record) != 1:
+    if not isinstance(record, models.BaseModel):
         raise refused(
             endpoint,
             endpoint.env._(
-                "record=%(record)s is not one record. Give the record that the "
-                "delivery is about, or leave it out.",
-                record=repr(record)[:80],
+                "record=%(record)s is no record. Give the record that the delivery is "
+                "about, or leave it out.",
+                record=reprlib.repr(record),
+            ),
+        )
+    if len(record) != 1:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "record= takes one record and got %(count)s (%(model)s). Give the one "
+                "that the delivery is about, or leave it out.",
+                count=len(record),
+                model=record._name,
             ),
         )
     if not isinstance(record.id, int):
@@ -178,6 +190,8 @@ def _checked_headers(headers):
             _lt('headers must be a mapping, not %(type)s. Give {"X-Shop": "1"}.'),
             type=type(headers).__name__,
         )
+    for name in headers:
+        check_header_name(str(name))
     return serialize_headers(headers)
 
 

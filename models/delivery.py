@@ -1,12 +1,10 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-import json
-
 from odoo import api, fields, models
 
 from .asked import new_message_uid
 from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
 from .copied_relation import CopiedRelation
-from .refusal import misconfigured, refused
+from .refusal import refused
 
 
 class Delivery(models.Model):
@@ -23,6 +21,7 @@ class Delivery(models.Model):
         "bwt.webhook.outbound.delivery.queue",
         "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
+        "bwt.webhook.outbound.delivery.draft",
         "bwt.webhook.outbound.delivery.words",
         "bwt.webhook.outbound.exchange.words",
         "bwt.webhook.outbound.delivery.of_record",
@@ -253,38 +252,6 @@ class Delivery(models.Model):
     def _refused(self, text):
         """The error that names this delivery; `text` says why and what to do."""
         return refused(self, text)
-
-    @api.constrains("request_headers_json", "payload_json")
-    def _check_json(self):
-        for delivery in self:
-            for name in ("request_headers_json", "payload_json"):
-                text = delivery[name]
-                label = self._fields[name]._description_string(self.env)
-                try:
-                    value = json.loads(text, parse_constant=_refuse_constant)
-                except ValueError as error:
-                    raise misconfigured(
-                        delivery,
-                        self.env._(
-                            "%(field)s is no JSON: %(error)s. Mend the text.",
-                            field=label,
-                            error=error,
-                        ),
-                    ) from error
-                if name == "request_headers_json" and not isinstance(value, dict):
-                    raise misconfigured(
-                        delivery,
-                        self.env._(
-                            "%(field)s must be a JSON object of names and values, as "
-                            '{"X-Shop": "1"}, not %(value)s.',
-                            field=label,
-                            value=text[:80],
-                        ),
-                    )
-
-
-def _refuse_constant(name):
-    raise ValueError(f"{name} is no JSON value")
 
 
 def _seconds(start, end) -> float:

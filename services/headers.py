@@ -20,14 +20,7 @@ def check_header(name, value):
 
     The value is a text (Latin-1), bytes, or None, which takes a header away.
     """
-    if not _is_token(name):
-        raise ConfigurationError(
-            _lt(
-                '"%(name)s" is no header name. Use letters, digits and any of'
-                " !#$%%&'*+-.^_`|~"
-            ),
-            name=name,
-        )
+    _check_token(name)
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if value is not None and (
@@ -43,11 +36,28 @@ def check_header(name, value):
         )
 
 
+def check_header_name(name):
+    """Raise ConfigurationError unless a header of this name may be given."""
+    _check_token(name)
+    refuse_connection_header(name)
+
+
 def refuse_connection_header(name):
     """Raise ConfigurationError for a header that only the sender may set."""
     if str(name).lower() in CONNECTION_HEADERS:
         raise ConfigurationError(
             _lt('header "%(name)s" is set by the sender. Leave it out.'), name=name
+        )
+
+
+def _check_token(name):
+    if not _is_token(name):
+        raise ConfigurationError(
+            _lt(
+                '"%(name)s" is no header name. Use letters, digits and any of'
+                " !#$%%&'*+-.^_`|~"
+            ),
+            name=name,
         )
 
 

@@ -60,7 +60,11 @@ class TestBadInput(OutboundCase):
             r"files must be a mapping.*list": {"files": [("doc", b"")]},
             r'file "doc"': {"files": {"doc": {"filename": "x"}}},
             r'content of file "doc" is int': {"files": {"doc": {"content": 7}}},
-            r"record=.*not one record": {"record": partner},
+            r"record= takes one record and got 0 \(res\.partner\)": {"record": partner},
+            r"record='res\.partner,1' is no record": {"record": "res.partner,1"},
+            r'header "Host" is set by the sender': {"headers": {"Host": "a"}},
+            r'header "content-length" is set': {"headers": {"content-length": "1"}},
+            r'"X A" is no header name': {"headers": {"X A": "1"}},
             r"isn't saved yet": {"record": partner.new({})},
             r"eta='tomorrow' is no time": {"eta": "tomorrow"},
             r"eta=.*is no time": {"eta": timedelta(hours=1)},
@@ -148,7 +152,10 @@ class TestBadInput(OutboundCase):
         self.assertEqual(self.endpoint.target_path, "/")
 
     def test_json_written_into_a_delivery(self):
-        """A broken JSON text is refused on the delivery, which stays as it was."""
+        """A broken text or header is refused on the delivery, which stays as it was.
+
+        A header that only the sender sets would stop the delivery when it is built.
+        """
         for name, text, pattern in (
             (
                 "payload_json",
@@ -157,6 +164,8 @@ class TestBadInput(OutboundCase):
             ),
             ("payload_json", "[NaN]", "Payload is no JSON: NaN"),
             ("request_headers_json", "[1]", r"Headers must be a JSON object.*\[1\]"),
+            ("request_headers_json", '{"host": "a"}', '"host" is set by the sender'),
+            ("request_headers_json", '{"X A": "a"}', '"X A" is no header name'),
         ):
             with self.subTest(text=text), self.refused(pattern):
                 self.waiting[name] = text
