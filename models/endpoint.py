@@ -289,7 +289,7 @@ class Endpoint(models.Model):
             if waiting:
                 raise UserError(
                     self.env._(
-                        'Endpoint "%(name)s" has %(count)s unfinished deliveries. '
+                        'Endpoint "%(name)s" has unfinished deliveries: %(count)s. '
                         "Archive it, or cancel them first.",
                         name=endpoint.name,
                         count=waiting,

@@ -73,11 +73,19 @@ class EndpointQueue(models.AbstractModel):
         :param requests: list of dicts with the arguments of :meth:`queue_delivery`
         :return: the deliveries, in the order given
         """
-        if len(self) != 1:
+        if not self:
             raise WebhookValidationError(
                 self.env._(
-                    "Queueing needs one endpoint and got %s. Look the endpoint up by "
-                    "its code, and check that it exists.",
+                    "Queueing needs one endpoint, and the search for it found none. "
+                    "Look it up by its code, and check that an endpoint with this code "
+                    "exists."
+                )
+            )
+        if len(self) > 1:
+            raise WebhookValidationError(
+                self.env._(
+                    "Queueing needs one endpoint, and the search for it found %s. Look "
+                    "it up by its code, which only one has.",
                     len(self),
                 )
             )

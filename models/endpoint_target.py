@@ -86,7 +86,7 @@ class EndpointTarget(models.AbstractModel):
                     endpoint,
                     self.env._(
                         'host "%(host)s" holds more than scheme and host. Move the '
-                        "rest to Target Path.",
+                        "rest to Path.",
                         host=host,
                     ),
                 )

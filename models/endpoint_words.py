@@ -61,7 +61,7 @@ class EndpointWords(models.AbstractModel):
         if not keys:
             return ""
         return Markup('<div class="text-muted small">%s</div>') % self.env._(
-            "Each delivery gives: %s", ", ".join(keys)
+            "Each delivery must give: %s", ", ".join(keys)
         )
 
     @api.depends(
@@ -105,12 +105,12 @@ class EndpointWords(models.AbstractModel):
         texts = [
             {
                 "none": self.env._(
-                    "Up to %s requests are out at the same time.",
+                    "Requests out at the same time: up to %s.",
                     self.max_in_flight * lanes,
                 ),
                 "key": self.env._(
-                    "Deliveries of one key go one after the other; up to %s keys at "
-                    "the same time.",
+                    "Deliveries of one key go one after the other; keys at the same "
+                    "time: up to %s.",
                     self.max_in_flight,
                 ),
                 "endpoint": self.env._("All deliveries go one after the other."),
@@ -131,7 +131,7 @@ class EndpointWords(models.AbstractModel):
         if not self.circuit_threshold:
             return self.env._("It goes on however often the target fails.")
         return self.env._(
-            "After %s failures in a row it rests and probes the target now and then.",
+            "Failures in a row after which it rests and only probes the target: %s.",
             self.circuit_threshold,
         )
 
@@ -179,7 +179,7 @@ class EndpointWords(models.AbstractModel):
         width = HOURS * (BAR + GAP)
         done, failed = (sum(each) for each in zip(*hours, strict=True))
         caption = self.env._(
-            "%(done)s answered with 2xx, %(failed)s failed; at most %(most)s an hour",
+            "%(done)s answered with 2xx, %(failed)s failed; busiest hour: %(most)s",
             done=done,
             failed=failed,
             most=most,

@@ -5,6 +5,11 @@ from ..exceptions import WebhookProcessingConfigurationError, WebhookValidationE
 from ..services.errors import ServiceError
 
 
+def capitalized(text) -> str:
+    """A message that follows a name, as a sentence of its own."""
+    return text[:1].upper() + text[1:]
+
+
 def _named(record, error) -> str:
     """`Endpoint "Shop orders" (shop-orders): what is wrong and what to do`."""
     env = record.env

@@ -4,7 +4,7 @@
 from odoo import api, fields, models
 
 from ..services.errors import ServiceError
-from .refusal import misconfigured
+from .refusal import capitalized, misconfigured
 from .source import check_source
 
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
@@ -65,7 +65,7 @@ class WebhookSourceMixin(models.AbstractModel):
             return {
                 "warning": {
                     "title": self.env._("This can't work"),
-                    "message": self._source_fault(error),
+                    "message": capitalized(self._source_fault(error)),
                     "type": "notification",
                 }
             }

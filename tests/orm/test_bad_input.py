@@ -35,7 +35,7 @@ class TestBadInput(OutboundCase):
         """
         partner = self.env["res.partner"]
         cases = {
-            r"a\.1 is a set": {"payload": {"a": [1, {2}]}},
+            r"a\.1 is of type set": {"payload": {"a": [1, {2}]}},
             r"payload.*res\.partner": {"payload": partner},
             r"k.*set": {"context_lines": {"k": {1}}},
             r"context lines must be.*str": {"context_lines": "k=v"},
@@ -90,9 +90,9 @@ class TestBadInput(OutboundCase):
             with self.refused(NAMED + f".*{label}.*Activate", WebhookValidationError):
                 self.queue({"a": 1})
         nobody = self.env[ENDPOINT].search([("code", "=", "no-such-code")])
-        with self.refused("got 0. Look the endpoint up by its code"):
+        with self.refused("found none. Look it up by its code"):
             nobody.queue_delivery({"a": 1})
-        with self.refused("got 2"):
+        with self.refused("found 2. Look it up by its code"):
             (self.endpoint + self.make_endpoint("other")).queue_delivery({"a": 1})
         self.assertStillQueued()
 

@@ -43,7 +43,7 @@ class TestContextLines(RequestCase):
     def test_refused_lines(self):
         """What can't be a context line is refused by name."""
         for lines, text in (
-            ({"a": {1, 2}}, "a is a set"),
+            ({"a": {1, 2}}, "a is of type set"),
             ({"": 1}, "is no text"),
             ("text", "must be a mapping"),
             ([{"key": "a"}], "context line 1"),

@@ -225,7 +225,7 @@ class TestPythonHandlers(RequestCase):
             ("yes", "returned 'yes'"),
             ({"status": "maybe"}, "'maybe'"),
             ({"request_body_mode": "xml"}, '"xml"'),
-            ({"payload": {"a": {1}}}, "a set"),
+            ({"payload": {"a": {1}}}, "type set"),
         ):
             with patch.object(backend, "decide", lambda *args, raw=raw: raw):
                 with self.refused(f"shop-orders.*{text}"):

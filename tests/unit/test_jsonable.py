@@ -79,7 +79,7 @@ def test_misfits_are_named(value, path):
 
 def test_path_starts_where_the_caller_says():
     """The caller's own path comes first, so that the message fits the whole."""
-    with pytest.raises(PayloadError, match=r"payload\.a is a set"):
+    with pytest.raises(PayloadError, match=r"payload\.a is of type set"):
         to_json_value({"a": set()}, "payload")
 
 

@@ -123,7 +123,7 @@ def test_overriding_headers_with_an_empty_mapping_removes_all():
 
 def test_overriding_payload_must_be_json():
     """A payload that JSON can't hold is refused where it comes in, with its path."""
-    with pytest.raises(PayloadError, match=r"payload\.tags is a set"):
+    with pytest.raises(PayloadError, match=r"payload\.tags is of type set"):
         make().with_overrides({"payload": {"tags": {1}}})
 
 
