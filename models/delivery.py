@@ -21,6 +21,7 @@ class Delivery(models.Model):
         "bwt.webhook.outbound.delivery.queue",
         "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
+        "bwt.webhook.outbound.delivery.advice",
         "bwt.webhook.outbound.delivery.draft",
         "bwt.webhook.outbound.delivery.words",
         "bwt.webhook.outbound.exchange.words",

@@ -1,20 +1,45 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What is refused of the texts that a person writes into a draft."""
+"""What a person writes into a draft: what must be given, what is refused."""
 
 import json
 
-from odoo import api, models
+from odoo import Command, api, models
 
 from ..services.errors import ServiceError
 from ..services.headers import check_header_name
 from .refusal import misconfigured
 
+NO_VALUE = (False, "", '""', "null", "false")
+
 
 class DeliveryDraft(models.AbstractModel):
-    """Checks of the texts when they are saved."""
+    """Lines for the tokens of the endpoint, and checks of the texts when saved."""
 
     _name = "bwt.webhook.outbound.delivery.draft"
     _description = "Outbound Webhook Delivery: Draft"
+
+    @api.onchange("endpoint_id")
+    def _onchange_endpoint(self):
+        """A line for each {token} of the endpoint, beside what is there already."""
+        known = set(self.context_line_ids.mapped("key_name"))
+        self.context_line_ids = [
+            Command.create({"key_name": key})
+            for key in self.endpoint_id.sudo()._token_keys()
+            if key not in known
+        ]
+
+    def _missing_words(self):
+        """Which {tokens} of the endpoint have no value yet; False when none."""
+        given = {
+            line.key_name
+            for line in self.context_line_ids
+            if line.active
+            and (line.source_kind != "literal" or line.literal_value not in NO_VALUE)
+        }
+        needs = self.endpoint_id.sudo()._missing_words(given)
+        return needs and self.env._(
+            "%(needs)s: give it on the page Context, then press Queue.", needs=needs
+        )
 
     @api.constrains("request_headers_json", "payload_json")
     def _check_json(self):

@@ -7,10 +7,9 @@ from odoo import api, fields, models
 from odoo.tools.misc import babel_locale_parse, get_lang
 
 from ..lane.clock import utcnow
+from ..services.errors import ServiceError
+from ..services.retry import RetrySchedule
 from .const import UNFINISHED
-
-# Statuses that the endpoint's settings mend; other 4xx speak of the content.
-ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
 
 
 def words_for(env, moment, now):
@@ -38,6 +37,15 @@ class DeliveryWords(models.AbstractModel):
     )
     age_words = fields.Char(
         string="Age", compute="_compute_age_words", help="Since when it exists."
+    )
+    shown_url = fields.Char(
+        string="URL",
+        compute="_compute_shown_url",
+        help="Where the last attempt went; before the first, the endpoint's URL.",
+    )
+    has_late_note = fields.Boolean(
+        compute="_compute_has_late_note",
+        help="Something was noted after the answer: a response hook failed.",
     )
     curl_command = fields.Text(
         string="cURL",
@@ -68,8 +76,27 @@ class DeliveryWords(models.AbstractModel):
         for delivery in self:
             delivery.curl_command = delivery.attempt_ids[:1].curl_command
 
+    @api.depends("state", "attempt_ids.target_url", "target_url")
+    def _compute_shown_url(self):
+        for delivery in self:
+            sent = delivery.state != "draft" and delivery.attempt_ids[:1].target_url
+            delivery.shown_url = sent or delivery.target_url
+
+    @api.depends("processing_note", "attempt_ids.processing_note")
+    def _compute_has_late_note(self):
+        for delivery in self:
+            delivery.has_late_note = bool(delivery._late_note())
+
     @api.depends(
-        "state", "next_attempt_at", "processing_error", "processing_note", "endpoint_id"
+        "state",
+        "next_attempt_at",
+        "processing_error",
+        "processing_note",
+        "endpoint_id",
+        "context_line_ids.active",
+        "context_line_ids.key_name",
+        "context_line_ids.source_kind",
+        "context_line_ids.literal_value",
     )
     def _compute_situation(self):
         for delivery in self:
@@ -82,7 +109,10 @@ class DeliveryWords(models.AbstractModel):
             return self.env._(
                 "Choose an endpoint, write the payload, then press Queue."
             )
-        return self._held_by_endpoint() or self.env._(
+        held, missing = self._held_by_endpoint(), self._missing_words()
+        if held or missing:
+            return self._joined(held, missing)
+        return self.env._(
             'Not queued yet. Press Queue to send it to "%s".',
             self.endpoint_id.sudo().name,
         )
@@ -101,7 +131,7 @@ class DeliveryWords(models.AbstractModel):
 
     def _words_processing(self):
         return self.env._(
-            "Is being sent right now. An answer is awaited for up to %s seconds.",
+            "Is being sent right now. An answer is awaited for up to %s s.",
             self.endpoint_id.sudo().timeout_seconds,
         )
 
@@ -131,24 +161,18 @@ class DeliveryWords(models.AbstractModel):
     def _words_error(self):
         if not self.next_attempt_at:
             return self._joined(
-                self._failure(),
-                self.env._(
-                    "It isn't tried again by itself: mend this, then press Retry Now."
-                ),
-                self._holds_back(),
+                self._failure(), self._late_note(), self._way_on(), self._holds_back()
             )
-        endpoint = self.endpoint_id.sudo()
         if self.next_attempt_at <= utcnow():
-            again = self.env._(
-                "It is due to be tried again (%s).", endpoint.retry_description
-            )
+            again = self.env._("It is due to be tried again.")
         else:
             again = self.env._(
-                "It is tried again %(when)s (%(plan)s); Retry Now doesn't wait.",
-                when=self.next_attempt_words,
-                plan=endpoint.retry_description,
+                "It is tried again %s; Retry Now doesn't wait.", self.next_attempt_words
             )
-        return self._joined(self._failure(), self._held_by_endpoint() or again)
+            again = " ".join(filter(None, [self._which(), again]))
+        return self._joined(
+            self._failure(), self._late_note(), self._held_by_endpoint() or again
+        )
 
     def _words_dead_letter(self):
         if not self.failure_reason and not self.processing_error:
@@ -158,7 +182,7 @@ class DeliveryWords(models.AbstractModel):
                     "to Draft lets you correct it first."
                 )
             )
-        return self._joined(self._failure(), self._way_out())
+        return self._joined(self._failure(), self._other_note(), self._way_out())
 
     # Their parts
 
@@ -166,33 +190,36 @@ class DeliveryWords(models.AbstractModel):
         """What failed: the words that were recorded."""
         if self.processing_error:
             return self.processing_error
+        if self.failure_reason == "handler" and self.processing_note:
+            return self._asked_to_wait()
         reasons = dict(self._fields["failure_reason"]._description_selection(self.env))
         reason = reasons.get(self.failure_reason)
         return reason and self.env._("The last attempt failed: %s.", reason)
 
-    def _way_out(self):
-        """Which buttons mend a dead letter."""
-        status = self.response_status_code or 0
-        name = self.endpoint_id.sudo().name
-        if self.failure_reason == "http_4xx" and status not in ENDPOINT_STATUSES:
+    def _asked_to_wait(self):
+        handler = self.endpoint_id.sudo().handler_id
+        if not handler:
             return self.env._(
-                "Given up. Press Reset to Draft, correct the payload, then Queue; or "
-                'mend the rules of endpoint "%s" and press Retry Now.',
-                name,
-            )
-        if self.failure_reason in ("http_4xx", "redirect", "egress"):
-            return self.env._(
-                'Given up. Mend endpoint "%s", then press Retry Now.', name
-            )
-        if self.failure_reason == "handler":
-            return self.env._(
-                "Given up by the handler. When what it looks at is mended, press Retry "
-                "Now."
+                "What checks it before it is sent asks to try again later: %s",
+                self.processing_note,
             )
         return self.env._(
-            "Given up; attempts made: %s. Once the target is well, press Retry Now; "
-            "Recover on the endpoint does it for all.",
-            self.attempt_count,
+            'The handler "%(name)s" asks to try again later: %(note)s',
+            name=handler.name,
+            note=self.processing_note,
+        )
+
+    def _which(self):
+        """`This was attempt 2 of 8.`; False where the schedule says otherwise now."""
+        try:
+            schedule = RetrySchedule.parse(self.endpoint_id.sudo().retry_schedule or "")
+        except ServiceError:
+            return False
+        number, count = self.retry_number, schedule.attempts
+        if self.failure_reason == "interrupted" or not 0 < number < count:
+            return False
+        return self.env._(
+            "This was attempt %(number)s of %(count)s.", number=number, count=count
         )
 
     def _held_by_endpoint(self):
@@ -254,6 +281,20 @@ class DeliveryWords(models.AbstractModel):
             order="queue_number",
             limit=limit,
         )
+
+    def _late_note(self):
+        """What was noted after the last attempt was recorded; False when nothing."""
+        known = self.attempt_ids[:1].processing_note or ""
+        note = self.processing_note or ""
+        if not self.attempt_ids or not note.startswith(known):
+            return False
+        return note[len(known) :].strip() or False
+
+    def _other_note(self):
+        """A note that says more than the error: a handler's, or a late one."""
+        if self.failure_reason != "handler":
+            return self._late_note()
+        return self.processing_note != self.processing_error and self.processing_note
 
     def _with_note(self, text):
         return self._joined(text, self.processing_note)

@@ -85,12 +85,8 @@ def render_literal(decoded, values):
     return decoded
 
 
-_NO_VALUE = _lt(
-    "token {%(token)s} has no value. Give it as a context line when queueing."
-)
-_NO_PATH_VALUE = _lt(
-    "path token {%(token)s} has no value. Give it as a context line when queueing."
-)
+_NO_VALUE = _lt("token {%(token)s} has no value. Give it as a context line.")
+_NO_PATH_VALUE = _lt("path token {%(token)s} has no value. Give it as a context line.")
 
 
 def _value(key, values, complaint=_NO_VALUE):

@@ -7,7 +7,8 @@ from datetime import timedelta
 from shutil import which
 from unittest import skipUnless
 
-from odoo import fields
+from odoo import Command, fields
+from odoo.tests import Form
 
 from ..receiver import status
 from .trust_case import TrustCase
@@ -83,9 +84,12 @@ class TestSituation(TrustCase):
         """A 422 is about the content: the draft is where it can be corrected."""
         self.receiver.script("/orders", status(422))
 
-        said = self.process({"a": 1}).situation
+        delivery = self.process({"a": 1})
 
-        self.assertIn("Press Reset to Draft, correct the payload, then Queue", said)
+        self.assertIn(
+            "Press Reset to Draft, correct the payload, then Queue", delivery.situation
+        )
+        self.assertTrue(delivery.needs_correction)
 
     def test_a_failure_that_is_retried_says_when(self):
         """Nobody need press anything, and the sentence says so."""
@@ -94,7 +98,7 @@ class TestSituation(TrustCase):
 
         said = self.process({"a": 1}).situation
 
-        self.assertRegex(said, r"tried again in 2 hours \(2 attempts over 2 h\)")
+        self.assertRegex(said, r"attempt 1 of 2. It is tried again in 2 hours;")
 
     def test_a_retry_that_is_due_says_so(self):
         """Past its date nobody reads "tried again due now"."""
@@ -103,7 +107,7 @@ class TestSituation(TrustCase):
 
         delivery.sudo().next_attempt_at = fields.Datetime.now() - timedelta(minutes=1)
 
-        self.assertIn("It is due to be tried again (", self.said(delivery))
+        self.assertIn("It is due to be tried again.", self.said(delivery))
 
     def test_request_and_answer_are_laid_out(self):
         """JSON is read line by line; what is stored and sent stays as it was."""
@@ -117,13 +121,123 @@ class TestSituation(TrustCase):
         self.assertIn('\n  "webhook-id": ', attempt.request_headers_pretty)
 
     def test_what_cannot_be_built_needs_a_person(self):
-        """It says what to mend and that it isn't tried again by itself."""
+        """What an endpoint lacks is mended there, and Retry Now comes next."""
+        self.rule("lines.0.sku", literal="x")
+
+        delivery = self.process({"lines": 5})
+
+        self.assertIn('"lines" is 5', delivery.situation)
+        self.assertIn(
+            'mend endpoint "Shop orders", then press Retry Now.', delivery.situation
+        )
+        self.assertFalse(delivery.needs_correction)
+
+    def test_a_missing_token_leads_to_the_draft(self):
+        """Context lines are written in a draft: Retry Now would only fail again."""
         self.endpoint.target_path = "/orders/{order_id}"
+
+        delivery = self.process({"a": 1})
+
+        self.assertIn(
+            "press Reset to Draft, add order_id on the page Context, then press Queue.",
+            delivery.situation,
+        )
+        self.assertTrue(delivery.needs_correction)
+        delivery.action_reset_to_draft()
+        self.assertIn(
+            "The path needs order_id: give it on the page Context",
+            self.said(delivery),
+        )
+        self.assertFalse(delivery.needs_correction)
+        delivery.context_line_ids = [
+            Command.create({"key_name": "order_id", "literal_value": "S7"})
+        ]
+        self.assertIn("Press Queue to send it", self.said(delivery))
+        delivery.action_queue_delivery()
+        delivery.process_delivery()
+        self.assertEqual("done", delivery.state)
+
+    def test_an_empty_value_is_corrected_not_added(self):
+        """The line is there: it is said that its value is what is missing."""
+        self.endpoint.target_path = "/orders/{order_id}"
+
+        said = self.process({"a": 1}, {"order_id": ""}).situation
+
+        self.assertIn("correct order_id on the page Context", said)
+
+    def test_headers_that_cannot_be_sent_lead_to_the_draft(self):
+        """Deliveries of before headers were checked: what is wrong is in them."""
+        delivery = self.deliver({"a": 1}).sudo()
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_delivery SET request_headers_json = %s "
+            "WHERE id = %s",
+            ('{"Host": "a"}', delivery.id),
+        )
+        delivery.invalidate_recordset()
+
+        delivery.process_delivery()
+
+        self.assertIn('header "Host" is set by the sender', delivery.situation)
+        self.assertIn("press Reset to Draft, correct it, then", delivery.situation)
+        self.assertTrue(delivery.needs_correction)
+
+    def test_a_handler_that_waits_says_why(self):
+        """Its note is what people look for; "Handler" alone explains nothing."""
+        self.handler(
+            {
+                "result_status": "retry",
+                "retry_seconds": 540,
+                "note": "the customer has no e-mail yet",
+            }
+        )
 
         said = self.process({"a": 1}).situation
 
-        self.assertIn("order_id", said)
-        self.assertIn("mend this, then press Retry Now", said)
+        self.assertEqual(
+            'The handler "Decider" asks to try again later: the customer has no e-mail '
+            "yet\nThis was attempt 1 of 8. It is tried again in 9 minutes; Retry Now "
+            "doesn't wait.",
+            said,
+        )
+
+    def test_an_address_that_is_not_allowed(self):
+        """Nothing of the endpoint need be wrong: its network may have to be allowed."""
+        self.endpoint.target_hostname = "http://10.0.0.5"
+
+        said = self.process({"a": 1}).situation
+
+        self.assertIn("Once the address is allowed, or endpoint", said)
+        self.assertNotIn("Mend endpoint", said)
+
+    def test_what_was_noted_after_the_answer_is_set_off(self):
+        """A response hook that failed isn't hidden where all seems well."""
+        delivery = self.process({"a": 1})
+        self.assertFalse(delivery.has_late_note)
+
+        delivery.processing_note = "The response hook failed: KeyError: 'X-Shop-Id'"
+
+        self.assertTrue(delivery.has_late_note)
+        self.assertIn("The response hook failed", self.said(delivery))
+
+    def test_a_handlers_own_note_is_no_alarm(self):
+        """What was known before the request went out doesn't turn the banner yellow."""
+        self.handler({"result_status": "send", "note": "express"})
+
+        delivery = self.process({"a": 1})
+
+        self.assertEqual("express", delivery.processing_note)
+        self.assertFalse(delivery.has_late_note)
+
+    def test_the_url_is_the_one_that_was_asked(self):
+        """Once there is an attempt its URL is shown, without tokens."""
+        self.endpoint.target_path = "/orders/{order_id}"
+        delivery = self.deliver({"a": 1}, {"order_id": "S7"}).sudo()
+        self.assertIn("/orders/{order_id}", delivery.shown_url)
+
+        delivery.process_delivery()
+        delivery.invalidate_recordset()
+
+        self.assertEqual(f"{self.receiver.url}/orders/S7", delivery.shown_url)
 
     def test_used_up_and_by_hand(self):
         """Given up after all attempts reads otherwise than put aside by a person."""
@@ -145,6 +259,43 @@ class TestSituation(TrustCase):
             with self.subTest(state):
                 delivery.state = state
                 self.assertTrue(self.said(delivery))
+
+
+class TestDraft(TrustCase):
+    """What a person who makes a delivery by hand is asked for."""
+
+    def new(self):
+        """The form of a new delivery."""
+        return Form(self.env["bwt.webhook.outbound.delivery"])
+
+    def test_the_endpoint_brings_lines_for_its_tokens(self):
+        """What path and literals name is there to be filled, once each."""
+        self.endpoint.target_path = "/orders/{order_id}?shop={shop}"
+        self.header("X-Ref", literal="{order_id}/{ref}")
+        self.header("X-Off", literal="{unused}", active=False)
+        self.header("X-Lang", "context_key", "locale")
+
+        with self.new() as form:
+            form.endpoint_id = self.endpoint
+            self.assertIn("order_id, shop, ref: give it", form.situation)
+        lines = form.record.context_line_ids
+
+        self.assertEqual(["order_id", "shop", "ref"], lines.mapped("key_name"))
+
+    def test_what_was_typed_stays(self):
+        """Choosing an endpoint takes no line away, and adds none that is there."""
+        self.endpoint.target_path = "/orders/{order_id}"
+
+        with self.new() as form:
+            for key, value in (("mine", "1"), ("order_id", "S7")):
+                with form.context_line_ids.new() as line:
+                    line.key_name, line.literal_value = key, value
+            form.endpoint_id = self.endpoint
+            self.assertIn("Press Queue to send it", form.situation)
+
+        lines = form.record.context_line_ids
+        self.assertEqual(["mine", "order_id"], lines.mapped("key_name"))
+        self.assertEqual(["1", "S7"], lines.mapped("literal_value"))
 
 
 class TestReaders(TrustCase):
