@@ -45,6 +45,7 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.keys",
     ]
     _order = "name, id"
+    _rec_names_search = ["name", "code"]
     _check_company_auto = True
 
     name = fields.Char(required=True)
@@ -135,6 +136,15 @@ class Endpoint(models.Model):
             ON queue_job (identity_key text_pattern_ops)
             WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%'"""
         )
+
+    @api.depends("name", "code")
+    @api.depends_context("formatted_display_name")
+    def _compute_display_name(self):  # pylint: disable=missing-return  # a compute
+        """The name; in the choices of a field the code too, as names may be alike."""
+        super()._compute_display_name()
+        if self.env.context.get("formatted_display_name"):
+            for endpoint in self.filtered("code"):
+                endpoint.display_name = f"{endpoint.name}\t--{endpoint.code}--"
 
     def _compute_delivery_counts(self):
         counts = dict.fromkeys(self.ids, 0)

@@ -405,3 +405,16 @@ class TestEndpointWords(TrustCase):
         self.assertEqual((1, 0), hours[21])
         self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
         self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)
+
+    def test_endpoints_of_one_name_are_told_apart_where_one_is_chosen(self):
+        """Choices show the code and find by it; elsewhere the name stays alone."""
+        twin = self.endpoint.copy({"code": "shop-twin", "name": "Shop orders"})
+        endpoints = self.env["bwt.webhook.outbound.endpoint"]
+
+        found = endpoints.web_name_search("shop-twin", {"display_name": {}})
+
+        self.assertEqual([twin.id], [each["id"] for each in found])
+        self.assertEqual("Shop orders", found[0]["display_name"])
+        self.assertEqual(
+            "Shop orders\t--shop-twin--", found[0]["__formatted_display_name"]
+        )
