@@ -96,6 +96,19 @@ class EndpointFigures(models.AbstractModel):
                 float(endpoint.timeout_seconds),
             )
 
+    def _runner_warning(self):
+        """What a test doesn't show: that no job runner works; False when one does."""
+        if not self or self._runs_without_jobs():
+            return False
+        if queue_state(self.env.cr, self.id, utcnow()).runner_alive:
+            return False
+        return self.env._(
+            "No job runner works on this database: this test goes out at once, other "
+            "deliveries wait until one runs. Start Odoo with server_wide_modules = "
+            "base,web,queue_job and a [queue_job] section with channels = root:2 or "
+            "more, and restart it after queue_job was installed."
+        )
+
     def _compute_attempt_figures(self):
         self.env.cr.execute(
             SQL(

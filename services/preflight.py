@@ -13,12 +13,14 @@ class TargetVerdict:
     """What the guard says of a target.
 
     host: its name; addresses: what the name resolves to at this moment
-    refusal: template and values that say why nothing may be sent, None when it may
+    refusal: template and values that say why nothing would go out, None when it would
+    is_unresolved: the name has no address now; that isn't final, a delivery is retried
     """
 
     host: str
     addresses: tuple[str, ...] = ()
     refusal: tuple | None = None
+    is_unresolved: bool = False
 
 
 def judge_target(url, policy, *, timeout, lookup=None):
@@ -35,13 +37,14 @@ def judge_target(url, policy, *, timeout, lookup=None):
     try:
         found = resolve(place.host, place.port, monotonic() + timeout, lookup)
     except NotResolved as error:
-        return TargetVerdict(place.host, (), (error.template, error.values))
+        refusal = (error.template, error.values)
+        return TargetVerdict(place.host, (), refusal, is_unresolved=True)
     except TimeoutError:
         refusal = (
             _lt('the name "%(host)s" didn\'t resolve within %(seconds)s seconds.'),
             {"host": place.host, "seconds": timeout},
         )
-        return TargetVerdict(place.host, (), refusal)
+        return TargetVerdict(place.host, (), refusal, is_unresolved=True)
     addresses = tuple(dict.fromkeys(sockaddr[0] for _family, sockaddr in found))
     try:
         policy.check(place.host, addresses)

@@ -18,7 +18,10 @@ class SendTest(models.TransientModel):
 
     _name = "bwt.webhook.outbound.send.test"
     _description = "Outbound Webhook: Send Test"
-    _inherit = ["bwt.webhook.outbound.send.test.look"]
+    _inherit = [
+        "bwt.webhook.outbound.send.test.look",
+        "bwt.webhook.outbound.send.test.about",
+    ]
 
     endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
@@ -52,11 +55,6 @@ class SendTest(models.TransientModel):
         string="Context Lines",
         help="Values for {tokens} and context keys.",
     )
-    record_ref = fields.Reference(
-        selection="_selection_record_model",
-        string="About the Record",
-        help="Rules that read record fields need one.",
-    )
     message_uid = fields.Char(default=lambda self: new_message_uid(), readonly=True)
 
     request_line = fields.Char(readonly=True, string="Request")
@@ -67,6 +65,11 @@ class SendTest(models.TransientModel):
     )
     verdict = fields.Text(readonly=True, help="What the guard says of the target.")
     is_allowed = fields.Boolean(readonly=True)
+    is_unresolved = fields.Boolean(readonly=True)
+    runner_warning = fields.Text(
+        compute="_compute_runner_warning",
+        help="Set when nothing but this test would go out.",
+    )
 
     delivery_id = fields.Many2one(
         comodel_name=DELIVERY, ondelete="set null", readonly=True
@@ -75,6 +78,7 @@ class SendTest(models.TransientModel):
         related="delivery_id.state", string="Delivery State"
     )
     delivery_next_attempt_at = fields.Datetime(related="delivery_id.next_attempt_at")
+    has_late_note = fields.Boolean(related="delivery_id.has_late_note")
     situation = fields.Text(related="delivery_id.situation", string="What Happened")
     attempt_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.delivery.attempt",
@@ -90,14 +94,10 @@ class SendTest(models.TransientModel):
         for test in self:
             test.attempt_id = test.delivery_id.attempt_ids[:1]
 
-    @api.model
-    def _selection_record_model(self):
-        models_ = self.env["ir.model"].sudo().search([("transient", "=", False)])
-        return [
-            (each.model, each.name)
-            for each in models_
-            if each.model in self.env and not self.env[each.model]._abstract
-        ]
+    @api.depends("endpoint_id")
+    def _compute_runner_warning(self):
+        for test in self:
+            test.runner_warning = test.endpoint_id._runner_warning()
 
     # A start
 
@@ -139,7 +139,7 @@ class SendTest(models.TransientModel):
             *(Command.create(_line_values(line)) for line in start.context_line_ids),
         ]
         self.record_ref = False
-        if start.res_model in self.env and start.res_id:
+        if start.res_model in dict(self._selection_record_model()) and start.res_id:
             record = self.env[start.res_model].browse(start.res_id).exists()
             if record and record.has_access("read"):
                 self.record_ref = f"{record._name},{record.id}"
@@ -202,8 +202,7 @@ class SendTest(models.TransientModel):
                 "message_uid": self.message_uid,
                 "payload_json": self.payload_json,
                 "request_headers_json": self.request_headers_json,
-                "res_model": self.record_ref and self.record_ref._name,
-                "res_id": self.record_ref and self.record_ref.id,
+                **self._about(),
                 "context_line_ids": [
                     Command.create(_line_values(line) | {"sequence": number})
                     for number, line in enumerate(self.line_ids, 1)

@@ -3,6 +3,7 @@ from odoo import models
 
 from ..lane.prepare import prepare_batch
 from ..lane.stages import Claimed, Decided, Prepared
+from ..models.refusal import capitalized
 from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.preflight import judge_target
 
@@ -23,6 +24,7 @@ class SendTestLook(models.AbstractModel):
         plan = self.endpoint_id.sudo()._outbound_plan()
         shown = {"outcome": False, "request_line": False, "verdict": False}
         shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
+        shown["is_unresolved"] = False
         with self.env.cr.savepoint() as savepoint:
             delivery = self._make_delivery()
             claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
@@ -59,16 +61,34 @@ class SendTestLook(models.AbstractModel):
 
     def _judged(self, url, plan):
         verdict = judge_target(url, plan.trust.egress, timeout=LOOKUP_SECONDS)
+        return {
+            "verdict": self._verdict_words(verdict, plan.schedule),
+            "is_allowed": not verdict.refusal,
+            "is_unresolved": verdict.is_unresolved,
+        }
+
+    def _verdict_words(self, verdict, schedule):
         if verdict.refusal:
             template, values = verdict.refusal
-            text = self.env._(template, **values)  # pylint: disable=W8301
-        else:
-            text = self.env._(
-                "%(host)s is at %(addresses)s and may be sent to.",
-                host=verdict.host,
-                addresses=", ".join(verdict.addresses),
+            text = capitalized(self.env._(template, **values))  # pylint: disable=W8301
+            if not verdict.is_unresolved:
+                return text
+            if not schedule.delays:
+                return self.env._(
+                    "%s A delivery would be a dead letter: the endpoint has no retry "
+                    "schedule.",
+                    text,
+                )
+            return self.env._(
+                "%s A delivery would be tried again on the schedule.", text
             )
-        return {"verdict": text, "is_allowed": not verdict.refusal}
+        if verdict.addresses == (verdict.host,):
+            return self.env._("%s may be sent to.", verdict.host)
+        return self.env._(
+            "%(host)s is at %(addresses)s and may be sent to.",
+            host=verdict.host,
+            addresses=", ".join(verdict.addresses),
+        )
 
 
 def _masked(text, secrets):

@@ -5,6 +5,8 @@ from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import Form
 
+from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
+
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -74,7 +76,7 @@ class TestSendTest(TrustCase):
         test = self.opened()
         test.action_look()
         self.assertTrue(test.is_allowed)
-        self.assertIn("127.0.0.1 is at 127.0.0.1 and may be sent to", test.verdict)
+        self.assertIn("127.0.0.1 may be sent to.", test.verdict)
 
         self.endpoint.target_hostname = "http://169.254.169.254"
         test.action_back()
@@ -199,8 +201,58 @@ class TestSendTest(TrustCase):
     def test_a_record_must_be_readable(self):
         """A rule reads it as superuser: whoever names it must be allowed to read it."""
         administrator = self.user("administrator")
-        key = self.env["ir.config_parameter"].search([], limit=1)
-        test = self.opened(administrator, record_ref=f"ir.config_parameter,{key.id}")
+        elsewhere = self.env["res.company"].create({"name": "Elsewhere"})
+        self.partner.company_id = elsewhere
+        test = self.opened(administrator, record_ref=f"res.partner,{self.partner.id}")
 
         with self.assertRaises(AccessError):
             test.action_look()
+
+    def test_what_serves_odoo_itself_is_not_offered(self):
+        """A choice of 130 models is none; the start's record is taken all the same."""
+        offered = dict(self.env[TEST]._selection_record_model())
+        parameter = self.env["ir.config_parameter"].search([], limit=1)
+        past = self.deliver(record=parameter)
+        form = Form(self.env[TEST].with_context(default_endpoint_id=self.endpoint.id))
+        form.source_delivery_id = past
+        test = form.save()
+
+        test.action_look()
+        test.action_send()
+
+        self.assertIn("res.partner", offered)
+        for model in ("ir.config_parameter", "queue.job", DELIVERY, "mail.message"):
+            self.assertNotIn(model, offered)
+        self.assertFalse(test.record_ref)
+        self.assertEqual("ir.config_parameter", test.delivery_id.res_model)
+        self.assertEqual(parameter.id, test.delivery_id.res_id)
+
+    def test_a_name_that_does_not_resolve_now_is_no_refusal(self):
+        """Its delivery is tried again, so the dialog doesn't say that it is refused."""
+        self.endpoint.target_hostname = "https://nowhere.invalid"
+        test = self.opened()
+
+        test.action_look()
+
+        self.assertRegex(
+            test.verdict,
+            r'^The name "nowhere.invalid" .* would be tried again on the schedule\.$',
+        )
+        self.assertTrue(test.is_unresolved)
+        self.endpoint.retry_schedule = False
+        test.action_back()
+        test.action_look()
+        self.assertRegex(test.verdict, "would be a dead letter")
+
+    def test_it_says_that_no_job_runner_works(self):
+        """A green test isn't taken for a queue that moves: nothing else goes out."""
+        test = self.opened()
+        self.assertRegex(test.runner_warning, "No job runner works.*server_wide_mod")
+
+        with self.registry.cursor() as cr:  # what the runner holds while it works
+            cr.execute("SELECT pg_advisory_lock(%s)", (PG_ADVISORY_LOCK_ID,))
+            test.invalidate_recordset()
+            self.assertFalse(test.runner_warning)
+            cr.execute("SELECT pg_advisory_unlock(%s)", (PG_ADVISORY_LOCK_ID,))
+        test = test.with_context(queue_job__no_delay=True)
+        self.assertFalse(test.runner_warning)

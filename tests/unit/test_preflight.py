@@ -39,6 +39,7 @@ def test_a_private_address_is_refused_and_named():
 
     assert verdict.addresses == ("10.0.0.7",)
     assert "10.0.0.7 is not public" in text(verdict)
+    assert not verdict.is_unresolved
 
 
 def test_what_is_no_target_is_refused():
@@ -49,9 +50,10 @@ def test_what_is_no_target_is_refused():
 
 
 def test_a_name_without_address_says_so():
-    """The resolver's answer stands in the words."""
+    """The resolver's answer stands in the words, and that it may be otherwise soon."""
     verdict = judge_target(
         "https://shop.example.com/", Policy(), timeout=5, lookup=lookup()
     )
 
+    assert verdict.is_unresolved
     assert '"shop.example.com" can\'t be resolved' in text(verdict)
