@@ -10,6 +10,7 @@ from ..lane.clock import utcnow
 from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
 from .const import UNFINISHED
+from .refusal import capitalized
 
 
 def words_for(env, moment, now):
@@ -164,7 +165,8 @@ class DeliveryWords(models.AbstractModel):
                 self._failure(), self._late_note(), self._way_on(), self._holds_back()
             )
         if self.next_attempt_at <= utcnow():
-            again = self.env._("It is due to be tried again.")
+            trouble = self.endpoint_id.sudo().queue_trouble
+            again = trouble or self.env._("It is due to be tried again.")
         else:
             again = self.env._(
                 "It is tried again %s; Retry Now doesn't wait.", self.next_attempt_words
@@ -189,7 +191,7 @@ class DeliveryWords(models.AbstractModel):
     def _failure(self):
         """What failed: the words that were recorded."""
         if self.processing_error:
-            return self.processing_error
+            return capitalized(self.processing_error)
         if self.failure_reason == "handler" and self.processing_note:
             return self._asked_to_wait()
         reasons = dict(self._fields["failure_reason"]._description_selection(self.env))

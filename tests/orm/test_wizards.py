@@ -250,7 +250,7 @@ class TestSendTest(TrustCase):
         self.assertRegex(test.runner_warning, "No job runner works.*server_wide_mod")
 
         with self.registry.cursor() as cr:  # what the runner holds while it works
-            cr.execute("SELECT pg_advisory_lock(%s)", (PG_ADVISORY_LOCK_ID,))
+            cr.execute("SELECT pg_try_advisory_lock(%s)", (PG_ADVISORY_LOCK_ID,))
             test.invalidate_recordset()
             self.assertFalse(test.runner_warning)
             cr.execute("SELECT pg_advisory_unlock(%s)", (PG_ADVISORY_LOCK_ID,))

@@ -109,6 +109,17 @@ class TestSituation(TrustCase):
 
         self.assertIn("It is due to be tried again.", self.said(delivery))
 
+    def test_a_retry_that_nothing_moves_says_why(self):
+        """Due for minutes it isn't "due" alone: no job runner works here."""
+        self.endpoint.target_hostname = "https://nowhere.invalid"
+        delivery = self.process({"a": 1})
+        self.assertTrue(self.said(delivery).startswith('The name "nowhere.invalid"'))
+
+        delivery.sudo().next_attempt_at = fields.Datetime.now() - timedelta(minutes=5)
+        delivery.sudo().flush_recordset()
+
+        self.assertIn("No job runner works on this database", self.said(delivery))
+
     def test_request_and_answer_are_laid_out(self):
         """JSON is read line by line; what is stored and sent stays as it was."""
         self.receiver.script("/orders", status(200, b'{"id": 7, "total": 1.10}'))
