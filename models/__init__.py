@@ -30,6 +30,7 @@ from . import delivery_input
 from . import delivery_request
 from . import delivery_draft
 from . import delivery_advice
+from . import delivery_held
 from . import delivery_words
 from . import attempt_words
 from . import exchange_words

@@ -23,6 +23,7 @@ class Delivery(models.Model):
         "bwt.webhook.outbound.delivery.request",
         "bwt.webhook.outbound.delivery.advice",
         "bwt.webhook.outbound.delivery.draft",
+        "bwt.webhook.outbound.delivery.held",
         "bwt.webhook.outbound.delivery.words",
         "bwt.webhook.outbound.exchange.words",
         "bwt.webhook.outbound.delivery.of_record",

@@ -9,7 +9,6 @@ from odoo.tools.misc import babel_locale_parse, get_lang
 from ..lane.clock import utcnow
 from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
-from .const import UNFINISHED
 from .refusal import capitalized
 
 
@@ -222,66 +221,6 @@ class DeliveryWords(models.AbstractModel):
             return False
         return self.env._(
             "This was attempt %(number)s of %(count)s.", number=number, count=count
-        )
-
-    def _held_by_endpoint(self):
-        """Why the endpoint sends nothing at present; False when it does."""
-        endpoint = self.endpoint_id.sudo()
-        states = dict(endpoint._fields["state"]._description_selection(self.env))
-        if endpoint.state != "active":
-            return self.env._(
-                'Waits: endpoint "%(name)s" is in state %(state)s. Activate it.',
-                name=endpoint.name,
-                state=states.get(endpoint.state),
-            )
-        if endpoint.is_paused:
-            return self.env._(
-                'Waits: endpoint "%s" is paused. Resume it.', endpoint.name
-            )
-        if self.state == "draft" or endpoint.circuit_state in (False, "closed"):
-            return False
-        if endpoint.circuit_state == "manual":
-            return self.env._(
-                'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
-                "path there, then press Send Again.",
-                endpoint.name,
-            )
-        return self.env._(
-            'Waits: the target of endpoint "%s" failed too often in a row and is only '
-            "probed. It goes on by itself when the target answers.",
-            endpoint.name,
-        )
-
-    def _held_by_order(self):
-        """Which delivery must end first; False when none."""
-        first = self._in_line([("queue_number", "<", self.queue_number)], 1)
-        return first and self.env._(
-            'Waits behind "%s", which must end first: they go one after the other.',
-            first.name,
-        )
-
-    def _holds_back(self):
-        """How many wait for this one."""
-        count = len(self._in_line([("queue_number", ">", self.queue_number)], 100))
-        if not count:
-            return False
-        return self.env._(
-            "Held back behind it, until it is done, dead-lettered or canceled: %s.",
-            self.env._("100 or more") if count == 100 else count,
-        )
-
-    def _in_line(self, domain, limit):
-        if not self.ordering_group or not isinstance(self.id, int):
-            return self.browse()
-        return self.sudo().search(
-            [
-                ("endpoint_id", "=", self.endpoint_id.id),
-                ("ordering_group", "=", self.ordering_group),
-                ("state", "in", UNFINISHED),
-                *domain,
-            ],
-            order="queue_number",
-            limit=limit,
         )
 
     def _late_note(self):

@@ -1,9 +1,10 @@
 import {
-  addLine,
   create,
   fillCell,
+  keepLine,
   lineIs,
   openApp,
+  openLine,
   openMenu,
   openPage,
   outbound,
@@ -60,12 +61,13 @@ registry.category("web_tour.tours").add("webhooks_first_delivery", {
     },
     type("name", "Tour: order S00042"),
     openPage("context"),
-    ...addLine(
-      "context_line_ids",
-      "S00042",
-      fillCell("key_name", "order_id"),
-      fillCell("literal_value", "S00042", "textarea")
-    ),
+    {
+      content: "The draft says what it needs",
+      trigger: 'div[name="alert_waiting"]:contains("order_id")',
+    },
+    openLine("context_line_ids", "order_id", "literal_value"),
+    fillCell("literal_value", "S00042", "textarea"),
+    ...keepLine("context_line_ids", "S00042"),
     ...press("action_queue_delivery"),
     stateIs("done"),
     openPage("attempts"),
