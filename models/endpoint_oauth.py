@@ -182,8 +182,10 @@ class EndpointOauth(models.AbstractModel):
         sent = sent.get("authorization", "").removeprefix("Bearer ")
         self.env.cr.execute(
             SQL(
-                "SELECT response_status_code FROM bwt_webhook_outbound_delivery "
-                "WHERE id = %s",
+                "SELECT response_status_code "
+                "FROM bwt_webhook_outbound_delivery_attempt "
+                "WHERE delivery_id = %s AND state <> 'processing' "
+                "ORDER BY attempt_number DESC LIMIT 1",
                 delivery_id,
             )
         )

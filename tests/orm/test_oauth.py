@@ -9,7 +9,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
 from odoo.addons.bwt_webhooks_outbound.lane.position import Position
 
-from ..receiver import status
+from ..receiver import close, status
 from .trust_case import TrustCase
 
 try:
@@ -115,6 +115,20 @@ class TestOauth(TrustCase):
         self.assertEqual("dead_letter", delivery.state)
         self.assertEqual(2, len(self.orders()))
         self.assertEqual(2, self.tokens.asked)
+
+    def test_a_401_long_before_doesnt_count(self):
+        """After an attempt that ended otherwise a 401 renews the token once more.
+
+        A token revoked twice within a delivery's retries would make it a dead letter.
+        """
+        answers = (status(401), close(), status(401), status(200))
+        self.receiver.script("/orders", *answers)
+
+        delivery = self.process({"a": 1})
+        for _attempt in answers[1:]:
+            delivery.process_delivery()
+
+        self.assertEqual(("done", 4), (delivery.state, delivery.attempt_count))
 
     def test_nothing_is_claimed_for_a_token_that_was_given_up(self):
         """A lane that read the token before another lane's 401 doesn't send with it.
