@@ -128,10 +128,9 @@ class EndpointQueue(models.AbstractModel):
         """This endpoint as a lane sees it: superuser, its company, nothing else."""
         self.ensure_one()
         endpoint = self._without_context()
-        company = endpoint.company_id
         return endpoint.with_context(
-            allowed_company_ids=company.ids,
-            lang=company.partner_id.lang or "en_US",
+            allowed_company_ids=endpoint.company_id.ids,
+            lang=endpoint._company_lang(),
             tz="UTC",
             tracking_disable=True,
         )
