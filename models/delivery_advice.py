@@ -44,8 +44,8 @@ class DeliveryAdvice(models.AbstractModel):
             said = ", ".join(keys)
             if known.issuperset(keys):
                 return self.env._(
-                    "It isn't tried again by itself: press Reset to Draft, correct %s "
-                    "on the page Context, then press Queue.",
+                    "It isn't tried again by itself: press Reset to Draft, give %s a "
+                    "value on the page Context, then press Queue.",
                     said,
                 )
             return self.env._(

@@ -7,6 +7,7 @@ from odoo import Command, api, models
 
 from ..services.errors import ServiceError
 from ..services.headers import check_header_name
+from .delivery_input import WebhookDeliveryInput
 from .refusal import misconfigured
 
 NO_VALUE = (False, "", '""', "null", "false")
@@ -40,6 +41,18 @@ class DeliveryDraft(models.AbstractModel):
         return needs and self.env._(
             "%(needs)s: give it on the page Context, then press Queue.", needs=needs
         )
+
+    def _refuse_without_values(self):
+        """Keep a draft whose {tokens} have no value: it would end in Error at once."""
+        if (
+            type(self)._get_context_values
+            is not WebhookDeliveryInput._get_context_values
+        ):
+            return  # another addon may give what the lines don't
+        for delivery in self:
+            missing = delivery._missing_words()
+            if missing:
+                raise delivery._refused(missing)
 
     @api.constrains("request_headers_json", "payload_json")
     def _check_json(self):

@@ -15,10 +15,16 @@ class DeliveryHeld(models.AbstractModel):
         endpoint = self.endpoint_id.sudo()
         states = dict(endpoint._fields["state"]._description_selection(self.env))
         if endpoint.state != "active":
+            values = {"name": endpoint.name, "state": states.get(endpoint.state)}
+            if self.state == "draft":
+                return self.env._(
+                    'Endpoint "%(name)s" is in state %(state)s: activate it, then '
+                    "press Queue.",
+                    **values,
+                )
             return self.env._(
                 'Waits: endpoint "%(name)s" is in state %(state)s. Activate it.',
-                name=endpoint.name,
-                state=states.get(endpoint.state),
+                **values,
             )
         if endpoint.is_paused:
             return self.env._(

@@ -77,6 +77,8 @@ class DeliveryState(models.AbstractModel):
     # Buttons
 
     def action_queue_delivery(self):
+        if self.env.context.get("refuse_without_values"):  # the form's button
+            self._refuse_without_values()
         self._act("queue")
         return True
 

@@ -111,6 +111,7 @@ def run_demo() -> int:
             server.discard()
             databases.drop(database)
             say("Each delivery ended as it should, the one in dead letter too.")
+            say("Now: make serve, to press the buttons.")
             return 0
         say("Not as it should be:\n  " + "\n  ".join(surprises))
         say(f"The database {database} and the log {server.log_path} are kept.")
@@ -189,7 +190,7 @@ def serve() -> int:
         with OdooServer(cluster, database, http_port=port) as server:
             say(f"\nOdoo      {server.url}/odoo   login admin, password admin")
             say(f"log       {server.log_path}")
-            say(f"receiver  {receiver.url}   what the demo endpoints send:")
+            say(f"receiver  {receiver.url}   (what it gets is shown below)")
             say(f"Ctrl-C ends both. The database stays {cluster.place}.\n")
             with contextlib.suppress(KeyboardInterrupt):
                 while server.is_running():

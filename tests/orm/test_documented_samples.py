@@ -257,6 +257,17 @@ class TestDocumentedSamples(OutboundCase):
 
     # Developer guide
 
+    def test_own_addon(self):
+        """The order of a reader's first addon arrives."""
+        self.shop.code = "from-data"  # the sample makes its own
+        self.env.flush_all()
+        [sample] = self.blocks("Your own addon")
+        self.run_block(sample)
+
+        request = self.sent()
+        self.assertRegex(request.path, r"^/orders/\d+$")
+        self.assertEqual({"number": "S00042", "total": 149.9}, request.json())
+
     def test_endpoint_as_data(self):
         """The rules of the data file shape the request."""
         self.shop.queue_delivery({"number": "S1"}, {"order_id": 7})

@@ -8,9 +8,11 @@ from shutil import which
 from unittest import skipUnless
 
 from odoo import Command, fields
+from odoo.exceptions import ValidationError
 from odoo.tests import Form
 
 from ..receiver import status
+from .common import DELIVERY
 from .trust_case import TrustCase
 
 
@@ -29,6 +31,27 @@ class TestSituation(TrustCase):
         )
 
         self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
+
+    def test_a_draft_that_could_not_go(self):
+        """A draft says what it lacks, and the form's Queue keeps it until it is there.
+
+        Without the form it is queued: what an addon gives isn't among the lines.
+        """
+        self.endpoint.target_path = "/orders/{order_id}"
+        delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
+        from_form = delivery.with_context(refuse_without_values=True)
+        self.assertIn("The path needs order_id", self.said(delivery))
+        with self.assertRaisesRegex(ValidationError, "The path needs order_id: give"):
+            from_form.action_queue_delivery()
+        self.assertEqual("draft", delivery.state)
+
+        line = Command.create({"key_name": "order_id", "literal_value": "0"})
+        delivery.context_line_ids = [line]
+        self.endpoint.state = "draft"
+        self.assertIn("activate it, then press Queue.", self.said(delivery))
+        self.endpoint.state = "active"
+        from_form.action_queue_delivery()
+        self.assertEqual("queued", delivery.state)
 
     def test_what_waits_names_what_it_waits_for(self):
         """Paused, not active, resting: each says so, and the way out."""
@@ -174,7 +197,7 @@ class TestSituation(TrustCase):
 
         said = self.process({"a": 1}, {"order_id": ""}).situation
 
-        self.assertIn("correct order_id on the page Context", said)
+        self.assertIn("give order_id a value on the page Context", said)
 
     def test_headers_that_cannot_be_sent_lead_to_the_draft(self):
         """Deliveries of before headers were checked: what is wrong is in them."""
