@@ -1,18 +1,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a delivery and its endpoint say in plain words."""
+"""What a delivery says in plain words."""
 
-import shlex
-import subprocess
 from datetime import timedelta
-from shutil import which
-from unittest import skipUnless
 
 from odoo import Command, fields
-from odoo.exceptions import ValidationError
-from odoo.tests import Form
 
 from ..receiver import status
-from .common import DELIVERY
 from .trust_case import TrustCase
 
 
@@ -31,27 +24,6 @@ class TestSituation(TrustCase):
         )
 
         self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
-
-    def test_a_draft_that_could_not_go(self):
-        """A draft says what it lacks, and the form's Queue keeps it until it is there.
-
-        Without the form it is queued: what an addon gives isn't among the lines.
-        """
-        self.endpoint.target_path = "/orders/{order_id}"
-        delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
-        from_form = delivery.with_context(refuse_without_values=True)
-        self.assertIn("The path needs order_id", self.said(delivery))
-        with self.assertRaisesRegex(ValidationError, "The path needs order_id: give"):
-            from_form.action_queue_delivery()
-        self.assertEqual("draft", delivery.state)
-
-        line = Command.create({"key_name": "order_id", "literal_value": "0"})
-        delivery.context_line_ids = [line]
-        self.endpoint.state = "draft"
-        self.assertIn("activate it, then press Queue.", self.said(delivery))
-        self.endpoint.state = "active"
-        from_form.action_queue_delivery()
-        self.assertEqual("queued", delivery.state)
 
     def test_what_waits_names_what_it_waits_for(self):
         """Paused, not active, resting: each says so, and the way out."""
@@ -295,43 +267,6 @@ class TestSituation(TrustCase):
                 self.assertTrue(self.said(delivery))
 
 
-class TestDraft(TrustCase):
-    """What a person who makes a delivery by hand is asked for."""
-
-    def new(self):
-        """The form of a new delivery."""
-        return Form(self.env["bwt.webhook.outbound.delivery"])
-
-    def test_the_endpoint_brings_lines_for_its_tokens(self):
-        """What path and literals name is there to be filled, once each."""
-        self.endpoint.target_path = "/orders/{order_id}?shop={shop}"
-        self.header("X-Ref", literal="{order_id}/{ref}")
-        self.header("X-Off", literal="{unused}", active=False)
-        self.header("X-Lang", "context_key", "locale")
-
-        with self.new() as form:
-            form.endpoint_id = self.endpoint
-            self.assertIn("order_id, shop, ref: give it", form.situation)
-        lines = form.record.context_line_ids
-
-        self.assertEqual(["order_id", "shop", "ref"], lines.mapped("key_name"))
-
-    def test_what_was_typed_stays(self):
-        """Choosing an endpoint takes no line away, and adds none that is there."""
-        self.endpoint.target_path = "/orders/{order_id}"
-
-        with self.new() as form:
-            for key, value in (("mine", "1"), ("order_id", "S7")):
-                with form.context_line_ids.new() as line:
-                    line.key_name, line.literal_value = key, value
-            form.endpoint_id = self.endpoint
-            self.assertIn("Press Queue to send it", form.situation)
-
-        lines = form.record.context_line_ids
-        self.assertEqual(["mine", "order_id"], lines.mapped("key_name"))
-        self.assertEqual(["1", "S7"], lines.mapped("literal_value"))
-
-
 class TestReaders(TrustCase):
     def test_operators_read_all_of_it(self):
         """The words are for those who work deliveries, and look at their endpoint."""
@@ -344,111 +279,3 @@ class TestReaders(TrustCase):
         endpoint = delivery.endpoint_id
         for name in ("url_preview", "policy_words", "chart_24h"):
             self.assertTrue(endpoint[name])
-
-
-class TestCurl(TrustCase):
-    """Copy as cURL: the request of an attempt as a command."""
-
-    def command_of(self, delivery):
-        """The words of the command as a shell reads them."""
-        return shlex.split(delivery.curl_command.replace("\\\n", " "))
-
-    def test_secrets_are_masked(self):
-        """What is pasted into a ticket holds no credential."""
-        self.endpoint.write(
-            {"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"}
-        )
-
-        words = self.command_of(self.process({"key": "t0ken-secret"}))
-
-        self.assertNotIn("t0ken-secret", " ".join(words))
-        self.assertIn("Authorization: ***", words)
-
-    @skipUnless(which("curl"), "needs curl")
-    def test_the_command_sends_the_same_body(self):
-        """Run as it stands it sends method, path and body once more, in each mode."""
-        for mode in ("json", "form_urlencoded", "multipart"):
-            with self.subTest(mode):
-                self.endpoint.request_body_mode = mode
-                self.receiver.clear()
-                delivery = self.process({"a": {"b": "it's é"}})
-                words = self.command_of(delivery)
-                before = self.receiver.total
-
-                subprocess.run([*words, "--silent"], check=True, timeout=20)
-
-                first, second = self.receiver.wait_for_requests(before + 1)[-2:]
-                self.assertEqual(first.path, second.path)
-                self.assertEqual(
-                    first.header("webhook-id"), second.header("webhook-id")
-                )
-                if mode != "multipart":  # its boundary is drawn at random
-                    self.assertEqual(first.body, second.body)
-                else:
-                    self.assertIn("it's é".encode(), second.body)
-
-    def test_what_was_never_sent_has_none(self):
-        """Without an attempt there is no command, and no button."""
-        self.assertFalse(self.deliver().curl_command)
-
-
-class TestEndpointWords(TrustCase):
-    """The endpoint's URL, policy and last day."""
-
-    def test_the_url_shows_its_tokens_while_it_is_typed(self):
-        """Tokens are set off and named, before the endpoint is saved."""
-        endpoint = self.env["bwt.webhook.outbound.endpoint"].new(
-            {
-                "target_hostname": "https://a.example",
-                "target_path": "/o/{order_id}?x={<b>}",
-                "http_method": "put",
-            }
-        )
-
-        self.assertIn("PUT", endpoint.url_preview)
-        self.assertIn('<b class="text-info">{order_id}</b>', endpoint.url_preview)
-        self.assertIn("Each delivery must give: order_id", endpoint.url_preview)
-        self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
-
-    def test_the_policy_in_words_follows_the_fields(self):
-        """Schedule and pace are said as what they come to, a bad one as bad."""
-        self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
-
-        self.assertIn(
-            "tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words
-        )
-        self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
-        new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
-        self.assertIn('"5x" is no duration', new.policy_words)
-
-    def test_the_chart_counts_attempts_per_hour(self):
-        """Done and failed stand in the hour in which they were made."""
-        self.assertFalse(self.endpoint.chart_24h)
-        self.receiver.script("/orders", status(200), status(422))
-        self.process({})
-        self.process({})
-        self.env.cr.execute(
-            "UPDATE bwt_webhook_outbound_delivery_attempt "
-            "SET started_at = started_at - interval '150 minutes' WHERE state = 'done'"
-        )
-        self.endpoint.invalidate_recordset()
-
-        hours = self.endpoint._hourly_attempts(fields.Datetime.now())[self.endpoint.id]
-
-        self.assertEqual((0, 1), hours[23])
-        self.assertEqual((1, 0), hours[21])
-        self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
-        self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)
-
-    def test_endpoints_of_one_name_are_told_apart_where_one_is_chosen(self):
-        """Choices show the code and find by it; elsewhere the name stays alone."""
-        twin = self.endpoint.copy({"code": "shop-twin", "name": "Shop orders"})
-        endpoints = self.env["bwt.webhook.outbound.endpoint"]
-
-        found = endpoints.web_name_search("shop-twin", {"display_name": {}})
-
-        self.assertEqual([twin.id], [each["id"] for each in found])
-        self.assertEqual("Shop orders", found[0]["display_name"])
-        self.assertEqual(
-            "Shop orders\t--shop-twin--", found[0]["__formatted_display_name"]
-        )

@@ -1,0 +1,69 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What an endpoint says in plain words."""
+
+from odoo import fields
+
+from ..receiver import status
+from .trust_case import TrustCase
+
+
+class TestEndpointWords(TrustCase):
+    """The endpoint's URL, policy and last day."""
+
+    def test_the_url_shows_its_tokens_while_it_is_typed(self):
+        """Tokens are set off and named, before the endpoint is saved."""
+        endpoint = self.env["bwt.webhook.outbound.endpoint"].new(
+            {
+                "target_hostname": "https://a.example",
+                "target_path": "/o/{order_id}?x={<b>}",
+                "http_method": "put",
+            }
+        )
+
+        self.assertIn("PUT", endpoint.url_preview)
+        self.assertIn('<b class="text-info">{order_id}</b>', endpoint.url_preview)
+        self.assertIn("Each delivery must give: order_id", endpoint.url_preview)
+        self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
+
+    def test_the_policy_in_words_follows_the_fields(self):
+        """Schedule and pace are said as what they come to, a bad one as bad."""
+        self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
+
+        self.assertIn(
+            "tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words
+        )
+        self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
+        new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
+        self.assertIn('"5x" is no duration', new.policy_words)
+
+    def test_the_chart_counts_attempts_per_hour(self):
+        """Done and failed stand in the hour in which they were made."""
+        self.assertFalse(self.endpoint.chart_24h)
+        self.receiver.script("/orders", status(200), status(422))
+        self.process({})
+        self.process({})
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_delivery_attempt "
+            "SET started_at = started_at - interval '150 minutes' WHERE state = 'done'"
+        )
+        self.endpoint.invalidate_recordset()
+
+        hours = self.endpoint._hourly_attempts(fields.Datetime.now())[self.endpoint.id]
+
+        self.assertEqual((0, 1), hours[23])
+        self.assertEqual((1, 0), hours[21])
+        self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
+        self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)
+
+    def test_endpoints_of_one_name_are_told_apart_where_one_is_chosen(self):
+        """Choices show the code and find by it; elsewhere the name stays alone."""
+        twin = self.endpoint.copy({"code": "shop-twin", "name": "Shop orders"})
+        endpoints = self.env["bwt.webhook.outbound.endpoint"]
+
+        found = endpoints.web_name_search("shop-twin", {"display_name": {}})
+
+        self.assertEqual([twin.id], [each["id"] for each in found])
+        self.assertEqual("Shop orders", found[0]["display_name"])
+        self.assertEqual(
+            "Shop orders\t--shop-twin--", found[0]["__formatted_display_name"]
+        )
