@@ -1,4 +1,5 @@
 import {
+  DIALOG,
   create,
   fillCell,
   keepLine,
@@ -65,6 +66,13 @@ registry.category("web_tour.tours").add("webhooks_first_delivery", {
       content: "The draft says what it needs",
       trigger: 'div[name="alert_waiting"]:contains("order_id")',
     },
+    ...press("action_queue_delivery"),
+    {
+      content: "It can't be queued without",
+      trigger: `${DIALOG} .modal-body:contains("The path needs order_id")`,
+    },
+    {content: "Close it", trigger: `${DIALOG} footer .btn-primary`, run: "click"},
+    {content: "It is closed", trigger: "body:not(:has(.modal))"},
     openLine("context_line_ids", "order_id", "literal_value"),
     fillCell("literal_value", "S00042", "textarea"),
     ...keepLine("context_line_ids", "S00042"),
