@@ -9,6 +9,7 @@ away. What a hook writes is therefore on disk once, whenever the worker is kille
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..services.errors import _lt
@@ -121,14 +122,19 @@ def _on_record(attempt) -> tuple:
         json.loads(attempt.response_headers_json or "{}"),
         attempt.response_body or "",
     )
-    payload = attempt.payload_json
-    if attempt.request_body_mode != "raw":
-        payload = json.loads(payload)
     request = OutboundRequest(
         target_url=attempt.target_url,
         http_method=attempt.http_method,
         request_body_mode=attempt.request_body_mode,
         headers=json.loads(attempt.request_headers_json),
-        payload=payload,
+        payload=_payload_on_record(attempt),
     )
     return response, attempt.state, HandlerOutcome("send", request)
+
+
+def _payload_on_record(attempt):
+    """The JSON value; the text of a raw body, or where a masked number broke it."""
+    if attempt.request_body_mode != "raw":
+        with suppress(ValueError):
+            return json.loads(attempt.payload_json)
+    return attempt.payload_json

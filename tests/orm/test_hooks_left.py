@@ -92,6 +92,21 @@ class TestHooksLeft(CommittedCase):
         )
         self.assertEqual(1, self.receiver.total)
 
+    def test_a_payload_that_masking_has_broken(self):
+        """A number that is the secret leaves no JSON on record: the hook gets its text.
+
+        Reading it would otherwise stop one lane after the other.
+        """
+        self.set_up(auth_mode="bearer", auth_secret_input="47114711")
+        self.queue({"order": 47114711})
+        self.run_and_be_killed()
+
+        self.run_lane()
+
+        outcome = self.called[-1][2]
+        self.assertEqual('{"order": ***}', outcome.request.payload)
+        self.assertEqual([0], self.marks())
+
     def test_a_hook_that_stops_its_worker(self):
         """After some tries it is given up with a note, and deliveries go on.
 
