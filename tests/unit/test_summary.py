@@ -39,14 +39,19 @@ ODOO_LOG = """\
 @pytest.fixture
 def count(tmp_path):
     """How a run of pytest over `SOURCE`, or over a part of it, is counted."""
-    path, report = tmp_path / "test_shop.py", tmp_path / "report.xml"
+    # pytest's -k also looks at the names of the folders between `confcutdir` and the
+    # file, and pytest numbers its temporary folders.
+    place = tmp_path / "pytest-1-test_whole-test_part"
+    place.mkdir()
+    path, report = place / "test_shop.py", place / "report.xml"
     path.write_text(SOURCE)
-    command = [sys.executable, "-m", "pytest", "-c", os.devnull, path]
+    roots = ["-c", os.devnull, "--rootdir", place, "--confcutdir", place]
+    command = [sys.executable, "-m", "pytest", *roots, path]
     environment = dict(os.environ, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
     def run(keyword):
         options = ["-k", keyword, f"--junitxml={report}"]
-        subprocess.run([*command, *options], env=environment, cwd=tmp_path)
+        subprocess.run([*command, *options], env=environment, cwd=place)
         return runners._read_junit(report)
 
     return run
@@ -62,7 +67,11 @@ def summary(capsys, **counts):
 
 
 def test_what_pytest_counts(count):
-    """Subtests count like tests, and it is known how many there are."""
+    """Subtests count like tests, and it is known how many there are.
+
+    Whatever the folders above are called: a machine that has never run pytest names
+    them otherwise than one that has.
+    """
     assert Count(passed=5, subtests=3) == count("test_whole or 1")
 
 
