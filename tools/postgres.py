@@ -22,6 +22,8 @@ from tools.console import Trouble, step
 from tools.workspace import cache, exclusive, folder, run_logged
 
 ROLE = "odoo"  # Odoo refuses to work as `postgres`
+# A socket's path has at most 107 bytes: `<place>/bwt-postgres-1000-0a1b2c3d/.s.PGSQL.5432`
+TEMP_FOLDER_MAX = 107 - 50
 SETTINGS = {"listen_addresses": "", "max_connections": "200"}
 
 
@@ -127,7 +129,7 @@ class Cluster:
         self._clear_leftovers()
         options = [f"-c {key}='{value}'" for key, value in SETTINGS.items()]
         start = ["start", "-w", "-t", "60", "-l", self.log]
-        self._pg_ctl(*start, "-o", " ".join([f"-k {self.home}", *options]))
+        self._pg_ctl(*start, "-o", " ".join([f"-k '{self.home}'", *options]))
 
     def _initialize(self):
         if (self.data / "PG_VERSION").exists():
@@ -221,16 +223,30 @@ def _unprivileged_account():
     raise Trouble("PostgreSQL can't run as root: add a user called postgres.")
 
 
-def _cluster_home() -> Path:
-    """Folder of data and socket, in the temp folder.
+def temp_folder() -> Path:
+    """A temp folder that can hold a cluster: TMPDIR where it will do, else /tmp.
 
-    The user that a root run drops to can't enter root's home, and a socket's path
-    may have no more than 107 characters.
+    A socket's path may have no more than 107 characters, and the user that a root run
+    drops to must be able to enter every folder on the way.
     """
+    chosen = Path(tempfile.gettempdir()).resolve()
+    return chosen if _can_hold_a_cluster(chosen) else Path("/tmp")
+
+
+def _can_hold_a_cluster(place):
+    if len(os.fsencode(place)) > TEMP_FOLDER_MAX:
+        return False
+    if not _unprivileged_account():
+        return True
+    return all(folder.stat().st_mode & 0o001 for folder in (place, *place.parents))
+
+
+def _cluster_home() -> Path:
+    """Folder of data and socket, in a temp folder."""
     account = _unprivileged_account()
     owner = account.pw_uid if account else os.getuid()
     mark = hashlib.sha256(str(cache()).encode()).hexdigest()[:8]
-    home = Path(tempfile.gettempdir(), f"bwt-postgres-{os.getuid()}-{mark}")
+    home = temp_folder() / f"bwt-postgres-{os.getuid()}-{mark}"
     with contextlib.suppress(FileExistsError):
         home.mkdir(mode=0o700)
         os.chown(home, owner, -1)

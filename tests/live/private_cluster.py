@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tools.postgres import Cluster, _find_binaries, _unprivileged_account
+from tools.postgres import Cluster, _find_binaries, _unprivileged_account, temp_folder
 
 
 class PrivateCluster(Cluster):
@@ -24,8 +24,7 @@ class PrivateCluster(Cluster):
     @contextlib.contextmanager
     def running(cls):
         """The cluster, up for as long as the block lasts, then removed."""
-        # Short: a socket's path may have no more than 107 characters.
-        home = tempfile.mkdtemp(prefix="bwt-live-")
+        home = tempfile.mkdtemp(prefix="bwt-live-", dir=temp_folder())
         account = _unprivileged_account()
         if account:
             os.chown(home, account.pw_uid, account.pw_gid)
