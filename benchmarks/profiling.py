@@ -7,10 +7,8 @@ import time
 from pathlib import Path
 
 from tools import fetch
-from tools.console import Trouble, say, step
-from tools.workspace import Stamp, cache, run_logged
+from tools.console import Trouble, say
 
-PACKAGE = "py-spy==0.4.1"
 RATE = 200  # samples a second
 HEAD = 25  # lines
 # A function of ours, and what it stands for; the innermost on the stack counts.
@@ -117,12 +115,6 @@ def _function(frame):
 
 
 def _profiler():
-    """Path of py-spy; installed beside Odoo's venv when missing."""
-    stamp = Stamp("profile", [PACKAGE])
-    home = cache() / "profile"
-    if not stamp.is_current():
-        with step(f"installing {PACKAGE}"):
-            pip = [fetch.odoo_python(), "-m", "pip", "install", "--target", home]
-            run_logged([*pip, "--upgrade", PACKAGE], cache() / "logs" / "profile.log")
-        stamp.write()
-    return home / "bin" / "py-spy"
+    """Path of py-spy; installed when missing."""
+    fetch.ensure("profile")
+    return fetch.venv_folder("profile") / "bin" / "py-spy"

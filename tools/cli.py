@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 
-from tools import demo, fetch, suite  # noqa: E402  (the path comes first)
+from tools import demo, fetch, locking, suite  # noqa: E402  (the path comes first)
 from tools.console import Trouble, say, step  # noqa: E402
 from tools.databases import Databases  # noqa: E402
 from tools.odoo_server import odoo_command, odoo_environment, write_config  # noqa: E402
@@ -32,6 +32,7 @@ make soak SEED=7    deliveries under many faults, drawn from the seed
 make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
 make psql           SQL in the database of `make serve`
 make pot            write i18n/bwt_webhooks_outbound.pot
+make lock           newest versions of all that comes from PyPI and npm, in tools/lock
 make clean-env      stop PostgreSQL, remove the cache and all databases
 
 Variables, set in front as in `ODOO_ADDONS_PATH=/my/addons make serve`:
@@ -77,7 +78,7 @@ def show_help(_options):
 def lint(_options):
     """Run the linters that block; say how to mend."""
     fetch.ensure("lint")
-    binaries = cache() / "lint" / "bin"
+    binaries = fetch.venv_folder("lint") / "bin"
     commands = (
         ["ruff", "check", "--no-cache", "--no-fix", "."],
         ["ruff", "format", "--no-cache", "--check", "--diff", "--quiet", "."],
@@ -169,6 +170,11 @@ def _program(script, *arguments):
     return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
 
 
+def lock(_options):
+    """Renew the versions in tools/lock."""
+    locking.renew()
+
+
 def clean_env(_options):
     """Stop the cluster; remove its data and the cache."""
     if os.environ.get("PGHOST"):
@@ -208,6 +214,7 @@ COMMANDS = {
     "lane": lane,
     "psql": psql,
     "pot": pot,
+    "lock": lock,
     "clean-env": clean_env,
 }
 

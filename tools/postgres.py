@@ -271,7 +271,7 @@ def _find_binaries() -> Path:
 
 def _binaries_from_pypi():
     fetch.ensure("postgres")
-    library = cache() / "postgres" / "lib"
+    library = fetch.venv_folder("postgres") / "lib"
     install = next(library.glob("python*/site-packages/*pgserver/pginstall"))
     if not _unprivileged_account():
         return install / "bin"

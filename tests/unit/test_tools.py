@@ -1,12 +1,15 @@
-"""What the `make` commands stand on: ports, locks, addon folders."""
+"""What the `make` commands stand on: ports, locks, addon and temp folders."""
 
 import os
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tools.console import Trouble
 from tools.odoo_server import free_port
+from tools.postgres import temp_folder
 from tools.workspace import extra_addons, only_once
 
 
@@ -53,3 +56,34 @@ def test_a_folder_without_addons(tmp_path, monkeypatch):
 
     with pytest.raises(Trouble, match="that the addon's own folder lies in"):
         extra_addons()
+
+
+@pytest.fixture
+def temp(monkeypatch):
+    """A temp folder that everybody may enter, removed at the end."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        os.chmod(name, 0o711)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+def test_a_cluster_lies_in_the_temp_folder(temp):
+    """Whoever removes TMPDIR after a run removes the databases too."""
+    assert temp.resolve() == temp_folder()
+
+
+def test_a_temp_folder_that_is_too_long_for_a_socket(temp, monkeypatch):
+    """PostgreSQL doesn't start when its socket's path has more than 107 characters."""
+    monkeypatch.setattr(tempfile, "tempdir", str(temp / ("x" * 60)))
+
+    assert Path("/tmp") == temp_folder()
+
+
+@pytest.mark.parametrize("mode", [0o711, 0o700])
+def test_a_temp_folder_of_root_alone(temp, mode):
+    """A root run drops to another user, who could neither read nor enter it."""
+    (temp / "own").mkdir(mode=mode)
+    tempfile.tempdir = str(temp / "own")
+    may_enter = mode == 0o711 or os.geteuid() != 0
+
+    assert (Path(tempfile.tempdir) if may_enter else Path("/tmp")) == temp_folder()
