@@ -62,7 +62,7 @@ def trouble(
     if not state.runner_alive:
         return waited + env._(
             "No job runner works on this database: start Odoo with "
-            "server_wide_modules = base,web,queue_job and a [queue_job] section with "
+            "server_wide_modules = base,rpc,web,queue_job and a [queue_job] section with "
             "channels = root:2 or more, and restart it after queue_job was installed."
         )
     if state.wake_up_waiting and state.jobs_running:

@@ -105,7 +105,7 @@ class EndpointFigures(models.AbstractModel):
         return self.env._(
             "No job runner works on this database: this test goes out at once, other "
             "deliveries wait until one runs. Start Odoo with server_wide_modules = "
-            "base,web,queue_job and a [queue_job] section with channels = root:2 or "
+            "base,rpc,web,queue_job and a [queue_job] section with channels = root:2 or "
             "more, and restart it after queue_job was installed."
         )
 

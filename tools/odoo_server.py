@@ -46,7 +46,7 @@ def write_config(
         "dbfilter": f"^{database}$",
         "list_db": str(list_db),
         "http_interface": "127.0.0.1",  # Odoo warns when it is left open
-        "server_wide_modules": "base,web,queue_job",
+        "server_wide_modules": "base,rpc,web,queue_job",
         **{key: str(value) for key, value in (options or {}).items()},
     }
     config["queue_job"] = {"channels": channels}
