@@ -63,10 +63,12 @@ def _attempt_row(plan, prepared: Prepared):
 def _payload_text(request, body: bytes | None) -> str:
     if request.request_body_mode == "json" and body is not None:
         return body.decode()
-    if isinstance(request.payload, (str, bytes)):
-        text = request.payload
-        return text if isinstance(text, str) else text.decode("utf-8", "replace")
-    return _dumps(request.payload)
+    payload = request.raw("payload")
+    if isinstance(payload, str):
+        return payload
+    if isinstance(payload, bytes):
+        return payload.decode("utf-8", "replace")
+    return _dumps(payload)
 
 
 def _row(
@@ -118,7 +120,7 @@ def _decision_row(plan, request, ending, now):
         method=request.http_method,
         body_mode=request.request_body_mode,
         url=mask_url(request.target_url or "-"),
-        headers=_dumps(mask_headers(request.headers)),
+        headers=_dumps(mask_headers(request.raw("headers"))),
         payload=_payload_text(request, None),
         files=request.multipart_file_keys_label or None,
         note=ending.note,

@@ -177,7 +177,7 @@ class WebhookDeliveryRequest(models.AbstractModel):
 
     def _with_extra_headers(self, outcome, backend):
         """Headers of `_collect_extra_headers`, then the backend's, over the rest."""
-        headers = outcome.request.headers
+        headers = given = outcome.request.raw("headers")
         extra = self._collect_extra_headers()
         if extra:
             headers = merge_headers(headers, extra)
@@ -185,9 +185,9 @@ class WebhookDeliveryRequest(models.AbstractModel):
             extra = backend._get_outbound_extra_headers(self)
             if extra:
                 headers = merge_headers(headers, extra)
-        if headers is outcome.request.headers:
+        if headers is given:
             return outcome
-        return replace(outcome, request=replace(outcome.request, headers=headers))
+        return replace(outcome, request=outcome.request.replaced(headers=headers))
 
     def _resolve_handler_outcome(self, raw, request):
         """What a handler, gate or backend returned, as a checked `HandlerOutcome`.
@@ -211,10 +211,10 @@ class WebhookDeliveryRequest(models.AbstractModel):
         :return: `WireRequest`
         """
         self, plan = self._outbound_self()
-        headers = dict(request.headers)
+        headers = dict(request.raw("headers"))
         set_header(headers, "webhook-id", self.message_uid)
         try:
-            kwargs = build_transport_kwargs(replace(request, headers=headers))
+            kwargs = build_transport_kwargs(request.replaced(headers=headers))
             return self._apply_trust(encode(kwargs), plan)
         except ServiceError as error:
             raise self._outbound_fault(error) from error
@@ -274,7 +274,7 @@ def as_request_data(request):
         "target_url": request.target_url,
         "http_method": request.http_method,
         "request_body_mode": request.request_body_mode,
-        "headers": request.headers,
-        "payload": request.payload,
-        "files": request.files,
+        "headers": request.raw("headers"),
+        "payload": request.raw("payload"),
+        "files": request.raw("files"),
     }

@@ -8,6 +8,7 @@ from datetime import date, datetime, time, timezone
 from decimal import Decimal
 
 from .errors import PayloadError, _lt
+from .frozen import FrozenDict, FrozenList
 
 DEPTH_MAX = 200
 _PATH_SHOWN = 80
@@ -48,9 +49,9 @@ def _convert(value, depth):
     kind = type(value)
     if kind is str or kind is int or value is None or kind is bool:
         return value
-    if kind is dict:
+    if kind is dict or kind is FrozenDict:
         return _convert_mapping(value, depth)
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or kind is FrozenList:
         return _convert_list(value, depth)
     if kind is float:
         return _finite(value)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .errors import ConfigurationError, _lt
+from .frozen import FrozenOnRead
 from .values import header_text, to_json_value
 
 BODY_MODES = ("json", "form_urlencoded", "multipart", "raw")
@@ -14,7 +15,10 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 @dataclass(frozen=True)
 class OutboundRequest:
-    """One request before it is encoded; every change gives a new one.
+    """One request before it is encoded; every change makes a new one.
+
+    Headers, payload and files are immutable at every depth: a write raises
+    `ImmutableRequestError`, which names `with_overrides`.
 
     target_url: absolute, rendered
     http_method: lower case
@@ -53,13 +57,24 @@ class OutboundRequest:
             "target_url": self.target_url,
             "http_method": self.http_method,
             "request_body_mode": self.request_body_mode,
-            "headers": dict(self.headers),
-            "payload": _payload(self.payload, self.request_body_mode),
-            "files": _copy_files(self.files),
+            "headers": dict(self.raw("headers")),
+            "payload": _payload(self.raw("payload"), self.request_body_mode),
+            "files": _copy_files(self.raw("files")),
         }
 
+    def raw(self, name):
+        """The value of a field as the engine holds it, which may be a plain dict.
+
+        For readers that never write and pass it to nobody: it isn't frozen for them.
+        """
+        return vars(self)[name]
+
+    def replaced(self, **changes):
+        """A request with these fields; the others are shared, and not frozen for it."""
+        return OutboundRequest(**(vars(self) | changes))
+
     def deep_copy(self):
-        """An equal request whose dicts and lists may be changed freely.
+        """An equal request that shares nothing with this one.
 
         Raises PayloadError when the payload is not JSON.
         """
@@ -88,7 +103,7 @@ class OutboundRequest:
             changes["payload"] = _payload(raw["payload"], mode)
         if "files" in raw:
             changes["files"] = _copy_files(raw["files"] or {})
-        return replace(self, **changes) if changes else self
+        return self.replaced(**changes) if changes else self
 
     def assert_valid(self, valid_body_modes=BODY_MODES):
         """Raise ConfigurationError unless method, body mode and files make sense."""
@@ -103,19 +118,24 @@ class OutboundRequest:
                 _lt('"%(method)s" is no HTTP method. Use post, put, patch or delete.'),
                 method=self.http_method,
             )
-        if not isinstance(self.files, dict):
+        files = self.raw("files")
+        if not isinstance(files, dict):
             raise ConfigurationError(
                 _lt(
                     "files must be a mapping of form fields to files, not %(type)s."
                     ' Give {"field": {"filename": ..., "content": ...}}.'
                 ),
-                type=type(self.files).__name__,
+                type=type(files).__name__,
             )
 
     @property
     def multipart_file_keys_label(self):
         """Sorted form fields of the files, joined by ", "; False without files."""
-        return ", ".join(sorted(map(str, self.files))) or False
+        return ", ".join(sorted(map(str, self.raw("files")))) or False
+
+
+for _name in ("headers", "payload", "files"):
+    setattr(OutboundRequest, _name, FrozenOnRead(_name))
 
 
 def _header_texts(headers):

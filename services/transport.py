@@ -22,10 +22,10 @@ def build_transport_kwargs(request):
     kwargs = {
         "method": request.http_method.upper(),
         "url": request.target_url,
-        "headers": _headers(request.headers),
+        "headers": _headers(request.raw("headers")),
         "allow_redirects": False,
     }
-    if request.files and request.request_body_mode != "multipart":
+    if request.raw("files") and request.request_body_mode != "multipart":
         raise ConfigurationError(
             _lt(
                 'body mode "%(mode)s" can\'t carry files (%(fields)s).'
@@ -73,7 +73,8 @@ def _headers(headers):
 
 
 def _json_body(request, kwargs):
-    payload = {} if request.payload is None else request.payload
+    payload = request.raw("payload")
+    payload = {} if payload is None else payload
     if not _left_out(request, payload):
         kwargs["json"] = payload
 
@@ -86,7 +87,7 @@ def _form_body(request, kwargs):
 
 def _multipart_body(request, kwargs):
     fields = flatten_form_data(_fields(request))
-    files = normalize_request_files(request.files)
+    files = normalize_request_files(request.raw("files"))
     if _left_out(request, fields) and not files:
         return
     if files:
@@ -99,7 +100,7 @@ def _multipart_body(request, kwargs):
 
 
 def _raw_body(request, kwargs):
-    payload = request.payload
+    payload = request.raw("payload")
     if not payload and not isinstance(payload, int | float):
         return
     if not isinstance(payload, str | bytes):
@@ -136,7 +137,7 @@ def _left_out(request, payload):
 
 
 def _fields(request):
-    payload = request.payload
+    payload = request.raw("payload")
     if payload is None or isinstance(payload, dict):
         return payload
     raise ConfigurationError(

@@ -1,0 +1,129 @@
+"""Dicts and lists that can be read and encoded like any other, but not changed."""
+
+_SCALARS = frozenset({str, int, float, bool, type(None), bytes})
+_MESSAGE = (
+    "headers, payload and files of a request can't be changed in place (%s). Return "
+    'the changed keys from the handler, as in {"payload": {**request.payload, "note": '
+    '"x"}}, or make a new request with request.with_overrides({...}). '
+    "copy.deepcopy(request.payload) returns a copy that can be changed."
+)
+
+
+class ImmutableRequestError(TypeError):
+    """A handler, gate or hook wrote into a request; the message names the way."""
+
+
+def freeze(value):
+    """`value` with its dicts and lists replaced by immutable ones, at every depth.
+
+    Equal to `value`, and encoded by `json` in C as before. What is frozen already is
+    returned as it is.
+    """
+    kind = type(value)
+    if kind in _SCALARS or kind is FrozenDict or kind is FrozenList:
+        return value
+    if isinstance(value, dict):
+        frozen = FrozenDict(value)
+        for key, item in value.items():
+            if type(item) not in _SCALARS:
+                dict.__setitem__(frozen, key, freeze(item))
+        return frozen
+    if isinstance(value, list):
+        return FrozenList(map(freeze, value))
+    if kind is tuple:
+        return tuple(map(freeze, value))
+    return value
+
+
+def thaw(value):
+    """A copy of `value` in plain dicts and lists that can be changed."""
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    if type(value) is tuple:
+        return tuple(map(thaw, value))
+    return value
+
+
+def _refused(name):
+    def refuse(self, *args, **kwargs):
+        raise ImmutableRequestError(_MESSAGE % name)
+
+    refuse.__name__ = name
+    return refuse
+
+
+class _Copied:
+    """Copies are plain and can be changed, down to the last level."""
+
+    __slots__ = ()
+
+    def copy(self):
+        return thaw(self)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo):
+        return thaw(self)
+
+    def __reduce_ex__(self, protocol):
+        plain = thaw(self)
+        return type(plain), (plain,)
+
+
+class FrozenDict(_Copied, dict):
+    """A dict whose writing methods raise `ImmutableRequestError`."""
+
+    __slots__ = ()
+
+    __setitem__ = _refused("__setitem__")
+    __delitem__ = _refused("__delitem__")
+    __ior__ = _refused("__ior__")
+    clear = _refused("clear")
+    pop = _refused("pop")
+    popitem = _refused("popitem")
+    setdefault = _refused("setdefault")
+    update = _refused("update")
+
+
+class FrozenList(_Copied, list):
+    """A list whose writing methods raise `ImmutableRequestError`."""
+
+    __slots__ = ()
+
+    __setitem__ = _refused("__setitem__")
+    __delitem__ = _refused("__delitem__")
+    __iadd__ = _refused("__iadd__")
+    __imul__ = _refused("__imul__")
+    append = _refused("append")
+    clear = _refused("clear")
+    extend = _refused("extend")
+    insert = _refused("insert")
+    pop = _refused("pop")
+    remove = _refused("remove")
+    reverse = _refused("reverse")
+    sort = _refused("sort")
+
+
+class FrozenOnRead:
+    """Attribute of a request whose value is frozen when it is first read.
+
+    The engine reads the value without this (`vars(request)`): a delivery that no
+    handler, backend or hook looks at pays nothing.
+    """
+
+    def __init__(self, name):
+        self.name = name
+
+    def __get__(self, request, owner=None):
+        if request is None:
+            return self
+        values = vars(request)
+        value = values[self.name]
+        if type(value) is dict or type(value) is list:
+            value = values[self.name] = freeze(value)
+        return value
+
+    def __set__(self, request, value):
+        vars(request)[self.name] = value
