@@ -66,7 +66,9 @@ class EndpointOauth(models.AbstractModel):
     def _compute_oauth_problem(self):
         tokens = self.env[TOKEN].sudo()
         for endpoint in self:
-            row = endpoint.auth_mode == "oauth2" and tokens._row(endpoint.id)
+            # In a form the record has a NewId; it has a row only once it is saved.
+            stored = endpoint._origin.id
+            row = endpoint.auth_mode == "oauth2" and stored and tokens._row(stored)
             endpoint.oauth_problem = row and row.problem
 
     @api.model_create_multi

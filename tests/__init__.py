@@ -18,6 +18,7 @@ from .orm import (
     test_endpoint_life,
     test_endpoint_words,
     test_field_paths,
+    test_forms,
     test_handlers,
     test_headers_and_url,
     test_hooks_left,
