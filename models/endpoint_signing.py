@@ -6,10 +6,12 @@ from datetime import timedelta, timezone
 
 from odoo import api, fields, models
 
-from ..services.signing import new_secret
+from ..services.errors import ServiceError
+from ..services.signing import SECRET_PREFIX, check_new_secret, new_secret
 from ..services.trust import HmacSignature, StandardSignature, masked_forms
 from ..services.verify_snippets import hmac_snippets, standard_snippets
 from .endpoint_policy import READERS
+from .refusal import misconfigured
 
 SIGNING_MODES = [
     ("none", "None"),
@@ -100,13 +102,42 @@ class EndpointSigning(models.AbstractModel):
                 )
             endpoint.verify_python, endpoint.verify_node = python, node
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            if vals.get("signing_secret_input"):
+                self.new(vals)._check_new_secret(vals["signing_secret_input"])
+        return super().create(vals_list)
+
     def write(self, vals):
         mode = vals.get("signing_mode")
+        if vals.get("signing_secret_input"):
+            for endpoint in self:
+                endpoint._check_new_secret(vals["signing_secret_input"], mode)
         changed = self.filtered(lambda each: mode and each.signing_mode != mode)
         result = super().write(vals)
         if changed:
             super(EndpointSigning, changed).write({"secret_expires_at": False})
         return result
+
+    def _check_new_secret(self, secret, mode=None):
+        """Refuse a signing secret that is too short, when it is entered.
+
+        :param mode: the signing mode that is written with it, None for the present one
+        """
+        self._check_field_access(self._fields["signing_secret_input"], "write")
+        secret = secret.strip()
+        if not secret:
+            return
+        mode = mode or self.signing_mode
+        # Without a mode yet, its form tells what it is for.
+        standard = mode == "standard" or (
+            mode != "hmac" and secret.startswith(SECRET_PREFIX)
+        )
+        try:
+            check_new_secret(secret, standard=standard)
+        except ServiceError as error:
+            raise misconfigured(self, error) from error
 
     def _signature(self):
         """What signs each request, None without."""

@@ -10,6 +10,8 @@ from .errors import ConfigurationError, _lt
 SECRET_PREFIX = "whsec_"
 ALGORITHMS = ("sha256", "sha512")
 ENCODINGS = ("hex", "base64")
+KEY_BYTES_MIN = 24  # Standard Webhooks, "Signature scheme": 24 to 64 bytes
+SECRET_CHARACTERS_MIN = 16
 
 
 def standard_webhooks_headers(secrets, message_id, timestamp, body):
@@ -66,6 +68,36 @@ def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefi
 def new_secret():
     """A new random secret for Standard Webhooks (256 bits)."""
     return SECRET_PREFIX + _base64(random_secrets.token_bytes(32))
+
+
+def check_new_secret(secret, *, standard):
+    """Raise ConfigurationError for a secret that is too short to be one.
+
+    standard: it is for Standard Webhooks, hence base64; else any text. Secrets that
+    are stored already aren't judged: their receivers know them.
+    """
+    if standard:
+        count = len(_key(secret))
+        if count < KEY_BYTES_MIN:
+            raise ConfigurationError(
+                _lt(
+                    "the signing secret is too short: it decodes to %(count)s bytes, "
+                    "and Standard Webhooks needs at least %(min)s. Enter the whole "
+                    "secret that the receiver gave you, or press Generate Secret."
+                ),
+                count=count,
+                min=KEY_BYTES_MIN,
+            )
+    elif len(secret) < SECRET_CHARACTERS_MIN:
+        raise ConfigurationError(
+            _lt(
+                "the signing secret is too short: it has %(count)s characters, and at "
+                "least %(min)s are needed. Enter the whole secret that the receiver "
+                "gave you, or press Generate Secret."
+            ),
+            count=len(secret),
+            min=SECRET_CHARACTERS_MIN,
+        )
 
 
 def _key(secret):

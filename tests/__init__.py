@@ -35,6 +35,7 @@ from .orm import (
     test_secrets,
     test_server_action,
     test_server_action_run,
+    test_signing_secret,
     test_standing,
     test_transitions,
     test_trust,

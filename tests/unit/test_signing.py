@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 import shutil
 import subprocess
 import time
@@ -10,7 +11,12 @@ import time
 import pytest
 
 from services.errors import ConfigurationError
-from services.signing import hmac_header, new_secret, standard_webhooks_headers
+from services.signing import (
+    check_new_secret,
+    hmac_header,
+    new_secret,
+    standard_webhooks_headers,
+)
 
 BODY = '{"grün": 1}'.encode()
 
@@ -114,3 +120,47 @@ def test_unknown_hmac_choices_are_refused(options):
     secret = options.pop("secret", "key")
     with pytest.raises(ConfigurationError):
         hmac_header("X", secret, BODY, **options)
+
+
+@pytest.mark.parametrize(
+    ("secret", "standard", "words"),
+    [
+        (
+            "whsec_" + base64.b64encode(b"k" * 23).decode(),
+            True,
+            "23 bytes.*at least 24",
+        ),
+        (base64.b64encode(b"k" * 16).decode(), True, "16 bytes"),
+        ("whsec_", True, "whsec_"),
+        ("k" * 15, False, "15 characters.*at least 16"),
+    ],
+)
+def test_a_short_secret_is_refused(secret, standard, words):
+    """A secret that anybody could guess, or a truncated paste, is not stored."""
+    with pytest.raises(ConfigurationError) as caught:
+        check_new_secret(secret, standard=standard)
+
+    error = caught.value
+    assert re.search(words, error.template % error.values)
+    assert secret.removeprefix("whsec_") not in (error.template % error.values) or (
+        secret == "whsec_"
+    )
+
+
+@pytest.mark.parametrize(
+    ("secret", "standard"),
+    [
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", True),
+        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", True),
+        ("k" * 16, False),
+        ("ключ-ключ-ключ-к", False),
+    ],
+)
+def test_a_secret_that_is_long_enough_is_taken(secret, standard):
+    """The example of the specification has 24 bytes, the least that is allowed."""
+    assert check_new_secret(secret, standard=standard) is None
+
+
+def test_generated_secrets_are_long_enough():
+    """What the button makes passes the check that people's own must pass."""
+    check_new_secret(new_secret(), standard=True)
