@@ -39,7 +39,7 @@ class DirectRun:
             return self._supersede(claimed)
         plan = self.endpoint._outbound_plan()
         now = utcnow()
-        [stage] = prepare_batch(self.delivery, plan, [claimed])
+        [stage] = prepare_batch(self.delivery, plan, [claimed], tries=0)
         if isinstance(stage, Prepared):
             self._send(stage, plan, now)
         else:

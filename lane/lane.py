@@ -23,7 +23,7 @@ from .claim import Claim
 from .clock import utcnow
 from .endings import as_utc, ending_of_answer
 from .health import Health
-from .hooks import call_due_hooks, call_left_hooks
+from .hooks import LEFT_SECONDS, call_due_hooks, call_left_hooks
 from .keeper import Keeper
 from .pace import Pace
 from .position import Position
@@ -88,6 +88,7 @@ class Lane:
         self.looked_at = None  # monotonic; when a look found nothing more, else None
         self.has_called = False
         self.alone = False  # an interrupted delivery is out: nothing beside it
+        self.hooks_at = None  # naive UTC; when to call the response hooks that are left
         self.told_on = None  # the day on which someone was told of what was given up
 
     def run(self) -> Report:
@@ -109,6 +110,7 @@ class Lane:
             )
             with self._pipe() as pipe:
                 self._drain(pipe)
+            self._call_left_hooks()
         # The slot is free now. Whoever didn't get it was turned away before, so what
         # it came for is seen by this look.
         self._look_once_more()
@@ -166,7 +168,6 @@ class Lane:
 
     def _drain(self, pipe):
         self.claim.regroup_if_order_changed()
-        call_left_hooks(self.endpoint, self.plan)
         goes_on = True
         while goes_on:
             if self.keeper.keep():
@@ -324,7 +325,16 @@ class Lane:
         if self.plan.has_response_hook:
             deliveries = self.endpoint.env["bwt.webhook.outbound.delivery"]
             call_due_hooks(deliveries, self.plan, written)
-            self.cr.commit()
+
+    def _call_left_hooks(self):
+        """Response hooks that did not come to their end, now that all is sent."""
+        end = time.monotonic() + LEFT_SECONDS
+
+        def may_call():
+            self.keeper.keep()
+            return time.monotonic() < end and self.budget.may_start(0)
+
+        self.hooks_at = call_left_hooks(self.endpoint, self.plan, may_call)
 
     def _write(self, judged, now):
         """The recording is repeated when the database asks for it, a request never."""
@@ -387,6 +397,8 @@ class Lane:
             if not self.report.claimed:
                 dates.append(now + BLOCKED)
             wake.wake_for_due(self.endpoint, max(dates, default=None))
+        if self.hooks_at:
+            wake.wake(self.endpoint, eta=self.hooks_at)
         self.keeper.retire(now)
         self.cr.commit()
 

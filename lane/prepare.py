@@ -3,14 +3,16 @@
 
 import logging
 
-from psycopg2 import OperationalError
-
 from odoo.exceptions import UserError
 
 from ..services.errors import ServiceError
+from ..services.outcome import HandlerOutcome
+from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
 from .stages import Claimed, Decided, Prepared, Refused
 
 _logger = logging.getLogger(__name__)
+
+TRIES = 3  # of a delivery whose handler loses against another transaction
 
 
 class HandlerFailed(Exception):
@@ -22,59 +24,88 @@ class HandlerFailed(Exception):
         self.cause = cause
 
 
-def prepare_batch(deliveries, plan, claimed: list[Claimed]) -> list:
+def prepare_batch(deliveries, plan, claimed: list[Claimed], tries=TRIES) -> list:
     """Prepared, Decided or Refused for each claimed row, in the same order.
 
     One savepoint for all; only if something raises that may have written, one by one,
     so that a bad delivery never hurts the others.
+
+    :param tries: how often a delivery is built that loses against another transaction;
+        0 raises the error to a caller that repeats its whole transaction
     """
     cr = deliveries.env.cr
     deliveries = deliveries.with_context(outbound_plan=plan)
-    try:
-        with cr.savepoint():
-            deliveries = deliveries._prefetch_for_build(plan)
-            by_id = {delivery.id: delivery for delivery in deliveries}
-            batch = [_prepare(by_id[each.id], each) for each in claimed]
-            deliveries.env.flush_all()
-            return batch
-    except OperationalError:
-        raise
-    except Exception:
-        deliveries.env.invalidate_all(flush=False)
-    return [_prepare_alone(deliveries.browse(each.id), plan, each) for each in claimed]
+    if len(claimed) > 1:
+        try:
+            return _prepare_together(deliveries, plan, claimed)
+        except FOREIGN_ERRORS:
+            if cr.closed:
+                raise
+            deliveries.env.invalidate_all(flush=False)
+    return [
+        _prepare_alone(deliveries.browse(each.id), plan, each, tries)
+        for each in claimed
+    ]
 
 
-def _prepare_alone(delivery, plan, claimed: Claimed):
-    try:
-        with delivery.env.cr.savepoint():
-            delivery = delivery._prefetch_for_build(plan)
-            stage = _prepare(delivery, claimed)
-            delivery.env.flush_all()
-            return stage
-    except OperationalError:
-        raise
-    except HandlerFailed as error:
-        refused = Refused(
-            claimed, "handler", describe(delivery.env, error.cause), error.request
-        )
-    except Exception as error:
-        refused = Refused(claimed, "build", describe(delivery.env, error))
-    # What the handler or a hook wrote was rolled back: forget it here too.
-    delivery.env.invalidate_all(flush=False)
-    return refused
+def _prepare_together(deliveries, plan, claimed):
+    with Savepoint(deliveries.env.cr) as savepoint:
+        deliveries = deliveries._prefetch_for_build(plan)
+        by_id = {delivery.id: delivery for delivery in deliveries}
+        batch = []
+        for each in claimed:
+            batch.append(_prepare(by_id[each.id], each, savepoint))
+            savepoint.check()
+        return batch
 
 
-def _prepare(delivery, claimed: Claimed):
+def _prepare_alone(delivery, plan, claimed: Claimed, tries: int):
+    request = race = None
+    for _try in range(max(tries, 1)):
+        try:
+            with Savepoint(delivery.env.cr) as savepoint:
+                stage = _prepare(delivery._prefetch_for_build(plan), claimed, savepoint)
+                if isinstance(stage, Refused):
+                    savepoint.undo()
+                return stage
+        except FOREIGN_ERRORS as error:
+            if delivery.env.cr.closed:
+                raise
+            # What the handler or a hook wrote was rolled back: forget it here too.
+            delivery.env.invalidate_all(flush=False)
+            is_handler = isinstance(error, HandlerFailed)
+            request = error.request if is_handler else None
+            race = lost_race(error)
+            if race is None:
+                cause = error.cause if is_handler else error
+                text = describe(delivery.env, cause)
+                kind = "handler" if is_handler else "build"
+                return Refused(claimed, kind, text, request)
+            if not tries:
+                raise race from None
+    note = delivery.env._(
+        "Other transactions changed the same records; the last of %(count)s tries "
+        "ended with: %(error)s",
+        count=tries,
+        error=str(race).strip(),
+    )
+    return Decided(claimed, request, HandlerOutcome("retry", request, note=note))
+
+
+def _prepare(delivery, claimed: Claimed, savepoint: Savepoint):
     try:
         request = delivery._build_outbound_request()
     except (ServiceError, UserError) as error:
         return Refused(claimed, "build", describe(delivery.env, error))
+    savepoint.check()
     try:
         outcome = delivery._invoke_handler(request)
-    except OperationalError:
-        raise
-    except Exception as error:
-        raise HandlerFailed(request, error) from error
+        savepoint.check()
+    except FOREIGN_ERRORS as error:
+        if delivery.env.cr.closed:
+            raise
+        cause = savepoint.cause_of(error)
+        raise HandlerFailed(request, cause) from cause
     if outcome.status != "send":
         return Decided(claimed, outcome.request, outcome)
     try:
@@ -85,10 +116,12 @@ def _prepare(delivery, claimed: Claimed):
 
 
 def describe(env, error: Exception) -> str:
-    """The words for a person; the traceback of what nobody foresaw goes to the log."""
+    """The message for people; the traceback of what nobody foresaw goes to the log."""
+    if isinstance(error, SwallowedError):
+        _logger.warning("a database error was swallowed", exc_info=error.__cause__)
     if isinstance(error, ServiceError):
         return env._(error.template, **error.values)  # pylint: disable=W8301
     if isinstance(error, UserError):
         return str(error.args[0])
-    _logger.warning("webhook request not built", exc_info=error)
+    _logger.warning("code of another addon failed", exc_info=error)
     return f"{type(error).__name__}: {error}"

@@ -520,19 +520,34 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
 
 def take_hooks(attempt_ids: list[int]) -> SQL:
     """Those whose hook is due: theirs is called in this transaction, by nobody else."""
+    # SKIP LOCKED: another lane is calling it.
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = NULL
-        WHERE id = ANY(%s) AND hook_try IS NOT NULL RETURNING id""",
+        WHERE id IN (
+            SELECT id FROM bwt_webhook_outbound_delivery_attempt
+            WHERE id = ANY(%s) AND hook_try IS NOT NULL
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) RETURNING id""",
+        attempt_ids,
+    )
+
+
+def put_hooks_back(attempt_ids: list[int]) -> SQL:
+    """Hooks that were taken in this transaction are due as they were before."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = 1 "
+        "WHERE id = ANY(%s)",
         attempt_ids,
     )
 
 
 def left_hooks(endpoint_id: int) -> SQL:
     """Attempts whose hook was not called to its end; not those of a lane at work."""
+    # Begun least often first: one that ends the worker does not hold up the others.
     return SQL(
         """SELECT id FROM bwt_webhook_outbound_delivery_attempt
         WHERE endpoint_id = %s AND hook_try IS NOT NULL
-        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""",
+        ORDER BY hook_try, id FOR NO KEY UPDATE SKIP LOCKED""",
         endpoint_id,
     )
 
@@ -541,7 +556,11 @@ def count_hook_try(attempt_id: int) -> SQL:
     """How many times this hook was begun; no row if it was called meanwhile."""
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = hook_try + 1
-        WHERE id = %s AND hook_try IS NOT NULL RETURNING hook_try - 1""",
+        WHERE id = (
+            SELECT id FROM bwt_webhook_outbound_delivery_attempt
+            WHERE id = %s AND hook_try IS NOT NULL
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) RETURNING hook_try - 1""",
         attempt_id,
     )
 

@@ -120,8 +120,40 @@ class TestHooksLeft(CommittedCase):
         self.run_lane()
 
         self.assertEqual(["done"], self.states(more))
-        self.assertIn("isn't called again", self.note(ids))
+        self.assertIn("is not called again", self.note(ids))
         self.assertEqual([0, 0], self.marks())
+
+    def test_interrupted_ones_run_last(self):
+        """What is due is sent before a hook that was interrupted is called again.
+
+        It may end the worker once more; it came first and held up every delivery.
+        """
+        self.queue({"order": 1})
+        self.run_and_be_killed()
+        self.called.clear()
+        self.queue({"order": 2})
+
+        self.run_lane()
+
+        orders = [outcome.request.payload["order"] for *_, outcome in self.called]
+        self.assertEqual([2, 1], orders)
+        self.assertEqual([0, 0], self.marks())
+
+    def test_an_answer_on_record_that_cannot_be_read(self):
+        """The hook's note says so, and the lane ends in order."""
+        ids = self.queue({"order": 1})
+        self.run_and_be_killed()
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE bwt_webhook_outbound_delivery_attempt "
+                "SET request_headers_json = '{' WHERE delivery_id = ANY(%s)",
+                (ids,),
+            )
+
+        self.run_lane()
+
+        self.assertIn("JSONDecodeError", self.note(ids))
+        self.assertEqual([0], self.marks())
 
     def test_the_sweep_sees_it(self):
         """An endpoint with a hook left and no lane coming is woken."""
