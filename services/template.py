@@ -12,6 +12,7 @@ from urllib.parse import quote
 from .errors import ConfigurationError, _lt
 from .values import dumps_payload, to_json_value
 
+_SHOWN = 60
 _PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -53,8 +54,9 @@ def render_text(text, values):
 def render_path(text, values):
     """A URL path, query part allowed, with its tokens percent-encoded (`/` too).
 
-    Raises ConfigurationError naming a token whose value is missing or empty, or one
-    that would make a path segment `.` or `..`, which receivers resolve.
+    A token takes text and numbers. Raises ConfigurationError naming a token whose value
+    is missing, empty or anything else (a list, an object, a boolean), or one that would
+    make a path segment `.` or `..`, which receivers resolve.
     """
     if len(_parse(text)) == 1:
         return render_text(text, values)
@@ -106,16 +108,35 @@ def _text(value):
 
 
 def _quoted(key, values):
+    text = _path_text(key, _value(key, values, _NO_PATH_VALUE))
     try:
-        return quote(_text(_value(key, values, _NO_PATH_VALUE)), safe="")
+        return quote(text, safe="")
     except UnicodeEncodeError:
         raise ConfigurationError(
             _lt(
                 "token {%(token)s} holds half a character, which no URL can carry."
-                " Mend the value of its context line."
+                " Correct the value of its context line."
             ),
             token=key,
         ) from None
+
+
+def _path_text(key, value):
+    """Text of what a path takes; a list, an object or a boolean is refused."""
+    text = _text(value)
+    if isinstance(value, Decimal):
+        return text
+    value = to_json_value(value, key)
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return text
+    raise ConfigurationError(
+        _lt(
+            "path token {%(token)s} has no value that a path can hold: it is %(value)s."
+            " Give one text or one number as a context line, such as order_line.0.id."
+        ),
+        token=key,
+        value=text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...",
+    )
 
 
 def _check_segments(text, rendered):
@@ -127,7 +148,7 @@ def _check_segments(text, rendered):
             raise ConfigurationError(
                 _lt(
                     'path "%(path)s" would get the segment "%(segment)s", which'
-                    " changes what it points to. Mend the value of its token."
+                    " changes what it points to. Correct the value of its token."
                 ),
                 path=text,
                 segment=segment,

@@ -60,6 +60,41 @@ def test_a_token_without_value_is_refused(render, values):
 
 
 @pytest.mark.parametrize(
+    "value, shown",
+    [
+        ([], r"\[\]"),
+        ([7], r"\[7\]"),
+        ((), r"\[\]"),
+        ({}, r"\{\}"),
+        ({"id": 7}, r'\{"id": 7\}'),
+        (True, "true"),
+        (["x" * 100], r"\.\.\."),
+    ],
+)
+def test_a_path_token_takes_text_and_numbers_only(value, shown):
+    """A list, an object or a boolean in a path is refused and quoted.
+
+    An empty relation was sent as `PUT /customers/%5B%5D`.
+    """
+    for path in ("/customers/{id}", "/customers?id={id}"):
+        with pytest.raises(ConfigurationError, match=rf"path token \{{id\}}.*{shown}"):
+            render_path(path, {"id": value})
+
+
+@pytest.mark.parametrize(
+    "value, path",
+    [
+        (Decimal("10.50"), "/o/10.50"),
+        (1.5, "/o/1.5"),
+        (datetime(2024, 5, 1), "/o/2024-05-01T00%3A00%3A00Z"),
+    ],
+)
+def test_a_path_token_keeps_numbers_and_dates(value, path):
+    """Numbers keep their digits, dates are written as in a payload."""
+    assert render_path("/o/{id}", {"id": value}) == path
+
+
+@pytest.mark.parametrize(
     "value, text",
     [
         ("a/b", "a/b"),
