@@ -130,7 +130,7 @@ class ActionRun(models.AbstractModel):
 
         def payload_of(scope):
             record = scope.record if not paths else scope.need_record()
-            return head | {"_id": record.id} | tail | read(record)
+            return head | {"_id": record.id} | tail | read(record, scope.empty)
 
         return payload_of
 

@@ -137,6 +137,7 @@ class EndpointPlan:
     backend_fault: why nothing may be sent for that backend; empty when it may
     has_response_hook: True when `_handle_outbound_response` has something to do
     context: environment in which all is resolved (company, language, UTC)
+    empty: what a field without a value becomes, None or False
     inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
     line_sources: (kind, expression) of context lines -> compiled source
     """
@@ -159,6 +160,7 @@ class EndpointPlan:
     has_response_hook: bool
     needs_records: bool
     context: dict
+    empty: bool | None = None
     inputs: dict = field(default_factory=dict)
     line_sources: dict = field(default_factory=dict)
 

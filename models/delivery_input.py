@@ -50,7 +50,7 @@ class WebhookDeliveryInput(models.AbstractModel):
         endpoint = self._endpoint_of(plan, deliveries.env)
         company = deliveries.env["res.company"].browse(plan.company_id)
         for delivery in deliveries:
-            scope = BuildScope(delivery, endpoint, company)
+            scope = BuildScope(delivery, endpoint, company, plan.empty)
             scope.lines = lines.get(delivery.id, ())
             scope.files = files.get(delivery.id) or {}
             plan.inputs[delivery.id] = scope

@@ -96,6 +96,16 @@ class Endpoint(models.Model):
         groups=READERS,
         help="How the payload becomes the body of the request.",
     )
+    empty_value = fields.Selection(
+        selection=[("null", "null"), ("false", "false")],
+        string="Empty Fields As",
+        default="null",
+        required=True,
+        groups=READERS,
+        help="What rules, context lines and server actions send for a field without a "
+        "value. Choose false only for a receiver that was built for Odoo's own "
+        "habit. Numbers, booleans and lists always have a value.",
+    )
     note = fields.Text(groups=READERS)
     header_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.header.rule",

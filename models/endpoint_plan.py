@@ -85,7 +85,12 @@ class WebhookEndpointPlanPart(models.AbstractModel):
             or hook is not WebhookDeliveryRequest._handle_outbound_response,
             needs_records=needs_records(header_rules, payload_rules, handler),
             context=context,
+            empty=endpoint._empty_value(),
         )
+
+    def _empty_value(self):
+        """What a field without a value becomes in a request: None or False."""
+        return False if self.empty_value == "false" else None
 
     def _compiled_rules(self, field_name):
         """Active rules of one kind, in their order, read in one query."""

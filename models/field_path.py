@@ -8,24 +8,28 @@ addon's own records that operators may not see (secrets) are refused too: what i
 stands on the attempt, which operators read.
 """
 
-import base64
 import difflib
-
-from odoo import models
+import re
 
 from ..services.errors import ConfigurationError, _lt
 from ..services.paths import read_path
 from .const import GROUP_ADMIN, GROUP_OPERATOR
+from .field_value import read_field, value_converter
 
 RELATIONAL = ("many2one", "one2many", "many2many")
-NESTED = ("json", "properties")
+NESTED = ("json", "serialized", "properties", "properties_definition")
+# What may follow a dot: a field, or a key of JSON and properties, which may begin with
+# a digit and hold a dash.
+_PART = re.compile(r"[^\W_][^\x00-\x1f(){}\[\]\"']*")
+_INDEX_DIGITS = 9
 
 
 def compile_field_path(env, model_name, expression):
-    """A function that reads `expression` from one record of `model_name`.
+    """A function `(record, empty=None) -> plain value` for one record of `model_name`.
 
-    The function gives plain values: an id for a relation to one record, a list of ids
-    for one to several or none, False for what is empty on the way.
+    What a field becomes says the table of `field_value`: an id for a relation to one
+    record, always a list of ids for a relation to several; `empty` for a field without
+    a value and for what is empty on the way.
     :raise ConfigurationError: the path can't be read; names model, field, close matches
     """
     steps = _compile(env, model_name, expression.split("."), expression)
@@ -36,18 +40,19 @@ def compile_field_path(env, model_name, expression):
 
 def check_syntax(expression):
     """Refuse what no model can make valid: private names and empty parts."""
-    for part in expression.split("."):
-        if part.startswith("_") or not (part.isidentifier() or part == "*"):
-            if not part.isdecimal():
-                raise ConfigurationError(
-                    _lt(
-                        'path "%(path)s": "%(part)s" is no field name. Write public '
-                        "field names, numbers or * between dots, as in "
-                        "order_line.0.name."
-                    ),
-                    path=expression,
-                    part=part,
-                )
+    for index, part in enumerate(expression.split(".")):
+        valid = _PART.fullmatch(part) if index else part.isidentifier()
+        valid = valid and not part.startswith("_")
+        if not (valid or part.isdecimal() or part == "*"):
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s": "%(part)s" is not a valid field name. Write '
+                    "public field names, numbers or * between dots, as in "
+                    "order_line.0.name."
+                ),
+                path=expression,
+                part=part,
+            )
 
 
 def _compile(env, model_name, parts, expression):
@@ -73,17 +78,17 @@ def _compile(env, model_name, parts, expression):
                     part=part,
                     model=model_name,
                 )
-            steps.append("*" if part == "*" else int(part))
+            steps.append("*" if part == "*" else _index(part, expression))
             continue
         field = _field(env, model, part, expression)
         if field.type in RELATIONAL:
-            steps.append(_Relation(part))
+            steps.append(_Relation(part, field.type != "many2one", expression))
             model = env[field.comodel_name]
             continue
         rest = parts[index + 1 :]
         if field.type == "reference":
-            steps.append(_Reference(part, ".".join(rest)))
-        elif rest and field.type not in NESTED:
+            steps.append(_Reference(part, ".".join(rest), expression))
+        elif rest and not is_nested(field):
             raise ConfigurationError(
                 _lt(
                     'path "%(path)s": field "%(field)s" of %(model)s holds a plain '
@@ -94,9 +99,27 @@ def _compile(env, model_name, parts, expression):
                 model=model._name,
             )
         else:
-            steps.append(_Scalar(part, field.type, ".".join(rest)))
+            steps.append(_Scalar(field, ".".join(rest), expression))
         break
     return tuple(steps)
+
+
+def is_nested(field):
+    """True when a path may lead into the field's value, by keys and indexes.
+
+    A binary field that is only computed may hold a structure, as `tax_totals` does.
+    """
+    return field.type in NESTED or field.type == "binary" and not field.store
+
+
+def _index(part, expression):
+    if len(part) > _INDEX_DIGITS:
+        raise ConfigurationError(
+            _lt('path "%(path)s": the index %(part)s is too large. Count from 0.'),
+            path=expression,
+            part=part,
+        )
+    return int(part)
 
 
 def _field(env, model, name, expression):
@@ -165,45 +188,52 @@ def _implied_groups(env, name):
 class _Scalar:
     """Last step: one field's value as a plain value."""
 
-    __slots__ = ("name", "convert", "rest")
+    __slots__ = ("name", "convert", "rest", "path")
 
-    def __init__(self, name, kind, rest):
-        self.name = name
+    def __init__(self, field, rest, path):
+        self.name = field.name
+        self.convert = value_converter(field)
         self.rest = rest
-        self.convert = {"binary": _bytes, "properties": _properties}.get(kind)
+        self.path = path
 
-    def __call__(self, record):
-        value = record[self.name]
-        if value and self.convert:
-            value = self.convert(value)
-        if value and self.rest:
-            return read_path(value, self.rest)
+    def __call__(self, record, empty=None):
+        value = read_field(record, self.name, self.path)
+        if self.convert is not None:
+            value = self.convert(value, empty)
+        if self.rest:
+            value = read_path(value, self.rest)
+            return empty if value is None else value
         return value
 
 
 class _Relation:
-    __slots__ = ("name",)
+    """A step to the records of a relation; `many`: its value is a list."""
 
-    def __init__(self, name):
+    __slots__ = ("name", "many", "path")
+
+    def __init__(self, name, many, path):
         self.name = name
+        self.many = many
+        self.path = path
 
 
 class _Reference:
     """A reference field: which model it leads to is known at run time only."""
 
-    __slots__ = ("name", "rest")
+    __slots__ = ("name", "rest", "path")
 
-    def __init__(self, name, rest):
+    def __init__(self, name, rest, path):
         self.name = name
         self.rest = rest
+        self.path = path
 
-    def __call__(self, record):
-        target = record[self.name]
-        if not target:
-            return False
+    def __call__(self, record, empty=None):
+        target = read_field(record, self.name, self.path)
+        if not target or not target.exists():
+            return empty
         if not self.rest:
             return f"{target._name},{target.id}"
-        return compile_field_path(target.env, target._name, self.rest)(target)
+        return compile_field_path(target.env, target._name, self.rest)(target, empty)
 
 
 class _Walk:
@@ -215,20 +245,19 @@ class _Walk:
         self.steps = steps
         self.expression = expression
 
-    def __call__(self, record):
-        return self._read(record, 0)
+    def __call__(self, record, empty=None):
+        return self._read(record, 0, False, empty)
 
-    def _read(self, records, position):
+    def _read(self, records, position, many, empty):
+        """What the steps from `position` on read; `many`: the records are a list."""
         if position == len(self.steps):
-            return records.id if len(records) == 1 else records.ids
+            return records.ids if many else records.id or empty
         step = self.steps[position]
+        position += 1
         if step == "*":
-            return [self._read(each, position + 1) for each in records]
+            return [self._read(each, position, False, empty) for each in records]
         if type(step) is int:
-            records = records[step : step + 1]
-            return self._read(records, position + 1) if records else False
-        if not records:
-            return False
+            return self._read(records[step : step + 1], position, False, empty)
         if len(records) > 1:
             raise ConfigurationError(
                 _lt(
@@ -240,19 +269,6 @@ class _Walk:
                 field=step.name,
             )
         if type(step) is _Relation:
-            return self._read(records[step.name], position + 1)
-        return step(records)
-
-
-def _bytes(value):
-    """Odoo reads a binary field as base64; the plain bytes are encoded on the way."""
-    return base64.b64decode(value)
-
-
-def _properties(value):
-    return {
-        name: (each.id if len(each) == 1 else each.ids)
-        if isinstance(each, models.BaseModel)
-        else each
-        for name, each in dict(value).items()
-    }
+            found = read_field(records, step.name, self.expression)
+            return self._read(found, position, step.many, empty)
+        return step(records, empty) if records else empty

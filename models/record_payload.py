@@ -3,6 +3,7 @@
 
 from ..services.errors import ConfigurationError, _lt
 from .field_path import RELATIONAL, check_syntax, compile_field_path
+from .field_value import read_field
 from .source import BuildScope
 
 
@@ -15,7 +16,8 @@ class RecordScope(BuildScope):
     __slots__ = ()
 
     def __init__(self, record, endpoint):
-        super().__init__(None, endpoint, endpoint.company_id)
+        empty = endpoint._empty_value()
+        super().__init__(None, endpoint, endpoint.company_id, empty)
         self.record = record
         self.context_values = {}
 
@@ -38,7 +40,7 @@ class RecordScope(BuildScope):
             return record
         field = record._fields.get("partner_id")
         if field is not None and field.comodel_name == "res.partner":
-            return record.partner_id
+            return read_field(record, "partner_id", "partner_id")
         return self.company.partner_id
 
 
@@ -71,36 +73,48 @@ def refuse_limited_fields(env, model_name, path):
 
 
 def compile_record_payload(env, model_name, paths):
-    """A function `record -> dict` with the values at `paths`, nested as they are.
+    """A function `(record, empty=None) -> dict` with the values at `paths`, nested.
 
     `partner_id.name` becomes `{"partner_id": {"name": ...}}`; a path over several
     records gives a list of objects, as `order_line.product_id.default_code` does. A
     relation that is asked for itself gives its id or ids; beside fields of its own, an
-    `id` among them.
+    `id` among them. `empty` is what a field without a value becomes.
     :raise ConfigurationError: a path can't be read; an index stands in it
     """
     tree = {}
     for path in paths:
         node = tree
-        for part in path.split("."):
-            if part == "*":
-                continue  # several records are a list anyway
-            if part.isdecimal():
-                raise ConfigurationError(
-                    _lt(
-                        'path "%(path)s" has the index %(part)s. Leave it out to send '
-                        "all, or send the payload as rules."
-                    ),
-                    path=path,
-                    part=part,
-                )
+        for part in _names(env[model_name], path):
             node = node.setdefault(part, {})
         node[None] = True  # asked for itself
     return _compile_object(env, env[model_name], tree)
 
 
+def _names(model, path):
+    """The names that the value of a path has in the payload, from the outside in."""
+    names = []
+    for part in path.split("."):
+        if part == "*" or model is not None and part.isdecimal():
+            if part == "*" and model is not None:
+                continue  # several records are a list anyway
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s" has the index %(part)s. Leave it out to send '
+                    "all, or send the payload as rules."
+                ),
+                path=path,
+                part=part,
+            )
+        names.append(part)
+        if model is not None:  # below other fields, names are keys of the value
+            field = model._fields.get(part)
+            relation = field is not None and field.type in RELATIONAL
+            model = model.env[field.comodel_name] if relation else None
+    return names
+
+
 def _compile_object(env, model, tree):
-    """A function `record -> dict` for the fields of one model."""
+    """A function `(record, empty) -> dict` for the fields of one model."""
     readers = {}
     for name, node in tree.items():
         if name is None:
@@ -136,10 +150,19 @@ def _compile_value(env, model, path, inner):
 
 
 def _object(readers):
-    return lambda record: {name: read(record) for name, read in readers.items()}
+    return lambda record, empty=None: {
+        name: read(record, empty) for name, read in readers.items()
+    }
 
 
 def _relation(name, kind, read):
     if kind == "many2one":
-        return lambda record: read(record[name]) if record[name] else None
-    return lambda record: [read(each) for each in record[name]]
+
+        def one(record, empty):
+            found = read_field(record, name, name)
+            return read(found, empty) if found else empty
+
+        return one
+    return lambda record, empty: [
+        read(each, empty) for each in read_field(record, name, name)
+    ]

@@ -9,6 +9,7 @@ from ..services.template import render_literal, render_text
 from ..services.values import decode_literal_value
 from .const import REQUEST_KEYS, SOURCE_MODELS
 from .field_path import check_syntax, compile_field_path
+from .field_value import read_field
 
 
 class BuildScope:
@@ -19,6 +20,7 @@ class BuildScope:
     files: form field -> file
     context_values: key -> value; None before the lines were read
     request_data: the request built so far, as `OutboundRequest.to_dict()` gives it
+    empty: what a field without a value becomes, None or False
     """
 
     __slots__ = (
@@ -29,12 +31,14 @@ class BuildScope:
         "files",
         "context_values",
         "request_data",
+        "empty",
         "_record",
         "_partner",
     )
 
-    def __init__(self, delivery, endpoint, company):
+    def __init__(self, delivery, endpoint, company, empty=None):
         self.delivery = delivery
+        self.empty = empty
         self.endpoint = endpoint
         self.company = company
         self.lines = ()
@@ -76,7 +80,7 @@ class BuildScope:
             return record
         field = record._fields.get("partner_id")
         if field is not None and field.comodel_name == "res.partner":
-            return record.partner_id
+            return read_field(record, "partner_id", "partner_id")
         return self.company.partner_id
 
     def need_record(self):
@@ -121,12 +125,12 @@ def compile_source(env, kind, expression, literal, *, as_typed=False):
         return _nothing
     read = compile_field_path(env, SOURCE_MODELS[kind], expression)
     if kind == "delivery_field":
-        return lambda scope: read(scope.delivery)
+        return lambda scope: read(scope.delivery, scope.empty)
     if kind == "endpoint_field":
-        return lambda scope: read(scope.endpoint)
+        return lambda scope: read(scope.endpoint, scope.empty)
     if kind == "company_field":
-        return lambda scope: read(scope.company)
-    return lambda scope: (partner := scope.partner) and read(partner)
+        return lambda scope: read(scope.company, scope.empty)
+    return lambda scope: read(scope.partner, scope.empty)
 
 
 def check_source(env, kind, expression, literal):
@@ -157,7 +161,7 @@ def check_source(env, kind, expression, literal):
 
 
 def _nothing(scope):
-    return False
+    return scope.empty
 
 
 def _literal(text):
@@ -209,6 +213,6 @@ def _record_field(expression):
             reader = readers[record._name] = compile_field_path(
                 record.env, record._name, expression
             )
-        return reader(record)
+        return reader(record, scope.empty)
 
     return read

@@ -19,6 +19,7 @@ from .orm import (
     test_endpoint_words,
     test_field_paths,
     test_forms,
+    test_field_values,
     test_handlers,
     test_headers_and_url,
     test_hooks_left,

@@ -26,7 +26,7 @@ class TestPayload(ServerActionCase):
                 "country_id": None,
                 "child_ids": [
                     {"name": "Ada", "email": "ada@example.com"},
-                    {"name": "Byron", "email": False},
+                    {"name": "Byron", "email": None},
                 ],
             },
             payload,
