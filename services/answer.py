@@ -17,6 +17,7 @@ class Answer:
         redirect), empty when one did
     error: template and values that tell `reason` to a person
     started_at: seconds since the epoch; duration: seconds
+    notes: (template, values) of what else is worth knowing
     """
 
     status_code: int | None = None
@@ -28,6 +29,7 @@ class Answer:
     error: tuple | None = None
     started_at: float = 0.0
     duration: float = 0.0
+    notes: tuple = ()
 
     def header(self, name):
         """Value of the first header called `name` (case ignored), None without one."""

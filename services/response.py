@@ -1,31 +1,63 @@
-"""Reads one HTTP/1.x answer: strict where framing is at stake, bounded everywhere.
+"""Reads one HTTP/1.x response with the parser of the standard library.
 
-http.client reads the same, but its header parser is built for mail and takes longer
-than all the rest of a request. Framing as in RFC 9112, sections 6 and 7.
+`http.client` reads a head as `requests` does, so what a browser or curl takes as a
+success is one here too. What it leaves out is added: 1xx responses are skipped, head
+and body are bounded, and a body whose length can't be trusted is not waited for.
+Framing as in RFC 9112, sections 6 and 7.
 """
 
+import io
 import re
+import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from email.errors import (
+    FirstHeaderLineIsContinuationDefect,
+    HeaderDefect,
+    InvalidHeaderDefect,
+    MisplacedEnvelopeHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
+from http.client import (
+    BadStatusLine,
+    HTTPException,
+    HTTPResponse,
+    IncompleteRead,
+    LineTooLong,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
 
 from .errors import _lt
-from .response_body import Body, Cut, decode_content
 
-HEAD_LIMIT = 64 * 1024  # bytes of status line and headers together
-HEADER_COUNT_LIMIT = 200
-INTERIM_LIMIT = 20  # 1xx answers before the real one
+HEAD_LIMIT = 64 * 1024  # bytes of status line and headers, 1xx responses included
+INTERIM_LIMIT = 20  # 1xx responses before the final one
+BODY_LIMIT = 64 * 1024  # bytes that are kept, encoded and decoded
+DOUBTFUL_SECONDS = 1.0  # for a body whose end is unknown
 
-_STATUS = re.compile(r"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: .*)?")
-_BLANK_LINE = re.compile(rb"\n\r?\n")
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_RAW_LIMIT = 1024 * 1024  # bytes of a body with its chunk framing and trailers
+_BUFFER = 16 * 1024
+_LAYERS = 4  # encodings on top of each other; more is an attack on our time
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_FOLD = re.compile(r"\r?\n[ \t]*")
+# Where the parser has dropped lines. Others speak of a multipart body it didn't get.
+_HEAD_DEFECTS = (
+    FirstHeaderLineIsContinuationDefect,
+    HeaderDefect,
+    InvalidHeaderDefect,
+    MisplacedEnvelopeHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
 _FRAMING = frozenset(
     {"connection", "content-encoding", "content-length", "transfer-encoding"}
+)
+_MALFORMED = _lt(
+    "The headers of the response are malformed. Its status counts; headers and body "
+    "may be incomplete."
 )
 
 
 class BadResponse(Exception):
-    """What came is no HTTP answer: template and values say why."""
+    """What came is not a valid HTTP response: template and values say why."""
 
     def __init__(self, template, /, **values):
         super().__init__(template, values)
@@ -34,55 +66,61 @@ class BadResponse(Exception):
 
 
 class NoResponse(Exception):
-    """The connection ended before a single byte of an answer came."""
+    """The connection ended before a response came."""
+
+
+class _TooLong(Exception):
+    """More bytes came than are read."""
 
 
 @dataclass
 class Reply:
-    """One answer.
+    """One response.
 
     broken: the body ended early; `failure` is what the network did, None when the
     peer just closed
     reusable: another request may follow on the connection
+    note: template and values of what is wrong with its head, or None
     """
 
     status: int
-    headers: tuple
+    headers: tuple = ()
     body: bytes = b""
     truncated: bool = False
     broken: bool = False
     reusable: bool = False
     failure: OSError | None = None
+    note: tuple | None = None
 
 
-def read_reply(receive, method):
-    """The final answer to a request with `method`, 1xx answers skipped.
+def read_reply(link, method):
+    """The final response to a request with `method`, 1xx responses skipped.
 
-    receive: `receive(size) -> bytes`, b"" when the peer has closed; what it raises
-    before the headers are there passes through, later it makes a broken reply.
+    link: `receive_into(buffer) -> int` (0 when the peer has closed) and
+    `hurry(seconds)`, which shortens the deadline. What `receive_into` raises before
+    the headers are there passes through, later it makes a broken reply.
     Raises BadResponse, NoResponse, OSError.
     """
-    data = b""
-    for _ in range(INTERIM_LIMIT):
-        head, data = _read_head(receive, data)
-        version, status, headers, framing, clean = _parse_head(head)
-        if status >= 200:
-            break
-        if status == 101:
-            raise BadResponse(_lt("the server switched to another protocol"))
-    else:
-        raise BadResponse(_lt("the server sent interim answers without end"))
-    reply = Reply(status, headers)
-    chunked, length = _framing(method, status, framing)
-    body = Body(receive, data)
-    try:
-        reply.body = body.read_chunked() if chunked else body.read(length)
-        keeps_alive = _keeps_alive(version, framing) and length is not None
-        reply.reusable = clean and keeps_alive and not body.has_rest
-    except Cut as cut:
-        reply.body = body.kept()
-        reply.truncated, reply.broken = cut.truncated, not cut.truncated
-        reply.failure = cut.failure
+    source = _Source(link)
+    reader = _Reader(source, _BUFFER)
+    response = _final_head(reader, method)
+    source.left = _RAW_LIMIT
+    headers, framing = _headers_of(response.headers)
+    reply = Reply(response.status, headers)
+    chunked, length, is_clear = _framing(response, method, framing)
+    malformed = source.ended or _is_malformed(response.headers)
+    if malformed or length is False:
+        reply.note = (_MALFORMED, {})
+        link.hurry(DOUBTFUL_SECONDS)
+        length = None if length is False else length
+    _read_body(reply, _pieces(response, reader, chunked, length))
+    reply.broken = reply.broken or source.ended and malformed
+    if reply.note:
+        reply.failure = None  # the deadline was ours, not that of the request
+    elif is_clear and not (reply.broken or reply.truncated or source.ended):
+        reply.reusable = _keeps_alive(response, framing) and not _has_rest(
+            source, reader
+        )
     encoding = framing.get("content-encoding")
     if encoding and reply.body:
         reply.body, too_long = decode_content(reply.body, encoding)
@@ -90,99 +128,218 @@ def read_reply(receive, method):
     return reply
 
 
-def _read_head(receive, data):
-    data = data or receive(65536)
-    if not data:
-        raise NoResponse
-    start = 0
-    while True:
-        end = data.find(b"\r\n\r\n", start)
-        bare = _BLANK_LINE.search(data, start, end if end >= 0 else len(data))
-        if end >= 0 or bare:
-            break
-        if not data.startswith(b"HTTP/1."[: len(data)]):
-            raise _no_http(data)
-        if len(data) > HEAD_LIMIT:
-            raise _flood()
-        start = max(0, len(data) - 3)
-        more = receive(65536)
-        if not more:
-            raise BadResponse(_lt("the connection was closed within the headers"))
-        data += more
-    head, rest = (bare.start(), bare.end()) if bare else (end, end + 4)
-    if head > HEAD_LIMIT:
-        raise _flood()
-    return data[:head].decode("latin-1"), data[rest:]
+class _Source(io.RawIOBase):
+    """A connection as a file that ends with `_TooLong` after `left` bytes."""
+
+    def __init__(self, link):
+        self._receive_into = link.receive_into
+        self.left = HEAD_LIMIT
+        self.ended = False
+        self.is_stopped = False
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if self.is_stopped:
+            return None
+        if self.left <= 0:
+            raise _TooLong
+        count = self._receive_into(buffer)
+        self.left -= count
+        self.ended = count == 0
+        return count
 
 
-def _parse_head(head):
-    """Minor version, status, headers, those that frame the body, strictly written?"""
-    lines = head.split("\r\n")
-    clean = head.count("\n") == len(lines) - 1
-    if not clean:
-        lines = re.split(r"\r?\n", head.rstrip("\r"))
-    status = _STATUS.fullmatch(lines[0])
-    if status is None or _FORBIDDEN.search(head.rstrip("\r")):
-        raise _no_http(head.encode("latin-1"))
-    if len(lines) > HEADER_COUNT_LIMIT:
-        raise _flood()
-    headers = []
-    framing = {}
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if not colon or not _is_token(name):
-            if line[:1] in (" ", "\t") and headers:  # RFC 9112, 5.2: folded
-                clean = False
-                name, value = headers.pop()
-                headers.append((name, f"{value} {line.strip(' ' + chr(9))}"))
-                continue
-            raise BadResponse(_lt('"%(line)s" is no header'), line=line[:100])
-        value = value.strip(" \t")
+class _Reader(io.BufferedReader):
+    """What `HTTPResponse` takes for a socket; several of them read from it in turn."""
+
+    def makefile(self, _mode):
+        return self
+
+    def close(self):  # pylint: disable=method-required-super
+        """Nothing: a response closes its file, and the next one still reads."""
+
+
+def _final_head(reader, method):
+    for _ in range(INTERIM_LIMIT):
+        response = HTTPResponse(reader, method=method)
+        try:
+            response.begin()
+        except RemoteDisconnected as error:
+            raise NoResponse from error
+        except (BadStatusLine, UnknownProtocol) as error:
+            start = ascii(str(error.args[0])[:60])
+            raise BadResponse(
+                _lt("it is not an HTTP response: %(start)s"), start=start
+            ) from error
+        except (LineTooLong, _TooLong) as error:
+            raise _flood() from error
+        except HTTPException:  # more headers than http.client reads
+            _skip_headers(reader)
+        if response.status == 101:
+            raise BadResponse(_lt("the server switched to another protocol"))
+        if response.status >= 200:
+            return response
+    raise BadResponse(_lt("the server sent interim responses without end"))
+
+
+def _skip_headers(reader):
+    try:
+        while reader.readline(HEAD_LIMIT).strip(b"\r\n"):
+            pass
+    except _TooLong as error:
+        raise _flood() from error
+
+
+def _headers_of(message):
+    """All headers as pairs, and those that frame the body by their lower name."""
+    headers, framing = [], {}
+    for name, value in message.raw_items() if message else ():
+        value = (_FOLD.sub(" ", value) if "\n" in value else value).strip(" \t")
         headers.append((name, value))
         name = name.lower()
         if name in _FRAMING:
             framing[name] = f"{framing[name]}, {value}" if name in framing else value
-    return status[1], int(status[2]), tuple(headers), framing, clean
+    return tuple(headers), framing
 
 
-def _framing(method, status, framing):
-    """Whether the body is chunked, else its length; None: until the peer closes."""
-    if method == "HEAD" or status in (204, 304):
-        return False, 0
-    coding = framing.get("transfer-encoding")
-    if coding is not None:
-        if "content-length" in framing:
-            framing["connection"] = "close"  # RFC 9112, 6.1: perhaps smuggled
-        if coding.lower().rpartition(",")[2].strip() == "chunked":
-            return True, 0
-        return False, None
-    lengths = {each.strip() for each in framing.get("content-length", "").split(",")}
-    if lengths == {""}:
-        return False, None
-    length = lengths.pop()
-    if lengths or not (length.isascii() and length.isdigit() and len(length) < 19):
-        raise BadResponse(_lt("its content length makes no sense"))
-    return False, int(length)
-
-
-def _keeps_alive(version, framing):
-    connection = framing.get("connection")
-    if connection is None:
-        return version == "1"
-    words = {each.strip() for each in connection.lower().split(",")}
-    return "close" not in words and (version == "1" or "keep-alive" in words)
-
-
-@lru_cache(1024)
-def _is_token(name):
-    return _TOKEN.fullmatch(name) is not None
-
-
-def _no_http(data):
-    return BadResponse(
-        _lt("it is no HTTP answer: %(start)s"), start=ascii(data[:60])[1:]
+def _is_malformed(message):
+    """Whether lines of the head were dropped."""
+    if message is None:
+        return True
+    return bool(message.defects) and any(
+        isinstance(each, _HEAD_DEFECTS) for each in message.defects
     )
 
 
+def _framing(response, method, framing):
+    """How the body ends: (chunked, length, whether that is beyond doubt).
+
+    length: None until the peer closes, False when nobody knows
+    """
+    if method == "HEAD" or response.status in (204, 304):
+        return False, 0, True
+    length = _content_length(framing.get("content-length"))
+    coding = framing.get("transfer-encoding")
+    if coding is None:
+        return False, length, length is not None
+    if coding.lower().rpartition(",")[2].strip() == "chunked":
+        response.chunked = True  # http.client overlooks "gzip, chunked"
+        response.chunk_left = None
+        # RFC 9112, 6.1: a length beside it has perhaps been smuggled in.
+        return True, None, "content-length" not in framing
+    # "identity" was a coding once, and says nothing: an open connection stays open.
+    return False, False if length is None else length, False
+
+
+def _content_length(text):
+    """The length, None without one, False when it makes no sense."""
+    if text is None:
+        return None
+    lengths = {each.strip() for each in text.split(",")}
+    length = lengths.pop()
+    return False if lengths or not _LENGTH.fullmatch(length) else int(length)
+
+
+def _keeps_alive(response, framing):
+    connection = framing.get("connection")
+    if connection is None:
+        return response.version == 11
+    options = {each.strip() for each in connection.lower().split(",")}
+    return "close" not in options and (
+        response.version == 11 or "keep-alive" in options
+    )
+
+
+def _has_rest(source, reader):
+    """Whether bytes came that belong to no response; reads nothing more."""
+    source.is_stopped = True
+    return bool(reader.peek(1))
+
+
+def _pieces(response, reader, chunked, length):
+    if chunked:
+        while piece := response.read1(BODY_LIMIT):
+            if (response.chunk_left or 0) < 0:  # int() takes "-2" as a size
+                raise IncompleteRead(b"")
+            yield piece
+        return
+    while length is None or length > 0:
+        piece = reader.read1(BODY_LIMIT if length is None else min(length, BODY_LIMIT))
+        if piece:
+            yield piece
+        elif length is None:
+            return
+        else:
+            raise IncompleteRead(b"")
+        length = length and length - len(piece)
+
+
+def _read_body(reply, pieces):
+    parts, size = [], 0
+    try:
+        for piece in pieces:
+            parts.append(piece)
+            size += len(piece)
+            if size > BODY_LIMIT:
+                reply.truncated = True
+                break
+    except _TooLong:
+        reply.truncated = True
+    except HTTPException:
+        reply.broken = True
+    except OSError as error:
+        reply.broken, reply.failure = True, error
+    reply.body = b"".join(parts)[:BODY_LIMIT]
+
+
+def decode_content(body, encoding):
+    """The body without gzip or deflate, and whether it was cut at `BODY_LIMIT`.
+
+    Another encoding, or a body that isn't what it says, stays as it came.
+    """
+    too_long = False
+    layers = [each.strip().lower() for each in encoding.split(",")]
+    if len(layers) > _LAYERS:
+        return body, too_long
+    for name in reversed(layers):
+        if name in ("gzip", "x-gzip", "deflate"):
+            decoded = _inflate(body, name)
+            if decoded is None:
+                return body, too_long
+            body, cut = decoded
+            too_long = too_long or cut
+        elif name != "identity":
+            return body, too_long
+    return body, too_long
+
+
+def _inflate(body, name):
+    tries = (16 + zlib.MAX_WBITS,) if "gzip" in name else (15, -15)
+    for window in tries:  # "deflate" is sent with and without the zlib wrapper
+        try:
+            return _inflate_members(body, window)
+        except zlib.error:
+            continue
+    return None
+
+
+def _inflate_members(body, window):
+    decoded = b""
+    while body:
+        inflater = zlib.decompressobj(window)
+        try:
+            decoded += inflater.decompress(body, BODY_LIMIT + 1 - len(decoded))
+        except zlib.error:
+            if decoded:  # rubbish after a whole member
+                break
+            raise
+        if len(decoded) > BODY_LIMIT:
+            return decoded[:BODY_LIMIT], True
+        body = inflater.unused_data if inflater.eof else b""
+    return decoded, False
+
+
 def _flood():
-    return BadResponse(_lt("its headers have no end"))
+    return BadResponse(_lt("its headers are too long"))

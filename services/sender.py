@@ -1,7 +1,8 @@
 """Sends encoded requests, one at a time, over kept connections.
 
-One sender belongs to one thread. It never sends anything twice, never follows a
-redirect, and reads neither netrc nor proxies from the environment.
+One sender belongs to one thread. It never follows a redirect, and reads neither netrc
+nor proxies from the environment. It sends a request again in one case only: a kept
+connection that turns out to be dead before any byte of a response came.
 """
 
 import logging
@@ -25,6 +26,10 @@ _logger = logging.getLogger(__name__)
 _KEPT = 8  # connections to as many places
 _IDLE = 30.0  # seconds; longer and a middle box may have forgotten it silently
 _JOIN = 64 * 1024  # up to this size a body is sent in one piece with its head
+_RESENT = _lt(
+    "The kept connection had been closed before any byte of a response came. The "
+    "request was sent again on a new connection."
+)
 
 
 class Sender:
@@ -55,20 +60,17 @@ class Sender:
         started_at = time.time()
         start = monotonic()
         deadline = start + timeout
-        link = None
+        notes = []
         try:
-            link = self._link(wire, deadline, turn)
-            link.send(wire, deadline, turn)
-            reply = read_reply(link.receive, wire.method)
+            link, reply = self._respond(wire, deadline, turn, notes)
         except Exception as error:
-            if link:
-                link.close()
             reason, said = _explain(error, wire, timeout)
             return Answer(
                 reason=reason,
                 error=said,
                 started_at=started_at,
                 duration=monotonic() - start,
+                notes=tuple(notes),
             )
         if reply.reusable:
             self._keep(wire, link)
@@ -77,6 +79,8 @@ class Sender:
         reason, said = "", None
         if isinstance(reply.failure, TimeoutError):
             reason, said = _explain(reply.failure, wire, timeout)
+        if reply.note:
+            notes.append(reply.note)
         return Answer(
             reply.status,
             reply.headers,
@@ -87,6 +91,7 @@ class Sender:
             said,
             started_at,
             monotonic() - start,
+            tuple(notes),
         )
 
     def close(self):
@@ -94,12 +99,30 @@ class Sender:
         while self._kept:
             self._kept.popitem()[1].close()
 
-    def _link(self, wire, deadline, turn):
+    def _respond(self, wire, deadline, turn, notes):
+        """The connection that was used, and the reply that came on it."""
+        kept = self._take_kept(wire)
+        if kept:
+            try:
+                return kept, _exchange(kept, wire, deadline, turn)
+            except TimeoutError:
+                raise
+            except (NoResponse, OSError):
+                if kept.has_received:
+                    raise
+        link = self._connect(wire, deadline, turn)
+        if kept:
+            notes.append((_RESENT, {}))
+        return link, _exchange(link, wire, deadline, turn)
+
+    def _take_kept(self, wire):
         link = self._kept.pop((wire.scheme, wire.host, wire.port), None)
-        if link:
-            if link.is_alive():
-                return link
+        if link and not link.is_alive():
             link.close()
+            return None
+        return link
+
+    def _connect(self, wire, deadline, turn):
         if turn:
             turn.let_go()
         return Link(self._guard.connect(wire.scheme, wire.host, wire.port, deadline))
@@ -111,6 +134,16 @@ class Sender:
             self._kept.pop(next(iter(self._kept))).close()
 
 
+def _exchange(link, wire, deadline, turn):
+    """Send and read; a connection on which that fails is closed."""
+    try:
+        link.send(wire, deadline, turn)
+        return read_reply(link, wire.method)
+    except BaseException:
+        link.close()
+        raise
+
+
 class Link:
     """One connection with a deadline on every call that may block."""
 
@@ -119,6 +152,7 @@ class Link:
         self._deadline = 0.0
         self._turn = None
         self._is_tls = isinstance(sock, ssl.SSLSocket)
+        self.has_received = False  # since the last request
         self.idle_since = 0.0
 
     def is_alive(self):
@@ -134,6 +168,7 @@ class Link:
         """Send the whole request. Raises OSError, TimeoutError."""
         self._deadline = deadline
         self._turn = turn
+        self.has_received = False
         body = wire.body
         data = wire.head()
         if body and len(body) <= _JOIN:
@@ -145,25 +180,32 @@ class Link:
             if body:
                 self._send_all(body)
 
-    def receive(self, size):
-        """Up to `size` bytes; b"" when the peer closed."""
+    def receive_into(self, buffer):
+        """How many bytes were received into `buffer`; 0 when the peer closed."""
+        count = None
         if self._turn:
             turn, self._turn = self._turn, None
-            data = turn.wait(partial(self._receive_soon, size))
-            if data is not None:
-                return data
-        self._limit()
-        return self._sock.recv(size)
+            count = turn.wait(partial(self._receive_soon, buffer))
+        if count is None:
+            self._limit()
+            count = self._sock.recv_into(buffer)
+        if count:
+            self.has_received = True
+        return count
+
+    def hurry(self, seconds):
+        """Leave at most so many seconds for what follows."""
+        self._deadline = min(self._deadline, monotonic() + seconds)
 
     def close(self):
         """Close the connection; never raises."""
         with suppress(OSError):
             self._sock.close()
 
-    def _receive_soon(self, size, seconds):
+    def _receive_soon(self, buffer, seconds):
         self._sock.settimeout(seconds)
         try:
-            return self._sock.recv(size)
+            return self._sock.recv_into(buffer)
         except TimeoutError:
             return None
 

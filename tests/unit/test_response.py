@@ -6,20 +6,39 @@ import zlib
 
 import pytest
 
-from services.response import BadResponse, NoResponse, read_reply
-from services.response_body import BODY_LIMIT
+from services.response import BODY_LIMIT, BadResponse, NoResponse, read_reply
 
 ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-def receiver(data, size=65536):
-    """A `receive` that gives `data` in pieces of `size` bytes, then b""."""
-    pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    return lambda _size: pieces.pop(0) if pieces else b""
+class Peer:
+    """A connection on which `data` comes in pieces of `size` bytes, then the end.
+
+    after: what to raise instead of the end
+    """
+
+    def __init__(self, data, size=65536, after=None):
+        self.data = data
+        self.size = size
+        self.after = after
+        self.hurried = []
+        self.reads = 0
+
+    def receive_into(self, buffer):
+        self.reads += 1
+        piece = self.data[: min(self.size, len(buffer))]
+        self.data = self.data[len(piece) :]
+        if not piece and self.after:
+            raise self.after
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def hurry(self, seconds):
+        self.hurried.append(seconds)
 
 
 def read(data, *, method="POST", size=65536):
-    return read_reply(receiver(data, size), method)
+    return read_reply(Peer(data, size), method)
 
 
 def message(headers="", body=b"", status="200 OK", version="1.1"):
@@ -75,8 +94,11 @@ def test_bodies_in_pieces_of_any_size(data, body, size):
         (message("Content-Length: 2\r\n", b"ok!"), False),
         (ONCE + ONCE, False),
         (b"HTTP/1.1 204 No Content\r\n\r\n", True),
-        (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", False),
-        (message("A: b\r\n folded\r\nContent-Length: 0\r\n"), False),
+        (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", True),
+        (message("A: b\r\n folded\r\nContent-Length: 0\r\n"), True),
+        (message("Content-Length: 0\r\nConnection: x\r\nconnection: close\r\n"), False),
+        (message("Name : x\r\nContent-Length: 0\r\n"), False),
+        (message("Content-Length: 2\r\nName : x\r\n", b"ok"), False),
         (
             message(
                 "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n"
@@ -112,28 +134,15 @@ def test_answers_without_body(method, status):
         b"HTTP/2 200\r\n\r\n",
         b"HTTP/1.1 99 x\r\n\r\n",
         b"HTTP/1.1 2000 x\r\n\r\n",
-        b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
         b"\r\n\r\n" + ONCE,
-        message("No colon\r\n"),
-        message("Space : x\r\n"),
-        message(" leading: x\r\n"),
-        message(": x\r\n"),
-        message("A: \x00\r\n"),
-        message("A: b\rc\r\n"),
-        message("Content-Length: -1\r\n"),
-        message("Content-Length: +1\r\n", b"x"),
-        message("Content-Length: 1_0\r\n"),
-        message("Content-Length: 1, 2\r\n", b"x"),
-        message("Content-Length: 1\r\nContent-Length: 2\r\n", b"x"),
-        message("Content-Length: ²\r\n"),
-        message("Content-Length: " + "9" * 30 + "\r\n"),
         message("Upgrade: x\r\n", status="101 Switching"),
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 50 + ONCE,
-        message("A: b\r\n" * 1000),
+        b"HTTP/1.1 103 Early\r\n\r\n" * 50 + ONCE,
+        message("A: b\r\n" * 100_000),
         message("A: " + "b" * 100_000 + "\r\n"),
         b"HTTP/1.1 200 " + b"x" * 200_000,
-        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
+        b"HTTP/1.1 20",
     ],
 )
 @pytest.mark.parametrize("size", [1000, 65536])
@@ -141,6 +150,98 @@ def test_what_is_no_http_answer(data, size):
     """Garbage, floods and answers that two readers could split in two ways."""
     with pytest.raises(BadResponse):
         read(data, size=size)
+
+
+MALFORMED = [
+    "No colon\r\n",
+    "Space : x\r\n",
+    " leading: x\r\n",
+    ": x\r\n",
+    "A: b\rc\r\n",
+    "Content-Length: -1\r\n",
+    "Content-Length: +1\r\n",
+    "Content-Length: 1_0\r\n",
+    "Content-Length: two\r\n",
+    "Content-Length: 1, 2\r\n",
+    "Content-Length: 1\r\nContent-Length: 2\r\n",
+    "Content-Length: \r\n",
+    "Content-Length: " + "9" * 30 + "\r\n",
+    "Transfer-Encoding: identity\r\n",
+    "A: b\r\n" * 150,
+]
+
+
+@pytest.mark.parametrize("headers", MALFORMED)
+@pytest.mark.parametrize("size", [1, 65536])
+def test_a_success_with_a_malformed_head_is_a_success(headers, size):
+    """The status counts and a note says what is wrong.
+
+    Such a response was taken for none: the receiver got the request up to eight times.
+    """
+    peer = Peer(message(headers, b"body"), size)
+
+    reply = read_reply(peer, "POST")
+
+    assert (200, b"body", False) == (reply.status, reply.body, reply.reusable)
+    assert reply.note[0] % reply.note[1]
+
+
+@pytest.mark.parametrize("headers", MALFORMED)
+def test_a_body_without_a_known_end_is_not_waited_for(headers):
+    """On an open connection it would last until the timeout of the request."""
+    peer = Peer(message(headers, b"body"), after=TimeoutError())
+
+    reply = read_reply(peer, "POST")
+
+    assert (200, b"body", None) == (reply.status, reply.body, reply.failure)
+    assert [1.0] == peer.hurried
+
+
+@pytest.mark.parametrize(
+    "headers", ["A: \x00\x01\r\n", "A: \x7f\r\n", "A:\r\n", "Content-Type: multipart/x\r\n"]
+)
+def test_odd_values_leave_the_framing_alone(headers):
+    """A control character in a value costs neither the status nor the connection."""
+    reply = read(message(headers + "Content-Length: 2\r\n", b"ok"))
+
+    assert (200, b"ok", True, None) == (
+        reply.status,
+        reply.body,
+        reply.reusable,
+        reply.note,
+    )
+
+
+def test_identity_with_a_length_is_read_by_it():
+    """`Transfer-Encoding: identity` says nothing: the length holds."""
+    peer = Peer(
+        message("Transfer-Encoding: identity\r\nContent-Length: 2\r\n", b"ok"),
+        after=TimeoutError(),
+    )
+
+    reply = read_reply(peer, "POST")
+
+    assert (b"ok", False, None) == (reply.body, reply.broken, reply.failure)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200"])
+def test_a_head_that_breaks_off_after_the_status(data):
+    """The receiver has said that it took the request, so it isn't sent again."""
+    reply = read(data)
+
+    assert (200, b"", True, False) == (
+        reply.status,
+        reply.body,
+        reply.broken,
+        reply.reusable,
+    )
+
+
+def test_a_folded_header_is_one_line():
+    """RFC 9112, 5.2: the fold becomes a blank, so that no value holds a line break."""
+    reply = read(message("A: b\r\n \t folded\r\nContent-Length: 0\r\n"))
+
+    assert ("A", "b folded") == reply.headers[0]
 
 
 def test_a_closed_connection_is_no_answer():
@@ -158,9 +259,7 @@ def test_a_closed_connection_is_no_answer():
         (message("Transfer-Encoding: chunked\r\n", b"2\r\nabcd\r\n0\r\n\r\n"), b"ab"),
         (message("Transfer-Encoding: chunked\r\n", b"2\r\nab\r\nzz\r\n"), b"ab"),
         (message("Transfer-Encoding: chunked\r\n", b"-2\r\nab\r\n0\r\n\r\n"), b""),
-        (message("Transfer-Encoding: chunked\r\n", b"0x2\r\nab\r\n0\r\n\r\n"), b""),
         (message("Transfer-Encoding: chunked\r\n", b"2" * 5000), b""),
-        (message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 9999), b""),
     ],
 )
 @pytest.mark.parametrize("size", [1, 65536])
@@ -178,15 +277,11 @@ def test_a_body_that_breaks_off(data, body, size):
 
 def test_a_network_error_within_the_body_is_kept():
     """The sender tells a deadline from a reset by it."""
-    data = [message("Content-Length: 10\r\n", b"short")]
+    peer = Peer(message("Content-Length: 10\r\n", b"short"), after=TimeoutError())
 
-    def receive(_size):
-        if data:
-            return data.pop()
-        raise TimeoutError
+    reply = read_reply(peer, "POST")
 
-    reply = read_reply(receive, "POST")
-
+    assert b"short" == reply.body
     assert reply.broken
     assert isinstance(reply.failure, TimeoutError)
 
@@ -203,10 +298,9 @@ def test_a_long_body_is_cut(framing):
         ),
         "close": message("", body),
     }[framing]
-    left = receiver(data, 4096)
-    pieces = []
+    peer = Peer(data, 4096)
 
-    reply = read_reply(lambda size: pieces.append(1) or left(size), "POST")
+    reply = read_reply(peer, "POST")
 
     assert (b"x" * BODY_LIMIT, True, False, False) == (
         reply.body,
@@ -214,7 +308,22 @@ def test_a_long_body_is_cut(framing):
         reply.broken,
         reply.reusable,
     )
-    assert len(pieces) < 25
+    assert peer.reads < 40
+
+
+def test_endless_trailers_are_cut():
+    """What follows the last chunk is bounded like all the rest."""
+    peer = Peer(message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 10**6))
+
+    reply = read_reply(peer, "POST")
+
+    assert (200, b"", True, False) == (
+        reply.status,
+        reply.body,
+        reply.truncated,
+        reply.reusable,
+    )
+    assert len(peer.data) > 4_000_000
 
 
 def test_a_body_of_exactly_the_limit_is_whole():

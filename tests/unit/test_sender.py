@@ -94,20 +94,108 @@ def test_a_connection_with_stray_bytes_is_not_used_again(sender):
         assert 3 == server.connections
 
 
-def test_nothing_is_sent_twice(sender):
-    """A kept connection that breaks under a request fails it: the peer may have it."""
+def dying(last_words=b"", reset=False):
+    """Answers one request of a connection; the next one ends it after `last_words`."""
 
     def talk(conn):
         server.read_request(conn)
         conn.sendall(OK)
         server.read_request(conn)
+        conn.sendall(last_words)
+        if reset:
+            conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
-    with Server(talk) as server:
+    server = Server(talk)
+    return server
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_kept_connection_that_dies_is_replaced_once(sender, reset):
+    """The request is sent again on a new connection, which a note tells.
+
+    Servers close idle connections at any moment; that is not a failure of theirs, and
+    used up a retry and counted for the circuit.
+    """
+    with dying(reset=reset) as server:
         sender.send(wire(server), timeout=5)
         answer = sender.send(wire(server), timeout=5)
 
-        assert ("connect", None) == (answer.reason, answer.status_code)
+        assert (200, "", 1) == (answer.status_code, answer.reason, len(answer.notes))
+        assert "sent again on a new connection" in answer.notes[0][0]
+        assert (2, 3) == (server.connections, len(server.requests))
+        assert server.requests[1] == server.requests[2]
+
+
+def test_a_new_connection_that_dies_is_a_failure(sender):
+    """Nothing is sent a third time, and the first connection isn't replaced at all."""
+
+    def talk(conn):
+        server.read_request(conn)
+
+    with Server(talk) as server:
+        answer = sender.send(wire(server), timeout=5)
+
+        assert ("connect", None, ()) == (
+            answer.reason,
+            answer.status_code,
+            answer.notes,
+        )
+        assert 1 == len(server.requests)
+
+
+def test_a_request_that_was_answered_in_part_is_not_sent_again(sender):
+    """One byte of a response says that the receiver has worked on the request."""
+    with dying(b"H") as server:
+        sender.send(wire(server), timeout=5)
+        answer = sender.send(wire(server), timeout=5)
+
+        assert ("response", None) == (answer.reason, answer.status_code)
         assert 2 == len(server.requests)
+
+
+def test_a_kept_connection_that_falls_silent_is_not_replaced(sender):
+    """The deadline is one for both tries: a timeout is a timeout."""
+
+    def talk(conn):
+        server.read_request(conn)
+        conn.sendall(OK)
+        server.read_request(conn)
+        time.sleep(3)
+
+    with Server(talk) as server:
+        sender.send(wire(server), timeout=5)
+        answer = timed(sender, server, 0.3)
+
+        assert ("timeout", ()) == (answer.reason, answer.notes)
+        assert 2 == len(server.requests)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nName : value\r\nContent-Length: 4\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+    ],
+)
+def test_a_success_on_an_open_connection_is_one_at_once(sender, head):
+    """A body whose end is unknown is read for a second, not until the timeout."""
+
+    def talk(conn):
+        server.read_request(conn)
+        conn.sendall(head + b"body")
+        time.sleep(20)
+
+    with Server(talk) as server:
+        answer = sender.send(wire(server), timeout=60)
+
+    assert (200, b"body", "", 1) == (
+        answer.status_code,
+        answer.body,
+        answer.reason,
+        len(answer.notes),
+    )
+    assert answer.duration < 15
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -155,7 +243,7 @@ def test_refused_and_reset_connections(sender):
 
 
 @pytest.mark.parametrize(
-    "raw", [b"garbage\r\n\r\n", b"\x00" * 100, OK[:20], b"HTTP/1.1 200 OK\r\n" * 5000]
+    "raw", [b"garbage\r\n\r\n", b"\x00" * 100, OK[:11], b"HTTP/1.1 200 OK\r\n" * 5000]
 )
 def test_answers_that_are_no_http(sender, raw):
     """Garbage, floods and half a head have the reason `response`."""
