@@ -35,12 +35,13 @@ class DeliveryHeld(models.AbstractModel):
         if endpoint.circuit_state == "manual":
             return self.env._(
                 'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
-                "path there, then press Send Again.",
+                "path there, then press Close Circuit.",
                 endpoint.name,
             )
         return self.env._(
             'Waits: the target of endpoint "%s" failed too often in a row and is only '
-            "probed. It goes on by itself when the target answers.",
+            "probed. Sending continues when the target answers a probe, or when Close "
+            "Circuit is pressed there.",
             endpoint.name,
         )
 

@@ -2,7 +2,7 @@
 import re
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 
 from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 
@@ -256,18 +256,31 @@ class Endpoint(models.Model):
         self.write({"state": state})
         return True
 
+    def _for_operator(self):
+        """These endpoints with sudo, for a button of operators: it changes no target.
+
+        :raise AccessError: the user is no operator, or of another company
+        """
+        if not self.env.su and not self.env.user.has_group(READERS):
+            raise AccessError(
+                self.env._("Only webhooks operators may pause and resume endpoints.")
+            )
+        self.check_access("read")
+        return self.sudo()
+
     def action_pause(self):
-        self.write({"is_paused": True})
+        self._for_operator().write({"is_paused": True})
         return True
 
     def action_resume(self):
-        self.write({"is_paused": False})
+        self._for_operator().write({"is_paused": False})
         return True
 
     def action_reset_circuit(self):
-        """Send again at once: a person says that the target is well."""
-        self.write({"circuit_reset_at": utcnow()})
-        self._circuit_reset()
+        """Close Circuit: send at once, for a person says that the target is well."""
+        endpoints = self._for_operator()
+        endpoints.write({"circuit_reset_at": utcnow()})
+        endpoints._circuit_reset()
         return True
 
     # Navigation

@@ -77,14 +77,14 @@ class EndpointAlerts(models.AbstractModel):
         """Say on the endpoint that its target stopped answering, or answers again."""
         words = {
             "open": self.env._(
-                "The target failed too often in a row: sending rests, and one probe "
-                "goes out from time to time."
+                "The target failed too often in a row: the circuit is open, and only a "
+                "probe is sent from time to time."
             ),
             "manual": self.env._(
-                "The target answered 410 Gone: nothing is sent until a person presses "
-                "Send Again."
+                "The target answered 410 Gone: nothing is sent until somebody presses "
+                "Close Circuit."
             ),
-            "closed": self.env._("The target answers again: sending goes on."),
+            "closed": self.env._("The target answers again: sending continues."),
         }
         if after not in words or (before == "half_open" and after == "open"):
             return
@@ -101,14 +101,13 @@ class EndpointAlerts(models.AbstractModel):
             )
 
     def _circuit_reset(self):
-        """A person says that the target is well."""
+        """A person says that the target is well: noted on the endpoint."""
+        note = self.env._(
+            "%s pressed Close Circuit: sending continues.", self.env.user.name
+        )
         for endpoint in self:
-            endpoint._close_alerts(
-                RESTING,
-                self.env._(
-                    "%s pressed Send Again: sending goes on.", self.env.user.name
-                ),
-            )
+            if not endpoint._close_alerts(RESTING, note):
+                endpoint.sudo().message_post(body=note)
 
     # Their parts
 

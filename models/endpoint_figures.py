@@ -22,10 +22,6 @@ class EndpointFigures(models.AbstractModel):
         groups=READERS,
         help="The lane's own record of the target: one row.",
     )
-    circuit_state = fields.Selection(
-        related="health_ids.circuit_state", string="Circuit", groups=READERS
-    )
-    failure_streak = fields.Integer(related="health_ids.failure_streak", groups=READERS)
     next_probe_at = fields.Datetime(related="health_ids.next_probe_at", groups=READERS)
     last_success_at = fields.Datetime(
         related="health_ids.last_success_at", string="Last Success", groups=READERS

@@ -1,6 +1,13 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import fields, models
 
+CIRCUIT_STATES = [
+    ("closed", "Closed"),
+    ("open", "Open"),
+    ("half_open", "Half-Open (Probing)"),
+    ("manual", "Stopped by Receiver (410)"),
+]
+
 
 class EndpointHealth(models.Model):
     """How a target stands: written by the lane alone, so that it never meets a user.
@@ -21,17 +28,13 @@ class EndpointHealth(models.Model):
     )
     company_id = fields.Many2one(related="endpoint_id.company_id")
     circuit_state = fields.Selection(
-        selection=[
-            ("closed", "Sending"),
-            ("open", "Resting"),
-            ("half_open", "Probing"),
-            ("manual", "Stopped"),
-        ],
+        selection=CIRCUIT_STATES,
         default="closed",
         required=True,
         readonly=True,
-        help="Resting: the target failed too often in a row; one probe goes out after "
-        "a pause. Stopped: the target answered 410 Gone; a person must resume it.",
+        help="As the last lane recorded it. Open: the target failed too often in a "
+        "row; one probe is sent after a pause. Stopped by Receiver: the target "
+        "answered 410 Gone; nothing is sent until the circuit is closed by hand.",
     )
     failure_streak = fields.Integer(readonly=True, help="Failures in a row.")
     opened_at = fields.Datetime(readonly=True)

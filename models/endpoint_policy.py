@@ -108,7 +108,7 @@ class EndpointPolicy(models.AbstractModel):
         required=True,
         groups=READERS,
         help="Failures in a row (target not reachable, 408, 429, 5xx) after which the "
-        "endpoint rests and only probes the target. 0: never.",
+        "circuit opens and only probes are sent. 0: never.",
     )
     retention_days = fields.Integer(
         default=90,

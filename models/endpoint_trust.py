@@ -41,7 +41,7 @@ class EndpointTrust(models.AbstractModel):
     circuit_reset_at = fields.Datetime(
         copy=False,
         groups=READERS,
-        help="When a person closed the circuit: a rest that began before is over.",
+        help="When the circuit was last closed by hand; what opened before is closed.",
     )
 
     @api.model_create_multi

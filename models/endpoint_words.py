@@ -129,10 +129,29 @@ class EndpointWords(models.AbstractModel):
 
     def _circuit_words(self):
         if not self.circuit_threshold:
-            return self.env._("It goes on however often the target fails.")
+            return self.env._("The circuit breaker is off.")
         return self.env._(
-            "Failures in a row after which it rests and only probes the target: %s.",
+            "Failures in a row after which the circuit opens and only probes are "
+            "sent: %s.",
             self.circuit_threshold,
+        )
+
+    def _waiting_words(self):
+        """Why deliveries that are due aren't sent at present; False when they are."""
+        if self.circuit_state == "manual":
+            return self.env._(
+                "The target answered 410 Gone and the circuit is open: what is queued "
+                "waits until Close Circuit is pressed on the endpoint."
+            )
+        if self.is_paused:
+            return self.env._(
+                "The endpoint is paused: what is queued waits until Resume is pressed."
+            )
+        if self.circuit_state in (False, "closed"):
+            return False
+        return self.env._(
+            "The circuit is open: what is queued waits until the target answers a "
+            "probe. Close Circuit on the endpoint sends it at once."
         )
 
     def _compute_chart_24h(self):

@@ -52,7 +52,7 @@ _BY_STATUS = {
     ),
     410: _lt(
         "HTTP %(status)s: the receiver wants no more requests, so the endpoint sends"
-        " nothing. Ask its operator, then press Send Again on the endpoint."
+        " nothing. Ask its operator, then press Close Circuit on the endpoint."
     ),
     413: _lt(
         "HTTP %(status)s: the request is too large for the receiver."

@@ -6,6 +6,7 @@ from .orm import (
     test_bad_input,
     test_build_cost,
     test_bulk_actions,
+    test_circuit_buttons,
     test_circuit_rate,
     test_claim,
     test_client_certificate,

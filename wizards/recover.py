@@ -39,6 +39,15 @@ class Recover(models.TransientModel):
         string="Deliveries", compute="_compute_delivery_count"
     )
     summary = fields.Text(compute="_compute_delivery_count")
+    waits = fields.Text(
+        compute="_compute_waits",
+        help="Why what is queued isn't sent at once; empty when it is.",
+    )
+
+    @api.depends("endpoint_id")
+    def _compute_waits(self):
+        for recover in self:
+            recover.waits = recover.endpoint_id._waiting_words()
 
     @api.depends("since", "failure_reason", "with_dead_letters", "with_errors")
     def _compute_delivery_count(self):
@@ -86,9 +95,16 @@ class Recover(models.TransientModel):
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
         action = batch.action_bulk("retry_now")
         told = action["params"]["message"]
+        waits = self.endpoint_id._waiting_words()
+        if waits:
+            action["params"] |= {
+                "message": f"{told}\n{waits}",
+                "type": "warning",
+                "sticky": True,
+            }
         if len(deliveries) > AT_ONCE:
             more = self.env._("There are more: press Recover again.")
-            action["params"]["message"] = f"{told}\n{more}"
+            action["params"]["message"] += f"\n{more}"
             action["params"]["sticky"] = True
         self.endpoint_id.sudo().message_post(
             body=self.env._(

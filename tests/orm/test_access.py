@@ -147,7 +147,7 @@ class TestAccess(OutboundCase):
             delivery.unlink()
         with self.assertRaises(AccessError):
             delivery.create({"endpoint_id": endpoint.id})
-        for button in ("action_pause", "action_archive", "action_reset_circuit"):
+        for button in ("action_archive", "action_set_draft", "action_send_test"):
             with self.subTest(button=button), self.assertRaises(AccessError):
                 getattr(endpoint, button)()
 

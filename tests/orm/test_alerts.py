@@ -180,7 +180,7 @@ class TestAlerts(CommittedCase):
         self._probe(ids)
 
         self.assertEqual([], self.activities(RESTING, active_test=False))
-        self.assertIn("The target answers again: sending goes on.", self.notes()[0])
+        self.assertIn("The target answers again: sending continues.", self.notes()[0])
 
     def _probe(self, ids):
         """The cool-down has passed; a lane runs."""
@@ -194,7 +194,7 @@ class TestAlerts(CommittedCase):
             )
         self.run_lane()
 
-    def test_send_again_closes_it(self):
+    def test_close_circuit_closes_it(self):
         """A person who says that the target is well has seen it."""
         self.receiver.script("/in", status(410))
         self.queue(1)
@@ -205,4 +205,4 @@ class TestAlerts(CommittedCase):
             self.endpoint(env).action_reset_circuit()
 
         self.assertEqual([], self.activities(RESTING, active_test=False))
-        self.assertIn("pressed Send Again", self.notes()[0])
+        self.assertIn("pressed Close Circuit", self.notes()[0])

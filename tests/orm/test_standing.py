@@ -40,9 +40,10 @@ class TestStanding(OutboundCase):
 
         self.assertEqual({word: word for word in self.endpoints}, words)
 
-        self.endpoints["late"].is_paused = True
-        self.all.invalidate_recordset(["health"])
-        self.assertEqual("paused", self.endpoints["late"].health)
+        for word, then in (("late", "paused"), ("stopped", "stopped")):
+            self.endpoints[word].is_paused = True
+            self.all.invalidate_recordset(["health"])
+            self.assertEqual(then, self.endpoints[word].health)
 
     def test_search(self):
         """A filter finds what the card says, whatever the lane has just written."""

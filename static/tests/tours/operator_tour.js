@@ -13,7 +13,6 @@ const SECRETS = ["tour-bearer-secret", "tour-signing-secret"];
 const FORBIDDEN = [
   "action_activate",
   "action_send_test",
-  "action_pause",
   "action_set_draft",
   "action_archive",
   "action_generate_secret",
