@@ -1,3 +1,4 @@
+from . import unique_code
 from . import result_helpers
 from . import source_mixin
 from . import endpoint_policy

@@ -3,7 +3,7 @@
 
 from odoo import api, models
 
-from ..services.naming import slugify_identifier
+from ..services.naming import slugify_identifier, slugify_prefix
 from .refusal import refused
 
 
@@ -79,13 +79,14 @@ class ConnectorWebhookNamingMixin(models.AbstractModel):
         return "company_id" in self._fields and self.company_id.id
 
     def _get_technical_prefix(self):
-        """First part of the code of this backend's endpoints."""
+        """Hook: first part of the code of this backend's endpoints; made a slug."""
         self.ensure_one()
         return f"{self._name}-{self.id}"
 
     def _build_backend_scoped_technical_name(self, suffix):
         """Code of an endpoint of this backend."""
-        return f"{self._get_technical_prefix()}-{slugify_identifier(suffix)}"
+        parts = slugify_prefix(self._get_technical_prefix()), slugify_identifier(suffix)
+        return "-".join(filter(None, parts))
 
     def _build_backend_scoped_display_name(self, suffix):
         """Name of an endpoint of this backend."""

@@ -43,6 +43,7 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.words",
         "bwt.webhook.outbound.endpoint.alerts",
         "bwt.webhook.outbound.endpoint.keys",
+        "bwt.webhook.unique.code",  # last: it sees the code that the others made
     ]
     _order = "name, id"
     _rec_names_search = ["name", "code"]

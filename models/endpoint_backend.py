@@ -3,12 +3,15 @@
 
 from odoo import api, fields, models
 
+from ..exceptions import WebhookProcessingConfigurationError
 from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import render_path
 from .const import CONNECTOR_MIXIN
 from .endpoint_policy import READERS
 from .refusal import misconfigured
+
+CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 
 
 class WebhookEndpointBackend(models.AbstractModel):
@@ -28,9 +31,22 @@ class WebhookEndpointBackend(models.AbstractModel):
     code_suffix = fields.Char(
         copy=False,
         groups=READERS,
-        help="Last part of the code, for endpoints of a connector backend: the code "
-        "becomes the backend's prefix, a dash and this suffix.",
+        help="Last part of the code, for endpoints of a connector backend: the code is "
+        "the backend's prefix, a dash and this suffix, whatever is written as code.",
     )
+
+    is_code_made = fields.Boolean(
+        compute="_compute_is_code_made",
+        compute_sudo=True,
+        help="Backend and suffix make the code, so it isn't written by hand.",
+    )
+
+    @api.depends("connector_backend_ref", "code_suffix")
+    def _compute_is_code_made(self):
+        for endpoint in self:
+            endpoint.is_code_made = bool(
+                endpoint.code_suffix and endpoint.connector_backend_ref
+            )
 
     def _selection_connector_backend_ref(self):
         """Models that may be chosen: those that inherit the connector mixin."""
@@ -38,52 +54,100 @@ class WebhookEndpointBackend(models.AbstractModel):
 
     @api.model_create_multi
     def create(self, vals_list):
-        return super().create([self._with_suffixed_code(vals) for vals in vals_list])
+        vals_list = [self._with_reference(vals) for vals in vals_list]
+        return super().create([vals | self._code_of_new(vals) for vals in vals_list])
 
     def write(self, vals):
-        """A changed suffix or backend makes the code anew, if there is a suffix."""
-        moved = {"code_suffix", "connector_backend_ref"} & vals.keys()
-        if not moved or vals.get("code"):
+        if not CODE_PARTS & vals.keys():
             return super().write(vals)
+        vals = self._with_reference(vals)
         for endpoint in self:
-            own = {
-                "code_suffix": endpoint.code_suffix,
-                "connector_backend_ref": endpoint._connector_backend_reference(),
-                **vals,
-            }
-            super(WebhookEndpointBackend, endpoint).write(
-                {**vals, **self._suffixed_code(own)}
-            )
+            kept = {key: value for key, value in vals.items() if key != "code"}
+            code = endpoint._code_of_changed(vals)
+            super(WebhookEndpointBackend, endpoint).write(kept | code)
         return True
 
     @api.onchange("code_suffix", "connector_backend_ref")
     def _onchange_code_suffix(self):
-        """Show the code that suffix and backend make."""
-        self.update(
-            self._suffixed_code(
-                {
-                    "code_suffix": self.code_suffix,
-                    "connector_backend_ref": self._connector_backend_reference(),
-                }
-            )
-        )
+        """Show the code that is saved with this suffix and backend."""
+        vals = {
+            "code_suffix": self.code_suffix,
+            "connector_backend_ref": self._connector_backend_reference(),
+        }
+        stored = self._origin
+        code = stored._code_of_changed(vals) if stored else self._code_of_new(vals)
+        if stored and not code:
+            code = {"code": stored.code}
+        self.update(code)
 
     @api.model
-    def _with_suffixed_code(self, vals):
-        return vals if vals.get("code") else {**vals, **self._suffixed_code(vals)}
+    def _code_of_new(self, vals):
+        """The code of an endpoint with these values, as values.
 
-    @api.model
-    def _suffixed_code(self, vals):
-        """The code that suffix and backend make, as values; empty without a suffix."""
-        suffix = slugify_identifier(vals.get("code_suffix"))
-        if not suffix:
-            return {}
+        Backend and suffix win over a code that is given, so that a connector finds the
+        endpoint by them; a suffix alone is the code where none is given.
+        """
+        suffix = vals.get("code_suffix")
         reference = vals.get("connector_backend_ref")
-        if not reference:
-            return {"code": suffix}
+        if suffix and reference:
+            return {"code": self._scoped_code(reference, suffix)}
+        if suffix and not vals.get("code"):
+            return {"code": self._suffix_slug(suffix)}
+        return {"code": vals["code"]} if vals.get("code") else {}
+
+    def _code_of_changed(self, vals):
+        """The code after a write of `vals`, as values; empty where it stays.
+
+        It changes with the backend or the suffix, and only then: a data file that is
+        loaded again at each update must not take the code from under a connector.
+        Without its backend the endpoint keeps the code that it has.
+        """
+        own = self.sudo()
+        before = own._connector_backend_reference()
+        after, suffix = before, own.code_suffix
+        if "connector_backend_ref" in vals:
+            after = vals["connector_backend_ref"] or False
+        if "code_suffix" in vals:
+            suffix = vals["code_suffix"]
+        is_same = slugify_identifier(suffix) == slugify_identifier(own.code_suffix)
+        if suffix and after:
+            if is_same and after == before:
+                return {}
+            return {"code": self._scoped_code(after, suffix)}
+        if "code" in vals:
+            return {"code": vals["code"]}
+        if suffix and not is_same and not before:
+            return {"code": self._suffix_slug(suffix)}
+        return {}
+
+    @api.model
+    def _scoped_code(self, reference, suffix):
+        self._suffix_slug(suffix)
         model_name, _, record_id = reference.partition(",")
         backend = self.env[model_name].sudo().browse(int(record_id))
-        return {"code": backend._build_backend_scoped_technical_name(suffix)}
+        return backend._build_backend_scoped_technical_name(suffix)
+
+    @api.model
+    def _suffix_slug(self, suffix):
+        slug = slugify_identifier(suffix)
+        if not slug:
+            raise WebhookProcessingConfigurationError(
+                self.env._(
+                    'Code suffix "%(suffix)s" has no letter a to z and no digit. Write '
+                    "one as in orders.",
+                    suffix=suffix,
+                )
+            )
+        return slug
+
+    @api.model
+    def _with_reference(self, vals):
+        """The values with the backend as `model,id`: Odoo stores no record there."""
+        backend = vals.get("connector_backend_ref")
+        if not isinstance(backend, models.BaseModel):
+            return vals
+        reference = f"{backend._name},{backend.id}" if backend else False
+        return vals | {"connector_backend_ref": reference}
 
     @api.constrains("connector_backend_ref", "code_suffix")
     def _check_code_suffix_unique(self):

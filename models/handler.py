@@ -18,7 +18,7 @@ class WebhookHandler(models.Model):
 
     _name = "bwt.webhook.handler"
     _description = "Webhook Handler"
-    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _inherit = ["mail.thread", "mail.activity.mixin", "bwt.webhook.unique.code"]
     _order = "name, id"
     _check_company_auto = True
 

@@ -11,3 +11,13 @@ def slugify_identifier(value):
     if value is None or value is False:
         return ""
     return re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-")
+
+
+def slugify_prefix(value):
+    """As `slugify_identifier`, with `.` and `_` inside kept: they occur in model names.
+
+    `My Shop` becomes `my-shop`, `shop.backend-1` stays.
+    """
+    if value is None or value is False:
+        return ""
+    return re.sub(r"[^a-z0-9._]+", "-", str(value).lower()).strip("-._")

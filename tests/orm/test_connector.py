@@ -90,7 +90,8 @@ class TestConnector(RequestCase):
         self.assertEqual(endpoint.code, "stock-level")
         endpoint.connector_backend_ref = self.backend
         self.assertEqual(endpoint.code, f"shop.backend-{self.backend.id}-stock-level")
-        with self.refused("another endpoint of My Shop has the suffix"):
+        taken = f'Code "shop.backend-{self.backend.id}-stock-level" is already used'
+        with self.refused(taken):
             self.endpoint.write({"code_suffix": "Stock Level", "code": "other"})
 
     def test_export_writes_back_the_id(self):

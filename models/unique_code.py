@@ -1,0 +1,72 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""A technical code that no two records share: refused in words, by every way in."""
+
+from contextlib import contextmanager
+
+from psycopg2.errors import UniqueViolation
+
+from odoo import api, models
+
+from ..exceptions import WebhookProcessingConfigurationError
+
+
+class UniqueCode(models.AbstractModel):
+    """Part of models with a field `code` and a unique index on it.
+
+    Odoo words a violated index for clients alone: code that creates a record, or a data
+    file, would see the database's own error, and its transaction would be lost.
+    """
+
+    _name = "bwt.webhook.unique.code"
+    _description = "Webhook Record With a Unique Code"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        codes = [vals.get("code") for vals in vals_list]
+        self._refuse_taken_codes(codes)
+        with self._conflict_in_words(codes):
+            return super().create(vals_list)
+
+    def write(self, vals):
+        if not vals.get("code"):
+            return super().write(vals)
+        codes = [vals["code"]] * len(self)
+        self._refuse_taken_codes(codes)
+        with self._conflict_in_words(codes):
+            result = super().write(vals)
+            self.flush_recordset(["code"])
+        return result
+
+    def _refuse_taken_codes(self, codes):
+        codes = [code for code in codes if code]
+        for code in {code for code in codes if codes.count(code) > 1}:
+            raise self._code_is_taken(code)
+        everywhere = self.sudo().with_context(active_test=False)
+        domain = [("code", "in", codes), ("id", "not in", self.ids)]
+        taken = everywhere.search(domain, limit=1)
+        if taken:
+            raise self._code_is_taken(taken.code)
+
+    @contextmanager
+    def _conflict_in_words(self, codes):
+        """For a code that another transaction has taken since this one began."""
+        self.env.flush_all()
+        try:
+            # Without its flush, which would end the tracking of whatever is open.
+            with self.env.cr.savepoint(flush=False):
+                yield
+        except UniqueViolation as error:
+            if not (error.diag.constraint_name or "").endswith("_code_unique"):
+                raise
+            self.env.transaction.clear()  # what was made here was rolled back
+            raise self._code_is_taken(", ".join(filter(None, codes))) from error
+
+    def _code_is_taken(self, code):
+        return WebhookProcessingConfigurationError(
+            self.env._(
+                'Code "%(code)s" is already used by another %(model)s, maybe in '
+                "another company. Choose another code, or another code suffix.",
+                code=code,
+                model=self.env["ir.model"]._get(self._name).sudo().name,
+            )
+        )
