@@ -2,10 +2,12 @@
 """What a connector backend inherits to send through outbound endpoints."""
 
 import inspect
+import reprlib
 from functools import lru_cache
 
 from odoo import api, fields, models
 
+from ..exceptions import WebhookValidationError
 from .const import DELIVERY, ENDPOINT
 from .refusal import refused
 
@@ -77,8 +79,8 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         :param options: more arguments of `queue_delivery`: record, files, eta,
             ordering_key, supersede
         :return: the delivery
+        :raise ValidationError: not one endpoint, or one of another backend
         """
-        self.ensure_one()
         self._check_linked(endpoint)
         request = {
             "payload": payload,
@@ -94,7 +96,25 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         return delivery.with_env(self.env)
 
     def _check_linked(self, endpoint):
-        endpoint.ensure_one()
+        if len(self) != 1:
+            raise WebhookValidationError(
+                self.env._(
+                    "Queueing needs one backend (%(model)s) and got %(count)s. Call it "
+                    "on the one that the endpoint is linked to.",
+                    model=self._name,
+                    count=len(self),
+                )
+            )
+        is_records = isinstance(endpoint, models.BaseModel)
+        if not is_records or endpoint._name != ENDPOINT or len(endpoint) != 1:
+            raise refused(
+                self,
+                self.env._(
+                    "queueing needs one outbound endpoint and got %(given)s. Give the "
+                    "one that get_outbound_endpoint() returns for a code or suffix.",
+                    given=reprlib.repr(endpoint) if endpoint else self.env._("none"),
+                ),
+            )
         linked = endpoint.sudo()._connector_backend_reference()
         if linked != self._get_connector_backend_reference():
             raise refused(
@@ -186,10 +206,11 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         """Hook: None lets the delivery go, a result dict decides."""
         return None
 
-    def _handle_outbound_webhook_delivery(self, delivery, request):
+    def _handle_outbound_webhook_delivery(self, delivery, request=None):
         """Hook instead of a handler, for endpoints without one.
 
-        :param request: the `OutboundRequest` as it would go
+        An override may take `delivery` alone, and call `super()` with it alone.
+        :param request: the `OutboundRequest` as it would be sent
         :return: None to send, or a result dict
         """
         return None
@@ -208,20 +229,24 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
     def _dispatch_outbound_webhook_delivery(self, delivery, request):
         """Call the delivery hook, also where it is written with `delivery` alone."""
         hook = self._handle_outbound_webhook_delivery
-        if _takes_request(hook.__func__):
+        how = _takes_request(hook.__func__)
+        if how == "position":
             return hook(delivery, request)
+        if how == "name":
+            return hook(delivery, request=request)
         return hook(delivery)
 
     @api.private
     def resolve_outbound_delivery_binding(self, delivery, model_name=None):
         """The record that the context lines binding_model and binding_id name.
 
-        :param model_name: only a record of this model
+        :param model_name: only a record of this model; it also stands for a line
+            binding_model that isn't there
         :return: the record; empty when it is gone, unknown, or of another backend
         """
         self.ensure_one()
         values = delivery._get_context_values()
-        name = values.get("binding_model")
+        name = values.get("binding_model") or model_name
         if not isinstance(name, str) or name not in self.env:
             name = None
         if name is None or (model_name and name != model_name):
@@ -232,7 +257,8 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
             record = nothing.browse(int(values.get("binding_id") or 0)).exists()
         except (TypeError, ValueError):
             return nothing
-        if record and "backend_id" in record._fields:
+        # One without a backend is nobody else's.
+        if record and "backend_id" in record._fields and record.backend_id:
             if record.backend_id != self:
                 return nothing
         return record
@@ -240,7 +266,16 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
 
 @lru_cache(256)
 def _takes_request(function):
-    parameters = list(inspect.signature(function).parameters.values())
-    return (
-        len(parameters) > 2 or parameters[-1].kind is inspect.Parameter.VAR_POSITIONAL
+    """How an override takes the request: by "position", by "name", or None: not."""
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    kinds = {each.kind for each in parameters}
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
     )
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return "position"
+    if sum(each.kind in positional for each in parameters) > 1:
+        return "position"
+    by_name = "request" in (each.name for each in parameters)
+    return "name" if by_name or inspect.Parameter.VAR_KEYWORD in kinds else None

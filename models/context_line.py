@@ -8,7 +8,12 @@ from odoo import api, fields, models
 
 from ..services.errors import ConfigurationError, _lt
 from ..services.template import tokens
-from ..services.values import dumps_payload, to_json_value
+from ..services.values import (
+    decode_literal_value,
+    dumps_payload,
+    storable_text,
+    to_json_value,
+)
 from .const import CONTEXT_SOURCE_KINDS, DELIVERY
 from .copied_relation import CopiedRelation
 from .source_mixin import source_kind_field
@@ -106,9 +111,14 @@ class WebhookDeliveryContextLine(models.Model):
 def literal_text(value, key):
     """The literal that gives back `value` itself, whatever braces its texts hold.
 
-    A text is stored as JSON text, so that "42" doesn't come back as a number.
+    A text is stored as it is, unless it would come back as something else: "42" is
+    stored with its quotes.
     """
     value = to_json_value(value, key)
+    if isinstance(value, str) and value:
+        text = _escaped(value)
+        if decode_literal_value(text) is text and storable_text(text) == text:
+            return text
     return dumps_payload(_escaped(value)) if value is not None else "null"
 
 

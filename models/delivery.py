@@ -238,9 +238,11 @@ class Delivery(models.Model):
         now = fields.Datetime.to_string(fields.Datetime.now())
         named = []
         for vals in vals_list:
-            if not vals.get("name") and vals.get("endpoint_id"):
-                endpoint = endpoints.browse(vals["endpoint_id"])
-                vals = vals | {"name": f"{endpoint.display_name} / {now}"}
+            if not vals.get("name"):
+                known = self.default_get(["name", "endpoint_id"]) | vals
+                if known.get("endpoint_id") and not known.get("name"):
+                    endpoint = endpoints.browse(known["endpoint_id"])
+                    vals = vals | {"name": f"{endpoint.display_name} / {now}"}
             named.append(vals)
         return super().create(named)
 

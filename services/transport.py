@@ -1,5 +1,7 @@
 """From an outbound request to the arguments of `requests.request`."""
 
+from collections.abc import Mapping
+
 from .errors import ConfigurationError, _lt
 from .headers import check_header, refuse_connection_header
 
@@ -43,9 +45,17 @@ def flatten_form_data(values):
 
     `{"a": {"b": [1, True]}, "c": None}` gives
     `{"a[b][0]": "1", "a[b][1]": "true", "c": ""}`; empty containers give an empty
-    text, None or nothing gives `{}`.
+    text, None or nothing gives `{}`. Raises ConfigurationError for anything else.
     """
     flat = {}
+    if values and not isinstance(values, Mapping):
+        raise ConfigurationError(
+            _lt(
+                "form fields must be a mapping of names to values, not %(type)s."
+                ' Give {"name": "value"}.'
+            ),
+            type=type(values).__name__,
+        )
     for key, value in (values or {}).items():
         _flatten(str(key), value, flat)
     return flat
@@ -58,7 +68,17 @@ def normalize_request_files(files):
     field) and `content_type`, or a list or tuple of 2 to 4 values: filename,
     content, content type, headers. Raises ConfigurationError.
     """
-    return {str(key): _file(str(key), each) for key, each in (files or {}).items()}
+    if not files:
+        return {}
+    if not isinstance(files, Mapping):
+        raise ConfigurationError(
+            _lt(
+                "files must be a mapping of form fields to files, not %(type)s."
+                ' Give {"field": {"filename": ..., "content": ...}}.'
+            ),
+            type=type(files).__name__,
+        )
+    return {str(key): _file(str(key), each) for key, each in files.items()}
 
 
 def _headers(headers):
