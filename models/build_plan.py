@@ -135,6 +135,7 @@ class EndpointPlan:
     handler: compiled, or None when the endpoint has none
     backend: (model, id) of the linked connector backend, None without one
     backend_fault: why nothing may be sent for that backend; empty when it may
+    is_backend_archived: that is why; its gate is asked all the same
     has_response_hook: True when `_handle_outbound_response` has something to do
     context: environment in which all is resolved (company, language, UTC)
     empty: what a field without a value becomes, None or False
@@ -160,6 +161,7 @@ class EndpointPlan:
     has_response_hook: bool
     needs_records: bool
     context: dict
+    is_backend_archived: bool = False
     empty: bool | None = None
     inputs: dict = field(default_factory=dict)
     line_sources: dict = field(default_factory=dict)

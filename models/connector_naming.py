@@ -68,6 +68,11 @@ class ConnectorWebhookNamingMixin(models.AbstractModel):
                     ),
                 )
 
+    def _is_in_use(self):
+        """False for a backend that is archived."""
+        self.ensure_one()
+        return "active" not in self._fields or self.active
+
     def _get_connector_backend_reference(self):
         """`model,id`, as the endpoint's reference field stores it."""
         self.ensure_one()

@@ -135,14 +135,15 @@ class WebhookDeliveryInput(models.AbstractModel):
     def _handler_of(self, plan):
         return self.env[HANDLER].browse(plan.handler.id)
 
-    def _outbound_backend(self, plan):
+    def _outbound_backend(self, plan, *, archived=False):
         """The connector backend of the endpoint, None without one.
 
+        :param archived: True returns an archived one too
         :raise ValidationError: the backend is archived or gone
         """
         if plan.backend is None:
             return None
-        if plan.backend_fault:
+        if plan.backend_fault and not (archived and plan.is_backend_archived):
             raise WebhookProcessingConfigurationError(plan.backend_fault)
         model_name, record_id = plan.backend
         return self.env[model_name].browse(record_id)

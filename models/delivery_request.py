@@ -38,12 +38,16 @@ class WebhookDeliveryRequest(models.AbstractModel):
     def _build_outbound_request(self):
         """The request as queued and as the endpoint's rules shape it.
 
-        Context values, then payload, headers and URL; nothing is decided yet.
+        Context values, then payload, headers and URL; nothing is decided yet. For an
+        archived backend, whose gate decides before anything else, it is the request as
+        queued: it isn't sent, and what can't be built doesn't come before the gate.
         :return: `OutboundRequest`
         :raise ValidationError: a value is missing or a rule can't work
         """
         self, plan = self._outbound_self()
-        self._outbound_backend(plan)  # an archived one stops here, with a message
+        if plan.is_backend_archived:
+            return self._request_as_queued(plan)
+        self._outbound_backend(plan)  # one that is gone stops here, with a message
         scope = self._outbound_scope(plan)
         context_values = scope.context_values = self._get_context_values()
         data = scope.request_data = {
@@ -64,6 +68,17 @@ class WebhookDeliveryRequest(models.AbstractModel):
         except ServiceError as error:
             raise self._outbound_fault(error) from error
         return request
+
+    def _request_as_queued(self, plan):
+        """Payload and headers given when queueing, and the URL with its {tokens}."""
+        return OutboundRequest(
+            target_url=self._endpoint_of(plan).target_url or "",
+            http_method=plan.http_method,
+            request_body_mode=plan.body_mode,
+            headers=self._stored_json("request_headers_json", dict),
+            payload=self._stored_json("payload_json", None),
+            files=self._outbound_scope(plan).files,
+        )
 
     def _stored_json(self, name, kind):
         """The JSON value that a text field of this delivery holds."""
@@ -111,13 +126,14 @@ class WebhookDeliveryRequest(models.AbstractModel):
         :return: `HandlerOutcome`; its request is the one to send
         """
         self, plan = self._outbound_self()
-        backend = self._outbound_backend(plan)
+        backend = self._outbound_backend(plan, archived=True)
         for raw in self._gate_results(backend):
             if raw is not None:
                 outcome = self._resolve_handler_outcome(raw, request)
                 if outcome.status != "send":
                     return outcome
                 request = outcome.request
+        self._outbound_backend(plan)  # an archived one stops here, with a message
         raw = None
         if plan.handler is not None:
             raw = self._run_handler(plan, request)
@@ -246,7 +262,8 @@ class WebhookDeliveryRequest(models.AbstractModel):
         self, plan = self._outbound_self()
         if not plan.has_backend:
             return
-        backend = self._outbound_backend(plan)
+        # Archived since it was sent: the answer is the backend's all the same.
+        backend = self._outbound_backend(plan, archived=True)
         operation = self._get_context_values().get("operation") or False
         backend._handle_outbound_webhook_response(
             self,

@@ -221,7 +221,7 @@ class WebhookEndpointBackend(models.AbstractModel):
                     backend=self._connector_backend_reference(),
                 ),
             )
-        if "active" in backend._fields and not backend.active:
+        if not backend._is_in_use():
             raise misconfigured(
                 self,
                 self.env._(

@@ -63,7 +63,7 @@ class WebhookEndpointPlanPart(models.AbstractModel):
         handler = endpoint.handler_id and endpoint.handler_id._compiled()
         header_rules = endpoint._compiled_rules("header_rule_ids")
         payload_rules = endpoint._compiled_rules("payload_rule_ids")
-        backend, backend_fault = endpoint._backend_for_plan()
+        backend, backend_fault, is_archived = endpoint._backend_for_plan()
         hook = type(self.env[DELIVERY])._handle_outbound_response
         return EndpointPlan(
             endpoint_id=endpoint.id,
@@ -81,6 +81,7 @@ class WebhookEndpointPlanPart(models.AbstractModel):
             handler=handler or None,
             backend=backend,
             backend_fault=backend_fault,
+            is_backend_archived=is_archived,
             has_response_hook=backend is not None
             or hook is not WebhookDeliveryRequest._handle_outbound_response,
             needs_records=needs_records(header_rules, payload_rules, handler),
@@ -100,14 +101,15 @@ class WebhookEndpointPlanPart(models.AbstractModel):
         )._compiled()
 
     def _backend_for_plan(self):
-        """(model, id) of the backend and why it may not send, looked at once."""
-        reference = ("", 0)
+        """(model, id) of the backend, why it may not send, whether it is archived."""
+        reference, is_archived = ("", 0), False
         try:
             backend = self._connector_backend()
             if backend is None:
-                return None, ""
+                return None, "", False
             reference = (backend._name, backend.id)
+            is_archived = bool(backend.exists()) and not backend._is_in_use()
             self._check_connector_backend()
         except UserError as error:
-            return reference, str(error)
-        return reference, ""
+            return reference, str(error), is_archived
+        return reference, "", False

@@ -277,6 +277,92 @@ class TestContract(ConnectorCase):
 
 
 @tagged("post_install", "-at_install")
+class TestArchivedBackend(ConnectorCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.backend.active = False
+
+    def gate(self, result):
+        """The backend's gate returns this; gives the list of what it was asked."""
+        asked = []
+
+        def check(backend, delivery):
+            asked.append(delivery.id)
+            return result
+
+        self.patch(type(self.backend), "_check_outbound_dispatch_allowed", check)
+        return asked
+
+    def processed(self, **values):
+        delivery = self.deliver({"a": 1}, **values)
+        delivery.process_delivery()
+        return delivery
+
+    def test_its_gate_decides(self):
+        """Cancel cancels, dead letter and done end it, retry tries it again later.
+
+        The delivery went to error with "is archived", whatever the gate said.
+        """
+        for status, state in (
+            ("cancel", "canceled"),
+            ("dead_letter", "dead_letter"),
+            ("done", "done"),
+            ("retry", "error"),
+        ):
+            with self.subTest(status):
+                asked = self.gate({"status": status, "note": "closed", "seconds": 60})
+
+                delivery = self.processed()
+
+                self.assertEqual([delivery.id], asked)
+                self.assertEqual(state, delivery.state, delivery.processing_error)
+                self.assertIn("closed", delivery.attempt_ids.processing_note)
+                self.assertEqual(status == "retry", bool(delivery.next_attempt_at))
+
+    def test_its_gate_comes_before_anything_else(self):
+        """A request that can't be built doesn't keep the gate from canceling it."""
+        self.gate(False)
+        self.endpoint.target_path = "/orders/{order_id}"
+        self.backend.api_base_url = False
+
+        self.assertEqual("canceled", self.processed().state)
+
+    def test_a_gate_that_lets_it_go(self):
+        """Nothing is sent for an archived backend, and a person reads why."""
+        self.patch(
+            type(self.backend),
+            "_handle_outbound_webhook_delivery",
+            lambda *args: self.fail("the hook of an archived backend was called"),
+        )
+        for result in (None, True, {"status": "send"}):
+            with self.subTest(result):
+                self.gate(result)
+
+                delivery = self.processed()
+
+                self.assertEqual("error", delivery.state)
+                self.assertIn("My Shop is archived", delivery.processing_error)
+                self.assertFalse(delivery.next_attempt_at)
+
+    def test_an_answer_that_comes_after_it_was_archived(self):
+        """What was sent before is answered after: the backend learns of it."""
+        self.backend.active = True
+        heard = []
+        self.patch(
+            type(self.backend),
+            "_handle_outbound_webhook_response",
+            lambda _self, delivery, *args, **kwargs: heard.append(delivery.id),
+        )
+        delivery = self.deliver({"a": 1})
+        self.backend.active = False
+
+        delivery._handle_outbound_response(None, "done", None)
+
+        self.assertEqual([delivery.id], heard)
+
+
+@tagged("post_install", "-at_install")
 class TestImmutableRequest(ConnectorCase):
     def test_a_handler_that_writes_into_the_request(self):
         """The delivery ends in error, and the error names with_overrides.

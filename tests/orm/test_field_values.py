@@ -60,7 +60,9 @@ class TestFieldValues(RequestCase):
         for given in (tags.browse(), tags[0], tags):
             self.partner.category_id = given
             self.assertEqual(given.ids, self.read_path(self.partner, "category_id"))
-            self.assertEqual(given.ids, self.read_path(children, "parent_id.category_id"))
+            self.assertEqual(
+                given.ids, self.read_path(children, "parent_id.category_id")
+            )
             self.assertEqual(
                 [given.ids],
                 self.read_path(self.partner, "child_ids.*.parent_id.category_id"),
@@ -325,9 +327,7 @@ class TestActionValues(ServerActionCase):
 
         [payload] = self.payloads(action, self.partner)
 
-        self.assertEqual(
-            {"properties": {"42": 7, "3adf37f3258cfe40": "red"}}, payload
-        )
+        self.assertEqual({"properties": {"42": 7, "3adf37f3258cfe40": "red"}}, payload)
         with self.refused("has the index 0"):
             self.action("child_ids.0.name")
 

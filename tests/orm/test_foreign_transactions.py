@@ -269,14 +269,18 @@ class TestHandlerTransactions(ForeignCase):
         The whole claim was repeated for as long as the lock was held.
         """
         partner_id = self.partner()
-        self.override("_invoke_handler", lambda delivery: lock(delivery.env, partner_id))
+        self.override(
+            "_invoke_handler", lambda delivery: lock(delivery.env, partner_id)
+        )
 
         with self.read_committed() as other:
             lock(other, partner_id)
             self.run_quietly()
 
         self.assert_others_are_done()
-        state, note, next_at = self.of_bad("state", "processing_note", "next_attempt_at")
+        state, note, next_at = self.of_bad(
+            "state", "processing_note", "next_attempt_at"
+        )
         self.assertEqual("error", state)
         self.assertTrue(next_at)
         self.assertIn("could not obtain lock", note)

@@ -67,7 +67,7 @@ LINES = [
     "Connection: keep-alive, x",
     "Set-Cookie: a=1",
     "set-cookie: b=2",
-    "X-Quote: \"a, b\"",
+    'X-Quote: "a, b"',
     "Retry-After: 5",
     "Location: /elsewhere",
     "Upgrade: h2c",

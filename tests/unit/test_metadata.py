@@ -15,7 +15,9 @@ def texts(*patterns):
     command = ["git", "-C", ROOT, "ls-files", "--", *patterns]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [
-        (path, (ROOT / path).read_text()) for path in listed.split() if "i18n" not in path
+        (path, (ROOT / path).read_text())
+        for path in listed.split()
+        if "i18n" not in path
     ]
 
 
@@ -48,7 +50,9 @@ def test_one_licence():
     assert 'license = "LGPL-3.0-or-later"' in project
     assert 'license-files = ["LICENSE"]' in project
     assert "LGPL-3" == manifest["license"]  # Odoo's one word for it
-    assert "GNU LESSER GENERAL PUBLIC LICENSE Version 3, 29 June 2007" == " ".join(heading)
+    assert "GNU LESSER GENERAL PUBLIC LICENSE Version 3, 29 June 2007" == " ".join(
+        heading
+    )
     assert {
         "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl)."
     } == headers

@@ -198,7 +198,8 @@ def test_a_body_without_a_known_end_is_not_waited_for(headers):
 
 
 @pytest.mark.parametrize(
-    "headers", ["A: \x00\x01\r\n", "A: \x7f\r\n", "A:\r\n", "Content-Type: multipart/x\r\n"]
+    "headers",
+    ["A: \x00\x01\r\n", "A: \x7f\r\n", "A:\r\n", "Content-Type: multipart/x\r\n"],
 )
 def test_odd_values_leave_the_framing_alone(headers):
     """A control character in a value costs neither the status nor the connection."""
@@ -313,7 +314,9 @@ def test_a_long_body_is_cut(framing):
 
 def test_endless_trailers_are_cut():
     """What follows the last chunk is bounded like all the rest."""
-    peer = Peer(message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 10**6))
+    peer = Peer(
+        message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 10**6)
+    )
 
     reply = read_reply(peer, "POST")
 
