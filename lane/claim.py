@@ -9,7 +9,7 @@ from datetime import datetime
 from . import sql
 from .endings import ending_of_decision, ending_of_refusal, ending_superseded
 from .prepare import prepare_batch
-from .record import conclude
+from .record import conclude, open_or_refuse
 from .stages import Claimed, Decided, Prepared, Refused
 
 SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines
@@ -69,6 +69,14 @@ class Claim:
             self.health.note(["ignore"], now)
         return batch
 
+    def open_attempts(self, batch: Batch, slot: int, now):
+        """Leave the trace of what is sent; to be committed before a byte leaves."""
+        batch.prepared, refused = open_or_refuse(
+            self.endpoint.env, self.plan, batch.prepared, self.holder, slot, now
+        )
+        batch.concluded += refused
+        batch.given_up += refused
+
     def regroup_if_order_changed(self):
         """Put what waits into line anew when the endpoint's order was edited."""
         ordering = self.plan.ordering
@@ -127,6 +135,6 @@ class Claim:
             ended.append(row)
             endings.append(ending_superseded(row, env, now))
         if endings:
-            conclude(self.cr, self.plan, ended, endings, self.holder, now)
+            endings = conclude(env, self.plan, ended, endings, self.holder, now)
         batch.concluded = len(endings)
         batch.given_up = sum(ending.needs_person for ending in endings)

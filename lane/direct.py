@@ -6,7 +6,6 @@ import uuid
 from psycopg2.errors import LockNotAvailable
 
 from . import sql
-from .attempts import open_attempts
 from .clock import utcnow
 from .endings import (
     ending_of_answer,
@@ -16,7 +15,7 @@ from .endings import (
 )
 from .hooks import call_hooks
 from .prepare import prepare_batch
-from .record import conclude, record
+from .record import conclude, open_or_refuse, record_singly
 from .stages import Claimed, Decided, Prepared
 
 
@@ -48,7 +47,7 @@ class DirectRun:
                 if isinstance(stage, Decided)
                 else ending_of_refusal(stage, now)
             )
-            conclude(self.cr, plan, [stage], [ending], self.holder, now)
+            conclude(self.endpoint.env, plan, [stage], [ending], self.holder, now)
         self.delivery.env.invalidate_all(flush=False)
 
     def _lock(self) -> Claimed:
@@ -73,11 +72,14 @@ class DirectRun:
         now = utcnow()
         ending = ending_superseded(claimed, self.endpoint.env, now)
         plan = self.endpoint._outbound_plan()
-        conclude(self.cr, plan, [claimed], [ending], self.holder, now)
+        conclude(self.endpoint.env, plan, [claimed], [ending], self.holder, now)
         self.delivery.env.invalidate_all(flush=False)
 
     def _send(self, prepared, plan, now):
-        open_attempts(self.cr, plan, [prepared], self.holder, None, now)
+        env = self.endpoint.env
+        opened, _refused = open_or_refuse(env, plan, [prepared], self.holder, None, now)
+        if not opened:
+            return
         trust = plan.trust
         sender = trust.open_sender()
         try:
@@ -85,7 +87,7 @@ class DirectRun:
         finally:
             sender.close()
         ending, _signal = ending_of_answer(
-            prepared, answer, plan, self.endpoint.env, utcnow()
+            prepared, answer, plan, env, utcnow()
         )
-        written = record(self.cr, [ending], self.holder, utcnow(), trust.secrets)
+        written = record_singly(env, [ending], self.holder, utcnow(), trust.secrets)
         call_hooks(self.delivery, plan, written)

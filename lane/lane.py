@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 
 from psycopg2 import OperationalError, errorcodes
@@ -17,7 +18,6 @@ from odoo.exceptions import UserError
 
 from ..services.pipe import Pipe
 from . import sql, wake
-from .attempts import open_attempts
 from .budget import Budget
 from .claim import Claim
 from .clock import utcnow
@@ -27,8 +27,9 @@ from .hooks import LEFT_SECONDS, call_due_hooks, call_left_hooks
 from .keeper import Keeper
 from .pace import Pace
 from .position import Position
-from .record import record
+from .record import record, record_singly
 from .recovery import interrupt_leftovers
+from .savepoint import lost_race
 from .slot import read_committed, slots
 from .tell import tell_of_given_up
 
@@ -251,9 +252,7 @@ class Lane:
             if batch.needs_token:
                 self._forget_plan()
                 return batch
-            open_attempts(
-                self.cr, self.plan, batch.prepared, self.job_uuid, self.slot, now
-            )
+            self.claim.open_attempts(batch, self.slot, now)
         self.cr.commit()
         return batch
 
@@ -338,11 +337,11 @@ class Lane:
 
     def _write(self, judged, now):
         """The recording is repeated when the database asks for it, a request never."""
+        endings = [ending for ending, _signal in judged]
+        write = partial(record, self.cr)
         for left in reversed(range(TRIES)):
             try:
-                endings = [ending for ending, _signal in judged]
-                written = record(
-                    self.cr,
+                written = write(
                     endings,
                     self.job_uuid,
                     now,
@@ -352,10 +351,13 @@ class Lane:
                 moved = self.health.note([signal for _ending, signal in judged], now)
                 self.cr.commit()
                 return written, *moved
-            except OperationalError as error:
-                if error.pgcode not in REPEATED or not left:
+            except Exception as error:
+                if self.cr.closed or not left:
                     raise
                 self.cr.rollback()
+                if not lost_race(error):
+                    write = partial(record_singly, self.env)
+                _logger.info("record endpoint=%s repeated: %s", self.plan.code, error)
 
     def _circuit_moved(self, pipe, before, after):
         _logger.info("circuit endpoint=%s from=%s to=%s", self.plan.code, before, after)
