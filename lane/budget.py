@@ -25,6 +25,7 @@ class Budget:
         self.started = time.monotonic()
         self._cpu = time.process_time()
         self.others_wait = False
+        self.is_awaited = False  # someone waits for the end of this lane's job
         longest = longest_timeout()
         self._hard_end = None if longest is None else self.started + longest
         # Prefork only: threads of one server share a process and have no such limit.
@@ -38,7 +39,8 @@ class Budget:
     def may_claim(self, timeout: float) -> bool:
         """Whether another batch may be claimed whose requests take up to `timeout`."""
         return (
-            self.seconds < (SHARED if self.others_wait else ALONE)
+            not self.is_awaited
+            and self.seconds < (SHARED if self.others_wait else ALONE)
             and self.may_start(timeout)
             and not (self._cpu_limit and self._cpu_used > self._cpu_limit)
             and not server_stops()

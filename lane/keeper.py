@@ -62,7 +62,11 @@ class Keeper:
     def _push_watchdog(self, now):
         if self._watchdog:
             eta = now + wake.WATCHDOG_DELAY
-            self.cr.execute(sql.push_watchdog(self._watchdog, eta))
-            if self.cr.rowcount:
+            self.cr.execute(sql.push_watchdog(self._watchdog, self.job_uuid, eta))
+            is_moved, is_job_free = self.cr.fetchone()
+            # Someone deletes or changes the job and waits for its end, and
+            # queue_job's runner may wait for them.
+            self.budget.is_awaited = not is_job_free
+            if is_moved:
                 return
         self._watchdog = wake.watchdog(self.endpoint, self.duty, self.job_uuid)

@@ -101,20 +101,40 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
     )
 
 
-def push_watchdog(job_uuid: str, eta) -> SQL:
-    """Move a lane's own wake-up further into the future; no row if it fired."""
+def push_watchdog(watchdog_uuid: str, job_uuid: str, eta) -> SQL:
+    """Move a lane's own wake-up further into the future.
+
+    One row: whether it was moved (not if it fired), and whether the job of the lane
+    itself is there and free: whoever has its row locked waits for the lane's end.
+    """
+    # SKIP LOCKED: who deletes both jobs in one transaction holds the watchdog's row and
+    # waits for queue_job's lock on the other one, which ends with this lane. PostgreSQL
+    # sees no deadlock, since that lock is another connection's.
     return SQL(
-        "UPDATE queue_job SET eta = %s WHERE uuid = %s AND state = 'pending' "
-        "RETURNING id",
-        eta,
-        job_uuid,
+        """WITH free AS MATERIALIZED (
+            SELECT id, uuid FROM queue_job WHERE uuid IN (%(watchdog)s, %(job)s)
+            FOR NO KEY UPDATE SKIP LOCKED
+        ), moved AS (
+            UPDATE queue_job SET eta = %(eta)s
+            WHERE id IN (SELECT id FROM free WHERE uuid = %(watchdog)s)
+            AND state = 'pending' RETURNING id
+        )
+        SELECT EXISTS (SELECT 1 FROM moved),
+            EXISTS (SELECT 1 FROM free WHERE uuid = %(job)s)""",
+        watchdog=watchdog_uuid,
+        job=job_uuid,
+        eta=eta,
     )
 
 
 def close_watchdog(job_uuid: str, now) -> SQL:
     return SQL(
-        "UPDATE queue_job SET state = 'done', date_done = %s, "
-        "result = 'lane ended in order' WHERE uuid = %s AND state = 'pending'",
+        """UPDATE queue_job SET state = 'done', date_done = %s,
+            result = 'lane ended in order'
+        WHERE id IN (
+            SELECT id FROM queue_job WHERE uuid = %s AND state = 'pending'
+            FOR NO KEY UPDATE SKIP LOCKED
+        )""",
         now,
         job_uuid,
     )
@@ -165,7 +185,7 @@ def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL
                 SELECT job_uuid FROM bwt_webhook_outbound_delivery
                 WHERE endpoint_id = %(endpoint)s AND state = 'processing'
                 AND lane_slot IS NOT DISTINCT FROM %(slot)s
-            ) FOR NO KEY UPDATE OF l SKIP LOCKED
+            ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
         WHERE id IN (SELECT queue_job_id FROM dead)""",
@@ -186,7 +206,7 @@ def requeue_dead_jobs() -> SQL:
             JOIN queue_job j ON j.id = l.queue_job_id
             WHERE j.state = 'started' AND j.method_name = 'run_lane'
             AND j.model_name = 'bwt.webhook.outbound.endpoint'
-            FOR NO KEY UPDATE OF l SKIP LOCKED
+            FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'pending'
         WHERE id IN (SELECT queue_job_id FROM dead)"""

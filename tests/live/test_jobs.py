@@ -53,10 +53,37 @@ def test_job_deleted_while_it_runs(house, receiver, code):
     _assert_moves_again(house, receiver, code)
 
 
-def _delete(house, job):
+def test_lane_and_watchdog_deleted_together(house, receiver, code):
+    """Both jobs deleted in one transaction: the endpoint moves again within seconds.
+
+    The deletion waits for the lane's end, and the lane waited for the deletion: both
+    stood until the worker was killed, and queue_job's runner with them.
+    """
+    receiver.script("/", hold(), status(200))
+    house.endpoint(code, receiver.url, max_in_flight=1)
+    house.queue(code, 3)
+    receiver.wait_for_requests(1)
+
+    jobs = [job["uuid"] for job in house.jobs(code) if job["state"] != "done"]
+    deletion = threading.Thread(target=_delete, args=[house, *jobs])
+    deletion.start()
+    wait_until(lambda: _waits_for_lock(house))
+    more = house.queue(code, 2, first=3)
+    receiver.release()
+
+    house.wait_for_states(code, timeout=10, done=5)
+    deletion.join(30)
+    assert len(jobs) == 2
+    assert not deletion.is_alive()
+    assert set(more) <= receiver.counts().keys()
+    _assert_moves_again(house, receiver, code)
+
+
+def _delete(house, *jobs):
     """Waits for the lock that queue_job holds; PostgreSQL may refuse it as deadlock."""
     with contextlib.suppress(Trouble):
-        house.execute(f"DELETE FROM queue_job WHERE uuid = '{job}'")
+        uuids = ", ".join(f"'{job}'" for job in jobs)
+        house.execute(f"DELETE FROM queue_job WHERE uuid IN ({uuids})")
 
 
 def _waits_or_is_gone(house, job):

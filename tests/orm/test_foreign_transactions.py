@@ -10,6 +10,7 @@ import psycopg2
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.bwt_webhooks_outbound.lane import sql
 from odoo.addons.bwt_webhooks_outbound.lane.hooks import TRIES_MAX
 
 from .common import DELIVERY, CommittedCase, OutboundCase
@@ -334,15 +335,16 @@ class Rival:
         cr.execute(query, [self.first])
 
     def _run(self):
+        # A plain cursor: in Odoo's runner the registry is locked for other threads.
         query = "SELECT 1 FROM res_partner WHERE id = %s FOR UPDATE"
-        with self.case.read_committed() as env:
-            env.cr.execute("SET LOCAL deadlock_timeout = '60s'")
-            env.cr.execute("SELECT pg_backend_pid()")
-            self.pid = env.cr.fetchone()[0]
-            env.cr.execute(query, [self.first])
+        with self.case.registry.cursor() as cr:
+            cr.execute("SET LOCAL deadlock_timeout = '60s'")
+            cr.execute("SELECT pg_backend_pid()")
+            self.pid = cr.fetchone()[0]
+            cr.execute(query, [self.first])
             self.has_first.set()
             self.may_wait.wait(30)
-            env.cr.execute(query, [self.second])
+            cr.execute(query, [self.second])
 
     def _wait_until_it_waits(self):
         with self.case.read_committed() as env:
@@ -467,10 +469,9 @@ class TestHookTransactions(ForeignCase):
         self.assertEqual("before told", self.name_of(partner_id))
         self.assertFalse(self.of_bad("processing_note")[0])
 
-    def test_two_lanes(self):
-        """Two lanes at a time call each hook once, and one of them fails alone."""
+    def test_second_lane(self):
+        """A lane in the second slot calls each hook once, and one of them fails alone."""
         self.set_up(parallel_lanes=2)
-        self.ids += self.queue(*range(200))
         calls = []
 
         def code(delivery):
@@ -479,18 +480,14 @@ class TestHookTransactions(ForeignCase):
                 swallow(delivery.env)
 
         self.override_hook(code, only_bad=False)
-        lanes = [threading.Thread(target=self.run_lane) for _lane in range(2)]
 
-        with mute_logger(f"{ADDON}.lane.prepare"):
-            for lane in lanes:
-                lane.start()
-            for lane in lanes:
-                lane.join(60)
+        with self.read_committed() as first_lane:
+            first_lane.cr.execute(sql.try_slot(self.endpoint_id, 0))
+            self.run_quietly()
 
-        self.assertFalse(any(lane.is_alive() for lane in lanes))
         self.assertEqual(sorted(self.ids), sorted(calls))
-        self.assertEqual({"done"}, set(self.states(self.ids)))
-        self.assertEqual(len(self.ids), self.receiver.total)
+        self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
+        self.assertIn("division by zero", self.of_bad("processing_note")[0])
 
 
 @tagged("post_install", "-at_install")

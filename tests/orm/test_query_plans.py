@@ -130,7 +130,7 @@ class TestQueryPlans(OutboundCase):
         used = {node.get("Index Name") for node in self.plan(take_over)}
         self.assertTrue(used & by_key, used)
         self.assertPlan(sql.started_lane_job("x", 1))
-        self.assertPlan(sql.push_watchdog("x", utcnow()))
+        self.assertPlan(sql.push_watchdog("x", "y", utcnow()))
         self.assertPlan(sql.close_watchdog("x", utcnow()))
         self.assertPlan(sql.others_waiting(self.endpoint.id, utcnow()))
 

@@ -20,5 +20,16 @@ class ShopBackend(models.Model):
         return delivery.webhook_cancel(f"not {delivery.name}")
 
     @api.model
+    @webhook_callback
+    def swallow_for_three(self, delivery, request):
+        """Catches a database error without a savepoint where `n` is 3."""
+        if request.payload.get("n") == 3:
+            try:
+                self.env.cr.execute("SELECT 1 / 0", log_exceptions=False)
+            except Exception:
+                return None
+        return None
+
+    @api.model
     def unmarked(self, delivery, request):
         return None
