@@ -39,6 +39,7 @@ from . import delivery_report
 from . import action_line
 from . import action_run
 from . import ir_actions_server
+from . import ir_attachment
 from . import of_record
 from . import delivery
 from . import context_line

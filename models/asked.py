@@ -10,9 +10,14 @@ from typing import NamedTuple
 from odoo import fields, models
 
 from ..services.errors import ConfigurationError, ServiceError, _lt
-from ..services.headers import check_header_name
+from ..services.headers import check_header, check_header_name
 from ..services.transport import normalize_request_files
-from ..services.values import dumps_payload, serialize_headers, storable_text
+from ..services.values import (
+    dumps_payload,
+    header_text,
+    serialize_headers,
+    storable_text,
+)
 from .const import CONTEXT_LINE
 from .refusal import misconfigured, refused
 from .source import check_source
@@ -156,11 +161,24 @@ def _lines(env, given):
     for vals in found:
         for name in ("key_name", "literal_value"):
             if isinstance(vals.get(name), str):
-                vals[name] = storable_text(vals[name])
+                _check_storable(vals[name], vals["key_name"])
     if not isinstance(given, Mapping):  # a mapping's values are literals
         for vals in found:
             _check_line(lines, vals)
     return found
+
+
+def _check_storable(text, key):
+    """Refuse what no text column takes: replaced, another value would be sent."""
+    if storable_text(text) != text:
+        raise ConfigurationError(
+            _lt(
+                "context line %(key)s holds a NUL or half a character (a lone "
+                "surrogate), which can't be stored. Correct its key or value, or give "
+                "the value in a mapping."
+            ),
+            key=ascii(key),
+        )
 
 
 def _check_line(lines, vals):
@@ -190,8 +208,9 @@ def _checked_headers(headers):
             _lt('headers must be a mapping, not %(type)s. Give {"X-Shop": "1"}.'),
             type=type(headers).__name__,
         )
-    for name in headers:
+    for name, value in headers.items():
         check_header_name(str(name))
+        check_header(str(name), header_text(value))
     return serialize_headers(headers)
 
 

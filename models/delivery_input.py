@@ -25,6 +25,18 @@ _READ = (
 )
 
 
+_FILE_COLUMNS = (
+    "name",
+    "description",
+    "mimetype",
+    "res_id",
+    "file_size",
+    "store_fname",
+    "db_datas",
+    "bwt_webhook_part",
+)
+
+
 class WebhookDeliveryInput(models.AbstractModel):
     """Reads deliveries, lines, files and records of a batch, and sources from them."""
 
@@ -61,8 +73,8 @@ class WebhookDeliveryInput(models.AbstractModel):
     def _read_files(self):
         """Files by delivery id: form field -> file, from attachments that name one.
 
-        The form field stands in the attachment's description, so that what people add
-        in the chatter isn't sent.
+        The form field is the attachment's description, so that what people add in the
+        chatter isn't sent. The order is the one in which they were given.
         """
         attachments = self.env["ir.attachment"].search_fetch(
             [
@@ -70,17 +82,24 @@ class WebhookDeliveryInput(models.AbstractModel):
                 ("res_id", "in", self.ids),
                 ("description", "!=", False),
             ],
-            ["name", "description", "mimetype", "res_id", "store_fname", "db_datas"],
+            _FILE_COLUMNS,
             order="id",
         )
         files = defaultdict(dict)
         for attachment in attachments:
-            files[attachment.res_id][attachment.description] = {
-                "filename": attachment.name,
-                "content": attachment.raw or b"",
-                "content_type": attachment.mimetype,
-            }
+            try:
+                file = attachment._bwt_webhook_file()
+            except ServiceError as error:
+                file = error  # of one delivery: the others of the batch are sent
+            files[attachment.res_id][attachment.description] = file
         return files
+
+    def _files_to_send(self, scope):
+        """The files of this delivery; raises what keeps one from being read."""
+        for file in scope.files.values():
+            if isinstance(file, ServiceError):
+                raise self._outbound_fault(file) from file
+        return scope.files
 
     def _read_records(self, plan):
         """Find the records that these deliveries are about, one query per model."""

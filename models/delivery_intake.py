@@ -158,19 +158,7 @@ class DeliveryIntake(models.AbstractModel):
 
     def _attach_files(self, files):
         """Keep files as attachments; the form field stands in their description."""
-        self.env["ir.attachment"].create(
-            [
-                {
-                    "name": filename,
-                    "description": field_name,
-                    "raw": content.encode() if isinstance(content, str) else content,
-                    "mimetype": rest[0] if rest else "application/octet-stream",
-                    "res_model": self._name,
-                    "res_id": self.id,
-                }
-                for field_name, (filename, content, *rest) in files.items()
-            ]
-        )
+        self.env["ir.attachment"]._bwt_webhook_store(files, self._name, self.id)
 
 
 def _label(endpoint, now):

@@ -5,6 +5,7 @@ from odoo.tools import SQL
 from ..lane import wake
 from ..lane.clock import utcnow
 from ..lane.direct import DirectRun
+from ..services.errors import ServiceError
 from .asked import ordering_group, record_key
 from .refusal import refused
 
@@ -19,8 +20,10 @@ class DeliveryQueue(models.AbstractModel):
         attachments = self.env["ir.attachment"].search(
             [("res_model", "=", self._name), ("res_id", "=", self.id)]
         )
-        for attachment in attachments:
-            attachment.copy({"res_id": replay.id})
+        try:
+            attachments._bwt_webhook_copy_to(replay.id)
+        except ServiceError as error:
+            raise refused(self, error) from error
 
     def _draw_queue_numbers(self, count):
         """Places in the queue, in order."""

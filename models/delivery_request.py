@@ -58,7 +58,7 @@ class WebhookDeliveryRequest(models.AbstractModel):
             "request_body_mode": plan.body_mode,
             "headers": self._stored_json("request_headers_json", dict),
             "payload": self._stored_json("payload_json", None),
-            "files": scope.files,
+            "files": self._files_to_send(scope),
         }
         self._apply_payload_rules(plan, scope, data)
         self._apply_header_rules(plan, scope, data)

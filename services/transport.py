@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 
 from .errors import ConfigurationError, _lt
+from .files import file_tuple
 from .headers import check_header, refuse_connection_header
 
 _BODYLESS = frozenset({"delete", "get", "head", "options"})
-_FILE_HINT = _lt(
-    'file "%(field)s" must be {"content": ..., "filename": ..., "content_type": ...}'
-    " or a tuple of 2 to 4 values as in requests, not %(type)s."
-)
 
 
 def build_transport_kwargs(request):
@@ -65,8 +62,8 @@ def normalize_request_files(files):
     """Files as `requests` takes them: form field -> tuple; `{}` for none.
 
     A file is a dict with `content` and optional `filename` (default: the form
-    field) and `content_type`, or a list or tuple of 2 to 4 values: filename,
-    content, content type, headers. Raises ConfigurationError.
+    field), `content_type` and `headers`, or a list or tuple of 2 to 4 values: filename,
+    content, content type, headers; the order is kept. Raises ConfigurationError.
     """
     if not files:
         return {}
@@ -78,7 +75,12 @@ def normalize_request_files(files):
             ),
             type=type(files).__name__,
         )
-    return {str(key): _file(str(key), each) for key, each in files.items()}
+    checked = {str(key): file_tuple(str(key), each) for key, each in files.items()}
+    if len(checked) < len(files):
+        raise ConfigurationError(
+            _lt("two form fields of files are the same as text. Use each name once.")
+        )
+    return checked
 
 
 def _headers(headers):
@@ -183,18 +185,3 @@ def _flatten(key, value, flat):
         flat[key] = ""
     else:
         flat[key] = str(value)
-
-
-def _file(field, value):
-    if isinstance(value, dict) and "content" in value:
-        name = str(value.get("filename") or field)
-        content_type = value.get("content_type")
-        content = value["content"]
-        value = (name, content, content_type) if content_type else (name, content)
-    elif isinstance(value, list | tuple) and 2 <= len(value) <= 4:
-        value = tuple(value)
-    else:
-        raise ConfigurationError(_FILE_HINT, field=field, type=type(value).__name__)
-    if len(value) > 2 and value[2] is not None:
-        check_header("Content-Type", value[2])
-    return value

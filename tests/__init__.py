@@ -23,6 +23,7 @@ from .orm import (
     test_field_paths,
     test_forms,
     test_field_values,
+    test_files,
     test_handlers,
     test_headers_and_url,
     test_hooks_left,
