@@ -49,6 +49,12 @@ class EndpointOauth(models.AbstractModel):
     oauth_audience = fields.Char(
         string="Audience", groups=READERS, help="Some servers want one. Sent if given."
     )
+    oauth_resource = fields.Char(
+        string="Resource",
+        groups=READERS,
+        help="URI of the API that the token is for (RFC 8707), several separated by "
+        "spaces. Some servers want one. Sent if given.",
+    )
     oauth_in_body = fields.Boolean(
         string="Client Secret in Body",
         groups=READERS,
@@ -92,7 +98,8 @@ class EndpointOauth(models.AbstractModel):
             self.oauth_client_id,
             self.auth_secret,
             scope=self.oauth_scope or "",
-            audience=self.oauth_audience or "",
+            audience=(self.oauth_audience or "").strip(),
+            resource=(self.oauth_resource or "").strip(),
             in_body=self.oauth_in_body,
         )
 

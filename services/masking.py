@@ -7,6 +7,9 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote_plus
 
 MASK = "***"
+# Shorter ones aren't masked in texts: they would be found in any word.
+SHORTEST_MASKED = 4
+_COMMON = frozenset({"true", "false", "null", "none"})
 
 _SENSITIVE = re.compile(
     r"authorization|cookie|token|secret|passw|pwd|api[-_]?key|signature|credential"
@@ -57,6 +60,22 @@ def _mask_parameter(parameter):
     if value and is_sensitive(unquote_plus(name)):
         return name + equals + MASK
     return parameter
+
+
+def url_secrets(url):
+    """The values of sensitive query parameters of a URL, to mask where they come back.
+
+    None that is too short or too common to be told from other text.
+    """
+    query = url.partition("?")[2].partition("#")[0]
+    if not query:
+        return ()
+    found = []
+    for parameter in query.split("&"):
+        name, _equals, value = parameter.partition("=")
+        if len(value) >= SHORTEST_MASKED and is_sensitive(unquote_plus(name)):
+            found += [unquote_plus(value), value]
+    return tuple(dict.fromkeys(each for each in found if each.lower() not in _COMMON))
 
 
 def mask_text(text, secrets):

@@ -5,18 +5,22 @@ server is reached through a `Sender`, so the egress guard holds for it as well.
 """
 
 import json
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from .errors import ServiceError, _lt
 from .failure_text import no_answer_text
+from .signing import bare_token
 from .wire import encode
 
 LIFETIME = 300.0  # seconds, when the server doesn't say
 _MARGIN = 30.0  # renewed so much before the end, or after nine tenths of a short life
 _LONGEST = 10 * 365 * 86400.0
 _BROKEN = (_lt("its answer broke off."), {})
+# What servers call a bearer token, without blanks, dashes and underscores.
+_BEARER = frozenset({"", "bearer", "bearertoken"})
 
 
 class TokenRefused(ServiceError):
@@ -38,6 +42,7 @@ class ClientCredentials:
     """What an endpoint knows about its token server.
 
     scope, audience: sent when not empty
+    resource: URIs of what the token is for, separated by blanks (RFC 8707)
     in_body: id and secret go into the form, for servers that don't take HTTP Basic
     """
 
@@ -46,6 +51,7 @@ class ClientCredentials:
     client_secret: str = field(repr=False)
     scope: str = ""
     audience: str = ""
+    resource: str = ""
     in_body: bool = False
 
 
@@ -75,7 +81,9 @@ def fetch_token(sender, credentials, *, timeout, now):
     """
     answer = sender.send(encode(_request(credentials)), timeout=timeout)
     host = {"url": credentials.token_url.partition("?")[0]}
-    if answer.status_code is None or answer.broken:
+    said = _json_object(answer)
+    # A whole JSON object counts, however the connection ended behind it.
+    if answer.status_code is None or (answer.broken and not said):
         template, values = _BROKEN if answer.broken else no_answer_text(answer)
         raise TokenRefused(
             _lt("no OAuth2 token from %(url)s: %(why)s"),
@@ -84,11 +92,11 @@ def fetch_token(sender, credentials, *, timeout, now):
             why=template % values if values else template,
             **host,
         )
-    said = _json_object(answer)
     if not 200 <= answer.status_code < 300:
         raise _refusal(answer.status_code, said, host)
     value = said.get("access_token")
-    if str(said.get("token_type", "bearer")).lower() != "bearer" or not _fits(value):
+    value = bare_token(value) if isinstance(value, str) else value
+    if not _is_bearer(said.get("token_type")) or not _fits(value):
         raise TokenRefused(
             _lt("%(url)s answered without a bearer token (RFC 6749, section 5.1)."),
             reason="response",
@@ -107,6 +115,9 @@ def _request(credentials):
         form["scope"] = credentials.scope
     if credentials.audience:
         form["audience"] = credentials.audience
+    if credentials.resource:
+        resources = credentials.resource.split()
+        form["resource"] = resources if len(resources) > 1 else resources[0]
     if credentials.in_body:
         form["client_id"] = credentials.client_id
         form["client_secret"] = credentials.client_secret
@@ -147,6 +158,15 @@ def _json_object(answer):
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _is_bearer(token_type):
+    """Whether a token of this type is sent as Bearer; many servers don't say."""
+    if token_type is None:
+        return True
+    return isinstance(token_type, str) and (
+        re.sub(r"[\s_-]", "", token_type).lower() in _BEARER
+    )
 
 
 def _fits(value):

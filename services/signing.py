@@ -3,11 +3,13 @@
 import base64
 import binascii
 import hmac
+import re
 import secrets as random_secrets
 
 from .errors import ConfigurationError, _lt
 
 SECRET_PREFIX = "whsec_"
+_BEARER = re.compile(r"\s*(?:authorization\s*:\s*)?bearer\s+", re.IGNORECASE)
 ALGORITHMS = ("sha256", "sha512")
 ENCODINGS = ("hex", "base64")
 KEY_BYTES_MIN = 24  # Standard Webhooks, "Signature scheme": 24 to 64 bytes
@@ -63,6 +65,14 @@ def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefi
         )
     digest = hmac.digest(secret.encode(), _bytes(body), algorithm)
     return {name: prefix + (digest.hex() if encoding == "hex" else _base64(digest))}
+
+
+def bare_token(text):
+    """A bearer token without the `Bearer ` or `Authorization: Bearer ` before it.
+
+    That is how documentation shows it, and how it is pasted.
+    """
+    return _BEARER.sub("", text, count=1).strip() if _BEARER.match(text) else text
 
 
 def new_secret():

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 
 from .egress import Policy
 from .errors import ConfigurationError, ServiceError, _lt
+from .masking import SHORTEST_MASKED
 from .proxy import Proxy
 from .sender import Sender
-from .signing import SECRET_PREFIX, hmac_header, standard_webhooks_headers
+from .signing import (
+    SECRET_PREFIX,
+    bare_token,
+    hmac_header,
+    standard_webhooks_headers,
+)
 from .wire import WireRequest
-
-# Shorter ones aren't masked in texts: they would be found in any word.
-SHORTEST_MASKED = 4
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Credential:
     @classmethod
     def bearer(cls, token):
         """A bearer token (RFC 6750, section 2.1)."""
-        return cls("Authorization", f"Bearer {_given(token)}")
+        return cls("Authorization", f"Bearer {bare_token(_given(token))}")
 
     @classmethod
     def basic(cls, user, password):
@@ -152,7 +155,8 @@ def masked_forms(*secrets):
         if isinstance(secret, tuple):
             forms += [_base64(":".join(secret)), secret[1]]
         elif secret:
-            forms.append(secret.removeprefix(SECRET_PREFIX))
+            secret = secret.removeprefix(SECRET_PREFIX)
+            forms += [secret, bare_token(secret)]
     return tuple(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_MASKED))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.masking import mask_headers, mask_text, mask_url
+from services.masking import mask_headers, mask_text, mask_url, url_secrets
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,20 @@ def test_explicit_secrets_are_replaced_anywhere():
 def test_longer_secrets_go_first():
     """A secret that is part of another leaves no rest of it."""
     assert mask_text("abcdef", ["abc", "abcdef", "", None]) == "***"
+
+
+@pytest.mark.parametrize(
+    "url, secrets",
+    [
+        ("https://a.example/?token=s3cret&id=7", ("s3cret",)),
+        ("https://a.example/?api_key=a%2Fb%20c", ("a/b c", "a%2Fb%20c")),
+        ("https://a.example/?a=b#token=s3cret", ()),
+        ("https://a.example/token=s3cret", ()),
+        ("https://a.example/?token=abc", ()),
+        ("https://a.example/?token=true", ()),
+        ("https://a.example/?token", ()),
+    ],
+)
+def test_secrets_of_a_url(url, secrets):
+    """Receivers repeat them in Location and in their answers."""
+    assert secrets == url_secrets(url)

@@ -74,6 +74,48 @@ def test_credentials_as_basic_or_in_the_form():
 
 
 @pytest.mark.parametrize(
+    "token_type",
+    ["Bearer", "bearer", "BearerToken", "Bearer Token", " bearer ", "bearer_token"]
+    + ["", None],
+)
+def test_all_names_of_a_bearer_token(token_type):
+    """Servers write it in their own way or not at all; the token is used."""
+    said = {"access_token": "t0ken", "token_type": token_type}
+    with answering(response(said)) as server:
+        assert "Bearer t0ken" == fetch(server).authorization
+
+
+def test_an_access_token_with_its_scheme():
+    """`Bearer ` before the token is not part of it."""
+    said = {"access_token": "Bearer t0ken"}
+    with answering(response(said)) as server:
+        assert "t0ken" == fetch(server).value
+
+
+@pytest.mark.parametrize(
+    "resource, sent",
+    [
+        ("https://api", b"&resource=https%3A%2F%2Fapi"),
+        ("https://a  b", b"&resource=https%3A%2F%2Fa&resource=b"),
+    ],
+)
+def test_the_resource_is_sent(resource, sent):
+    """RFC 8707: which API the token is for; several are parameters of their own."""
+    with answering(response({"access_token": "t"})) as server:
+        fetch(server, resource=resource)
+
+        assert server.requests[0].endswith(b"grant_type=client_credentials" + sent)
+
+
+def test_a_token_in_a_malformed_response():
+    """A whole JSON object counts, whatever the server does to its framing."""
+    said = json.dumps({"access_token": "t0ken"}).encode()
+    head = b"HTTP/1.1 200 OK\r\nName : value\r\nContent-Length: 9\r\n\r\n"
+    with answering(head + said) as server:
+        assert "t0ken" == fetch(server).value
+
+
+@pytest.mark.parametrize(
     "answer, reason, may_recover",
     [
         (response({"error": "invalid_client"}, 401), "http_4xx", False),

@@ -169,6 +169,22 @@ def test_a_fault_stops_the_request_with_its_words():
         applied(fault=ConfigurationError("no key for %(name)s", name="x"))
 
 
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "abcd",
+        "Bearer abcd",
+        "bearer  abcd ",
+        "Authorization: Bearer abcd",
+        " Bearer abcd",
+    ],
+)
+def test_a_pasted_scheme_is_not_doubled(pasted):
+    """Documentation shows tokens with it: `Bearer Bearer abcd` was refused with 401."""
+    assert "Bearer abcd" == Credential.bearer(pasted).value
+    assert "abcd" in masked_forms(pasted)
+
+
 def test_masked_forms():
     """Without its known prefix, as Basic sends it, and nothing that is in any word."""
     assert ("abcd",) == masked_forms("whsec_abcd")
