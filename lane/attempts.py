@@ -3,6 +3,7 @@
 
 import json
 
+from ..services.headers import joined
 from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.values import storable_text
 from . import sql
@@ -140,7 +141,7 @@ def response_values(answer, secrets):
     if answer is None or answer.status_code is None:
         return None, None, None
     body = answer.text + (TRUNCATED if answer.truncated else "")
-    headers = _dumps(dict(mask_headers(answer.headers)))
+    headers = _dumps(joined(mask_headers(answer.headers)))
     if secrets:
         headers, body = (mask_text(text, secrets) for text in (headers, body))
     return answer.status_code, storable_text(headers), storable_text(body)

@@ -26,8 +26,10 @@ def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending
     )
     retried = verdict.delay is not None
     note = prepared.outcome.note or None
-    if verdict.note:
-        note = "\n".join(filter(None, [note, _say(env, verdict.note)]))
+    notes = [*answer.notes, verdict.note] if verdict.note else answer.notes
+    if notes:
+        said = [_say(env, each) for each in notes]
+        note = "\n".join(filter(None, [note, *said]))
     ending = Ending(
         claimed=prepared.claimed,
         state=verdict.state,
@@ -44,6 +46,7 @@ def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending
         answer=answer,
         attempt_id=prepared.attempt_id,
         prepared=prepared,
+        hold=verdict.hold,
     )
     if answer.status_code == 401 and plan.trust.is_token:
         _renew_token(ending, plan, env, now)

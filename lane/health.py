@@ -53,10 +53,11 @@ class Health:
         bucket = self.policy.bucket(row["rate_tokens"] or 0.0, row["rate_tokens_at"])
         self.cr.execute(sql.write_bucket(self.endpoint_id, bucket.give_back(count)))
 
-    def note(self, signals, now) -> tuple[str, str]:
+    def note(self, signals, now, hold=0.0) -> tuple[str, str]:
         """Fold what the answers say into the circuit; gives its state before and after.
 
         :param signals: in the order of the answers: success, failure, open, ignore
+        :param hold: seconds for which the receiver wants no request at all
         """
         row = self._read(lock=True)
         before = circuit = self._circuit(row)
@@ -69,6 +70,8 @@ class Health:
                 circuit = circuit.force_open(now)
             else:
                 circuit = circuit.after_ignored(now)
+        if hold:
+            circuit = circuit.hold_back(hold, now)
         success = now if "success" in signals else None
         failure = now if {"failure", "open"} & set(signals) else None
         if circuit != before or success or failure:
@@ -99,6 +102,7 @@ class Health:
             return Circuit(
                 streak=row["failure_streak"] or 0,
                 threshold=self.policy.circuit_threshold,
+                next_probe_at=row["next_probe_at"],
             )
         # A person closed it since it opened: their will stands on the endpoint.
         if self.reset_at and row["opened_at"] and self.reset_at >= row["opened_at"]:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from requests.structures import CaseInsensitiveDict
+
 from ..services.errors import _lt
+from ..services.headers import by_name, joined
 from ..services.outcome import HandlerOutcome
 from ..services.request import OutboundRequest
 from ..services.values import storable_text
@@ -37,10 +40,13 @@ GIVEN_UP = _lt(
 
 @dataclass(frozen=True)
 class Response:
-    """The answer as hooks see it: headers by name, the body as text."""
+    """The answer as hooks see it: headers by name in any case, the body as text.
+
+    The values of a repeated header are joined by ", ".
+    """
 
     status_code: int
-    headers: dict
+    headers: CaseInsensitiveDict
     text: str
 
 
@@ -139,7 +145,9 @@ def _hooks_of(deliveries, plan, endings):
         answer = ending.answer
         if answer is None or answer.status_code is None:
             continue
-        response = Response(answer.status_code, dict(answer.headers), answer.text)
+        response = Response(
+            answer.status_code, by_name(joined(answer.headers)), answer.text
+        )
         arguments = (response, ending.state, ending.prepared.outcome)
         yield Hook(
             deliveries.browse(ending.claimed.id),
@@ -193,7 +201,7 @@ def _on_record(attempt) -> tuple:
     """Response, state and outcome as the attempt has them: secrets are masked."""
     response = Response(
         attempt.response_status_code,
-        json.loads(attempt.response_headers_json or "{}"),
+        by_name(json.loads(attempt.response_headers_json or "{}")),
         attempt.response_body or "",
     )
     request = OutboundRequest(

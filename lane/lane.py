@@ -317,6 +317,8 @@ class Lane:
             _log_attempt(self.plan.code, ending)
         if before != after:
             self._circuit_moved(pipe, before, after)
+        elif any(ending.hold for ending, _signal in judged):
+            self._give_back(pipe)
         if any(ending.needs_person for ending in written):
             self._tell_of_given_up()
         if self.plan.ordering != "none":
@@ -348,7 +350,11 @@ class Lane:
                     self.secrets,
                     hooks_follow=self.plan.has_response_hook,
                 )
-                moved = self.health.note([signal for _ending, signal in judged], now)
+                moved = self.health.note(
+                    [signal for _ending, signal in judged],
+                    now,
+                    hold=max((ending.hold for ending in endings), default=0.0),
+                )
                 self.cr.commit()
                 return written, *moved
             except Exception as error:

@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from ..services.errors import _lt
-from ..services.masking import mask_text
+from ..services.masking import mask_text, url_secrets
 from ..services.values import storable_text
 from . import sql
 from .attempts import (
@@ -42,7 +42,10 @@ def record(
     """
     if not endings:
         return []
-    answers = [response_values(ending.answer, secrets) for ending in endings]
+    answers = [
+        response_values(ending.answer, _secrets_of(ending, secrets))
+        for ending in endings
+    ]
     _mask(endings, secrets)
     mine = cr.execute_values(
         sql.RECORD_DELIVERIES_VALUES,
@@ -135,10 +138,17 @@ def _message(error) -> str:
     return f"{type(error).__name__}: {str(error).strip()}"
 
 
-def _mask(endings, secrets):
-    if not secrets:
-        return
+def _secrets_of(ending, secrets):
+    """What to mask, with the secret query values of the request that was sent."""
+    url = ending.prepared.wire.url if ending.prepared else ""
+    return (*secrets, *url_secrets(url)) if "?" in url else secrets
+
+
+def _mask(endings, given):
     for ending in endings:
+        secrets = _secrets_of(ending, given)
+        if not secrets:
+            continue
         ending.note = ending.note and mask_text(ending.note, secrets)
         ending.error = ending.error and mask_text(ending.error, secrets)
 

@@ -694,7 +694,8 @@ def stranded(now) -> SQL:
         SELECT e.id FROM bwt_webhook_outbound_endpoint e
         JOIN bwt_webhook_outbound_endpoint_health h ON h.endpoint_id = e.id
         WHERE e.state = 'active' AND NOT COALESCE(e.is_paused, FALSE)
-        AND (h.circuit_state = 'closed' OR h.next_probe_at <= %(now)s
+        AND (h.circuit_state = 'closed' AND h.next_probe_at IS NULL
+             OR h.next_probe_at <= %(now)s
              OR e.circuit_reset_at > h.opened_at)
         AND NOT EXISTS (
             SELECT 1 FROM queue_job j

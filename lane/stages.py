@@ -74,6 +74,7 @@ class Ending:
     answer: Any = None  # Answer
     attempt_id: int = 0
     prepared: Prepared | None = field(default=None, repr=False)
+    hold: float = 0.0  # seconds for which the receiver wants no request at all
 
     @property
     def is_final(self) -> bool:

@@ -1,6 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import models
 
+from ..lane.clock import utcnow
 from .const import UNFINISHED
 
 
@@ -30,8 +31,10 @@ class DeliveryHeld(models.AbstractModel):
             return self.env._(
                 'Waits: endpoint "%s" is paused. Resume it.', endpoint.name
             )
-        if self.state == "draft" or endpoint.circuit_state in (False, "closed"):
+        if self.state == "draft":
             return False
+        if endpoint.circuit_state in (False, "closed"):
+            return self._held_by_receiver(endpoint)
         if endpoint.circuit_state == "manual":
             return self.env._(
                 'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
@@ -43,6 +46,16 @@ class DeliveryHeld(models.AbstractModel):
             "probed. Sending continues when the target answers a probe, or when Close "
             "Circuit is pressed there.",
             endpoint.name,
+        )
+
+    def _held_by_receiver(self, endpoint):
+        """Until when the receiver wants no request; False when it didn't say."""
+        until = endpoint.next_probe_at
+        return bool(until and until > utcnow()) and self.env._(
+            'Waits: the receiver of endpoint "%(name)s" asked for no requests '
+            "until %(until)s UTC (Retry-After). It is sent then.",
+            name=endpoint.name,
+            until=f"{until:%H:%M:%S}",
         )
 
     def _held_by_order(self):

@@ -1,7 +1,18 @@
 """What came back from one HTTP request, or why nothing did."""
 
+import codecs
 from dataclasses import dataclass
-from email.message import Message
+
+from .headers import charset_of
+
+# A byte order mark tells the charset, whatever the headers say.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # it begins with the one of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,7 @@ class Answer:
     def text(self):
         """The body as text in the charset it names, else UTF-8. Never fails.
 
+        A byte order mark is not part of it.
         NUL, which PostgreSQL can't store, becomes U+FFFD like any undecodable byte.
         """
         return self._decoded().replace("\x00", "\ufffd")
@@ -54,9 +66,7 @@ class Answer:
             return self.body.decode("utf-8", "replace")
 
     def _charset(self):
-        content_type = self.header("Content-Type") or ""
-        if "charset" not in content_type.lower():
-            return "utf-8"
-        message = Message()
-        message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
-        return message.get_content_charset("utf-8")
+        for mark, charset in _MARKS:
+            if self.body.startswith(mark):
+                return charset
+        return charset_of(self.header("Content-Type") or "") or "utf-8"

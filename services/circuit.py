@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 COOLDOWN_MIN = 60.0
 COOLDOWN_MAX = 3600.0
+HOLD_MAX = 3600.0  # longest time that a receiver's Retry-After stops an endpoint
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Circuit:
     threshold: failures in a row that open it; 0 never does
     opened_at: since when it hasn't been closed
     cooldown: seconds from opening or a failed probe to the next probe
-    next_probe_at: when that is; made from `opened_at` where it isn't given
+    next_probe_at: when that is; made from `opened_at` where it isn't given. While
+        closed: nothing is sent before, because the receiver asked for it
     """
 
     state: str = "closed"
@@ -46,23 +48,47 @@ class Circuit:
         """
         if self.state == "manual":
             return "none"
-        if self.state == "closed" or not self.threshold:
+        if self.state == "closed":
+            return "none" if self._is_before(now, HOLD_MAX) else "all"
+        if not self.threshold:
             return "all"
+        longest = max(2 * self.cooldown, HOLD_MAX)
+        return "none" if self._is_before(now, longest) else "probe"
+
+    def _is_before(self, now, longest):
+        """Whether `next_probe_at` is to come; not if the clock was put back."""
         if self.next_probe_at is None:
-            return "probe"
-        wait = (self.next_probe_at - now).total_seconds()
-        # No wait is longer than the cooldown, unless the clock was put back.
-        return "none" if 0 < wait <= 2 * self.cooldown else "probe"
+            return False
+        return 0 < (self.next_probe_at - now).total_seconds() <= longest
+
+    def hold_back(self, seconds, now):
+        """Nothing is sent for so long (at most `HOLD_MAX`): the receiver asked for it.
+
+        A wait that lasts longer already stays.
+        """
+        until = now + timedelta(seconds=min(seconds, HOLD_MAX))
+        if self.state == "manual" or seconds <= 0:
+            return self
+        if self.next_probe_at and until <= self.next_probe_at:
+            return self
+        return replace(self, next_probe_at=until)
 
     def begin_probe(self, now):
         """The circuit while a probe is out."""
         return replace(self, state="half_open", next_probe_at=self._probe_after(now))
 
     def after_success(self, now):
-        """Closed and as new, unless it waits for a person."""
+        """Closed and as new, unless it waits for a person.
+
+        What the receiver asked for stays: this request was sent before it did.
+        """
         if self.state == "manual":
             return self
-        return Circuit(threshold=self.threshold)
+        held = self.state == "closed" and self._is_before(now, HOLD_MAX)
+        return Circuit(
+            threshold=self.threshold,
+            next_probe_at=self.next_probe_at if held else None,
+        )
 
     def after_failure(self, now):
         """One more failure: opens at the threshold; a probe's doubles the cooldown.
@@ -71,7 +97,11 @@ class Circuit:
         """
         failed = replace(self, streak=self.streak + 1)
         if self.state == "closed" and 0 < self.threshold <= failed.streak:
-            return failed._open(now, COOLDOWN_MIN, opened_at=now)
+            opened = failed._open(now, COOLDOWN_MIN, opened_at=now)
+            if self._is_before(now, HOLD_MAX):
+                left = (self.next_probe_at - now).total_seconds()
+                return opened.hold_back(left, now)
+            return opened
         if self.state == "half_open":
             doubled = min(self.cooldown * 2, COOLDOWN_MAX)
             return failed._open(now, doubled, opened_at=self.opened_at or now)

@@ -1,7 +1,10 @@
 """Which header names and values may be sent (RFC 9110, sections 5.1 and 5.5)."""
 
 import re
+from email.message import Message
 from functools import lru_cache
+
+from requests.structures import CaseInsensitiveDict
 
 from .errors import ConfigurationError, _lt
 
@@ -48,6 +51,35 @@ def refuse_connection_header(name):
         raise ConfigurationError(
             _lt('header "%(name)s" is set by the sender. Leave it out.'), name=name
         )
+
+
+@lru_cache(256)
+def charset_of(content_type):
+    """The charset that a Content-Type names, in lower case; None when it doesn't."""
+    if "charset" not in content_type.lower():
+        return None
+    message = Message()
+    message["Content-Type"] = content_type.replace("\r", " ").replace("\n", " ")
+    return message.get_content_charset()
+
+
+def joined(pairs):
+    """Headers as received, as a dict; the values of a repeated name joined by ", ".
+
+    Names are compared without case (RFC 9110, 5.3), the first spelling stays.
+    """
+    if len({name.lower() for name, _value in pairs}) == len(pairs):
+        return dict(pairs)
+    spelling, values = {}, {}
+    for name, value in pairs:
+        name = spelling.setdefault(name.lower(), name)
+        values[name] = f"{values[name]}, {value}" if name in values else value
+    return values
+
+
+def by_name(headers):
+    """A mapping that finds headers whatever their case, for hooks."""
+    return CaseInsensitiveDict(headers)
 
 
 def _check_token(name):

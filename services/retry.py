@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timezone
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
@@ -11,6 +11,7 @@ from .errors import ConfigurationError, _lt
 RETRY_AFTER_MAX = 24 * 3600
 DELAY_MAX = 366 * 86400
 DELAYS_MAX = 100
+_UNIX_TIME = 1e9  # as seconds more than 31 years, as a time the year 2001
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])")
@@ -133,17 +134,34 @@ def parse_retry_after(value, *, now):
     """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3), at most 24 h.
 
     now: the time (naive is UTC) that a date in the header is compared with
+    Also a Unix time (seconds or milliseconds) and an ISO 8601 date are dates.
     0 for no header, a past date and anything that is neither seconds nor a date.
     """
     text = (value or "").strip()
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return min(float(text), RETRY_AFTER_MAX)
     try:
-        until = parsedate_to_datetime(text)
-        wait = (_aware(until) - _aware(now)).total_seconds()
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+            wait = _wait(float(text), now)
+        else:
+            wait = (_moment(text) - _aware(now)).total_seconds()
     except (TypeError, ValueError, OverflowError, IndexError):
         return 0.0
     return min(max(wait, 0.0), RETRY_AFTER_MAX)
+
+
+def _wait(number, now):
+    """Seconds, or those until a Unix time: no receiver asks for thirty years."""
+    if number < _UNIX_TIME:
+        return number
+    if number >= _UNIX_TIME * 100:
+        number /= 1000  # milliseconds
+    return number - _aware(now).timestamp()
+
+
+def _moment(text):
+    try:
+        return _aware(parsedate_to_datetime(text))
+    except (TypeError, ValueError, IndexError):
+        return _aware(datetime.fromisoformat(text.replace("Z", "+00:00")))
 
 
 def _aware(moment):

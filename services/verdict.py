@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from .circuit import HOLD_MAX
 from .errors import _lt
 from .failure_text import no_answer_text, status_text
 from .retry import parse_retry_after
 
 _RETRIED_REASONS = {"dns", "connect", "tls", "timeout", "response"}
 _CIRCUIT_STATUSES = {408, 429}
+_HOLDING_STATUSES = {429, 503}  # they speak of the receiver, not of one request
 _BROKEN_BODY = _lt("The body of the answer broke off; its status counts.")
 _USED_UP = _lt("All %(attempts)s attempts are used up.")
 
@@ -22,6 +24,7 @@ class Verdict:
     error: template and values that say what failed and what to do, None when done
     note: template and values of what else is worth knowing, or None
     circuit: success, failure, open (until a person closes it) or ignore
+    hold: seconds for which the receiver wants no request at all
     """
 
     state: str
@@ -31,6 +34,7 @@ class Verdict:
     error: tuple | None = None
     note: tuple | None = None
     circuit: str = "ignore"
+    hold: float = 0.0
 
 
 def judge(answer, *, schedule, retry_on, retry_number, luck, now):
@@ -52,14 +56,15 @@ def judge(answer, *, schedule, retry_on, retry_number, luck, now):
         retried = status in retry_on and status != 410
         circuit = _status_circuit(status)
     delay = None
+    wait = parse_retry_after(answer.header("Retry-After"), now=now)
     if retried:
-        wait = parse_retry_after(answer.header("Retry-After"), now=now)
         delay = schedule.next_delay(retry_number, luck=luck, retry_after=wait)
     state = "dead_letter" if delay is None else "error"
     note = None
     if retried and delay is None and schedule.delays:
         note = (_USED_UP, {"attempts": schedule.attempts})
-    return Verdict(state, state, delay, reason, error, note, circuit)
+    hold = min(wait, HOLD_MAX) if status in _HOLDING_STATUSES else 0.0
+    return Verdict(state, state, delay, reason, error, note, circuit, hold)
 
 
 def _status(answer):

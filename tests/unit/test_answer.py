@@ -31,3 +31,23 @@ def test_text_is_decoded_and_never_fails(content_type, body, text):
     headers = (("Content-Type", content_type),) if content_type else ()
 
     assert Answer(200, headers=headers, body=body).text == text
+
+
+@pytest.mark.parametrize(
+    "body, content_type",
+    [
+        (b"\xef\xbb\xbfa\xc3\xbc", None),
+        (b"\xef\xbb\xbfa\xc3\xbc", "text/plain; charset=utf-8"),
+        (b"\xef\xbb\xbfa\xc3\xbc", "text/plain; charset=latin-1"),
+        ("a\xfc".encode("utf-16"), None),
+        ("a\xfc".encode("utf-16"), "text/plain; charset=utf-16"),
+        ("a\xfc".encode("utf-32"), None),
+    ],
+)
+def test_a_byte_order_mark_is_not_text(body, content_type):
+    """A hook that parses the text as JSON would fail at the mark."""
+    headers = (("Content-Type", content_type),) if content_type else ()
+
+    text = Answer(200, headers, body).text
+
+    assert "a\xfc" == text

@@ -143,3 +143,44 @@ def test_the_next_probe_is_found_without_its_column(state):
 
     assert circuit.next_probe_at == later(120)
     assert Circuit(state, 10, 10).may_send(NOW) == "probe"
+
+
+def test_a_receiver_may_ask_for_a_pause():
+    """Nothing is sent until then, whatever the threshold, for at most an hour."""
+    for threshold in (0, 10):
+        held = Circuit(threshold=threshold).hold_back(600, NOW)
+
+        assert (held.state, held.may_send(later(599))) == ("closed", "none")
+        assert held.may_send(later(600)) == "all"
+    assert Circuit().hold_back(86400, NOW).next_probe_at == later(3600)
+
+
+def test_a_pause_outlasts_what_was_sent_before():
+    """A request in flight that succeeds or fails neither ends nor shortens it."""
+    held = Circuit(threshold=3).hold_back(600, NOW)
+
+    for after in (held.after_success(later(1)), held.after_failure(later(1))):
+        assert after.may_send(later(599)) == "none"
+    failed = held
+    for _ in range(3):
+        failed = failed.after_failure(later(1))
+    assert (failed.state, failed.may_send(later(599))) == ("open", "none")
+    assert failed.may_send(later(601)) == "probe"
+    assert held.after_success(later(601)) == Circuit(threshold=3)
+
+
+def test_a_pause_that_is_shorter_changes_nothing():
+    """The cooldown of an open circuit stays; a longer pause puts the probe off."""
+    assert opened().hold_back(30, NOW) == opened()
+    assert opened().hold_back(600, NOW).may_send(later(599)) == "none"
+    assert opened().hold_back(600, NOW).may_send(later(600)) == "probe"
+    assert Circuit().hold_back(0, NOW) == Circuit()
+    stopped = Circuit().force_open(NOW)
+    assert stopped.hold_back(600, NOW) == stopped
+
+
+def test_a_pause_ends_when_the_clock_was_put_back():
+    """No pause is longer than an hour, so a later one is a mistake of the clock."""
+    held = Circuit().hold_back(600, later(86400))
+
+    assert held.may_send(NOW) == "all"

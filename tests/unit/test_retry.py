@@ -117,3 +117,21 @@ def test_retry_after_header(value, seconds):
     """RFC 9110, 10.2.3: seconds or a date in its three forms; nonsense is no wish."""
     assert parse_retry_after(value, now=NOW) == seconds
     assert parse_retry_after(value, now=NOW.replace(tzinfo=timezone.utc)) == seconds
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [
+        ("1714564860", 60),
+        ("1714564860.5", 60.5),
+        ("1714564860000", 60),
+        ("1714564700", 0),
+        ("2024-05-01T12:01:00Z", 60),
+        ("2024-05-01T14:01:00+02:00", 60),
+        ("1893456000", 86400),
+        ("999999999", 86400),
+    ],
+)
+def test_retry_after_as_a_moment(value, seconds):
+    """A Unix time or an ISO date is when, not how long: it meant a day's wait."""
+    assert parse_retry_after(value, now=NOW) == seconds

@@ -43,6 +43,27 @@ def test_2xx_is_done(status):
     )
 
 
+@pytest.mark.parametrize(
+    "status, value, hold",
+    [
+        (429, "60", 60),
+        (503, "60", 60),
+        (503, "86400", 3600),
+        (429, "1714564860", 60),
+        (429, None, 0),
+        (500, "60", 0),
+        (408, "60", 0),
+        (200, "60", 0),
+    ],
+)
+@pytest.mark.parametrize("retry_on", [RETRY_ON, StatusSet()])
+def test_retry_after_holds_the_endpoint_back(status, value, hold, retry_on):
+    """429 and 503 speak of the receiver: it wants no other delivery either."""
+    headers = (("Retry-After", value),) if value else ()
+
+    assert verdict(Answer(status, headers), retry_on=retry_on).hold == hold
+
+
 @pytest.mark.parametrize("reason", ["", "connect", "timeout", "response"])
 def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
     """The receiver has taken it: sending again would make a duplicate."""
