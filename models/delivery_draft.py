@@ -6,8 +6,9 @@ import json
 from odoo import Command, api, models
 
 from ..services.errors import ServiceError
-from ..services.headers import check_header_name
-from .delivery_input import WebhookDeliveryInput
+from ..services.headers import check_header, check_header_name
+from ..services.jsonable import to_json_value
+from .delivery_input import WebhookDeliveryInput, header_text_of
 from .refusal import misconfigured
 
 NO_VALUE = (False, "", '""', "null", "false")
@@ -57,7 +58,10 @@ class DeliveryDraft(models.AbstractModel):
     @api.constrains("request_headers_json", "payload_json")
     def _check_json(self):
         for delivery in self:
-            delivery._loaded("payload_json")
+            try:
+                to_json_value(delivery._loaded("payload_json"), "payload")
+            except ServiceError as error:
+                raise misconfigured(delivery, error) from error
             headers = delivery._loaded("request_headers_json")
             if not isinstance(headers, dict):
                 raise misconfigured(
@@ -70,27 +74,32 @@ class DeliveryDraft(models.AbstractModel):
                     ),
                 )
             try:
-                for name in headers:
+                to_json_value(headers, "headers")
+                for name, value in headers.items():
                     check_header_name(name)
+                    check_header(name, header_text_of(value, name))
             except ServiceError as error:
                 raise misconfigured(delivery, error) from error
 
     def _loaded(self, name):
         try:
             return json.loads(self[name], parse_constant=_refuse_constant)
+        except RecursionError as error:
+            problem, cause = self.env._("it is nested too deeply"), error
         except ValueError as error:
-            raise misconfigured(
-                self,
-                self.env._(
-                    "%(field)s is no JSON: %(error)s. Mend the text.",
-                    field=self._label_of(name),
-                    error=error,
-                ),
-            ) from error
+            problem, cause = error, error
+        raise misconfigured(
+            self,
+            self.env._(
+                "%(field)s is not valid JSON: %(error)s. Correct the text.",
+                field=self._label_of(name),
+                error=problem,
+            ),
+        ) from cause
 
     def _label_of(self, name):
         return self._fields[name]._description_string(self.env)
 
 
 def _refuse_constant(name):
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")

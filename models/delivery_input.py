@@ -2,6 +2,7 @@
 """Part of the delivery: what its request is made of, read in bulk."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from odoo import SUPERUSER_ID, models
 
@@ -214,15 +215,25 @@ class WebhookDeliveryInput(models.AbstractModel):
             raise self._outbound_fault(error) from error
 
 
-def header_text_of(value):
-    """A value as header text; no value is sent as empty text."""
-    if value is None or value is False or value == []:
+def header_text_of(value, name=""):
+    """A value as header text; no value is sent as empty text.
+
+    :raise ServiceError: it is a list or an object
+    """
+    if value is None or value is False:
         return ""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | float):
-        return header_text(value)
+    if isinstance(value, bool | int | float | list | tuple | Mapping):
+        return header_text(value, name)
     return json_serialize_value(to_json_value(value))
+
+
+def content_type_of(headers):
+    """The Content-Type among headers, whatever its case; empty without one."""
+    return next(
+        (value for name, value in headers.items() if name.lower() == "content-type"), ""
+    )
 
 
 def set_header(headers, name, value):
@@ -241,5 +252,5 @@ def merge_headers(headers, extra):
     merged = dict(headers)
     for name, value in extra.items():
         if value is not None:
-            set_header(merged, str(name), header_text_of(value))
+            set_header(merged, str(name), header_text_of(value, str(name)))
     return merged

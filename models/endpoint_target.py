@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 from odoo import api, fields, models
 
+from ..services.address import locate
+from ..services.errors import ServiceError
+from ..services.template import clean_path, render_path, tokens
 from .endpoint_policy import READERS
 from .refusal import misconfigured
 
@@ -55,7 +58,12 @@ class EndpointTarget(models.AbstractModel):
             vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
         if "target_path" in vals:
             path = (vals["target_path"] or "").strip()
-            vals["target_path"] = path if path.startswith("/") else f"/{path}"
+            path = path if path.startswith("/") else f"/{path}"
+            try:
+                vals["target_path"] = clean_path(path)
+            except ServiceError as error:
+                named = {key: vals[key] for key in ("name", "code") if key in vals}
+                raise misconfigured(self[:1] or self.new(named), error) from error
         return vals
 
     @api.constrains("target_hostname", "state")
@@ -117,3 +125,10 @@ class EndpointTarget(models.AbstractModel):
                         path=endpoint.target_path,
                     ),
                 )
+            try:
+                sample = dict.fromkeys(tokens(endpoint.target_path), "x")
+                locate(
+                    "https://host.example" + render_path(endpoint.target_path, sample)
+                )
+            except ServiceError as error:
+                raise misconfigured(endpoint, error) from error

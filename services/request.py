@@ -147,7 +147,7 @@ def _header_texts(headers):
             ),
             type=type(headers).__name__,
         )
-    return {str(name): header_text(value) for name, value in headers.items()}
+    return {str(name): header_text(value, str(name)) for name, value in headers.items()}
 
 
 def _payload(payload, mode):

@@ -14,6 +14,9 @@ from .values import dumps_payload, to_json_value
 
 _SHOWN = 60
 _PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_BRACE = re.compile(r"[{}]")
+_BAD_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+_ENCODED_IN_PATH = re.compile(r"""[\s"<>^`|]""")
 
 
 @lru_cache(maxsize=2048)
@@ -37,18 +40,26 @@ def tokens(text):
     return tuple(dict.fromkeys(key for _, key in _parse(text) if key))
 
 
-def render_text(text, values):
+def render_text(text, values, escape=None):
     """A header value or payload text with its tokens replaced by plain text.
 
+    escape: see `escaping.escaper`, for a text that is a whole body
     Raises ConfigurationError naming a token whose value is missing or empty.
     """
     pieces = _parse(text)
     if len(pieces) == 1:
         return pieces[0][0]
-    return "".join(
-        literal + _text(_value(key, values)) if key else literal
-        for literal, key in pieces
-    )
+    if escape is None:
+        return "".join(
+            literal + _text(_value(key, values)) if key else literal
+            for literal, key in pieces
+        )
+    rendered = ""
+    for literal, key in pieces:
+        rendered += literal
+        if key:
+            rendered += escape(_text(_value(key, values)), rendered)
+    return rendered
 
 
 def render_path(text, values):
@@ -68,18 +79,48 @@ def render_path(text, values):
     return rendered
 
 
-def render_literal(decoded, values):
+def clean_path(text):
+    """A URL path as it is saved: what no URL holds percent-encoded, tokens kept.
+
+    Raises ConfigurationError for line breaks and other control characters, for
+    backslashes, and for braces that are neither a token nor doubled.
+    """
+    found = _BAD_IN_PATH.search(text)
+    if found:
+        raise ConfigurationError(
+            _lt(
+                'path "%(path)s" holds %(found)s, which no URL can carry. Remove it,'
+                " or write it percent-encoded."
+            ),
+            path=ascii(text)[1:-1],
+            found=ascii(found[0]),
+        )
+    brace = _BRACE.search(_PIECE.sub("", text))
+    if brace:
+        raise ConfigurationError(
+            _lt(
+                'path "%(path)s" has a brace that is not part of a {token}. The name'
+                " of a token has letters, digits and _ only; write {{ or }} for a"
+                " brace itself."
+            ),
+            path=text,
+        )
+    return _ENCODED_IN_PATH.sub(lambda match: quote(match[0], safe=""), text)
+
+
+def render_literal(decoded, values, escape=None):
     """A decoded JSON literal with the tokens of its texts replaced, all the way down.
 
     A text that is exactly `{key}` becomes the value itself, with its type.
     The result shares no dict or list with `decoded`.
+    escape: see `render_text`, for a text that is a whole body
     Raises ConfigurationError naming a token whose value is missing or empty.
     """
     if isinstance(decoded, str):
         pieces = _parse(decoded)
         if len(pieces) == 2 and pieces[0][0] == pieces[1][0] == "":
             return _value(pieces[0][1], values)
-        return render_text(decoded, values)
+        return render_text(decoded, values, escape)
     if isinstance(decoded, dict):
         return {key: render_literal(item, values) for key, item in decoded.items()}
     if isinstance(decoded, list):

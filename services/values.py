@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from json.encoder import encode_basestring
 
-from .errors import PayloadError, _lt
+from .errors import ConfigurationError, PayloadError, _lt
 from .jsonable import to_json_value
 
 _encode_compact = json.JSONEncoder(allow_nan=False).encode
@@ -49,12 +49,28 @@ def _dump(encode, value):
         ) from None
 
 
-def header_text(value):
-    """A header's value as text: `True` gives "True", bytes are Latin-1, None is ""."""
+def header_text(value, name=""):
+    """A header's value as text: `True` gives "True", bytes are Latin-1, None is "".
+
+    Raises ConfigurationError, which names the header, for a list or an object.
+    """
     if isinstance(value, str):
         return value
     if value is None:
         return ""
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise ConfigurationError(
+            _lt(
+                'the value of header "%(name)s" is a list or an object, which no header'
+                " can hold. Give a text or a number, or send it in the payload."
+            )
+            if name
+            else _lt(
+                "a list or an object can't be the value of a header. Give a text or a"
+                " number, or send it in the payload."
+            ),
+            name=name,
+        )
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
@@ -65,7 +81,7 @@ def serialize_headers(headers):
     """
     texts = {}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
-        value = header_text(value)
+        value = header_text(value, str(name))
         texts[str(name)] = f"{texts[name]}, {value}" if name in texts else value
     if not texts:
         return "{}"

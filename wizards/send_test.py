@@ -218,10 +218,12 @@ class SendTest(models.TransientModel):
         for test in self:
             try:
                 json.loads(test.payload_json)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise refused(
                     test.endpoint_id,
-                    self.env._("the payload is no JSON: %s. Mend the text.", error),
+                    self.env._(
+                        "the payload is not valid JSON: %s. Correct the text.", error
+                    ),
                 ) from error
 
     def _again(self):

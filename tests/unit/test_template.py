@@ -5,8 +5,15 @@ from decimal import Decimal
 
 import pytest
 
+from services.address import locate
 from services.errors import ConfigurationError
-from services.template import render_literal, render_path, render_text, tokens
+from services.template import (
+    clean_path,
+    render_literal,
+    render_path,
+    render_text,
+    tokens,
+)
 
 
 def test_tokens_are_listed_once_in_order():
@@ -142,3 +149,48 @@ def test_half_a_character_is_refused():
     """A lone surrogate can't be encoded for a URL and gives a message."""
     with pytest.raises(ConfigurationError, match="half a character"):
         render_path("/{id}", {"id": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    "text, saved",
+    [
+        ("/a b", "/a%20b"),
+        ('/a"b', "/a%22b"),
+        ("/a'b", "/a'b"),
+        ("/<a>^`|", "/%3Ca%3E%5E%60%7C"),
+        ("/a\u00a0b\u3000c", "/a%C2%A0b%E3%80%80c"),
+        ("/ü?q=a b&r={id}", "/ü?q=a%20b&r={id}"),
+        ("/a%20b", "/a%20b"),
+        ("/{{a}}/{id}", "/{{a}}/{id}"),
+    ],
+)
+def test_a_path_is_saved_as_it_can_be_sent(text, saved):
+    """What no URL holds is encoded, once, and tokens stay."""
+    assert saved == clean_path(text)
+    assert saved == clean_path(saved)
+    assert locate("https://a.example" + render_path(saved, {"id": "x"}))
+
+
+@pytest.mark.parametrize(
+    "text", ["/a\nb", "/a\r\nX: y", "/a\tb", "/a\x00", "/\ud800", "\\a"]
+)
+def test_control_characters_in_a_path_are_refused(text):
+    """A pasted line break is a mistake: nobody wants it encoded."""
+    with pytest.raises(ConfigurationError, match="no URL can carry"):
+        clean_path(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["/{order id}", "/{1a}", "/{}", "/{a-b}", "/{a", "/a}", "/{a.b}"]
+)
+def test_braces_that_are_no_token_are_refused(text):
+    """A mistyped token would be sent to the receiver as it stands."""
+    with pytest.raises(ConfigurationError, match="brace that is not part of"):
+        clean_path(text)
+
+
+@pytest.mark.parametrize("value", [[], [1], {}, {"a": 1}, (1,)])
+def test_a_list_or_an_object_is_no_path_value(value):
+    """`PUT /customers/%5B%5D` was sent."""
+    with pytest.raises(ConfigurationError, match="list or an object"):
+        render_path("/customers/{id}", {"id": value})
