@@ -9,11 +9,13 @@ these and the hooks below them.
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from odoo import models
 
 from ..services.errors import ServiceError
+from ..services.escaping import escaper
 from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
 from ..services.paths import write_path
@@ -21,7 +23,12 @@ from ..services.request import OutboundRequest
 from ..services.transport import build_transport_kwargs
 from ..services.wire import encode
 from .const import ENDPOINT
-from .delivery_input import header_text_of, merge_headers, set_header
+from .delivery_input import (
+    content_type_of,
+    header_text_of,
+    merge_headers,
+    set_header,
+)
 from .refusal import misconfigured
 from .rule_engine import run_rules
 
@@ -84,21 +91,41 @@ class WebhookDeliveryRequest(models.AbstractModel):
         """The JSON value that a text field of this delivery holds."""
         try:
             value = json.loads(self[name] or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise misconfigured(
                 self,
                 self.env._(
-                    "%(field)s is no JSON: %(error)s. Reset it to draft and mend the "
-                    "text.",
+                    "%(field)s is not valid JSON: %(error)s. Reset it to draft and "
+                    "correct the text.",
                     field=self._fields[name]._description_string(self.env),
                     error=error,
                 ),
             ) from error
         if kind is dict:
-            return {key: header_text_of(each) for key, each in value.items()}
+            try:
+                return {key: header_text_of(each, key) for key, each in value.items()}
+            except ServiceError as error:
+                raise self._outbound_fault(error) from error
         return {} if value is None or value is False else value
 
     def _apply_payload_rules(self, plan, scope, data):
+        if plan.payload_rules and data["request_body_mode"] == "raw":
+            scope.escape = escaper(self._raw_content_type(plan, scope, data))
+        try:
+            self._run_payload_rules(plan, scope, data)
+        finally:
+            scope.escape = None
+
+    def _raw_content_type(self, plan, scope, data):
+        """The Content-Type that the header rules will give the body."""
+        found = content_type_of(data["headers"])
+        for rule in plan.header_rules:
+            if rule.target.lower() == "content-type":
+                with suppress(ServiceError):  # said where the header is made
+                    found = header_text_of(rule.source.read(scope))
+        return found
+
+    def _run_payload_rules(self, plan, scope, data):
         for rule in plan.payload_rules:
             try:
                 value = to_json_value(rule.source.read(scope), rule.target)
@@ -111,7 +138,7 @@ class WebhookDeliveryRequest(models.AbstractModel):
         headers = data["headers"]
         for rule in plan.header_rules:
             try:
-                value = header_text_of(rule.source.read(scope))
+                value = header_text_of(rule.source.read(scope), rule.target)
             except ServiceError as error:
                 error.where = rule.source.label
                 raise self._outbound_fault(error) from error

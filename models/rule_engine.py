@@ -3,9 +3,10 @@
 
 from ..services.conditions import evaluate_condition
 from ..services.errors import ServiceError
+from ..services.escaping import escaper
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
-from .delivery_input import header_text_of, set_header
+from .delivery_input import content_type_of, header_text_of, set_header
 
 
 def run_rules(rules, scope, request_data):
@@ -50,7 +51,11 @@ def _assigned(assignments, scope, request_data):
     data = scope.request_data = dict(request_data)
     changed = {}
     for assignment in assignments:
-        value = assignment.source.value(scope)
+        scope.escape = _escape_of(assignment, data)
+        try:
+            value = assignment.source.value(scope)
+        finally:
+            scope.escape = None
         try:
             part = _ASSIGN[assignment.scope](data, changed, assignment.target, value)
         except ServiceError as error:
@@ -58,6 +63,13 @@ def _assigned(assignments, scope, request_data):
             raise
         changed[part] = data[part]
     return changed
+
+
+def _escape_of(assignment, data):
+    """How values are written into the text that an assignment makes the raw body."""
+    if assignment.scope != "payload" or data["request_body_mode"] != "raw":
+        return None
+    return escaper(content_type_of(data["headers"]))
 
 
 def _assign_request(data, changed, target, value):
@@ -68,7 +80,7 @@ def _assign_request(data, changed, target, value):
 def _assign_header(data, changed, target, value):
     if "headers" not in changed:
         data["headers"] = dict(data["headers"])
-    set_header(data["headers"], target, header_text_of(value))
+    set_header(data["headers"], target, header_text_of(value, target))
     return "headers"
 
 

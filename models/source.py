@@ -21,6 +21,7 @@ class BuildScope:
     context_values: key -> value; None before the lines were read
     request_data: the request built so far, as `OutboundRequest.to_dict()` gives it
     empty: what a field without a value becomes, None or False
+    escape: how values are written into the text of a raw body, see `escaping.escaper`
     """
 
     __slots__ = (
@@ -32,6 +33,7 @@ class BuildScope:
         "context_values",
         "request_data",
         "empty",
+        "escape",
         "_record",
         "_partner",
     )
@@ -45,6 +47,7 @@ class BuildScope:
         self.files = {}
         self.context_values = None
         self.request_data = {}
+        self.escape = None
         self._record = None
         self._partner = None
 
@@ -169,7 +172,7 @@ def _literal(text):
     if not value or not isinstance(value, str | dict | list):
         return lambda scope: value
     if _has_braces(value):
-        return lambda scope: render_literal(value, scope.context_values)
+        return lambda scope: render_literal(value, scope.context_values, scope.escape)
     if isinstance(value, str):
         return lambda scope: value
     return lambda scope: copy.deepcopy(value)

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from .errors import ConfigurationError, _lt
 from .files import file_tuple
-from .headers import check_header, refuse_connection_header
+from .headers import charset_of, check_header, refuse_connection_header
+from .values import header_text
 
+_TYPE = "content-type"
 _BODYLESS = frozenset({"delete", "get", "head", "options"})
 
 
@@ -13,7 +15,8 @@ def build_transport_kwargs(request):
     """All arguments of `requests.request(**kwargs)` for an `OutboundRequest`.
 
     The body follows the mode: json gives `json`, form_urlencoded gives `data`,
-    multipart gives `data` and `files`, raw gives `data` as UTF-8 bytes. A method
+    multipart gives `data` and `files`, raw gives `data` as bytes in the charset that
+    the Content-Type names (UTF-8 without one). A method
     that needs no body (DELETE, GET) gets none when the payload is empty.
     Redirects are not followed. Raises ConfigurationError.
     """
@@ -87,7 +90,7 @@ def _headers(headers):
     checked = {}
     for name, value in (headers or {}).items():
         if value is not None and not isinstance(value, str | bytes):
-            value = str(value)
+            value = header_text(value, str(name))
         refuse_connection_header(name)
         check_header(name, value)
         checked[name] = value
@@ -125,14 +128,18 @@ def _raw_body(request, kwargs):
     payload = request.raw("payload")
     if not payload and not isinstance(payload, int | float):
         return
+    header = next(
+        (each for name, each in kwargs["headers"].items() if name.lower() == _TYPE),
+        None,
+    )
     if not isinstance(payload, str | bytes):
         raise ConfigurationError(
             _lt("a raw body must be a text, not %(type)s. Use the body mode json."),
             type=type(payload).__name__,
         )
     # Bytes: urllib3 1.26 would encode a text as Latin-1, urllib3 2 as UTF-8.
-    kwargs["data"] = _utf8(payload) if isinstance(payload, str) else payload
-    if not any(name.lower() == "content-type" for name in kwargs["headers"]):
+    kwargs["data"] = _encoded(payload, header) if isinstance(payload, str) else payload
+    if header is None:
         kwargs["headers"]["Content-Type"] = "text/plain; charset=utf-8"
 
 
@@ -144,14 +151,33 @@ _BODIES = {
 }
 
 
-def _utf8(text):
+def _encoded(text, content_type):
+    """The text in the charset that its Content-Type names, else UTF-8."""
+    charset = charset_of(_text(content_type)) if content_type else None
+    charset = charset or "utf-8"
     try:
-        return text.encode("utf-8")
+        return text.encode(charset)
     except UnicodeEncodeError as error:
         raise ConfigurationError(
-            _lt("the body holds a character that UTF-8 doesn't know: %(error)s"),
-            error=str(error),
+            _lt(
+                "the body holds %(found)s, which the charset %(charset)s can't encode."
+                " Correct the value, or name utf-8 in the Content-Type."
+            ),
+            found=ascii(text[error.start : error.start + 1]),
+            charset=charset,
         ) from error
+    except (LookupError, ValueError) as error:
+        raise ConfigurationError(
+            _lt(
+                'the Content-Type names the charset "%(charset)s", which is not known.'
+                " Name another one, such as utf-8."
+            ),
+            charset=charset,
+        ) from error
+
+
+def _text(value):
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _left_out(request, payload):

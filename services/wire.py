@@ -1,18 +1,21 @@
 """The bytes of one request: what `requests` would send, made faster.
 
-`requests` is the reference and tests compare byte for byte. JSON, form and raw
+`requests` is the reference and tests compare byte for byte; only User-Agent and
+Accept-Encoding are our own. JSON, form and raw
 bodies are encoded here, because a prepared request costs more than all the rest of
 sending; whatever else `requests.request` understands goes through it.
 """
 
+import ast
 import json as stdlib_json
+import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlencode
 
 import requests
 import urllib3
-from requests.utils import default_headers
 
 from .address import locate
 from .errors import ConfigurationError, ServiceError, _lt
@@ -21,6 +24,9 @@ from .headers import check_header, refuse_connection_header
 _FAST = frozenset({"method", "url", "headers", "json", "data", "allow_redirects"})
 _SLOW = _FAST | {"params", "cookies", "auth", "files", "timeout", "stream"}
 _BODYLESS = ("GET", "HEAD")
+_ACCEPTED = "gzip, deflate"  # what `response.decode_content` decodes
+_BOUNDARY = re.compile(r';\s*boundary=(?:"[^"]*"|[^;]*)', re.IGNORECASE)
+_MULTIPART = re.compile(r"multipart/[^\s;]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,10 @@ def _encode_prepared(kwargs):
     for name, value in headers.items():
         check_header(name, value)
         refuse_connection_header(name)
+    if kwargs.get("files"):
+        content_type, headers = _part_multipart_type(headers)
+    else:
+        content_type = None
     known = ("data", "json", "files", "params", "cookies", "auth")
     locate(kwargs["url"])  # before requests drops what is wrong with it
     try:
@@ -221,6 +231,10 @@ def _encode_prepared(kwargs):
         check_header(name, value)
         text = value.decode("latin-1") if isinstance(value, bytes) else value
         merged[name.lower()] = (name, text)
+    if content_type:
+        name, made = merged["content-type"]
+        boundary = made.partition("boundary=")[2]
+        merged["content-type"] = (name, f"{content_type}; boundary={boundary}")
     return WireRequest(
         method,
         place.url,
@@ -231,6 +245,30 @@ def _encode_prepared(kwargs):
         _as_sent(merged),
         _body_bytes(prepared.body),
     )
+
+
+def _part_multipart_type(headers):
+    """The Content-Type given for a multipart body without its boundary, and the rest.
+
+    Only who makes the body knows its boundary. Raises ConfigurationError for a type
+    that isn't multipart.
+    """
+    rest = dict(headers)
+    for name in headers:
+        if name.lower() == "content-type" and headers[name] is not None:
+            given = rest.pop(name)
+            given = given.decode("latin-1") if isinstance(given, bytes) else given
+            found = _BOUNDARY.sub("", given).strip().rstrip(";")
+            if not _MULTIPART.match(found):
+                raise ConfigurationError(
+                    _lt(
+                        'a multipart body can\'t have the Content-Type "%(type)s".'
+                        " Take that header away, or choose another body mode."
+                    ),
+                    type=given,
+                )
+            return found, rest
+    return None, rest
 
 
 def _body_bytes(body):
@@ -250,6 +288,23 @@ def _unencodable(error):
 
 
 @lru_cache(1)
+def default_headers():
+    """Headers of each request that nothing else sets."""
+    return {
+        "User-Agent": f"bwt-webhooks-outbound/{_version()}",
+        "Accept-Encoding": _ACCEPTED,
+        "Accept": "*/*",
+        "Connection": "keep-alive",
+    }
+
+
+def _version():
+    # The manifest is plain data; there may be no Odoo to ask where services are used.
+    manifest = Path(__file__).parent.parent / "__manifest__.py"
+    return ast.literal_eval(manifest.read_text(encoding="utf-8"))["version"]
+
+
+@lru_cache(1)
 def _default_headers():
     return {name.lower(): (name, value) for name, value in default_headers().items()}
 
@@ -258,4 +313,6 @@ def _default_headers():
 def _session():
     session = requests.Session()
     session.trust_env = False  # no netrc
+    session.headers.clear()
+    session.headers.update(default_headers())
     return session

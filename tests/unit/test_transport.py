@@ -82,6 +82,43 @@ def test_raw_text_is_utf_8():
 
 
 @pytest.mark.parametrize(
+    "content_type, body",
+    [
+        ("text/xml; charset=iso-8859-1", b"<\xe4/>"),
+        ('application/xml; charset="UTF-16LE"', b"<\x00\xe4\x00/\x00>\x00"),
+        ("text/xml; charset=utf-8", "<ä/>".encode()),
+        ("text/xml", "<ä/>".encode()),
+        (b"text/xml; charset=latin1", b"<\xe4/>"),
+    ],
+)
+def test_raw_text_is_in_the_charset_that_is_named(content_type, body):
+    """Otherwise a receiver reads other letters than were sent."""
+    assert body == build("raw", "<ä/>", headers={"content-type": content_type})["data"]
+
+
+@pytest.mark.parametrize(
+    "charset, payload, said",
+    [
+        ("latin-1", "5 €", "charset latin-1 can't encode"),
+        ("nonsense", "x", 'charset "nonsense"'),
+        ("base64", "x", 'charset "base64"'),
+        ("utf-8", "\ud800", "charset utf-8 can't encode"),
+    ],
+)
+def test_a_charset_that_can_not_hold_the_body(charset, payload, said):
+    """The message names the charset and what to do."""
+    with pytest.raises(ConfigurationError, match=said):
+        build("raw", payload, headers={"Content-Type": f"text/xml; charset={charset}"})
+
+
+@pytest.mark.parametrize("value", [[], [1], {"a": 1}, (1, 2), {1}])
+def test_a_list_or_an_object_is_no_header(value):
+    """It was sent as Python writes it, such as `[1, 2]`."""
+    with pytest.raises(ConfigurationError, match='header "X-A" is a list'):
+        build(headers={"X-A": value})
+
+
+@pytest.mark.parametrize(
     "mode, payload, files",
     [
         ("json", {}, {"f": {"content": b""}}),

@@ -1,0 +1,64 @@
+"""Values put into a raw body, written so that its content type reads them as text.
+
+Without this a customer called `Smith & Sons` breaks the XML that names them.
+"""
+
+import json
+import re
+from functools import lru_cache
+from urllib.parse import quote_plus
+from xml.sax.saxutils import escape
+
+from .errors import ConfigurationError, _lt
+
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CSV_SPECIAL = re.compile(r'[",;\t\r\n|]')
+_XML_TYPES = re.compile(r"(?:text|application)/(?:html|xml)|.+\+xml")
+_JSON_TYPES = re.compile(r"(?:text|application)/json|.+\+json")
+
+
+@lru_cache(256)
+def escaper(content_type):
+    """`escape(text, before) -> text` for a body of this type; None: nothing to escape.
+
+    before: the body up to where the text goes
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if _XML_TYPES.fullmatch(kind):
+        return _for_xml
+    if _JSON_TYPES.fullmatch(kind):
+        return _for_json
+    if kind in ("text/csv", "text/tab-separated-values", "application/csv"):
+        return _for_csv
+    if kind == "application/x-www-form-urlencoded":
+        return lambda text, before: quote_plus(text)
+    return None
+
+
+def _for_xml(text, before):
+    if _NOT_XML.search(text):
+        raise ConfigurationError(
+            _lt(
+                "a value holds a control character, which XML can't carry: %(value)s."
+                " Correct the value."
+            ),
+            value=ascii(text[:60]),
+        )
+    if before.rfind("<![CDATA[") > before.rfind("]]>"):
+        return text.replace("]]>", "]]]]><![CDATA[>")
+    return escape(text, {'"': "&quot;", "'": "&apos;"})
+
+
+def _for_csv(text, before):
+    """RFC 4180: quoted where it must be; the template may hold the quotes already."""
+    if before.count('"') % 2:
+        return text.replace('"', '""')
+    if _CSV_SPECIAL.search(text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _for_json(text, before):
+    """Inside quotes the text of a JSON string; elsewhere a JSON value as it is."""
+    quotes = len(re.findall(r'(?<!\\)(?:\\\\)*"', before))
+    return json.dumps(text)[1:-1] if quotes % 2 else text
