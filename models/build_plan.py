@@ -45,16 +45,17 @@ class CompiledSource:
             record.source_expression,
             record.literal_value,
             as_typed=as_typed,
+            reader=record.limited_to_user_id.id,
         )
         if value_map:
             read = _mapped(read, value_map)
         return cls(record.source_kind, record._source_label(), read)
 
 
-def compile_or_refuse(env, kind, expression, literal, *, as_typed=False):
+def compile_or_refuse(env, kind, expression, literal, **options):
     """`compile_source`, but what can't be compiled raises when it is read."""
     try:
-        return compile_source(env, kind, expression, literal, as_typed=as_typed)
+        return compile_source(env, kind, expression, literal, **options)
     except ServiceError as error:
         return _refuses(error)
 
@@ -140,7 +141,7 @@ class EndpointPlan:
     context: environment in which all is resolved (company, language, UTC)
     empty: what a field without a value becomes, None or False
     inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
-    line_sources: (kind, expression) of context lines -> compiled source
+    line_sources: (kind, expression, reader) of context lines -> compiled source
     """
 
     endpoint_id: int

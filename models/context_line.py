@@ -97,13 +97,13 @@ class WebhookDeliveryContextLine(models.Model):
     def _rows_of(self, delivery_ids):
         """Active lines of many deliveries in one query, in their order.
 
-        :return: tuples (delivery id, key, kind, expression, literal)
+        :return: tuples (delivery id, key, kind, expression, literal, reader)
         """
         lines = self.sudo()
         query = lines._search([("delivery_id", "in", delivery_ids)], order=self._order)
         columns = [
             lines._field_to_sql(lines._table, name, query)
-            for name in ("delivery_id", *_COLUMNS)
+            for name in ("delivery_id", *_COLUMNS, "limited_to_user_id")
         ]
         return self.env.execute_query(query.select(*columns))
 

@@ -174,25 +174,26 @@ class WebhookDeliveryInput(models.AbstractModel):
         scope = self._outbound_scope(plan)
         # Set before it is filled: a line may use those before it.
         values = scope.context_values = {}
-        for key, kind, expression, literal in scope.lines:
+        for key, kind, expression, literal, reader in scope.lines:
             try:
                 if kind == "literal":
                     read = compile_source(self.env, kind, expression, literal)
                 else:
-                    read = self._line_source(plan, kind, expression)
+                    read = self._line_source(plan, kind, expression, reader)
                 values[key] = to_json_value(read(scope), key)
             except ServiceError as error:
                 error.where = self.env._('context line "%s"', key)
                 raise self._outbound_fault(error) from error
         return values
 
-    def _line_source(self, plan, kind, expression):
+    def _line_source(self, plan, kind, expression, reader):
         sources = plan.line_sources
-        if (kind, expression) not in sources:
-            sources[kind, expression] = compile_or_refuse(
-                self.env, kind, expression, None
+        key = (kind, expression, reader)
+        if key not in sources:
+            sources[key] = compile_or_refuse(
+                self.env, kind, expression, None, reader=reader
             )
-        return sources[kind, expression]
+        return sources[key]
 
     def _resolve_source_value(
         self, kind, expression, literal, *, context_values=None, request_data=None

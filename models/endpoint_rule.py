@@ -18,7 +18,7 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
-    _READ = ("endpoint_id", "value_map", *SOURCE_FIELDS)
+    _READ = ("endpoint_id", "value_map", "limited_to_user_id", *SOURCE_FIELDS)
 
     endpoint_id = fields.Many2one(
         ENDPOINT, required=True, ondelete="cascade", index=True, check_company=True

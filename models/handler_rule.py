@@ -124,7 +124,7 @@ class WebhookHandlerRulePart(models.AbstractModel):
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
-    _READ = ("rule_id", *SOURCE_FIELDS)
+    _READ = ("rule_id", "limited_to_user_id", *SOURCE_FIELDS)
 
     rule_id = fields.Many2one(
         HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True

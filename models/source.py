@@ -10,13 +10,14 @@ from ..services.values import decode_literal_value
 from .const import REQUEST_KEYS, SOURCE_MODELS
 from .field_path import check_syntax, compile_field_path
 from .field_value import read_field
+from .path_reader import compile_limited_path
 
 
 class BuildScope:
     """What the sources of one delivery are read from.
 
     delivery, endpoint, company: records, superuser, the endpoint's company and language
-    lines: (key, kind, expression, literal) of the active context lines
+    lines: (key, kind, expression, literal, reader) of the active context lines
     files: form field -> file
     context_values: key -> value; None before the lines were read
     request_data: the request built so far, as `OutboundRequest.to_dict()` gives it
@@ -107,10 +108,11 @@ class BuildScope:
         )
 
 
-def compile_source(env, kind, expression, literal, *, as_typed=False):
+def compile_source(env, kind, expression, literal, *, as_typed=False, reader=None):
     """A function `scope -> plain value` for one source.
 
     :param as_typed: a literal is text whatever it looks like (header values)
+    :param reader: id of the user whose rights limit what is read; None for no limit
     :raise ConfigurationError: the source can't work, where that can be known now
     """
     if kind == "literal":
@@ -123,10 +125,10 @@ def compile_source(env, kind, expression, literal, *, as_typed=False):
     if kind == "request_field":
         return lambda scope: read_path(scope.request_data, expression)
     if kind == "record_field":
-        return _record_field(expression)
+        return _record_field(expression, reader)
     if kind not in SOURCE_MODELS:
         return _nothing
-    read = compile_field_path(env, SOURCE_MODELS[kind], expression)
+    read = _compile_path(env, SOURCE_MODELS[kind], expression, reader, kind)
     if kind == "delivery_field":
         return lambda scope: read(scope.delivery, scope.empty)
     if kind == "endpoint_field":
@@ -206,16 +208,26 @@ def _context_key(expression):
     return read
 
 
-def _record_field(expression):
+def _compile_path(env, model_name, expression, reader, kind):
+    if not reader:
+        return compile_field_path(env, model_name, expression)
+    # Endpoint, company and delivery are the user's own; the others may be any record.
+    check_start = kind in ("record_field", "partner_field")
+    return compile_limited_path(
+        env, model_name, expression, reader, check_start=check_start
+    )
+
+
+def _record_field(expression, reader):
     readers = {}  # by model: deliveries of one endpoint may be about several
 
     def read(scope):
         record = scope.need_record()
-        reader = readers.get(record._name)
-        if reader is None:
-            reader = readers[record._name] = compile_field_path(
-                record.env, record._name, expression
+        read_record = readers.get(record._name)
+        if read_record is None:
+            read_record = readers[record._name] = _compile_path(
+                record.env, record._name, expression, reader, "record_field"
             )
-        return reader(record, scope.empty)
+        return read_record(record, scope.empty)
 
     return read

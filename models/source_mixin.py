@@ -4,10 +4,16 @@
 from odoo import api, fields, models
 
 from ..services.errors import ServiceError
+from .const import SOURCE_MODELS
+from .path_reader import check_path, is_limited, reader_env
 from .refusal import capitalized, misconfigured
 from .source import check_source
 
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
+# Who changes one of these answers for what is read, and for whom.
+ANSWERED_FOR = frozenset(
+    "source_kind source_expression endpoint_id delivery_id rule_id test_id".split()
+)
 
 
 def source_kind_field(kinds, default="literal"):
@@ -44,6 +50,32 @@ class WebhookSourceMixin(models.AbstractModel):
         "value's type. Header values are sent as typed.",
     )
 
+    limited_to_user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Reads As",
+        readonly=True,
+        ondelete="restrict",
+        index="btree_not_null",
+        help="The user who saved the path without Settings rights: it reads only what "
+        "this user may read. Empty when a Settings administrator or code saved it.",
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        return super().create([{**vals, **self._reader_values()} for vals in vals_list])
+
+    def write(self, vals):
+        if ANSWERED_FOR & vals.keys():
+            vals = {"limited_to_user_id": False, **vals, **self._reader_values()}
+        elif "limited_to_user_id" in vals and not self.env.su:
+            vals = {name: vals[name] for name in vals if name != "limited_to_user_id"}
+        return super().write(vals)
+
+    @api.model
+    def _reader_values(self):
+        """The user whose rights limit what this user saves; empty without a limit."""
+        return {"limited_to_user_id": self.env.uid} if is_limited(self.env) else {}
+
     @api.constrains("source_kind", "source_expression", "literal_value")
     def _check_source(self):
         """Refuse what can't work, where that is known before it runs."""
@@ -76,6 +108,15 @@ class WebhookSourceMixin(models.AbstractModel):
         check_source(
             self.env, self.source_kind, self.source_expression, self.literal_value
         )
+        reader = self.limited_to_user_id.id or self._reader_values().get(
+            "limited_to_user_id"
+        )
+        if reader and self.source_kind in SOURCE_MODELS:
+            check_path(
+                reader_env(self.env, reader),
+                SOURCE_MODELS[self.source_kind],
+                self.source_expression.strip(),
+            )
 
     def _source_fault(self, error):
         """`payload rule "order.id": what is wrong`, translated."""

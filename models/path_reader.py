@@ -1,0 +1,155 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Field paths limited to what one user may read.
+
+Everything that is sent is read as superuser. A path that was saved by a user without
+Settings rights therefore carries that user: model access and field groups are checked
+when it is compiled, record rules when it is read. Settings administrators may run any
+code, so their paths are not limited.
+"""
+
+from ..services.errors import ConfigurationError, _lt
+from .field_path import RELATIONAL, compile_field_path
+from .field_value import read_field
+
+
+def is_limited(env):
+    """True when what this user saves reads only what the user may read."""
+    return not (env.su or env.user._is_system())
+
+
+def reader_env(env, user_id):
+    """The environment that answers what the user may read, in all their companies."""
+    user = env["res.users"].sudo().browse(user_id)
+    context = {"allowed_company_ids": user.company_ids.ids, "active_test": False}
+    return env(user=user_id, su=False, context=context)
+
+
+def check_path(env, model_name, expression):
+    """Refuse a path over a model or field that the user of `env` may not read.
+
+    :param env: not superuser
+    :return: the relations on the way, in order, as field names; `None` ends them at a
+        reference field, whose model is known when a record is read
+    :raise ConfigurationError: names model and field
+    """
+    model = env[model_name].browse()
+    relations = []
+    parts = [part for part in expression.split(".") if not _is_index(part)]
+    for position, part in enumerate(parts):
+        field = model._fields.get(part)
+        if field is None:
+            return relations  # refused by the compiler, which knows what is meant
+        if not model._has_field_access(field, "read"):
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s": %(user)s may not read field "%(field)s" of '
+                    "%(model)s. Choose another field, or ask a Settings administrator "
+                    "to save it."
+                ),
+                path=expression,
+                user=env.user.sudo().name,
+                field=part,
+                model=model._name,
+            )
+        is_last = position == len(parts) - 1
+        if field.type not in RELATIONAL:
+            if field.type == "reference" and not is_last:
+                relations.append(None)
+            return relations
+        if is_last and field.type == "many2one":
+            return relations  # its id stands on the record itself
+        model = env[field.comodel_name].browse()
+        if not model.has_access("read"):
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s": %(user)s may not read model %(model)s. Choose '
+                    "another field, or ask a Settings administrator to save it."
+                ),
+                path=expression,
+                user=env.user.sudo().name,
+                model=model._name,
+            )
+        relations.append(part)
+    return relations
+
+
+def compile_limited_path(env, model_name, expression, user_id, *, check_start=False):
+    """`compile_field_path` for what a user may read.
+
+    :param user_id: who saved the path
+    :param check_start: the first record must be readable, too
+    :raise ConfigurationError: the path can't be read, or not by this user
+    """
+    read = compile_field_path(env, model_name, expression)
+    check_path(reader_env(env, user_id), model_name, expression)
+    guard = _Guard(user_id, expression)
+
+    def read_limited(record, empty=None):
+        guard.check(record, expression, check_start=check_start)
+        return read(record, empty)
+
+    return read_limited
+
+
+class _Guard:
+    """Checks the records on the way of a path; each of them once."""
+
+    def __init__(self, user_id, expression):
+        self.user_id = user_id
+        self.expression = expression
+        self.readable = {}  # by model: ids
+        self.relations = {}  # by model and path
+
+    def check(self, record, expression, *, check_start=False):
+        """Refuse when a record on the way may not be read."""
+        env = reader_env(record.env, self.user_id)
+        if check_start:
+            self._check_records(env, record)
+        key = (record._name, expression)
+        if key not in self.relations:
+            self.relations[key] = check_path(env, *key)
+        relations = self.relations[key]
+        parts = [part for part in expression.split(".") if not _is_index(part)]
+        records = record
+        for position, name in enumerate(relations):
+            if name is None:
+                self._check_references(env, records, parts[position:])
+                return
+            records = read_field(records, name, expression)
+            self._check_records(env, records)
+
+    def _check_references(self, env, records, parts):
+        name, *rest = parts
+        for record in records:
+            target = read_field(record, name, self.expression)
+            if target and target.exists():
+                self._check_records(env, target)
+                self.check(target, ".".join(rest))
+
+    def _check_records(self, env, records):
+        known = self.readable.setdefault(records._name, set())
+        if known.issuperset(records._ids):
+            return
+        # Those of the whole batch, so that there is no query per delivery.
+        batch = records.browse({*records._prefetch_ids, *records._ids})
+        known.update(batch.with_env(env)._filtered_access("read")._ids)
+        for record in records:
+            if record.id not in known:
+                raise self._fault(env, record)
+
+    def _fault(self, env, record):
+        return ConfigurationError(
+            _lt(
+                'path "%(path)s": %(user)s, who saved it, may not read the record '
+                "(%(model)s, %(id)s). Choose another field, or ask a Settings "
+                "administrator to save it."
+            ),
+            path=self.expression,
+            user=env.user.sudo().name,
+            model=record._name,
+            id=record.id,
+        )
+
+
+def _is_index(part):
+    return part == "*" or part.isdecimal()
