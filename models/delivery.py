@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from .asked import new_message_uid
 from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
 from .copied_relation import CopiedRelation
+from .delivery_access import check_relations, check_to_write, checked_to_create
 from .refusal import refused
 
 
@@ -44,11 +45,18 @@ class Delivery(models.Model):
         related="endpoint_id.company_id", store=True, readonly=True, precompute=True
     )
     # Not stored: an edited endpoint takes effect on what waits, without a rewrite.
-    handler_id = fields.Many2one(related="endpoint_id.handler_id")
-    request_body_mode = fields.Selection(related="endpoint_id.request_body_mode")
-    http_method = fields.Selection(related="endpoint_id.http_method")
-    target_url = fields.Char(related="endpoint_id.target_url")
-    timeout_seconds = fields.Integer(related="endpoint_id.timeout_seconds")
+    # Without sudo: a form that is being filled in shows no other company's endpoint.
+    handler_id = fields.Many2one(related="endpoint_id.handler_id", related_sudo=False)
+    request_body_mode = fields.Selection(
+        related="endpoint_id.request_body_mode", related_sudo=False
+    )
+    http_method = fields.Selection(
+        related="endpoint_id.http_method", related_sudo=False
+    )
+    target_url = fields.Char(related="endpoint_id.target_url", related_sudo=False)
+    timeout_seconds = fields.Integer(
+        related="endpoint_id.timeout_seconds", related_sudo=False
+    )
 
     message_uid = fields.Char(
         string="Message ID",
@@ -232,8 +240,21 @@ class Delivery(models.Model):
             delivery.queue_to_done_seconds = _seconds(delivery.queued_at, end)
             delivery.end_to_end_seconds = _seconds(delivery.create_date, end)
 
+    @api.model
+    def default_get(self, fields_list):
+        values = super().default_get(fields_list)
+        check_relations(self, ("endpoint_id",), values)
+        return values
+
+    def onchange(self, values, field_names, fields_spec):
+        check_relations(self, ("endpoint_id",), values)
+        return super().onchange(values, field_names, fields_spec)
+
     @api.model_create_multi
     def create(self, vals_list):
+        if not self.env.su:
+            self.browse().check_access("create")
+            vals_list = [checked_to_create(self, vals) for vals in vals_list]
         endpoints = self.env["bwt.webhook.outbound.endpoint"]
         now = fields.Datetime.to_string(fields.Datetime.now())
         named = []
@@ -245,6 +266,12 @@ class Delivery(models.Model):
                     vals = vals | {"name": f"{endpoint.display_name} / {now}"}
             named.append(vals)
         return super().create(named)
+
+    def write(self, vals):
+        if not self.env.su:
+            self.check_access("write")
+            check_to_write(self, vals)
+        return super().write(vals)
 
     def unlink(self):
         in_line = self.filtered(lambda each: each.state in UNFINISHED)

@@ -9,6 +9,7 @@ from odoo.tools import SQL
 
 from ..lane.clock import utcnow
 from ..services.errors import _lt
+from .delivery_access import engine_defaults
 from .endpoint_policy import READERS
 from .refusal import refused
 
@@ -254,7 +255,8 @@ class DeliveryState(models.AbstractModel):
         for delivery in self:
             number = delivery.replay_count + 1
             replay = delivery.copy(
-                {
+                engine_defaults(self)
+                | {
                     "name": f"{delivery.name} / Replay {number}",
                     "replayed_from_delivery_id": delivery.id,
                 }

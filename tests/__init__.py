@@ -1,4 +1,4 @@
-from .http import test_tours
+from .http import test_json2_access, test_tours
 from .orm import (
     test_access,
     test_access_matrix,

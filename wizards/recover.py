@@ -5,6 +5,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from ..models.const import DELIVERY, ENDPOINT, FAILURE_REASONS
+from ..models.delivery_access import check_relations
 
 AT_ONCE = 5000  # deliveries in one transaction
 
@@ -48,6 +49,16 @@ class Recover(models.TransientModel):
     def _compute_waits(self):
         for recover in self:
             recover.waits = recover.endpoint_id._waiting_words()
+
+    @api.model
+    def default_get(self, fields_list):
+        values = super().default_get(fields_list)
+        check_relations(self, ("endpoint_id",), values)
+        return values
+
+    def onchange(self, values, field_names, fields_spec):
+        check_relations(self, ("endpoint_id",), values)
+        return super().onchange(values, field_names, fields_spec)
 
     @api.depends("since", "failure_reason", "with_dead_letters", "with_errors")
     def _compute_delivery_count(self):

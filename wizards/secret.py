@@ -2,6 +2,9 @@
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 
+from ..models.const import ENDPOINT
+from ..models.delivery_access import check_relations
+
 
 class WebhookSecret(models.TransientModel):
     """Makes a new signing secret and shows it once.
@@ -14,13 +17,17 @@ class WebhookSecret(models.TransientModel):
     _description = "Outbound Webhook: New Signing Secret"
 
     endpoint_id = fields.Many2one(
-        comodel_name="bwt.webhook.outbound.endpoint",
+        comodel_name=ENDPOINT,
         required=True,
         ondelete="cascade",
         readonly=True,
     )
-    signing_mode = fields.Selection(related="endpoint_id.signing_mode")
-    has_signing_secret = fields.Boolean(related="endpoint_id.has_signing_secret")
+    signing_mode = fields.Selection(
+        related="endpoint_id.signing_mode", related_sudo=False
+    )
+    has_signing_secret = fields.Boolean(
+        related="endpoint_id.has_signing_secret", related_sudo=False
+    )
     overlap_hours = fields.Integer(
         string="Old Secret Signs Along For (Hours)",
         default=24,
@@ -28,6 +35,16 @@ class WebhookSecret(models.TransientModel):
         "losing a request. 0: the old secret ends at once, as after a leak.",
     )
     secret = fields.Char(store=False, readonly=True, string="New Secret")
+
+    @api.model
+    def default_get(self, fields_list):
+        values = super().default_get(fields_list)
+        check_relations(self, ("endpoint_id",), values)
+        return values
+
+    def onchange(self, values, field_names, fields_spec):
+        check_relations(self, ("endpoint_id",), values)
+        return super().onchange(values, field_names, fields_spec)
 
     @api.constrains("overlap_hours")
     def _check_overlap(self):

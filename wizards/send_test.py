@@ -2,15 +2,28 @@
 import json
 
 from odoo import Command, api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import AccessError, ValidationError
+from odoo.tools.misc import clean_context
 
 from ..models.asked import new_message_uid
 from ..models.const import DELIVERY, ENDPOINT
+from ..models.delivery_access import (
+    BINDING,
+    check_relations,
+    check_subjects,
+    engine_defaults,
+)
 from ..models.refusal import refused
 from ..models.source_mixin import SOURCE_FIELDS
 from ..services.values import serialize_payload
 
 LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
+# What the dialog records of a test, as superuser; a user sets none of it.
+RECORDED = (
+    *("step", "message_uid", "delivery_id", "request_line", "request_headers"),
+    *("request_body", "outcome", "verdict", "is_allowed", "is_unresolved"),
+)
+RELATIONS = ("endpoint_id", "source_delivery_id", "delivery_id")
 
 
 class SendTest(models.TransientModel):
@@ -18,6 +31,7 @@ class SendTest(models.TransientModel):
 
     _name = "bwt.webhook.outbound.send.test"
     _description = "Outbound Webhook: Send Test"
+    _check_company_auto = True
     _inherit = [
         "bwt.webhook.outbound.send.test.look",
         "bwt.webhook.outbound.send.test.about",
@@ -26,8 +40,10 @@ class SendTest(models.TransientModel):
     endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
     )
+    company_id = fields.Many2one(related="endpoint_id.company_id", related_sudo=False)
+    # Related without sudo: onchange computes them for any id that it is given.
     endpoint_state = fields.Selection(
-        related="endpoint_id.state", string="Endpoint State"
+        related="endpoint_id.state", string="Endpoint State", related_sudo=False
     )
     step = fields.Selection(
         selection=[
@@ -43,6 +59,7 @@ class SendTest(models.TransientModel):
         comodel_name=DELIVERY,
         string="Start From",
         domain="[('endpoint_id', '=', endpoint_id)]",
+        check_company=True,
         ondelete="set null",
         help="A past delivery: its payload, headers, context lines, files and record "
         "are taken over. What you change here changes nothing there.",
@@ -72,22 +89,34 @@ class SendTest(models.TransientModel):
     )
 
     delivery_id = fields.Many2one(
-        comodel_name=DELIVERY, ondelete="set null", readonly=True
+        comodel_name=DELIVERY, ondelete="set null", readonly=True, check_company=True
     )
     delivery_state = fields.Selection(
-        related="delivery_id.state", string="Delivery State"
+        related="delivery_id.state", string="Delivery State", related_sudo=False
     )
-    delivery_next_attempt_at = fields.Datetime(related="delivery_id.next_attempt_at")
-    has_late_note = fields.Boolean(related="delivery_id.has_late_note")
-    situation = fields.Text(related="delivery_id.situation", string="What Happened")
+    delivery_next_attempt_at = fields.Datetime(
+        related="delivery_id.next_attempt_at", related_sudo=False
+    )
+    has_late_note = fields.Boolean(
+        related="delivery_id.has_late_note", related_sudo=False
+    )
+    situation = fields.Text(
+        related="delivery_id.situation", string="What Happened", related_sudo=False
+    )
     attempt_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.delivery.attempt",
         compute="_compute_attempt_id",
     )
-    answer_status = fields.Integer(related="attempt_id.response_status_code")
-    answer_ms = fields.Integer(related="attempt_id.duration_ms", string="Took (ms)")
-    answer_headers = fields.Text(related="attempt_id.response_headers_json")
-    answer_body = fields.Text(related="attempt_id.response_body")
+    answer_status = fields.Integer(
+        related="attempt_id.response_status_code", related_sudo=False
+    )
+    answer_ms = fields.Integer(
+        related="attempt_id.duration_ms", string="Took (ms)", related_sudo=False
+    )
+    answer_headers = fields.Text(
+        related="attempt_id.response_headers_json", related_sudo=False
+    )
+    answer_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
 
     @api.depends("delivery_id")
     def _compute_attempt_id(self):
@@ -101,9 +130,52 @@ class SendTest(models.TransientModel):
 
     # A start
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        return super().create([self._checked_to_create(vals) for vals in vals_list])
+
+    def write(self, vals):
+        if not self.env.su:
+            self._refuse_recorded(vals)
+            check_relations(self, RELATIONS, vals)
+        return super().write(vals)
+
+    def _checked_to_create(self, vals):
+        """Values of a new dialog; no default of context or user adds a record."""
+        if self.env.su:
+            return vals
+        self._refuse_recorded(vals)
+        values = self.default_get([*RELATIONS, "record_ref"]) | vals
+        check_relations(self, RELATIONS, values)
+        blank = dict.fromkeys(RECORDED, False)
+        return values | blank | {"step": "write", "message_uid": new_message_uid()}
+
+    def _refuse_recorded(self, vals):
+        given = [name for name in RECORDED if vals.get(name)]
+        if given:
+            raise AccessError(
+                self.env._(
+                    "%(fields)s can't be set on a test: the dialog records them. Use "
+                    "its buttons instead.",
+                    fields=", ".join(
+                        self._fields[name]._description_string(self.env)
+                        for name in given
+                    ),
+                )
+            )
+
+    def onchange(self, values, field_names, fields_spec):
+        check_relations(self, RELATIONS, values)
+        return super().onchange(values, field_names, fields_spec)
+
+    def _record(self, vals):
+        """Write what the dialog records, which a user may not."""
+        self.sudo().write(vals)
+
     @api.model
     def default_get(self, fields_list):
         values = super().default_get(fields_list)
+        check_relations(self, RELATIONS, values)
         endpoint = self.env[ENDPOINT].browse(values.get("endpoint_id"))
         if not endpoint:
             return values
@@ -156,7 +228,7 @@ class SendTest(models.TransientModel):
             )
         delivery = self._make_delivery()
         delivery.process_delivery()
-        self.write({"delivery_id": delivery.id, "step": "answer"})
+        self._record({"delivery_id": delivery.id, "step": "answer"})
         return self._again()
 
     def action_back(self):
@@ -165,7 +237,7 @@ class SendTest(models.TransientModel):
         values = {"step": "write"}
         if self.delivery_id:
             values |= {"message_uid": new_message_uid(), "delivery_id": False}
-        self.write(values)
+        self._record(values)
         return self._again()
 
     def action_stop_retries(self):
@@ -191,12 +263,17 @@ class SendTest(models.TransientModel):
         for taken in (self.record_ref, self.source_delivery_id):
             if taken:
                 taken.check_access("read")
+        about = self._about()
+        check_subjects(self.env, [tuple(about[name] for name in BINDING)])
 
     def _make_delivery(self):
         """The delivery as a draft, as superuser: the same for looking and sending."""
-        deliveries = self.env[DELIVERY].sudo().with_context(tracking_disable=True)
+        # Complete values, and no context: a default may not add what isn't checked.
+        context = clean_context(self.env.context) | {"tracking_disable": True}
+        deliveries = self.env[DELIVERY].sudo().with_context(context)  # pylint: disable=W8121
         delivery = deliveries.create(
             {
+                **engine_defaults(deliveries),
                 "endpoint_id": self.endpoint_id.id,
                 "name": self.env._("Test / %s", self.endpoint_id.name),
                 "message_uid": self.message_uid,
@@ -204,7 +281,10 @@ class SendTest(models.TransientModel):
                 "request_headers_json": self.request_headers_json,
                 **self._about(),
                 "context_line_ids": [
-                    Command.create(_line_values(line) | {"sequence": number})
+                    Command.create(
+                        _line_values(line)
+                        | {"sequence": number, **line._reader_values()}
+                    )
                     for number, line in enumerate(self.line_ids, 1)
                 ],
             }

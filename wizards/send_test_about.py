@@ -48,4 +48,4 @@ class SendTestAbout(models.AbstractModel):
         start = self.source_delivery_id.sudo()
         if start.res_id and not self._is_offered(start.res_model):
             return {"res_model": start.res_model, "res_id": start.res_id}
-        return {}
+        return {"res_model": False, "res_id": False}

@@ -31,7 +31,7 @@ class SendTestLook(models.AbstractModel):
             [stage] = prepare_batch(delivery, plan, [claimed])
             shown |= self._shown(stage, plan)
             savepoint.rollback()
-        self.write(shown | {"step": "look"})
+        self._record(shown | {"step": "look"})
         return self._again()
 
     def _shown(self, stage, plan):

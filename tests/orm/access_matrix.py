@@ -114,6 +114,7 @@ ORM_METHODS = {
     "create",
     "default_get",
     "init",
+    "onchange",
     "unlink",
     "write",
 }

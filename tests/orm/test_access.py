@@ -171,6 +171,7 @@ class TestAccess(OutboundCase):
         with self.assertRaises(AccessError):
             call_kw(self.env[ENDPOINT], "queue_delivery", call["queue_delivery"], {})
         orm = {"create", "write", "unlink", "copy_data", "init", "copy", "default_get"}
+        orm.add("onchange")
         ours = [
             name
             for name in self.env

@@ -61,6 +61,9 @@ class TestAccessMatrix(TrustCase):
         cls.records = {
             model: cls.env[model].create(values) for model, values in cls.values.items()
         }
+        # What the dialog records, for the buttons that need it.
+        about = cls.records[f"{DELIVERY}.context_line"].delivery_id
+        cls.records[TEST].write({"step": "look", "delivery_id": about.id})
         for model in ("endpoint.health", "endpoint.token", "delivery.report"):
             model = f"bwt.webhook.outbound.{model}"
             cls.records[model] = cls.env[model].search(
@@ -132,11 +135,7 @@ class TestAccessMatrix(TrustCase):
                 "payload_json": "{}",
             },
             SECRET: {"endpoint_id": cls.endpoint.id},
-            TEST: {
-                "endpoint_id": cls.endpoint.id,
-                "step": "look",
-                "delivery_id": delivery.id,
-            },
+            TEST: {"endpoint_id": cls.endpoint.id},
             f"{TEST}.line": {
                 "test_id": cls.env[TEST].create({"endpoint_id": cls.endpoint.id}).id,
                 "key_name": "k",
