@@ -34,14 +34,26 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
     )
 
     def write(self, vals):
+        endpoints = self._endpoints_moved_by(vals)
+        origins = endpoints._origins()
         result = super().write(vals)
-        if "api_base_url" in vals:
+        if endpoints:
             # The URL that endpoints show is stored, and theirs begins with this one.
-            endpoints = self.env[ENDPOINT].sudo()
+            self.env.add_to_compute(endpoints._fields["target_url"], endpoints)
+            endpoints.with_env(self.env)._forget_misplaced(origins)
+        return result
+
+    def _endpoints_moved_by(self, vals):
+        """Linked endpoints whose base URL may change with these values."""
+        endpoints = self.env[ENDPOINT].sudo()
+        hook = type(self)._get_outbound_api_base_url
+        if (
+            "api_base_url" in vals
+            or hook is not ConnectorWebhookOutboundMixin._get_outbound_api_base_url
+        ):
             for backend in self:
                 endpoints |= backend._linked_endpoints().sudo()
-            self.env.add_to_compute(endpoints._fields["target_url"], endpoints)
-        return result
+        return endpoints
 
     def _compute_outbound_endpoint_id(self):
         for backend in self:

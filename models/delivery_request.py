@@ -30,7 +30,7 @@ from .delivery_input import (
     set_header,
 )
 from .refusal import misconfigured
-from .rule_engine import run_rules
+from .rule_engine import refuse_another_host, run_rules
 
 
 class WebhookDeliveryRequest(models.AbstractModel):
@@ -204,10 +204,10 @@ class WebhookDeliveryRequest(models.AbstractModel):
         scope = self._outbound_scope(plan)
         if scope.context_values is None:
             scope.context_values = self._get_context_values()
+        request_data = as_request_data(request_data)
         try:
-            rule, result = run_rules(
-                compiled.rules, scope, as_request_data(request_data)
-            )
+            rule, result = run_rules(compiled.rules, scope, request_data)
+            refuse_another_host(rule, result, request_data, plan)
         except ServiceError as error:
             raise self._outbound_fault(error) from error
         if result["status"] != "send" and "note" not in result:

@@ -88,7 +88,11 @@ class Endpoint(models.Model):
         help="Decides for each delivery, before it is sent, what becomes of it.",
     )
     http_method = fields.Selection(
-        selection=HTTP_METHODS, default="post", required=True, groups=READERS
+        selection=HTTP_METHODS,
+        default="post",
+        required=True,
+        tracking=True,
+        groups=READERS,
     )
     request_body_mode = fields.Selection(
         selection=BODY_MODES,

@@ -33,16 +33,21 @@ class EndpointAuth(models.AbstractModel):
         string="Authentication",
         default="none",
         required=True,
+        tracking=True,
         groups=READERS,
         help="How requests say who sends them. A header that a rule, the handler or "
         "the connector sets wins over this. Another mode forgets the secret.",
     )
     auth_user = fields.Char(
-        string="User", groups=READERS, help="User name of Basic authentication."
+        string="User",
+        tracking=True,
+        groups=READERS,
+        help="User name of Basic authentication.",
     )
     auth_header_name = fields.Char(
         string="Key Header",
         default="X-Api-Key",
+        tracking=True,
         groups=READERS,
         help="Name of the header that holds the API key.",
     )

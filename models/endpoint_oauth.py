@@ -39,10 +39,11 @@ class EndpointOauth(models.AbstractModel):
 
     oauth_token_url = fields.Char(
         string="Token URL",
+        tracking=True,
         groups=READERS,
         help="Where tokens are got, as https://login.example.com/oauth/token.",
     )
-    oauth_client_id = fields.Char(string="Client ID", groups=READERS)
+    oauth_client_id = fields.Char(string="Client ID", tracking=True, groups=READERS)
     oauth_scope = fields.Char(
         string="Scope", groups=READERS, help="Sent when not empty; blanks part scopes."
     )

@@ -1,9 +1,15 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: its secrets, which go in and never come out."""
+"""Part of the endpoint: its secrets, which go in and never come out.
+
+Secrets follow the host: they were entered for one origin (scheme, host, port), so a
+change of where requests go forgets them, whoever makes it.
+"""
 
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ..services.address import origin_of
 from .const import GROUP_ADMIN
 from .endpoint_policy import READERS
 
@@ -18,6 +24,14 @@ INPUTS = {
 KINDS = {
     "auth_mode": ("auth_secret",),
     "signing_mode": ("signing_secret", "old_secret"),
+}
+# What each target was trusted with. A signature over a body is valid at the receiver
+# before, wherever it was sent: a new host could pass it on. A client certificate names
+# us to whoever asks. A token server's answer is sent to the endpoint's host as bearer.
+# What the token server never saw stays when only its URL changes.
+BOUND_TO = {
+    "requests": ("auth_secret", "signing_secret", "old_secret", "client_certificate"),
+    "tokens": ("auth_secret", "client_certificate"),
 }
 
 
@@ -113,7 +127,10 @@ class EndpointSecrets(models.AbstractModel):
                 for column in columns
             }
             endpoint._keep_secrets(forgotten | secrets)
-        return super().write(vals)
+        origins = self._origins()
+        result = super().write(vals)
+        self._forget_misplaced(origins, secrets)
+        return result
 
     @api.model
     def _part_secrets(self, vals):
@@ -146,6 +163,108 @@ class EndpointSecrets(models.AbstractModel):
         endpoint = self.sudo()
         super(EndpointSecrets, endpoint).write(secrets)
         endpoint.flush_recordset(list(secrets))
+
+    # Secrets follow the host
+
+    def _origins(self):
+        """By endpoint, where its requests and its token requests go."""
+        return {endpoint: endpoint.sudo()._origin_of_each() for endpoint in self}
+
+    def _origin_of_each(self):
+        try:
+            host = self._get_outbound_target_hostname()
+        except UserError:  # its backend's addon isn't installed
+            host = self.target_hostname
+        is_oauth = self.auth_mode == "oauth2"
+        return {
+            "requests": origin_of(host),
+            "tokens": origin_of(is_oauth and self.oauth_token_url),
+        }
+
+    def _misplaced(self, before):
+        """Columns of secrets that were entered for another origin than the present.
+
+        :param before: origins, as `_origin_of_each` returned them
+        """
+        return {
+            column: False
+            for target in self._moved(before)
+            for column in BOUND_TO[target]
+            if self[column]
+        }
+
+    def _moved(self, before):
+        """Which of `before` have another origin now; setting a first one is no move."""
+        now = self._origin_of_each()
+        return [name for name, was in before.items() if was not in ("", now[name])]
+
+    def _forget_misplaced(self, origins, entered=()):
+        """Forget secrets whose target has changed, and say so.
+
+        :param origins: what `_origins` returned before the change
+        :param entered: columns that the same save fills
+        """
+        for endpoint, before in origins.items():
+            endpoint = endpoint.sudo()
+            if not endpoint._moved(before):
+                continue
+            self.env["bwt.webhook.outbound.endpoint.token"].sudo()._forget(endpoint.id)
+            forgotten = endpoint._misplaced(before)
+            forgotten = {name: False for name in forgotten if name not in entered}
+            if not forgotten:
+                continue
+            if "old_secret" in forgotten:
+                forgotten["secret_expires_at"] = False
+            endpoint._keep_secrets(forgotten)
+            endpoint.with_user(self.env.user).sudo()._notify_forgotten(forgotten)
+
+    def _notify_forgotten(self, columns):
+        """Tell the endpoint's readers and the user which secrets are gone."""
+        text = self._forgotten_text(columns)
+        self.message_post(body=text)
+        self.env.user._bus_send(
+            "simple_notification",
+            {
+                "type": "warning",
+                "title": self.env._("Secrets forgotten: %s", self.name),
+                "message": text,
+                "sticky": True,
+            },
+        )
+
+    def _forgotten_text(self, columns):
+        labels = {
+            "auth_secret": self.env._("Secret"),
+            "signing_secret": self.env._("Signing Secret"),
+            "client_certificate": self.env._("Client Certificate"),
+        }
+        return self.env._(
+            "Requests go to another host, so what was entered for the host before is "
+            "forgotten: %s. Enter it again for the new host.",
+            ", ".join(label for name, label in labels.items() if name in columns),
+        )
+
+    @api.onchange("target_hostname", "oauth_token_url", "connector_backend_ref")
+    def _onchange_origin(self):
+        """Say before it is saved that another host forgets the secrets."""
+        saved = self._origin.sudo()
+        if not saved:
+            return None
+        moved = self._moved(saved._origin_of_each())
+        bound = {column for target in moved for column in BOUND_TO[target]}
+        lost = [
+            column
+            for name, column in INPUTS.items()
+            if column in bound and saved[column] and not self[name]
+        ]
+        if not lost:
+            return None
+        return {
+            "warning": {
+                "title": self.env._("Secrets follow the host"),
+                "message": self._forgotten_text(lost),
+            }
+        }
 
     def action_remove_client_certificate(self):
         """Show no client certificate any more."""

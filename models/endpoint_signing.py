@@ -32,6 +32,7 @@ class EndpointSigning(models.AbstractModel):
         string="Signature",
         default="none",
         required=True,
+        tracking=True,
         groups=READERS,
         help="Standard Webhooks (standardwebhooks.com): id, time and signature in "
         "three headers. HMAC Header: for receivers that expect one of GitHub's or "

@@ -19,12 +19,14 @@ class EndpointTarget(models.AbstractModel):
     _description = "Outbound Webhook Endpoint: Target"
 
     target_hostname = fields.Char(
+        tracking=True,
         groups=READERS,
         help="Base URL with scheme, as https://api.example.com, without a path.",
     )
     target_path = fields.Char(
         default="/",
         required=True,
+        tracking=True,
         groups=READERS,
         help="Path below the host, with {tokens} for context values and an optional "
         "query part, as /orders/{order_id}?source=odoo.",
@@ -98,6 +100,19 @@ class EndpointTarget(models.AbstractModel):
                         host=host,
                     ),
                 )
+
+    @api.constrains("connector_backend_ref")
+    def _check_backend_is_readable(self):
+        """A user links only a backend that they may read.
+
+        Its headers, its token among them, are sent to the endpoint's host.
+        """
+        if self.env.su:
+            return
+        for endpoint in self:
+            backend = endpoint._connector_backend()
+            if backend:
+                backend.check_access("read")
 
     def _refuse_empty_host(self):
         if (

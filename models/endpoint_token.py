@@ -94,3 +94,17 @@ class EndpointToken(models.Model):
             ),
             log_exceptions=False,
         )
+
+    def _forget(self, endpoint_id):
+        """Drop the token and what is known of its server."""
+        self.env.flush_all()
+        self._keep(
+            endpoint_id,
+            fingerprint=None,
+            value=None,
+            renew_at=0.0,
+            problem=None,
+            may_recover=False,
+            failures=0,
+            ask_again_at=0.0,
+        )

@@ -3,7 +3,7 @@
 
 from odoo import api, fields, models
 
-from ..services.egress import Policy
+from ..services.egress import Policy, check_url
 from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.trust import Trust, masked_forms
@@ -51,12 +51,18 @@ class EndpointTrust(models.AbstractModel):
         return endpoints
 
     def write(self, vals):
+        had_secret = self.filtered(lambda each: each.sudo().auth_secret)
         result = super().write(vals)
         if CHECKED & vals.keys():
-            self._check_trust()
+            # Another host forgets the secret: said in the chatter, not refused.
+            forgot = had_secret.filtered(lambda each: not each.sudo().auth_secret)
+            if {"auth_mode", "state"} & vals.keys():
+                forgot = self.browse()
+            (self - forgot)._check_trust()
+            forgot._check_trust(needs_secret=False)
         return result
 
-    def _check_trust(self):
+    def _check_trust(self, needs_secret=True):
         """Refuse, on an active endpoint, settings that would stop every delivery.
 
         Not by a constraint: those run before the secrets are written.
@@ -65,7 +71,10 @@ class EndpointTrust(models.AbstractModel):
             if endpoint.state != "active":
                 continue
             try:
-                endpoint._check_auth()
+                if needs_secret:
+                    endpoint._check_auth()
+                elif endpoint.auth_mode == "oauth2":
+                    check_url(endpoint.oauth_token_url)
                 endpoint._check_signature()
                 endpoint._usable_certificate()
             except ServiceError as error:

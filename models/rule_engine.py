@@ -1,10 +1,12 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Runs a handler's compiled rules: the first one that holds decides."""
 
+from ..services.address import origin_of
 from ..services.conditions import evaluate_condition
-from ..services.errors import ServiceError
+from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.escaping import escaper
 from ..services.jsonable import to_json_value
+from ..services.masking import mask_url
 from ..services.paths import write_path
 from .delivery_input import content_type_of, header_text_of, set_header
 
@@ -24,6 +26,30 @@ def run_rules(rules, scope, request_data):
         if all(_holds(condition, scope) for condition in rule.conditions):
             return rule, _result(rule, scope, request_data)
     return None, {"status": "send"}
+
+
+def refuse_another_host(rule, result, request_data, plan):
+    """Refuse a rule that sends an endpoint's secrets to another host than its own.
+
+    :param result: what the rule decided
+    :param plan: of the endpoint; a backend may add secrets as headers
+    :raise ConfigurationError: names rule and URL
+    """
+    url = result.get("target_url")
+    trust = plan.trust
+    secrets = (trust.credential, trust.signature, trust.client_certificate)
+    if not url or not (plan.has_backend or any(secrets)):
+        return
+    if origin_of(str(url)) != origin_of(request_data["target_url"]):
+        raise ConfigurationError(
+            _lt(
+                'rule "%(rule)s" sends to %(url)s, which is not the host that the '
+                "endpoint's secrets were entered for. Make an endpoint for that host, "
+                "or remove backend, authentication, signature and certificate here."
+            ),
+            rule=rule.name,
+            url=mask_url(str(url)),
+        )
 
 
 def _holds(condition, scope):

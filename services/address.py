@@ -72,6 +72,22 @@ def locate(url):
 
 
 @lru_cache(1024)
+def origin_of(url):
+    """Scheme, host and port of a URL as one text; empty without a URL.
+
+    Two URLs have the same origin when they are requested from the same server. One
+    that can't be parsed is compared as text up to its path.
+    """
+    if not url:
+        return ""
+    try:
+        place = locate(url)
+    except (ConfigurationError, EgressRefused):
+        scheme, _, rest = url.strip().partition("://")
+        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}".lower()
+    return f"{place.scheme}://{place.host}:{place.port}"
+
+
 def _locate(url):
     if not isinstance(url, str) or not url:
         raise ConfigurationError(_lt("the request has no URL."))

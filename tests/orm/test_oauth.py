@@ -207,7 +207,12 @@ class TestOauth(TrustCase):
         self.env["ir.config_parameter"].set_param(
             "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
         )
-        self.endpoint.oauth_token_url = "http://10.1.2.3/token"
+        self.endpoint.write(
+            {
+                "oauth_token_url": "http://10.1.2.3/token",
+                "auth_secret_input": SECRET,  # another host forgets the one before
+            }
+        )
 
         delivery = self.process({"a": 1})
 
