@@ -34,6 +34,7 @@ QUEUED_COLUMNS = (
     "supersede",
     "res_model",
     "res_id",
+    "server_action_id",
 )
 # Places are drawn in the order of the rows. `now()` as the ORM writes it: the start of
 # the transaction. The transaction's number goes into the key of its wake-up.
@@ -61,6 +62,32 @@ QUEUE_LINES_TEMPLATE = (
     "(%%s, %%s, %%s, %%s, %%s, %%s, %%s, %(company)s, "
     "now() AT TIME ZONE 'UTC', %(uid)s, now() AT TIME ZONE 'UTC', %(uid)s)"
 )
+
+# What a server action queued in this transaction and nothing has worked on yet.
+REQUEUE_VALUES = """
+    UPDATE bwt_webhook_outbound_delivery d SET payload_json = v.payload,
+        write_date = now() AT TIME ZONE 'UTC', write_uid = v.uid
+    FROM (VALUES %s) AS v (id, payload, uid) WHERE d.id = v.id"""
+
+
+def updatable(ids: list[int], endpoint_id: int) -> SQL:
+    """Of these deliveries those that may still take other values, with their state."""
+    return SQL(
+        """SELECT id, state FROM bwt_webhook_outbound_delivery
+        WHERE id = ANY(%s) AND endpoint_id = %s AND attempt_count = 0
+        AND (state IN ('draft', 'queued') OR (state = 'error' AND needs_build))""",
+        ids,
+        endpoint_id,
+    )
+
+
+def delete_lines(ids: list[int]) -> SQL:
+    return SQL(
+        "DELETE FROM bwt_webhook_outbound_delivery_context_line "
+        "WHERE delivery_id = ANY(%s)",
+        ids,
+    )
+
 
 # Waking -------------------------------------------------------------------------------
 
@@ -266,6 +293,7 @@ def regroup(endpoint_id: int, ordering: str) -> SQL:
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
         WHERE endpoint_id = %(endpoint)s AND state IN ('queued', 'processing', 'error')
+        AND needs_build IS NOT TRUE
         AND ordering_group IS DISTINCT FROM %(group)s""",
         group=group,
         endpoint=endpoint_id,

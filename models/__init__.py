@@ -16,6 +16,7 @@ from . import endpoint_figures
 from . import endpoint_standing
 from . import endpoint_words
 from . import endpoint_alerts
+from . import endpoint_skip
 from . import endpoint_keys
 from . import endpoint
 from . import endpoint_health
@@ -25,6 +26,7 @@ from . import handler_rule
 from . import delivery_state
 from . import delivery_bulk
 from . import delivery_intake
+from . import delivery_by_action
 from . import delivery_retention
 from . import delivery_queue
 from . import delivery_input

@@ -1,20 +1,48 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 import logging
+from dataclasses import astuple, dataclass
 
 from odoo import SUPERUSER_ID, fields, models
-from odoo.tools.safe_eval import datetime, safe_eval, time
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools.safe_eval import dateutil, safe_eval
 
+from ..lane.prepare import describe
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
+from .const import DELIVERY
+from .guarded import RETRIED_BY_ODOO, guarded
 from .record_payload import (
     RecordScope,
     compile_record_payload,
     refuse_limited_fields,
 )
-from .refusal import misconfigured
+from .refusal import misconfigured, refused
 
 _logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run did, in deliveries; `error`: why the first was not built."""
+
+    queued: int = 0
+    drafts: int = 0
+    skipped: int = 0
+    not_built: int = 0
+    error: str = ""
+
+    @property
+    def is_plain(self):
+        """Nothing happened but queueing."""
+        return not (self.drafts or self.skipped or self.not_built)
+
+    def plus(self, other):
+        *ours, error = astuple(self)
+        *theirs, other_error = astuple(other)
+        counts = [sum(pair) for pair in zip(ours, theirs, strict=True)]
+        return RunResult(*counts, error or other_error)
 
 
 class ActionRun(models.AbstractModel):
@@ -24,31 +52,208 @@ class ActionRun(models.AbstractModel):
     _description = "Outbound Webhook Server Action: Run"
 
     def _run_action_bwt_webhook_outbound_multi(self, eval_context=None):
-        """Queue one delivery per record, all in one insert."""
-        records = self._bwt_webhook_records(eval_context or {})
-        endpoint = self.bwt_webhook_endpoint_id
+        """Queue one delivery per record, all in one insert.
+
+        Nothing that is wrong with endpoint, action or data is raised to the user who
+        triggers it, unless the action is set to refuse.
+        """
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
         if endpoint.state != "active" and self._bwt_webhook_is_neutralized():
             _logger.info("neutralized: %s queues nothing for %s", self, endpoint.code)
             return False
+        if self.bwt_webhook_failure_mode == "refuse":
+            result = self._bwt_webhook_run_or_raise(eval_context or {})
+        else:
+            result = self._bwt_webhook_run(eval_context or {})
+        return self._bwt_webhook_notification(result)
+
+    def _bwt_webhook_run_or_raise(self, eval_context):
+        """Queue on an active endpoint; raise what is wrong."""
+        records = self._bwt_webhook_records(eval_context)
         if records is None:
-            return False
+            return RunResult()
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        endpoint.ensure_one()._check_queueable()
+        return self._bwt_webhook_queue(endpoint, records)
+
+    def _bwt_webhook_run(self, eval_context):
+        """Queue, store as draft, skip, or store as an error; raise nothing.
+
+        The user's own errors, and those that Odoo runs the request again for, pass.
+        """
+        with guarded(self.env) as outcome:
+            records = self._bwt_webhook_records(eval_context)
+            result = self._bwt_webhook_dispatch(records)
+        if outcome.error is None:
+            return result
+        # Something failed: find out what, and queue the rest.
+        with guarded(self.env) as outcome:
+            records = self._bwt_webhook_records(eval_context)
+        if outcome.error is not None:
+            no_record = self.env[self.model_id.model].browse()
+            return self._bwt_webhook_keep(no_record, outcome.error)
+        with guarded(self.env) as outcome:
+            self._bwt_webhook_compiled(self._bwt_webhook_env())
+        if outcome.error is not None:
+            return self._bwt_webhook_keep(records, outcome.error)
+        return self._bwt_webhook_run_parts(records)
+
+    def _bwt_webhook_run_parts(self, records):
+        """Halve until what fails is alone, so that the rest is queued."""
+        with guarded(self.env) as outcome:
+            result = self._bwt_webhook_dispatch(records)
+        if outcome.error is None:
+            return result
+        if len(records) < 2:
+            return self._bwt_webhook_keep(records, outcome.error)
+        half = len(records) // 2
+        return self._bwt_webhook_run_parts(records[:half]).plus(
+            self._bwt_webhook_run_parts(records[half:])
+        )
+
+    def _bwt_webhook_dispatch(self, records):
+        """What the state of the endpoint asks for; None: there is nothing to do."""
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        if records is None:
+            return RunResult()
+        if endpoint.state == "archived":
+            return RunResult(skipped=endpoint._count_skipped(self, records))
+        return self._bwt_webhook_queue(endpoint, records)
+
+    def _bwt_webhook_queue(self, endpoint, records):
         try:
             requests = self._bwt_webhook_requests(records)
         except ServiceError as error:
             raise misconfigured(self, error) from error
-        endpoint.queue_deliveries(requests)
-        if not self.binding_model_id:
+        deliveries = self.env[DELIVERY]._take_in_for_action(self, endpoint, requests)
+        if endpoint.state == "draft":
+            return RunResult(drafts=len(deliveries))
+        return RunResult(queued=len(deliveries))
+
+    def _bwt_webhook_keep(self, records, error):
+        """Store deliveries that could not be built, and have somebody notified."""
+        text = describe(self.env, error)
+        if isinstance(error, ServiceError) or not isinstance(error, UserError):
+            text = str(misconfigured(self, text))
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        with guarded(self.env) as outcome:
+            if endpoint.state == "archived":
+                skipped = endpoint._count_skipped(self, records)
+                result = RunResult(skipped=skipped)
+            else:
+                kept = self.env[DELIVERY]._store_not_built(
+                    self, endpoint, records, text
+                )
+                endpoint._request_notification()
+                result = RunResult(not_built=len(kept), error=text)
+        if outcome.error is None:
+            return result
+        # The last resort: not even the delivery could be stored.
+        _logger.error(
+            "%s queued nothing for %s: %s", self, records, text, exc_info=outcome.error
+        )
+        return RunResult(not_built=len(records) or 1, error=text)
+
+    def _bwt_webhook_request_again(self, delivery):
+        """Arguments of `queue_delivery` for a delivery that was not built before.
+
+        A delivery about no record takes the first that the action's filter finds;
+        the others are queued beside it.
+        :raise ValidationError: it can't be built now either; says why
+        """
+        records = self._bwt_webhook_subject(delivery)
+        if records[1:]:
+            self._bwt_webhook_queue(delivery.endpoint_id, records[1:])
+        try:
+            [request] = self._bwt_webhook_requests(records[:1])
+        except (ServiceError, UserError) as error:
+            raise refused(delivery, describe(self.env, error)) from error
+        except RETRIED_BY_ODOO:
+            raise
+        except Exception as error:  # what a computed field raises
+            text = describe(self.env, error)
+            raise refused(delivery, str(misconfigured(self, text))) from error
+        return request
+
+    def _bwt_webhook_subject(self, delivery):
+        """The records that a delivery is built from again."""
+        model = self.env[self.model_id.model]
+        if not delivery.res_id:
+            records = self._bwt_webhook_records({})
+            if records is None:
+                raise refused(
+                    delivery,
+                    self.env._(
+                        "the filter of its server action matches no record now. "
+                        "Cancel the delivery."
+                    ),
+                )
+            return records
+        if delivery.res_model != model._name:
+            raise refused(
+                delivery,
+                self.env._(
+                    "its server action now runs on another model. Press Reset to Draft "
+                    "and write the payload, or cancel it."
+                ),
+            )
+        record = model.browse(delivery.res_id).exists()
+        if not record:
+            raise refused(
+                delivery,
+                self.env._(
+                    "the record that it is about was deleted, so its payload can't be "
+                    "built. Cancel it."
+                ),
+            )
+        return record
+
+    def _bwt_webhook_notification(self, result):
+        """What the person who pressed a button is shown; False where nobody did."""
+        if self.usage != "ir_actions_server":
+            return False  # an automation rule or a schedule: nobody waits
+        if not self.binding_model_id and result.is_plain:
             return False
-        return {  # someone chose it in the Action menu and waits for word
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        values = {"endpoint": endpoint.name, "error": result.error}
+        lines = []
+        if result.queued or result.is_plain:
+            lines.append(
+                self.env._(
+                    "%(count)s queued for %(endpoint)s.", count=result.queued, **values
+                )
+            )
+        if result.drafts:
+            lines.append(
+                self.env._(
+                    "%(count)s stored as draft: %(endpoint)s is in draft.",
+                    count=result.drafts,
+                    **values,
+                )
+            )
+        if result.skipped:
+            lines.append(
+                self.env._(
+                    "%(count)s skipped: %(endpoint)s is archived.",
+                    count=result.skipped,
+                    **values,
+                )
+            )
+        if result.not_built:
+            lines.append(
+                self.env._(
+                    "%(count)s could not be built. %(error)s",
+                    count=result.not_built,
+                    **values,
+                )
+            )
+        return {
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": "success",
-                "message": self.env._(
-                    "%(count)s queued for %(endpoint)s.",
-                    count=len(requests),
-                    endpoint=endpoint.name,
-                ),
+                "type": "success" if result.is_plain else "warning",
+                "message": "\n".join(lines),
+                "className": "text-prewrap",
                 "next": {"type": "ir.actions.act_window_close"},
             },
         }
@@ -69,19 +274,70 @@ class ActionRun(models.AbstractModel):
             return records.filtered("id")._origin or None
         if self.bwt_webhook_without_records != "domain":
             return model.browse()
+        return model.search(self._bwt_webhook_filter()) or None
+
+    def _bwt_webhook_filter(self):
+        """The filter of the action, evaluated.
+
+        :raise ValidationError: it can't be evaluated; says why
+        """
+        # What Odoo offers to automation rules (`user`, `uid`, `time`, `datetime`,
+        # `dateutil`, `model`) and what its filter editor writes.
         names = {
-            "uid": self.env.uid,
-            "time": time,
-            "datetime": datetime,
+            **self.env["ir.actions.actions"]._get_eval_context(self),
+            "model": self.env[self.model_id.model],
+            "relativedelta": dateutil.relativedelta.relativedelta,
             "context_today": lambda: fields.Date.context_today(self),
+            "current_date": fields.Date.to_string(fields.Date.context_today(self)),
+            "company_id": self.env.company.id,
+            "company_ids": self.env.companies.ids,
+            "allowed_company_ids": self.env.companies.ids,
         }
-        return model.search(safe_eval(self.bwt_webhook_domain or "[]", names)) or None
+        text = (self.bwt_webhook_domain or "").strip() or "[]"
+        try:
+            return Domain(safe_eval(text, names))
+        except RETRIED_BY_ODOO:
+            raise
+        except Exception as error:  # whatever the expression raises
+            # safe_eval puts the filter itself behind the reason.
+            reason = str(error).partition(" while evaluating")[0]
+            raise misconfigured(
+                self,
+                self.env._(
+                    "the filter %(filter)s can't be evaluated: %(error)s. Correct it.",
+                    filter=text,
+                    error=reason,
+                ),
+            ) from error
+
+    def _bwt_webhook_check_filter(self):
+        """Raise when the filter can't be evaluated or searched for.
+
+        :raise ValidationError: says what is wrong
+        """
+        domain = self._bwt_webhook_filter()
+        with guarded(self.env) as outcome:
+            self.env[self.model_id.model].search(domain, limit=1)
+        if outcome.error is not None:
+            raise misconfigured(
+                self,
+                self.env._(
+                    "the filter %(filter)s can't be used: %(error)s. Correct it.",
+                    filter=self.bwt_webhook_domain,
+                    error=outcome.error,
+                ),
+            ) from outcome.error
+
+    def _bwt_webhook_env(self):
+        """Superuser in the endpoint's company and language."""
+        endpoint = self.bwt_webhook_endpoint_id.sudo()
+        context = endpoint._outbound_context() if endpoint else {}
+        return self.env(user=SUPERUSER_ID, su=True, context=context)
 
     def _bwt_webhook_requests(self, records):
         """Arguments of `queue_deliveries`: values as they are at this moment."""
         endpoint = self.bwt_webhook_endpoint_id.sudo()
-        context = endpoint._outbound_context() if endpoint else {}
-        env = self.env(user=SUPERUSER_ID, su=True, context=context)
+        env = self._bwt_webhook_env()
         # One prefetch group: a field read from one record is read for all.
         records = records.with_env(env)
         build = self._bwt_webhook_compiled(env)

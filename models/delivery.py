@@ -19,6 +19,7 @@ class Delivery(models.Model):
         "bwt.webhook.outbound.delivery.state",
         "bwt.webhook.outbound.delivery.bulk",
         "bwt.webhook.outbound.delivery.intake",
+        "bwt.webhook.outbound.delivery.by.action",
         "bwt.webhook.outbound.delivery.queue",
         "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",

@@ -38,6 +38,12 @@ class DeliveryAdvice(models.AbstractModel):
 
     def _way_on(self):
         """What is to be done, and where."""
+        if self.needs_build:
+            return self.env._(
+                "It isn't retried automatically. Correct the server action or the "
+                "record, then press Queue: it is built again, from the record as it is "
+                "then."
+            )
         keys = self._keys_at_fault()
         if keys:
             known = set(self.context_line_ids.mapped("key_name"))

@@ -50,7 +50,8 @@ class DeliveryDraft(models.AbstractModel):
             is not WebhookDeliveryInput._get_context_values
         ):
             return  # another addon may give what the lines don't
-        for delivery in self:
+        # What a server action builds again brings its own lines.
+        for delivery in self.filtered(lambda each: not each.needs_build):
             missing = delivery._missing_words()
             if missing:
                 raise delivery._refused(missing)

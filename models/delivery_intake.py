@@ -34,17 +34,17 @@ class DeliveryIntake(models.AbstractModel):
     _description = "Outbound Webhook Delivery: Intake"
 
     @api.model
-    def _take_in(self, endpoint, requests):
+    def _take_in(self, endpoint, requests, vals=None):
         """Create queued deliveries and ask for the lane that moves them.
 
         :param endpoint: an active one, with sudo
         :param requests: list of dicts with the arguments of `queue_delivery`
+        :param vals: further values of all of them
         """
         now = utcnow()
-        label = _label(endpoint, now)
         # Everything that can be refused is refused here: nothing half-made stays in
         # the transaction of a caller that goes on after an error.
-        asked = [read_request(endpoint, each, label, now) for each in requests]
+        asked = self._read_requests(endpoint, requests, now, vals)
         intake = self._quiet()
         if intake._has_foreign_hooks():
             deliveries, transaction = intake._create_asked(asked), None
@@ -63,13 +63,31 @@ class DeliveryIntake(models.AbstractModel):
     @api.model
     def _draft_asked(self, endpoint, request):
         """A draft of what was asked for; its place and date come when it is queued."""
-        now = utcnow()
-        asked = read_request(endpoint, request, _label(endpoint, now), now)
-        lines = [Command.create(line) for line in asked.lines]
-        draft = self._quiet().create(asked.vals | DRAFT | {"context_line_ids": lines})
-        if asked.files:
-            draft._attach_files(asked.files)
-        return draft
+        return self._draft_all(endpoint, [request])
+
+    @api.model
+    def _draft_all(self, endpoint, requests, vals=None):
+        """Drafts of what was requested, as `_take_in` queues it."""
+        asked = self._read_requests(endpoint, requests, utcnow(), vals)
+        drafts = self._quiet().create(
+            [
+                each.vals
+                | DRAFT
+                | {"context_line_ids": [Command.create(line) for line in each.lines]}
+                for each in asked
+            ]
+        )
+        for draft, each in zip(drafts, asked, strict=True):
+            if each.files:
+                draft._attach_files(each.files)
+        return drafts
+
+    def _read_requests(self, endpoint, requests, now, vals=None):
+        label = label_of(endpoint, now)
+        asked = [read_request(endpoint, each, label, now) for each in requests]
+        for each in asked:
+            each.vals.update(vals or {})
+        return asked
 
     def _quiet(self):
         """With sudo, no chatter, and none of the caller's defaults."""
@@ -110,20 +128,27 @@ class DeliveryIntake(models.AbstractModel):
             fetch=True,
         )
         ids = [row[0] for row in found]
+        self._insert_lines(endpoint, ids, asked)
+        endpoint.invalidate_recordset(["outbound_delivery_ids"])
+        return self.browse(ids), found[0][1] if found else None
+
+    def _insert_lines(self, endpoint, ids, asked):
+        """The context lines of deliveries, by one INSERT."""
         lines = [
             (delivery_id, *_line_row(line))
             for delivery_id, each in zip(ids, asked, strict=True)
             for line in each.lines
         ]
-        if lines:
-            cr.execute_values(
-                sql.QUEUE_LINES_VALUES,
-                lines,
-                template=cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode(),
-                page_size=PAGE,
-            )
-        endpoint.invalidate_recordset(["outbound_delivery_ids"])
-        return self.browse(ids), found[0][1] if found else None
+        if not lines:
+            return
+        cr = self.env.cr
+        shared = {"company": endpoint.company_id.id, "uid": self.env.uid}
+        cr.execute_values(
+            sql.QUEUE_LINES_VALUES,
+            lines,
+            template=cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode(),
+            page_size=PAGE,
+        )
 
     def _has_foreign_hooks(self):
         """Whether an addon that isn't known here hangs on the making of deliveries.
@@ -161,7 +186,7 @@ class DeliveryIntake(models.AbstractModel):
         self.env["ir.attachment"]._bwt_webhook_store(files, self._name, self.id)
 
 
-def _label(endpoint, now):
+def label_of(endpoint, now):
     return f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
 
 
@@ -179,7 +204,9 @@ def _wake(endpoint, dates, now, transaction):
 
 
 def _row(vals, columns):
-    return [None if vals[name] is False else vals[name] for name in columns]
+    return [
+        None if (value := vals.get(name)) is False else value for name in columns
+    ]
 
 
 def _line_row(line):

@@ -41,6 +41,7 @@ class DeliveryQueue(models.AbstractModel):
 
         :param fresh: start the retry schedule anew
         """
+        self._build_again()
         now = utcnow()
         vals = {
             "state": "queued",

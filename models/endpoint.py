@@ -42,6 +42,7 @@ class Endpoint(models.Model):
         "bwt.webhook.outbound.endpoint.standing",
         "bwt.webhook.outbound.endpoint.words",
         "bwt.webhook.outbound.endpoint.alerts",
+        "bwt.webhook.outbound.endpoint.not.queued",
         "bwt.webhook.outbound.endpoint.keys",
         "bwt.webhook.unique.code",  # last: it sees the code that the others made
     ]

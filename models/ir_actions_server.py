@@ -9,6 +9,8 @@ from .const import DELIVERY, ENDPOINT
 from .refusal import misconfigured
 
 STATE = "bwt_webhook_outbound"
+# Triggers of automation rules that don't wait for a change by the ORM.
+NOT_BY_CHANGE = ("on_time", "on_webhook", "on_message")
 
 
 class IrActionsServer(models.Model):
@@ -70,6 +72,26 @@ class IrActionsServer(models.Model):
         help="A delivery about the same record that was not tried yet is canceled when "
         "a newer one is queued: a record saved twenty times goes out once.",
     )
+    bwt_webhook_each_time = fields.Boolean(
+        string="Each Time",
+        help="Queue a delivery each time the action runs. Otherwise a record gets one "
+        "delivery per transaction, with the values of the last run: a save that fires "
+        "an automation rule several times is sent once.",
+    )
+    bwt_webhook_failure_mode = fields.Selection(
+        selection=[
+            ("store", "Store and Continue"),
+            ("refuse", "Refuse"),
+        ],
+        string="Webhook On Failure",
+        required=True,
+        default="store",
+        help="When endpoint, action or data don't allow a delivery to be queued. Store "
+        "and Continue: the user's work is saved. An endpoint in draft gets the delivery "
+        "as a draft, an archived one skips and counts it, and what can't be built is "
+        "stored in Error, to be queued again. Refuse: the user gets an error and "
+        "nothing is saved.",
+    )
     bwt_webhook_without_records = fields.Selection(
         selection=[
             ("one", "Queue one delivery about no record"),
@@ -89,6 +111,12 @@ class IrActionsServer(models.Model):
         help="What the endpoint needs and no context line gives. An addon may give it "
         "later, so the action runs all the same.",
     )
+    bwt_webhook_fault = fields.Text(
+        string="Webhook Fault",
+        compute="_compute_bwt_webhook_fault",
+        help="Why no delivery can be built. Not one of Odoo's own warnings: those make "
+        "an action fail, and the work of whoever triggers it.",
+    )
     bwt_webhook_sample = fields.Text(
         string="Webhook Sample",
         compute="_compute_bwt_webhook_sample",
@@ -104,35 +132,90 @@ class IrActionsServer(models.Model):
         for action in self.filtered(lambda each: each.usage == "ir_cron"):
             action.allowed_states = ["code", STATE]
 
-    @api.model
-    def _warning_depends(self):
-        return super()._warning_depends() + [
-            "bwt_webhook_endpoint_id",
-            "bwt_webhook_payload_mode",
-            "bwt_webhook_field_ids.source_expression",
-            "bwt_webhook_rule_ids.source_expression",
-            "bwt_webhook_context_ids.source_expression",
-        ]
-
-    def _get_warning_messages(self):
-        warnings = super()._get_warning_messages()
-        if self.state == STATE and self.model_id:
-            try:
-                self._bwt_webhook_check()
-            except ValidationError as error:
-                warnings.append(str(error))
-        return warnings
+    @api.depends(
+        "state",
+        "model_id",
+        "usage",
+        "bwt_webhook_endpoint_id",
+        "bwt_webhook_payload_mode",
+        "bwt_webhook_field_ids.source_expression",
+        "bwt_webhook_rule_ids.source_expression",
+        "bwt_webhook_context_ids.source_expression",
+        "bwt_webhook_without_records",
+        "bwt_webhook_domain",
+    )
+    def _compute_bwt_webhook_fault(self):
+        for action in self:
+            action.bwt_webhook_fault = False
+            if action.state == STATE and action.model_id:
+                try:
+                    action._bwt_webhook_check()
+                except ValidationError as error:
+                    action.bwt_webhook_fault = str(error)
 
     @api.constrains("state", "model_id", "bwt_webhook_endpoint_id")
     def _check_bwt_webhook(self):
         for action in self.filtered(lambda each: each.state == STATE):
             action._bwt_webhook_check()
 
+    @api.constrains(
+        "state",
+        "model_id",
+        "usage",
+        "bwt_webhook_without_records",
+        "bwt_webhook_domain",
+    )
+    def _check_bwt_webhook_filter(self):
+        for action in self.filtered(lambda each: each.state == STATE):
+            if action.bwt_webhook_domain and action._bwt_webhook_takes_filter():
+                action._bwt_webhook_check_filter()
+
+    def _bwt_webhook_takes_filter(self):
+        return self.bwt_webhook_without_records == "domain"
+
+    @api.constrains("model_id", "usage")
+    def _check_bwt_webhook_automation(self):
+        """Refuse automation rules on deliveries and attempts: they would not fire.
+
+        What a lane writes goes past the ORM, and so past automation rules. Those that
+        a date, a call or a message triggers don't depend on it.
+        """
+        for action in self:
+            if (action.model_name or "").startswith(DELIVERY) and (
+                action._bwt_webhook_follows_changes()
+            ):
+                raise misconfigured(
+                    action,
+                    self.env._(
+                        "an automation rule on %(model)s doesn't fire: deliveries and "
+                        "attempts are written past Odoo's ORM. To react to the result "
+                        "of a delivery, override _handle_outbound_response of %(hook)s "
+                        "in an addon, or _handle_outbound_webhook_response of its "
+                        "connector backend.",
+                        model=action.model_id.name,
+                        hook=DELIVERY,
+                    ),
+                )
+
+    def _bwt_webhook_follows_changes(self):
+        """Whether it belongs to an automation rule that waits for a change."""
+        # Fields of base_automation, which need not be installed.
+        rule = "base_automation_id" in self._fields and self["base_automation_id"]
+        if not rule:
+            return self.usage == "base_automation"
+        return not (rule.sudo().trigger or "").startswith(NOT_BY_CHANGE)
+
     def _bwt_webhook_check(self):
         """Raise what keeps this action from working, whatever record it runs on."""
         if self.model_name.startswith(DELIVERY):  # each would queue the next
             raise misconfigured(
-                self, self.env._("a delivery can't queue deliveries. Choose a record.")
+                self,
+                self.env._(
+                    "a delivery can't queue deliveries: each would queue the next. "
+                    "Choose another model. To react to the result of a delivery, "
+                    "override _handle_outbound_response of %s in an addon.",
+                    DELIVERY,
+                ),
             )
         if not self.bwt_webhook_endpoint_id:
             raise misconfigured(
@@ -232,6 +315,8 @@ class IrActionsServer(models.Model):
         result = super().write(vals)
         if {"state", "model_id"} & vals.keys():
             self._bwt_webhook_bind()
+        if "base_automation_id" in vals:  # no constraint may name another addon's field
+            self._check_bwt_webhook_automation()
         return result
 
     def _bwt_webhook_bind(self):

@@ -2,6 +2,9 @@ from .http import test_json2_access, test_tours
 from .orm import (
     test_access,
     test_access_matrix,
+    test_action_failure,
+    test_action_filter,
+    test_action_once,
     test_alerts,
     test_bad_input,
     test_build_cost,

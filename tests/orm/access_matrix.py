@@ -58,6 +58,7 @@ MATRIX = {
     "bwt.webhook.outbound.endpoint.header.rule": CONFIGURATION,
     "bwt.webhook.outbound.endpoint.payload.rule": CONFIGURATION,
     "bwt.webhook.outbound.endpoint.health": RECORD,
+    "bwt.webhook.outbound.endpoint.skip": RECORD,
     "bwt.webhook.outbound.endpoint.token": {
         "read": NOBODY,
         "write": NOBODY,

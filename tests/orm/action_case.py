@@ -44,6 +44,44 @@ class ServerActionCase(TrustCase):
             }
         )
 
+    def rule(self, *actions, trigger="on_create_or_write", **values):
+        """An automation rule on contacts that runs these actions; gives them."""
+        rule = self.env["base.automation"].create(
+            {
+                "name": "Contact changed",
+                "model_id": self.model.id,
+                "trigger": trigger,
+                **values,
+            }
+        )
+        for action in actions:
+            action.write({"usage": "base_automation", "base_automation_id": rule.id})
+        return actions
+
+    def fail_to_compute(self, is_bad, error=ZeroDivisionError):
+        """From now on `email_formatted` of contacts that are bad raises `error`."""
+        partners = type(self.env["res.partner"])
+        compute = partners._compute_email_formatted
+
+        def refuse_bad(records):
+            for record in records:
+                if is_bad(record):
+                    raise error("no address")
+            return compute(records)
+
+        self.patch(partners, "_compute_email_formatted", refuse_bad)
+
+    def queued(self, *records):
+        """Deliveries about these records, oldest first."""
+        ids = [record.id for record in records]
+        return self.env[DELIVERY].search([("res_id", "in", ids)], order="id")
+
+    def sent_names(self, *records):
+        """The names that deliveries about these records send."""
+        return [
+            json.loads(each.payload_json).get("name") for each in self.queued(*records)
+        ]
+
     def run_on(self, action, records):
         """Run it as the Action menu does; gives the new deliveries, oldest first."""
         before = self.env[DELIVERY].search([])

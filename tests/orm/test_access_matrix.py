@@ -112,6 +112,11 @@ class TestAccessMatrix(TrustCase):
                 **company,
             },
             f"{ENDPOINT}.header.rule": {"header_name": "X-A", **of_endpoint},
+            f"{ENDPOINT}.skip": {
+                "skipped": 1,
+                "last_at": "2026-01-01 00:00:00",
+                "endpoint_id": cls.endpoint.id,
+            },
             f"{ENDPOINT}.payload.rule": {"target_path": "a", **of_endpoint},
             DELIVERY: {
                 "name": "D",

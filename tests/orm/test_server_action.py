@@ -207,12 +207,12 @@ class TestRefused(ServerActionCase):
     def test_deliveries_do_not_queue_deliveries(self):
         """Each would queue the next."""
         self.model = self.env["ir.model"]._get(DELIVERY)
-        with self.refused("a delivery can't queue deliveries"):
+        with self.refused("each would queue the next.*_handle_outbound_response"):
             self.action("name")
 
-    def test_an_endpoint_in_draft_refuses(self):
-        """Nothing is lost silently: who triggers it is told."""
-        action = self.action("name")
+    def test_an_action_that_refuses_needs_an_active_endpoint(self):
+        """Who chose Refuse wants no work saved whose webhook is not queued."""
+        action = self.action("name", bwt_webhook_failure_mode="refuse")
         self.endpoint.state = "draft"
 
         with self.refused("takes no deliveries. Activate it first"):

@@ -20,7 +20,7 @@ class TestRun(ServerActionCase):
         )
         self.run_on(action, partners[:1])
         counts = []
-        for some in (partners[:100], partners[100:]):
+        for some in (partners[1:100], partners[100:]):
             self.env.flush_all()
             self.env.invalidate_all()
             before = self.env.cr.sql_log_count
@@ -84,7 +84,7 @@ class TestRun(ServerActionCase):
         self.assertFalse(delivery.res_id)
         self.assertFalse(json.loads(delivery.payload_json)["_id"])
         with self.refused("there is no record to read a field from"):
-            self.action("name").run()
+            self.action("name", bwt_webhook_failure_mode="refuse").run()
 
     def test_a_cron_runs_it(self):
         """A scheduled action of this type queues when it is run."""
@@ -110,7 +110,9 @@ class TestRun(ServerActionCase):
 
     def test_only_the_last_value_counts(self):
         """Superseding: a record saved twice goes out once, with the later value."""
-        action = self.action("name", bwt_webhook_supersede=True)
+        action = self.action(
+            "name", bwt_webhook_supersede=True, bwt_webhook_each_time=True
+        )
 
         deliveries = self.run_on(action, self.partner) | self.run_on(
             action, self.partner

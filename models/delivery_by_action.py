@@ -1,0 +1,229 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import Command, api, fields, models
+
+from ..lane import sql
+from ..lane.clock import utcnow
+from ..services.values import storable_text
+from .delivery_intake import DRAFT, label_of
+from .refusal import refused
+
+# Key of the deliveries of this transaction, kept by its cursor until it ends. A
+# rollback to a savepoint leaves it alone: what is remembered is looked up again.
+REMEMBERED = "bwt_webhooks_outbound.by_action"
+ERROR_LENGTH = 10_000  # characters kept of an error
+
+
+class DeliveryByAction(models.AbstractModel):
+    """Deliveries that server actions queue: one per action, record and transaction."""
+
+    _name = "bwt.webhook.outbound.delivery.by.action"
+    _description = "Outbound Webhook Delivery: By a Server Action"
+
+    server_action_id = fields.Many2one(
+        comodel_name="ir.actions.server",
+        ondelete="set null",
+        index="btree_not_null",
+        readonly=True,
+        help="The server action that queued it.",
+    )
+    needs_build = fields.Boolean(
+        string="Not Built",
+        readonly=True,
+        help="The server action could not build the payload. Queue builds it again, "
+        "from the record as it is then.",
+    )
+
+    def write(self, vals):
+        if vals.get("payload_json") and "needs_build" not in vals:
+            # Somebody wrote the payload: that is what is to be sent.
+            vals = vals | {"needs_build": False}
+        return super().write(vals)
+
+    # What an action queues
+
+    @api.model
+    def _take_in_for_action(self, action, endpoint, requests):
+        """Queue what `action` built; on an endpoint in draft, store it as draft.
+
+        What the action queued about the same record in this transaction takes the
+        values of now instead, unless the action is set to queue each time.
+
+        :param endpoint: active or in draft, with sudo
+        :param requests: list of dicts with the arguments of `queue_delivery`
+        :return: the deliveries
+        """
+        known = self._of_this_transaction(action, endpoint, requests)
+        again, fresh = [], []
+        for request in requests:
+            (again if _key(action, request["record"]) in known else fresh).append(
+                request
+            )
+        deliveries = self.browse()
+        vals = {"server_action_id": action.id}
+        if again:
+            found = [known[_key(action, each["record"])] for each in again]
+            deliveries += self._update_requested(endpoint, found, again)
+        if fresh:
+            if endpoint.state == "active":
+                made = self._take_in(endpoint, fresh, vals)
+            else:
+                made = self._draft_all(endpoint, fresh, vals)
+            self._remember(action, [each["record"] for each in fresh], made)
+            deliveries += made
+        return deliveries
+
+    @api.model
+    def _store_not_built(self, action, endpoint, records, text):
+        """Keep what could not be built as deliveries in Error, one per record.
+
+        They have no next attempt and no place in an order.
+
+        :param records: empty for one delivery about no record
+        :param text: what is wrong and where
+        """
+        now = utcnow()
+        vals = DRAFT | {
+            "state": "error",
+            "needs_build": True,
+            "queued_at": now,
+            "queue_number": 0,
+            "failure_reason": "build",
+            "processing_error": storable_text(text)[:ERROR_LENGTH],
+        }
+        subjects = [{"record": each} for each in records] or [{"record": None}]
+        known = self._of_this_transaction(action, endpoint, subjects)
+        deliveries = self._quiet().browse(row[0] for row in known.values())
+        deliveries.write(vals)
+        fresh = [
+            each["record"]
+            for each in subjects
+            if _key(action, each["record"]) not in known
+        ]
+        made = self._quiet().create(
+            [
+                vals
+                | {
+                    "endpoint_id": endpoint.id,
+                    "server_action_id": action.id,
+                    "name": storable_text(label_of(endpoint, now)),
+                    "supersede": action.bwt_webhook_supersede and bool(record),
+                    "res_model": record._name if record else False,
+                    "res_id": record.id if record else False,
+                }
+                for record in fresh
+            ]
+        )
+        self._remember(action, fresh, made)
+        return deliveries + made
+
+    def _of_this_transaction(self, action, endpoint, requests):
+        """What the action queued before in this transaction and may still change.
+
+        :return: dict of key -> (id, state)
+        """
+        if action.bwt_webhook_each_time:
+            return {}
+        remembered = self.env.cr.postcommit.data.get(REMEMBERED, {})
+        keys = [_key(action, each["record"]) for each in requests]
+        ids = {remembered[key]: key for key in keys if key in remembered}
+        if not ids:
+            return {}
+        self.env.flush_all()
+        # Asked of the database: a rollback to a savepoint may have taken some away.
+        self.env.cr.execute(sql.updatable(list(ids), endpoint.id))
+        return {ids[row[0]]: row for row in self.env.cr.fetchall()}
+
+    def _remember(self, action, records, deliveries):
+        if action.bwt_webhook_each_time:
+            return
+        remembered = self.env.cr.postcommit.data.setdefault(REMEMBERED, {})
+        for record, delivery in zip(records, deliveries, strict=True):
+            if record:
+                remembered[_key(action, record)] = delivery.id
+
+    def _update_requested(self, endpoint, found, requests):
+        """Give deliveries the values of these requests.
+
+        :param found: (id, state) of each
+        """
+        asked = self._read_requests(endpoint, requests, utcnow())
+        quiet = self._quiet()
+        deliveries = quiet.browse(delivery_id for delivery_id, _state in found)
+        failed = quiet.browse(each for each, state in found if state == "error")
+        if failed or quiet._has_foreign_hooks():
+            for delivery, each in zip(deliveries, asked, strict=True):
+                delivery._write_requested(each)
+        else:
+            self._update_rows(endpoint, deliveries, asked)
+        if endpoint.state == "active":
+            failed._put_in_queue(fresh=True)
+        else:
+            failed.write(DRAFT | {"failure_reason": False, "processing_error": False})
+        return deliveries
+
+    def _update_rows(self, endpoint, deliveries, asked):
+        """By three statements, whatever the number of deliveries."""
+        cr = self.env.cr
+        cr.execute_values(
+            sql.REQUEUE_VALUES,
+            [
+                (delivery.id, each.vals["payload_json"], self.env.uid)
+                for delivery, each in zip(deliveries, asked, strict=True)
+            ],
+        )
+        cr.execute(sql.delete_lines(deliveries.ids))
+        deliveries._insert_lines(endpoint, deliveries.ids, asked)
+        deliveries.context_line_ids.invalidate_recordset(flush=False)
+        deliveries.invalidate_recordset(flush=False)
+
+    def _write_requested(self, asked):
+        """Payload and context lines of a request; lines of other keys stay.
+
+        No line is deleted: `unlink` drops the whole cache, which the save that runs
+        the action may be reading at this moment.
+        """
+        known = {line.key_name: line.id for line in self.context_line_ids}
+        self.write(
+            {
+                "payload_json": asked.vals["payload_json"],
+                "needs_build": False,
+                "context_line_ids": [
+                    Command.update(known[line["key_name"]], line)
+                    if line["key_name"] in known
+                    else Command.create(line)
+                    for line in asked.lines
+                ],
+            }
+        )
+
+    # Build again
+
+    def _build_again(self):
+        """Build those that their server action could not build before.
+
+        :raise ValidationError: one can't be built now either
+        """
+        for delivery in self.filtered("needs_build"):
+            action = delivery.server_action_id.sudo()
+            if not action:
+                raise refused(
+                    delivery,
+                    self.env._(
+                        "it was never built, and the server action that queued it was "
+                        "deleted. Press Reset to Draft and write the payload, or "
+                        "cancel it."
+                    ),
+                )
+            request = action._bwt_webhook_request_again(delivery)
+            [asked] = self._read_requests(
+                delivery.endpoint_id, [request], utcnow(), None
+            )
+            delivery.write(
+                {name: asked.vals[name] for name in ("res_model", "res_id")}
+            )
+            delivery._write_requested(asked)
+
+
+def _key(action, record):
+    """What one delivery per transaction is about; None without a record."""
+    return (action.id, record._name, record.id) if record else None

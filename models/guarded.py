@@ -1,0 +1,100 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Work inside a user's transaction that must not fail it."""
+
+import sys
+from contextlib import contextmanager
+
+from psycopg2 import errors as pg_errors
+
+from odoo.exceptions import ConcurrencyError
+
+# Odoo runs the whole request again after one of these; after anything else it doesn't.
+RETRIED_BY_ODOO = (
+    pg_errors.SerializationFailure,
+    pg_errors.DeadlockDetected,
+    pg_errors.LockNotAvailable,
+    ConcurrencyError,
+)
+
+
+class Outcome:
+    """What the guarded block raised; `error` is None when it succeeded."""
+
+    error = None
+
+
+@contextmanager
+def guarded(env):
+    """Undo what the block did if it raises, and let the caller continue.
+
+    What the caller wrote before is flushed first, outside the guard: its errors are
+    the caller's. After a failure the database is as it was before the block, and the
+    caller's cache holds what it held: values of new records and pending values too.
+    :return: an `Outcome`, to be read after the block
+    :raise: what Odoo runs the request again for, also where the block wrapped it
+    """
+    env.flush_all()
+    outcome, marks = Outcome(), _PendingWork(env.transaction)
+    outer = sys.exc_info()[1]  # the caller may be handling an error of its own
+    try:
+        # Without `flush`: it would run the caller's precommit hooks now, and clear
+        # the caller's cache after a failure.
+        with env.cr.savepoint(flush=False):
+            yield outcome
+            env.flush_all()
+    except Exception as error:
+        if env.cr.connection.closed:
+            raise
+        retried = _retried_by_odoo(error, outer)
+        if retried is not None:
+            raise retried from None
+        marks.restore(env)
+        outcome.error = error
+
+
+def _retried_by_odoo(error, outer):
+    """The error in the chain of `error` that Odoo retries; None without one."""
+    seen = set()
+    while error is not None and error is not outer and id(error) not in seen:
+        if isinstance(error, RETRIED_BY_ODOO):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+class _PendingWork:
+    """What a transaction has not computed or written yet, to return to.
+
+    After `flush_all` that is next to nothing: computations of new records.
+    """
+
+    def __init__(self, transaction):
+        self.dirty = {field: set(ids) for field, ids in transaction.field_dirty.items()}
+        self.tocompute = {
+            field: list(ids) for field, ids in transaction.tocompute.items() if ids
+        }
+
+    def restore(self, env):
+        """Forget what was read or written since, as far as the database has it."""
+        transaction = env.transaction
+        for field, ids in list(transaction.field_dirty.items()):
+            kept = self.dirty.get(field, set())
+            for record_id in [each for each in ids if each not in kept]:
+                ids.discard(record_id)
+            if not ids:
+                del transaction.field_dirty[field]
+        transaction.tocompute.clear()
+        for field, ids in self.tocompute.items():
+            transaction.tocompute[field].update(ids)
+        # Stored values of saved records are read again; new records and values that
+        # are not stored live in the cache alone and stay.
+        for field in list(transaction.field_data):
+            if field.store:
+                kept = self.dirty.get(field, set())
+                stored = [
+                    each
+                    for each in field._get_all_cache_ids(env)
+                    if isinstance(each, int) and each not in kept
+                ]
+                field._invalidate_cache(env, stored)
