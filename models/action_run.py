@@ -116,6 +116,8 @@ class ActionRun(models.AbstractModel):
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         if records is None:
             return RunResult()
+        if endpoint.state != "active":
+            endpoint._request_notification()
         if endpoint.state == "archived":
             return RunResult(skipped=endpoint._count_skipped(self, records))
         return self._bwt_webhook_queue(endpoint, records)

@@ -1,5 +1,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import Command, api, fields, models
+from odoo.exceptions import AccessError
 
 from ..lane import sql
 from ..lane.clock import utcnow
@@ -10,6 +11,9 @@ from .refusal import refused
 # Key of the deliveries of this transaction, kept by its cursor until it ends. A
 # rollback to a savepoint leaves it alone: what is remembered is looked up again.
 REMEMBERED = "bwt_webhooks_outbound.by_action"
+# Written by a person, these replace what the action would build.
+CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
+BY_ACTION = ("server_action_id", "needs_build")
 ERROR_LENGTH = 10_000  # characters kept of an error
 
 
@@ -24,20 +28,41 @@ class DeliveryByAction(models.AbstractModel):
         ondelete="set null",
         index="btree_not_null",
         readonly=True,
+        copy=False,
         help="The server action that queued it.",
     )
     needs_build = fields.Boolean(
         string="Not Built",
         readonly=True,
+        copy=False,
         help="The server action could not build the payload. Queue builds it again, "
         "from the record as it is then.",
     )
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._check_by_action(vals)
+        return super().create(vals_list)
+
     def write(self, vals):
-        if vals.get("payload_json") and "needs_build" not in vals:
-            # Somebody wrote the payload: that is what is to be sent.
+        self._check_by_action(vals)
+        if CONTENT & vals.keys() and "needs_build" not in vals:
+            # Somebody wrote what is to be sent, or about what: that stays.
             vals = vals | {"needs_build": False}
         return super().write(vals)
+
+    def _check_by_action(self, vals):
+        """Only the engine says what an action queued: it is built as superuser."""
+        given = [name for name in BY_ACTION if vals.get(name)]
+        if given and not self.env.su:
+            raise AccessError(
+                self.env._(
+                    "%s can't be set on a delivery: it is recorded when a server action "
+                    "queues it.",
+                    self._fields[given[0]]._description_string(self.env),
+                )
+            )
 
     # What an action queues
 
@@ -176,7 +201,7 @@ class DeliveryByAction(models.AbstractModel):
         deliveries.context_line_ids.invalidate_recordset(flush=False)
         deliveries.invalidate_recordset(flush=False)
 
-    def _write_requested(self, asked):
+    def _write_requested(self, asked, vals=None):
         """Payload and context lines of a request; lines of other keys stay.
 
         No line is deleted: `unlink` drops the whole cache, which the save that runs
@@ -184,7 +209,8 @@ class DeliveryByAction(models.AbstractModel):
         """
         known = {line.key_name: line.id for line in self.context_line_ids}
         self.write(
-            {
+            (vals or {})
+            | {
                 "payload_json": asked.vals["payload_json"],
                 "needs_build": False,
                 "context_line_ids": [
@@ -218,10 +244,9 @@ class DeliveryByAction(models.AbstractModel):
             [asked] = self._read_requests(
                 delivery.endpoint_id, [request], utcnow(), None
             )
-            delivery.write(
-                {name: asked.vals[name] for name in ("res_model", "res_id")}
+            delivery._write_requested(
+                asked, {name: asked.vals[name] for name in ("res_model", "res_id")}
             )
-            delivery._write_requested(asked)
 
 
 def _key(action, record):

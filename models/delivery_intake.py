@@ -85,8 +85,9 @@ class DeliveryIntake(models.AbstractModel):
     def _read_requests(self, endpoint, requests, now, vals=None):
         label = label_of(endpoint, now)
         asked = [read_request(endpoint, each, label, now) for each in requests]
-        for each in asked:
-            each.vals.update(vals or {})
+        if vals:
+            for each in asked:
+                each.vals.update(vals)
         return asked
 
     def _quiet(self):

@@ -259,6 +259,8 @@ class DeliveryState(models.AbstractModel):
                 | {
                     "name": f"{delivery.name} / Replay {number}",
                     "replayed_from_delivery_id": delivery.id,
+                    "server_action_id": delivery.server_action_id.id,
+                    "needs_build": delivery.needs_build,
                 }
             )
             delivery._copy_files_to(replay)

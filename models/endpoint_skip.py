@@ -109,7 +109,7 @@ class EndpointNotQueued(models.AbstractModel):
     # Notify
 
     def _request_notification(self):
-        """Have the responsible user notified that deliveries need attention.
+        """Have the responsible user notified of what actions could not queue.
 
         By a job of its own: an activity writes followers and messages of the endpoint,
         rows over which users who save at the same time would meet.
@@ -119,18 +119,42 @@ class EndpointNotQueued(models.AbstractModel):
             return
         self.env.cr.execute(sql.transaction_id())
         transaction = self.env.cr.fetchone()[0]
-        self._without_context().with_delay(
+        self._for_lane().with_delay(
             identity_key=f"bwt_webhook_outbound:notify:{self.id}:{transaction}",
-            description=f"Notify of webhooks that were not built: {self.code}",
-        ).notify_not_built()
+            description=f"Notify of webhooks that were not queued: {self.code}",
+        ).notify_not_queued()
 
     @api.private
-    def notify_not_built(self):
-        """Job: the responsible user gets the activity of failed deliveries."""
-        self._tell_of_given_up()
+    def notify_not_queued(self):
+        """Job: the responsible user has an activity for today.
+
+        :return: True when one was made
+        """
+        if self.state == "active":
+            return self._tell_of_given_up()
+        if not self._is_told(GIVEN_UP) or not self._may_tell():
+            return False
+        if self._was_notified_today():
+            return False
+        notes = {
+            "draft": self.env._(
+                "Server actions queue deliveries on this endpoint, which is in draft: "
+                "they are stored as drafts. Activate the endpoint and queue them, or "
+                "archive the actions."
+            ),
+            "archived": self.env._(
+                "Server actions queue deliveries on this endpoint, which is archived: "
+                "they are skipped. Activate the endpoint, or archive the actions."
+            ),
+        }
+        self._alert(
+            GIVEN_UP, self.env._("Webhook endpoint isn't active"), notes[self.state]
+        )
+        return True
 
     def _was_notified_today(self):
         midnight = datetime.combine(utcnow().date(), time.min)
+        # With those that were marked as done: whoever did it knows for today.
         notified = self._alerts().with_context(active_test=False)
         domain = [*self._alert_domain(GIVEN_UP), ("create_date", ">=", midnight)]
         return bool(notified.search_count(domain, limit=1))

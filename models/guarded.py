@@ -84,7 +84,9 @@ class _PendingWork:
                 ids.discard(record_id)
             if not ids:
                 del transaction.field_dirty[field]
-        transaction.tocompute.clear()
+        for field, ids in transaction.tocompute.items():
+            for record_id in set(ids) - set(self.tocompute.get(field, ())):
+                ids.discard(record_id)
         for field, ids in self.tocompute.items():
             transaction.tocompute[field].update(ids)
         # Stored values of saved records are read again; new records and values that

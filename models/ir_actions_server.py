@@ -9,6 +9,7 @@ from .const import DELIVERY, ENDPOINT
 from .refusal import misconfigured
 
 STATE = "bwt_webhook_outbound"
+HEALTH = f"{ENDPOINT}.health"
 # Triggers of automation rules that don't wait for a change by the ORM.
 NOT_BY_CHANGE = ("on_time", "on_webhook", "on_message")
 
@@ -84,7 +85,6 @@ class IrActionsServer(models.Model):
             ("refuse", "Refuse"),
         ],
         string="Webhook On Failure",
-        required=True,
         default="store",
         help="When endpoint, action or data don't allow a delivery to be queued. Store "
         "and Continue: the user's work is saved. An endpoint in draft gets the delivery "
@@ -181,14 +181,15 @@ class IrActionsServer(models.Model):
         a date, a call or a message triggers don't depend on it.
         """
         for action in self:
-            if (action.model_name or "").startswith(DELIVERY) and (
+            name = action.model_name or ""
+            if (name.startswith(DELIVERY) or name == HEALTH) and (
                 action._bwt_webhook_follows_changes()
             ):
                 raise misconfigured(
                     action,
                     self.env._(
-                        "an automation rule on %(model)s doesn't fire: deliveries and "
-                        "attempts are written past Odoo's ORM. To react to the result "
+                        "an automation rule on %(model)s doesn't fire: a lane writes it "
+                        "past Odoo's ORM. To react to the result "
                         "of a delivery, override _handle_outbound_response of %(hook)s "
                         "in an addon, or _handle_outbound_webhook_response of its "
                         "connector backend.",

@@ -256,6 +256,7 @@ class TestNotBuilt(FailureCase):
         """Neither the failure nor what it stores asks for rights of webhooks."""
         user = self.user("internal")
         user.group_ids |= self.env.ref("base.group_partner_manager")
+        self.endpoint.responsible_id = self.env.user
         self.fail_to_compute(lambda partner: partner.name == "Bad")
 
         self.partner.with_user(user).name = "Bad"
@@ -263,7 +264,43 @@ class TestNotBuilt(FailureCase):
 
         self.assertEqual("error", self.queued(self.partner).state)
 
-    def test_a_copied_delivery_with_a_deleted_action_says_what_to_do(self):
+    def test_a_deletion_sends_the_values_as_of_the_deletion(self):
+        """And one that can't be built lets the record go."""
+        self.rule_action.base_automation_id.trigger = "on_unlink"
+        self.fail_to_compute(lambda partner: partner.name == "Bad")
+        good, bad = self.company.child_ids
+        bad.name = "Bad"
+
+        self.company.child_ids.unlink()
+
+        found = self.queued(good, bad)
+        self.assertEqual(["queued", "error"], found.mapped("state"))
+        self.assertEqual("Ada", json.loads(found[0].payload_json)["name"])
+
+    def test_nobody_but_the_engine_names_the_action(self):
+        """What names one is built as superuser: no user may write it."""
+        administrator = self.user("administrator")
+        deliveries = self.env[DELIVERY].with_user(administrator)
+        own = deliveries.create({"endpoint_id": self.endpoint.id})
+
+        for vals in (
+            {"server_action_id": self.rule_action.id},
+            {"needs_build": True},
+        ):
+            with self.refused("can't be set", AccessError):
+                own.write(vals)
+            with self.refused("can't be set", AccessError):
+                deliveries.create({"endpoint_id": self.endpoint.id, **vals})
+
+    def test_an_operator_reads_which_action_queued_it(self):
+        """The form names it to those who may not open server actions."""
+        delivery = self.not_built().with_user(self.user("operator"))
+
+        [read] = delivery.web_read({"server_action_id": {"fields": {"display_name": {}}}})
+
+        self.assertEqual("Tell the shop", read["server_action_id"]["display_name"])
+
+    def test_a_delivery_whose_action_was_deleted_says_what_to_do(self):
         """Queue can't build without the action."""
         delivery = self.not_built()
         self.rule_action.unlink()
@@ -325,6 +362,17 @@ class TestUsersWork(FailureCase):
                 self.env.cr.savepoint(),
             ):
                 self.partner.name = "Bad"
+
+    def test_an_error_that_the_caller_handles_is_not_the_webhooks(self):
+        """A save in an `except` block is guarded as any other."""
+        self.fail_to_compute(lambda partner: partner.name == "Bad")
+
+        try:
+            raise pg_errors.SerializationFailure("the caller's own")
+        except pg_errors.SerializationFailure:
+            self.partner.name = "Bad"
+
+        self.assertEqual("error", self.queued(self.partner).state)
 
     def test_a_lock_that_is_not_free_passes(self):
         """Odoo runs the request again, for it waits for nobody."""
@@ -400,7 +448,7 @@ class TestUsersWork(FailureCase):
 @tagged("post_install", "-at_install")
 class TestNotified(FailureCase):
     def jobs(self):
-        return self.env["queue.job"].search([("method_name", "=", "notify_not_built")])
+        return self.env["queue.job"].search([("method_name", "=", "notify_not_queued")])
 
     def activities(self):
         return self.env["mail.activity"].search(
@@ -416,12 +464,28 @@ class TestNotified(FailureCase):
         job = self.jobs() - before
         self.assertEqual(1, len(job))
         self.assertFalse(self.activities())
-        self.endpoint.notify_not_built()
+        self.endpoint.notify_not_queued()
         for partner in self.company.child_ids:
             partner.name = "Bad"
 
         self.assertEqual(self.endpoint.responsible_id, self.activities().user_id)
         self.assertEqual(job, self.jobs() - before)
+
+    def test_an_endpoint_that_is_not_active_is_told_of(self):
+        """Drafts and skips would pile up with nobody knowing."""
+        self.endpoint.responsible_id = self.user("operator")
+        for state, words in (("draft", "stored as drafts"), ("archived", "skipped")):
+            with self.subTest(state):
+                self.endpoint.state = state
+                self.activities().unlink()
+                self.jobs().unlink()
+
+                self.partner.name = state
+                self.endpoint.notify_not_queued()
+                self.company.name = state
+
+                self.assertEqual(1, len(self.jobs()))
+                self.assertIn(words, self.activities().note)
 
     def test_without_a_responsible_user_nobody_is(self):
         """No job is left that finds nobody."""
