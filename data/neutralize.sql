@@ -13,3 +13,12 @@ UPDATE bwt_webhook_outbound_endpoint
 
 UPDATE bwt_webhook_outbound_endpoint_token
    SET fingerprint = NULL, value = NULL, problem = NULL;
+
+-- Its unfinished jobs are the original's: on the same server queue_job's runner would
+-- find each of them twice, and stop for all databases. Failed ones count, too.
+UPDATE queue_job
+   SET state = 'cancelled',
+       date_cancelled = now() AT TIME ZONE 'UTC',
+       result = 'Cancelled: this database is a neutralized copy'
+ WHERE model_name = 'bwt.webhook.outbound.endpoint'
+   AND state NOT IN ('done', 'cancelled');

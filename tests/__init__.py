@@ -33,6 +33,7 @@ from .orm import (
     test_hooks_left,
     test_lane_record,
     test_limited_paths,
+    test_neutralize,
     test_oauth,
     test_odd_responses,
     test_query_plans,
