@@ -119,7 +119,10 @@ def _registry_of_pip():
     listed = subprocess.run(pip, capture_output=True, text=True).stdout
     settings = dict(re.findall(r"^\S*?([\w-]+)='(.*)'$", listed, re.M))
     environment = child_environment(UV_NATIVE_TLS="1")
-    for option, variable in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
+    for option, variable in (
+        ("index-url", "UV_DEFAULT_INDEX"),
+        ("cert", "SSL_CERT_FILE"),
+    ):
         if option in settings and variable not in os.environ:
             environment[variable] = settings[option]
     return environment
@@ -132,7 +135,9 @@ def _resolve_npm() -> tuple[str, str]:
         Path(place, "package.json").write_text(manifest)
         command = ["npm", "install", "--package-lock-only", "--no-audit", "--no-fund"]
         run_logged(
-            [*command, "--prefix", place, *fetch.NPM_PACKAGES], _log("lock-npm"), cwd=place
+            [*command, "--prefix", place, *fetch.NPM_PACKAGES],
+            _log("lock-npm"),
+            cwd=place,
         )
         locked = json.loads(Path(place, "package-lock.json").read_text())
         locked["name"] = "receivers"  # else that of the temporary folder

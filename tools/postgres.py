@@ -22,7 +22,7 @@ from tools.console import Trouble, step
 from tools.workspace import cache, exclusive, folder, run_logged
 
 ROLE = "odoo"  # Odoo refuses to work as `postgres`
-# A socket's path has at most 107 bytes: `<place>/bwt-postgres-1000-0a1b2c3d/.s.PGSQL.5432`
+# A socket's path, `<here>/bwt-postgres-1000-0a1b2c3d/.s.PGSQL.5432`, has 107 at most.
 TEMP_FOLDER_MAX = 107 - 50
 SETTINGS = {"listen_addresses": "", "max_connections": "200"}
 

@@ -23,7 +23,9 @@ class TestNeutralize(OutboundCase):
         return uuid
 
     def states(self, uuids):
-        self.env.cr.execute("SELECT state FROM queue_job WHERE uuid = ANY(%s)", (uuids,))
+        self.env.cr.execute(
+            "SELECT state FROM queue_job WHERE uuid = ANY(%s)", (uuids,)
+        )
         return {state for (state,) in self.env.cr.fetchall()}
 
     def test_its_jobs_are_cancelled(self):

@@ -21,8 +21,8 @@ def offers(tmp_path, monkeypatch):
         program = tmp_path / "apt-cache"
         known = "|".join(packages)
         program.write_text(
-            f'#!/bin/sh\nfor name; do :; done\ncase "$name" in {known}) ;; *) exit 100;; '
-            "esac\n"
+            "#!/bin/sh\nfor name; do :; done\n"
+            f'case "$name" in {known}) ;; *) exit 100;; esac\n'
         )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
