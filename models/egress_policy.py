@@ -26,13 +26,24 @@ PROXY_PARAMETER = f"{SECTION}.proxy"
 
 def egress_policy(env) -> Policy:
     """The policy in force; raises ConfigurationError where a text can't be read."""
-    given = env["ir.config_parameter"].sudo().get_param(PARAMETER) or ""
-    return _parsed(", ".join(filter(None, [_from_file(), given])))
+    return _parsed(", ".join(filter(None, [_from_file(), _parameter(env, PARAMETER)])))
 
 
 def egress_proxy(env) -> Proxy | None:
     """The proxy to go through; raises ConfigurationError where it can't be read."""
-    return Proxy.parse(env["ir.config_parameter"].sudo().get_param(PROXY_PARAMETER))
+    return Proxy.parse(_parameter(env, PROXY_PARAMETER))
+
+
+def _parameter(env, key) -> str:
+    """The value of a system parameter as it is in the database at this moment.
+
+    Odoo's own reader is cached per process. A process that runs a lane doesn't look
+    whether another one changed it, and a change by `odoo shell` or SQL tells nobody.
+    """
+    env["ir.config_parameter"].flush_model(["key", "value"])
+    env.cr.execute("SELECT value FROM ir_config_parameter WHERE key = %s", (key,))
+    row = env.cr.fetchone()
+    return (row and row[0]) or ""
 
 
 @lru_cache(maxsize=16)

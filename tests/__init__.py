@@ -36,6 +36,7 @@ from .orm import (
     test_neutralize,
     test_oauth,
     test_odd_responses,
+    test_parameters,
     test_query_plans,
     test_queued_values,
     test_queueing,
