@@ -762,16 +762,40 @@ def stranded(now) -> SQL:
     )
 
 
+def _runner_holds_its_lock(runner_lock: int) -> SQL:
+    return SQL(
+        """EXISTS (
+            SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+            AND objsubid = 1 AND database = (
+                SELECT oid FROM pg_database WHERE datname = current_database()
+            ) AND (classid::bigint << 32) + objid::bigint = %s
+        )""",
+        runner_lock,
+    )
+
+
+def runner_alive(runner_lock: int) -> SQL:
+    """Whether queue_job's runner works on this database."""
+    return SQL("SELECT %s", _runner_holds_its_lock(runner_lock))
+
+
+def late_wake_ups(since) -> SQL:
+    """Whether a lane should have started before `since` and no job runs at all."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM queue_job WHERE state IN ('pending', 'enqueued')
+            AND identity_key LIKE 'bwt_webhook_outbound:%%' AND date_created < %(since)s
+            AND (eta IS NULL OR eta < %(since)s)
+        ) AND NOT EXISTS (SELECT 1 FROM queue_job WHERE state = 'started')""",
+        since=since,
+    )
+
+
 def queue_state(endpoint_id: int, now, runner_lock: int) -> SQL:
     """Runner, lane, wake-ups, running jobs and the oldest transaction, in one row."""
     return SQL(
         """SELECT
-            EXISTS (
-                SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
-                AND objsubid = 1 AND database = (
-                    SELECT oid FROM pg_database WHERE datname = current_database()
-                ) AND (classid::bigint << 32) + objid::bigint = %(runner)s
-            ),
+            %(runner)s,
             EXISTS (
                 SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
                 AND objsubid = 2 AND database = (
@@ -787,7 +811,7 @@ def queue_state(endpoint_id: int, now, runner_lock: int) -> SQL:
             (SELECT min(xact_start) AT TIME ZONE 'UTC' FROM pg_stat_activity
              WHERE datname = current_database() AND backend_xmin IS NOT NULL
              AND pid != pg_backend_pid())""",
-        runner=runner_lock,
+        runner=_runner_holds_its_lock(runner_lock),
         endpoint=endpoint_id,
         low=SLOT_BASE,
         high=SLOT_BASE + SLOTS_MAX - 1,

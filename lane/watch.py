@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
-from . import sql
+from . import runner_check, sql
 from .budget import longest_timeout
 
 PATIENCE = timedelta(seconds=30)
@@ -60,11 +60,8 @@ def trouble(
             longest=int(longest),
         )
     if not state.runner_alive:
-        return waited + env._(
-            "No job runner works on this database: start Odoo with "
-            "server_wide_modules = base,rpc,web,queue_job and a [queue_job] section with "
-            "channels = root:2 or more, and restart it after queue_job was installed."
-        )
+        finding = runner_check.why_no_runner(env.cr.dbname)
+        return waited + runner_check.summary(env, finding)
     if state.wake_up_waiting and state.jobs_running:
         return waited + env._(
             "Its job waits for room: %s other jobs are running. Give the channel "
@@ -72,9 +69,12 @@ def trouble(
             state.jobs_running,
         )
     if state.wake_up_waiting:
+        stored = env["ir.config_parameter"].sudo().get_param(runner_check.PARAMETER)
+        if finding := runner_check.load(stored):
+            return waited + runner_check.summary(env, finding)
         return waited + env._(
-            "Its job waits although nothing runs: the channel root.webhooks.outbound "
-            "or one above it has no capacity, or no HTTP worker is free."
+            "Its job waits although nothing runs. Check the Job Runner says whether "
+            "the runner reaches Odoo."
         )
     held_since = state.oldest_transaction
     if held_since and now - held_since > LONG_TRANSACTION:

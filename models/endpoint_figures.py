@@ -1,12 +1,16 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import logging
 from datetime import timedelta
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.tools import SQL
 
+from ..lane import runner_check, sql
 from ..lane.clock import utcnow
-from ..lane.watch import queue_state, trouble
+from ..lane.watch import PATIENCE, queue_state, trouble
 from .endpoint_policy import READERS
+
+_logger = logging.getLogger(__name__)
 
 
 class EndpointFigures(models.AbstractModel):
@@ -98,12 +102,42 @@ class EndpointFigures(models.AbstractModel):
             return False
         if queue_state(self.env.cr, self.id, utcnow()).runner_alive:
             return False
+        finding = runner_check.why_no_runner(self.env.cr.dbname)
         return self.env._(
-            "No job runner works on this database: this test goes out at once, other "
-            "deliveries wait until one runs. Start Odoo with server_wide_modules = "
-            "base,rpc,web,queue_job and a [queue_job] section with channels = root:2 or "
-            "more, and restart it after queue_job was installed."
+            "This test is sent at once; other deliveries wait. %s",
+            runner_check.summary(self.env, finding),
         )
+
+    def action_check_runner(self):
+        """Say whether the job runner can start jobs, and what keeps it from it."""
+        self.check_access("read")
+        self.env["bwt.webhook.outbound.delivery"].check_access("read")
+        finding = runner_check.check_runner(self.env)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": self.env._("Job Runner"),
+                "message": runner_check.summary(self.env, finding),
+                "type": "success" if finding.is_good else "danger",
+                "sticky": True,
+            },
+        }
+
+    @api.model
+    def _check_runner_if_late(self):
+        """Keep what the check finds, for the forms, while jobs don't start in time."""
+        parameters = self.env["ir.config_parameter"].sudo()
+        self.env.cr.execute(sql.late_wake_ups(utcnow() - PATIENCE))
+        finding = None
+        if self.env.cr.fetchone()[0]:
+            finding = runner_check.check_runner(self.env)
+        before = parameters.get_param(runner_check.PARAMETER)
+        after = "" if finding is None or finding.is_good else runner_check.dump(finding)
+        if after and after != before:
+            _logger.warning("%s", runner_check.summary(self.env, finding))
+        if (before or "") != after:
+            parameters.set_param(runner_check.PARAMETER, after)
 
     def _compute_attempt_figures(self):
         self.env.cr.execute(

@@ -167,6 +167,7 @@ class EndpointQueue(models.AbstractModel):
         stranded = recovery.stranded_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stranded):
             wake.wake(endpoint)
+        self._check_runner_if_late()
 
     def _runs_without_jobs(self):
         """True where queue_job is told to call at once (tests, scripts)."""

@@ -46,6 +46,7 @@ from .orm import (
     test_request_arrives,
     test_request_build,
     test_retention,
+    test_runner_check,
     test_secrets,
     test_secrets_follow_host,
     test_server_action,

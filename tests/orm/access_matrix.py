@@ -51,6 +51,7 @@ MATRIX = {
         "action_generate_secret": ADMINISTRATOR,
         "action_remove_client_certificate": ADMINISTRATOR,
         "action_send_test": ADMINISTRATOR,
+        "action_check_runner": READERS,
         "action_recover": READERS,
         "action_view_outbound_deliveries": READERS,
         "action_view_failed_outbound_deliveries": READERS,

@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 ADDON = "odoo.addons.bwt_webhooks_outbound"
-PARTS = ("services", "lane", "models", "wizards")
+PARTS = ("services", "lane", "models", "wizards", "controllers")
 MAY_IMPORT = {
     "services": set(),
     "lane": {"services"},
     "models": {"services", "lane"},
     "wizards": {"services", "lane", "models"},
+    "controllers": {"services", "lane", "models"},
 }
 SOURCES = sorted(
     path for part in PARTS for path in (ROOT / part).rglob("*.py") if path.is_file()

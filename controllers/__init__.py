@@ -1,0 +1,1 @@
+from . import runner_check
