@@ -9,6 +9,7 @@ from psycopg2 import OperationalError
 
 from ..services.errors import _lt
 from . import sql
+from .slot import read_committed
 from .tell import tell_of_given_up
 
 _logger = logging.getLogger(__name__)
@@ -66,9 +67,21 @@ def requeue_dead_jobs(cr):
     """Set lane jobs to pending that nobody runs; a job changed meanwhile is left."""
     try:
         with cr.savepoint(flush=False):
-            cr.execute(sql.requeue_dead_jobs())
+            cr.execute(sql.requeue_dead_jobs(), log_exceptions=False)
     except OperationalError:
         _logger.info("dead jobs are left to queue_job", exc_info=True)
+
+
+def requeue_dead_jobs_at_start(registry):
+    """The same while a registry is loaded, on a cursor of its own.
+
+    Loading takes long: its own snapshot is older than what lanes wrote since, and each
+    of those rows would be a serialization failure.
+    """
+    with registry.cursor() as cr:
+        read_committed(cr)
+        cr.execute("SET LOCAL lock_timeout = '2s'")  # an upgrade may have the table
+        requeue_dead_jobs(cr)
 
 
 def stranded_endpoints(cr, now) -> list[int]:

@@ -122,7 +122,7 @@ class EndpointQueue(models.AbstractModel):
         """
         super()._register_hook()
         if not self._abstract:
-            recovery.requeue_dead_jobs(self.env.cr)
+            recovery.requeue_dead_jobs_at_start(self.env.registry)
 
     def _for_lane(self):
         """This endpoint as a lane sees it: superuser, its company, nothing else."""

@@ -52,6 +52,7 @@ from .orm import (
     test_server_action,
     test_server_action_run,
     test_signing_secret,
+    test_server_start,
     test_standing,
     test_transitions,
     test_trust,
