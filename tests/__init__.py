@@ -14,6 +14,7 @@ from .orm import (
     test_claim,
     test_client_certificate,
     test_connector,
+    test_conventions,
     test_context_lines,
     test_contract,
     test_curl,

@@ -18,6 +18,8 @@ from tools.odoo_server import odoo_command, odoo_environment, write_config
 from tools.workspace import ADDON, cache, exclusive, folder, tail
 
 TEMPLATE_MODULES = ("mail", "queue_job", "base_automation", "contacts")
+# What many databases have beside this addon: required columns, rules, computed fields.
+SHOP_MODULES = ("sale_management", "account", "stock", "crm")
 PREFIX = "bwt_template_"
 
 
@@ -27,32 +29,33 @@ class Databases:
     def __init__(self, cluster):
         self.cluster = cluster
 
-    def fresh(self, name, *, install=(ADDON,), demo=False) -> str:
+    def fresh(self, name, *, install=(ADDON,), demo=False, beside=()) -> str:
         """A new database with these addons; gives the install log.
 
-        One of the same name is removed first.
+        One of the same name is removed first. `beside` are further addons of Odoo.
         """
-        template = self.template(demo=demo)
+        template = self.template(demo=demo, beside=beside)
         self.drop(name)
         self._copy(template, name)
         return self.install(name, *install, demo=demo) if install else ""
 
-    def template(self, *, demo=False) -> str:
+    def template(self, *, demo=False, beside=()) -> str:
         """Name of the database to copy from; made when missing."""
-        modules = ",".join(TEMPLATE_MODULES)
+        modules = ",".join((*TEMPLATE_MODULES, *beside))
         mark = hashlib.sha256(f"{_versions()} {modules}".encode()).hexdigest()[:10]
         name = f"{PREFIX}{'demo_' if demo else ''}{mark}"
         with exclusive("template"):
             if name not in self.cluster.databases():
                 contents = "with demo data" if demo else "without demo data"
+                contents += f" and with {', '.join(beside)}" * bool(beside)
                 with step(f"once: a database {contents} to copy others from"):
-                    self._build_template(name, demo)
+                    self._build_template(name, modules.split(","), demo)
         return name
 
-    def _build_template(self, name, demo):
+    def _build_template(self, name, modules, demo):
         part = f"{name}_part"  # renamed when whole
         self.drop(part)
-        self.install(part, *TEMPLATE_MODULES, demo=demo)
+        self.install(part, *modules, demo=demo)
         self._copy(part, name)
         self.drop(part)
 

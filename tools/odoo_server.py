@@ -36,7 +36,10 @@ def write_config(
     list_db=False,
     options=None,
 ):
-    """Write an odoo.conf; `options` are further ones of Odoo's own section."""
+    """Write an odoo.conf; `options` are further ones of Odoo's own section.
+
+    Without `allowed_networks` it has no section of this addon, as in the README.
+    """
     addons = [addons_folder(), *extra_addons()]
     config = configparser.ConfigParser(interpolation=None)
     config["options"] = {
@@ -50,7 +53,8 @@ def write_config(
         **{key: str(value) for key, value in (options or {}).items()},
     }
     config["queue_job"] = {"channels": channels}
-    config[ADDON] = {"allowed_networks": allowed_networks}
+    if allowed_networks:
+        config[ADDON] = {"allowed_networks": allowed_networks}
     with open(path, "w") as target:
         config.write(target)
 

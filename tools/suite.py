@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tools import fetch, runners
 from tools.console import Trouble, duration, say, step
-from tools.databases import Databases
+from tools.databases import SHOP_MODULES, Databases
 from tools.postgres import Cluster
 from tools.runners import Count, complaints
 from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
@@ -162,9 +162,9 @@ class Suite:
         return runners.run_live(*self.arguments)
 
     def odoo(self):
-        """A fresh database with Odoo's own runner."""
+        """Odoo's own runner, on a fresh database with sale, account, stock, crm."""
         database = database_name("odoo")
-        self.databases.fresh(database, install=())
+        self.databases.fresh(database, install=(), beside=SHOP_MODULES)
         try:
             return runners.run_odoo_tests(
                 self.cluster, database, [ADDON, *test_addons()]

@@ -17,6 +17,7 @@ DELIVERY = "bwt.webhook.outbound.delivery"
 OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
 
 
+@tagged("post_install", "-at_install")
 class TourCase(HttpCase):
     """Starts tours against a receiver of this process."""
 

@@ -53,6 +53,7 @@ def duty_on(endpoint):
     return Duty(endpoint.id, endpoint.company_id.id, endpoint.code, 1)
 
 
+@tagged("post_install", "-at_install")
 class OutboundCase(TransactionCase):
     """An active endpoint whose target is a receiver of this process."""
 

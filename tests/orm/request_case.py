@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from unittest import SkipTest
 
 from odoo.exceptions import ValidationError
-from odoo.tests.common import TransactionCase
+from odoo.tests.common import TransactionCase, tagged
 
 ENDPOINT = "bwt.webhook.outbound.endpoint"
 DELIVERY = "bwt.webhook.outbound.delivery"
@@ -26,6 +26,7 @@ def need_test_addon(env, model_name):
     raise SkipTest(missing)
 
 
+@tagged("post_install", "-at_install")
 class RequestCase(TransactionCase):
     """An endpoint, and short ways to give it rules and to build a request."""
 
