@@ -31,7 +31,7 @@ from .record import record, record_singly
 from .recovery import interrupt_leftovers
 from .savepoint import lost_race
 from .slot import read_committed, slots
-from .tell import tell_of_given_up
+from .tell import tell_of_circuit, tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ PLAN_AGE = 0.5  # seconds until an edited endpoint takes effect in a running lan
 POLL = 0.1  # seconds between looks for new work while requests are out
 BLOCKED = timedelta(seconds=1)  # work that is due and can't be had: look again then
 TRIES = 5
+TELL_AGAIN = 2.0  # seconds until it is tried again to notify someone
 REPEATED = {
     errorcodes.SERIALIZATION_FAILURE,
     errorcodes.DEADLOCK_DETECTED,
@@ -91,6 +92,7 @@ class Lane:
         self.alone = False  # an interrupted delivery is out: nothing beside it
         self.hooks_at = None  # naive UTC; when to call the response hooks that are left
         self.told_on = None  # the day on which someone was told of what was given up
+        self.tell_at = 0.0  # monotonic; when to try again to tell
 
     def run(self) -> Report:
         with slots(self.env.registry, self.given.id) as held:
@@ -112,6 +114,9 @@ class Lane:
             with self._pipe() as pipe:
                 self._drain(pipe)
             self._call_left_hooks()
+            if self.tell_at:  # it failed before, and there may be no later lane
+                self.tell_at = 0.0
+                self._tell_of_given_up()
         # The slot is free now. Whoever didn't get it was turned away before, so what
         # it came for is seen by this look.
         self._look_once_more()
@@ -371,15 +376,17 @@ class Lane:
             self.looked_at = None
         else:
             self._give_back(pipe)
-        self.endpoint._circuit_moved(before, after)
-        self.cr.commit()
+        tell_of_circuit(self.endpoint, before, after)
 
     def _tell_of_given_up(self):
-        """Tell the responsible user, who has one activity a day: once is enough."""
-        today = utcnow().date()
-        if self.told_on != today:
+        """Notify the responsible user, who has one activity a day: once is enough."""
+        today, clock = utcnow().date(), time.monotonic()
+        if self.told_on == today or clock < self.tell_at:
+            return
+        if tell_of_given_up(self.endpoint):
             self.told_on = today
-            tell_of_given_up(self.endpoint)
+        else:
+            self.tell_at = clock + TELL_AGAIN
 
     def _give_back(self, pipe):
         """What no thread has picked goes back to its place, as if never claimed."""

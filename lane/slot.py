@@ -7,6 +7,7 @@ from typing import NamedTuple
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
 from . import sql
+from .locks import SLOTS
 
 
 def read_committed(cr) -> bool:
@@ -52,14 +53,16 @@ class Slots:
 
     def take(self, lanes: int) -> int | None:
         """The number of a free slot, now ours, or None."""
-        return next((slot for slot in range(lanes) if self.take_slot(slot)), None)
+        slots_of_lanes = range(min(lanes, len(SLOTS)))
+        return next((slot for slot in slots_of_lanes if self.take_slot(slot)), None)
 
     @contextmanager
     def borrow(self, slot: int):
         """Hold a slot for a moment; gives whether it is held."""
         self.cr.execute("SAVEPOINT bwt_borrowed_slot")
         try:
-            yield self.take_slot(slot)
+            # A number that no lane can have was written by hand: nobody holds it.
+            yield slot not in range(len(SLOTS)) or self.take_slot(slot)
         finally:
             # Rolling back lets the lock go: a lane may want this slot.
             self.cr.execute("ROLLBACK TO SAVEPOINT bwt_borrowed_slot")

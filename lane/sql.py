@@ -8,10 +8,9 @@ committed, and SKIP LOCKED never fails for a row that changed since a snapshot.
 
 from odoo.tools import SQL
 
+from .locks import ALERTS, SLOTS
+
 SUPERUSER = 1
-# First key of the advisory lock of slot 0; the second key is the endpoint's id.
-SLOT_BASE = 0x627774_00
-SLOTS_MAX = 256
 
 # Identity keys of our jobs, in front of the endpoint's id: a wake-up for work, a lane's
 # watchdog, a lane's call for another one beside it.
@@ -186,8 +185,13 @@ def others_waiting(endpoint_id: int, now) -> SQL:
 def try_slot(endpoint_id: int, slot: int) -> SQL:
     """True if the slot is ours until the transaction of this cursor ends."""
     return SQL(
-        "SELECT pg_try_advisory_xact_lock(%s, %s)", SLOT_BASE + slot, endpoint_id
+        "SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id
     )
+
+
+def try_alerts(endpoint_id: int) -> SQL:
+    """True if nobody else notifies about this endpoint until our transaction ends."""
+    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", ALERTS[0], endpoint_id)
 
 
 def slots_in_use(endpoint_id: int) -> SQL:
@@ -757,8 +761,8 @@ def stranded(now) -> SQL:
             ))
         )""",
         now=now,
-        low=SLOT_BASE,
-        high=SLOT_BASE + SLOTS_MAX - 1,
+        low=SLOTS[0],
+        high=SLOTS[-1],
     )
 
 
@@ -813,8 +817,8 @@ def queue_state(endpoint_id: int, now, runner_lock: int) -> SQL:
              AND pid != pg_backend_pid())""",
         runner=_runner_holds_its_lock(runner_lock),
         endpoint=endpoint_id,
-        low=SLOT_BASE,
-        high=SLOT_BASE + SLOTS_MAX - 1,
+        low=SLOTS[0],
+        high=SLOTS[-1],
         now=now,
         key=f"bwt_webhook_outbound:%:{endpoint_id}:%",
     )

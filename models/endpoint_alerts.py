@@ -4,15 +4,13 @@
 from datetime import datetime, time
 
 from odoo import models
-from odoo.tools import SQL
 
+from ..lane import sql
 from ..lane.clock import utcnow
 from .const import DELIVERY
 
 GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
-# First key of the advisory lock of those who tell; the second is the endpoint's id.
-TELLING = 0x62777401
 NEEDS_PERSON = [
     "|",
     ("state", "=", "dead_letter"),
@@ -35,7 +33,7 @@ class EndpointAlerts(models.AbstractModel):
 
         One per endpoint and day, however many deliveries; called by the lane, at most
         once per recorded chunk, in a transaction of its own.
-        :return: True when one was made
+        :return: True when the user has one for today, made now or before
         """
         self.ensure_one()
         if not self._is_told(GIVEN_UP) or not self._may_tell():
@@ -45,7 +43,7 @@ class EndpointAlerts(models.AbstractModel):
         told = self._alerts().with_context(active_test=False)
         domain = [*self._alert_domain(GIVEN_UP), ("create_date", ">=", midnight)]
         if told.search_count(domain, limit=1):
-            return False
+            return True
         self._alert(
             GIVEN_UP,
             self.env._("Webhook deliveries need you"),
@@ -133,16 +131,18 @@ class EndpointAlerts(models.AbstractModel):
 
     def _may_tell(self):
         """False where another lane of this endpoint tells at this moment."""
-        self.env.cr.execute(
-            SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", TELLING, self.id)
-        )
+        self.env.cr.execute(sql.try_alerts(self.id))
         return self.env.cr.fetchone()[0]
 
     def _alert(self, xml_id, summary, note):
         user = self.responsible_id
         endpoint = self.with_context(mail_notify_force_send=False)
-        if user.lang:
-            endpoint = endpoint.with_context(lang=user.lang)
+        lang = self._active_lang(user.lang)
+        # Odoo writes the e-mail in the user's own language, and fails where it is
+        # archived: then the activity comes without one.
+        endpoint = endpoint.with_context(
+            lang=lang, mail_activity_quick_update=bool(user.lang and lang != user.lang)
+        )
         endpoint.sudo().activity_schedule(
             xml_id, summary=summary, note=note, user_id=user.id
         )

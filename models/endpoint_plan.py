@@ -32,9 +32,10 @@ class WebhookEndpointPlanPart(models.AbstractModel):
         return context
 
     def _company_lang(self):
-        """Language of the company's partner, without the many fields of both.
+        """Language of the company's partner, or an active one where that is archived.
 
-        A lane asks before its first byte.
+        Without the many fields of company and partner: a lane asks before its first
+        byte.
         """
         rows = self.env.execute_query(
             SQL(
@@ -47,7 +48,19 @@ class WebhookEndpointPlanPart(models.AbstractModel):
                 ),
             )
         )
-        return (rows and rows[0][0]) or "en_US"
+        return self._active_lang(rows and rows[0][0])
+
+    def _active_lang(self, code):
+        """`code` if that language is active, else English, else any active one.
+
+        Odoo refuses every translated text in an environment of another language.
+        """
+        languages = self.env["res.lang"]
+        for each in (code, "en_US"):
+            if each and languages._get_data(code=each):
+                return each
+        active = [each for each, _name in languages.get_installed()]
+        return active[0] if active else "en_US"
 
     def _outbound_plan(self):
         """This endpoint as an `EndpointPlan`: rules, handler and policy compiled.

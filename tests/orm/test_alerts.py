@@ -1,11 +1,18 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Who is told of deliveries that were given up and of a target in trouble."""
 
+from contextlib import suppress
+from unittest.mock import patch
+
+import psycopg2
+
 from odoo.tests import tagged
 from odoo.tests.common import new_test_user
 
+from odoo.addons.bwt_webhooks_outbound.lane import sql
+
 from ..receiver import status
-from .common import DELIVERY, CommittedCase
+from .common import DELIVERY, ENDPOINT, CommittedCase
 
 GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
@@ -166,6 +173,101 @@ class TestAlerts(CommittedCase):
         with self.transaction() as env:
             env.cr.execute("DROP TRIGGER bwt_test_refuse ON mail_activity")
             env.cr.execute("DROP FUNCTION bwt_test_refuse()")
+
+    def test_second_lane(self):
+        """A lane in the second slot notifies as the first one does.
+
+        It held the lock of its slot, which was the lock of whoever notifies: with two
+        lanes nobody heard of dead letters.
+        """
+        self.set_up(parallel_lanes=2)
+
+        with self.read_committed() as first_lane:
+            first_lane.cr.execute(sql.try_slot(self.endpoint_id, 0))
+            self.given_up(3)
+
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_failure_is_tried_again(self):
+        """A lane that could not notify does so later, for what it recorded before.
+
+        The day counted as done before anyone was told.
+        """
+        self.set_up(parallel_lanes=2)
+        self.receiver.script("/in", status(404), status(404))
+        self.queue(1, 2)
+        tell = self.registry[ENDPOINT]._tell_of_given_up
+        calls = []
+
+        def fail_once(endpoint):
+            calls.append(endpoint.id)
+            if len(calls) == 1:
+                raise ValueError("mail is broken")
+            return tell(endpoint)
+
+        self.enterContext(
+            patch.object(self.registry[ENDPOINT], "_tell_of_given_up", fail_once)
+        )
+
+        with self.assertLogs(LANE, "WARNING"):
+            self.run_lane()
+
+        self.assertEqual(2, len(calls))
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+
+    def test_swallowed_database_error_while_notifying(self):
+        """An addon that swallows a database error is found out, and it is tried again.
+
+        The commit rolled back in silence, and the user counted as told.
+        """
+
+        def swallow(endpoint, *args, **kwargs):
+            with suppress(psycopg2.Error):
+                endpoint.env.cr.execute("SELECT 1 / 0", log_exceptions=False)
+
+        self.enterContext(
+            patch.object(self.registry[ENDPOINT], "activity_schedule", swallow)
+        )
+
+        with self.assertLogs(LANE, "WARNING") as logs:
+            self.given_up(3)
+
+        self.assertIn("division by zero", "".join(logs.output))
+
+    def test_failing_post_on_a_circuit_change(self):
+        """A chatter post that fails stops neither recording nor sending.
+
+        The lane ended, with other requests in flight.
+        """
+        self.set_up(circuit_threshold=1, retry_schedule="1s")
+        self.receiver.script("/in", status(503))
+
+        def fail(endpoint, *args, **kwargs):
+            raise ValueError("chatter is broken")
+
+        self.enterContext(
+            patch.object(self.registry[ENDPOINT], "message_post", fail)
+        )
+        ids = self.queue(1)
+
+        with self.assertLogs(LANE, "WARNING") as logs:
+            self.run_lane()
+
+        self.assertIn("chatter is broken", "".join(logs.output))
+        self.assertEqual(["error"], self.states(ids))
+        self.assertEqual(1, len(self.pending()))
+
+    def test_language_that_was_archived(self):
+        """A responsible user whose language is archived is notified in an active one."""
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE res_partner SET lang = 'xx_XX' WHERE id = %s",
+                (env["res.users"].browse(self.user_id).partner_id.id,),
+            )
+
+        self.given_up()
+
+        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
 
     def test_an_opening_circuit_is_told_and_closes_itself(self):
         """One activity while it rests; the target's first answer closes it."""
