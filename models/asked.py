@@ -26,6 +26,9 @@ ARGUMENTS = frozenset(
     "payload context_lines headers files name record eta ordering_key supersede".split()
 )
 
+# PostgreSQL refuses an index row of more than 2,704 bytes, its other columns included.
+KEY_BYTES_MAX = 2600
+
 
 def new_message_uid() -> str:
     """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
@@ -78,7 +81,8 @@ def _vals(endpoint, request, label, now):
     res_model, res_id = _subject_of(endpoint, get("record"))
     supersede = bool(get("supersede"))
     key = get("ordering_key")
-    key = False if key in (None, False, "") else storable_text(str(key))
+    key = False if _is_absent(key) else storable_text(str(key))
+    check_ordering_key(endpoint, key)
     if not key and (supersede or endpoint.ordering == "key"):
         key = record_key(res_model, res_id)
     if supersede and not key:
@@ -90,7 +94,7 @@ def _vals(endpoint, request, label, now):
         )
     return {
         "endpoint_id": endpoint.id,
-        "name": storable_text(str(get("name") or label)),
+        "name": label if _is_absent(get("name")) else storable_text(str(get("name"))),
         "message_uid": new_message_uid(),
         "state": "queued",
         "queued_at": now,
@@ -103,6 +107,30 @@ def _vals(endpoint, request, label, now):
         "res_model": res_model,
         "res_id": res_id,
     }
+
+
+def _is_absent(value) -> bool:
+    """Whether an argument counts as not given; 0 is a value."""
+    return value is None or value is False or value == ""
+
+
+def check_ordering_key(record, key):
+    """Refuse a key that the index of the queue cannot hold.
+
+    :param record: that the message names
+    """
+    size = len(str(key).encode()) if key else 0
+    if size > KEY_BYTES_MAX:
+        raise refused(
+            record,
+            record.env._(
+                "the ordering key %(key)s has %(size)s bytes. Give one of %(most)s "
+                "bytes or less, such as an id or a hash.",
+                key=reprlib.repr(key),
+                size=size,
+                most=KEY_BYTES_MAX,
+            ),
+        )
 
 
 def _subject_of(endpoint, record):
@@ -137,7 +165,7 @@ def _subject_of(endpoint, record):
 
 def _eta(endpoint, eta):
     """`eta` as naive UTC; None without one."""
-    if not eta:
+    if _is_absent(eta):
         return None
     if isinstance(eta, datetime) and eta.tzinfo:
         return eta.astimezone(timezone.utc).replace(tzinfo=None)

@@ -1,7 +1,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import api, fields, models
 
-from .asked import new_message_uid
+from .asked import check_ordering_key, new_message_uid
 from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
 from .copied_relation import CopiedRelation
 from .delivery_access import check_relations, check_to_write, checked_to_create
@@ -260,6 +260,10 @@ class Delivery(models.Model):
         now = fields.Datetime.to_string(fields.Datetime.now())
         named = []
         for vals in vals_list:
+            check_ordering_key(
+                endpoints.browse(vals.get("endpoint_id")) or self,
+                vals.get("ordering_key"),
+            )
             if not vals.get("name"):
                 known = self.default_get(["name", "endpoint_id"]) | vals
                 if known.get("endpoint_id") and not known.get("name"):
@@ -273,6 +277,11 @@ class Delivery(models.Model):
             self.check_access("write")
             check_to_write(self, vals)
         return super().write(vals)
+
+    @api.constrains("ordering_key")
+    def _check_ordering_key(self):
+        for delivery in self:
+            check_ordering_key(delivery, delivery.ordering_key)
 
     def unlink(self):
         in_line = self.filtered(lambda each: each.state in UNFINISHED)
