@@ -86,8 +86,6 @@ class DirectRun:
             answer = sender.send(prepared.wire, timeout=plan.timeout)
         finally:
             sender.close()
-        ending, _signal = ending_of_answer(
-            prepared, answer, plan, env, utcnow()
-        )
+        ending, _signal = ending_of_answer(prepared, answer, plan, env, utcnow())
         written = record_singly(env, [ending], self.holder, utcnow(), trust.secrets)
         call_hooks(self.delivery, plan, written)

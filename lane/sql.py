@@ -184,9 +184,7 @@ def others_waiting(endpoint_id: int, now) -> SQL:
 
 def try_slot(endpoint_id: int, slot: int) -> SQL:
     """True if the slot is ours until the transaction of this cursor ends."""
-    return SQL(
-        "SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id
-    )
+    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
 
 
 def try_alerts(endpoint_id: int) -> SQL:

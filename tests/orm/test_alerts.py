@@ -245,9 +245,7 @@ class TestAlerts(CommittedCase):
         def fail(endpoint, *args, **kwargs):
             raise ValueError("chatter is broken")
 
-        self.enterContext(
-            patch.object(self.registry[ENDPOINT], "message_post", fail)
-        )
+        self.enterContext(patch.object(self.registry[ENDPOINT], "message_post", fail))
         ids = self.queue(1)
 
         with self.assertLogs(LANE, "WARNING") as logs:
@@ -258,7 +256,7 @@ class TestAlerts(CommittedCase):
         self.assertEqual(1, len(self.pending()))
 
     def test_language_that_was_archived(self):
-        """A responsible user whose language is archived is notified in an active one."""
+        """A responsible user of an archived language is notified in an active one."""
         with self.transaction() as env:
             env.cr.execute(
                 "UPDATE res_partner SET lang = 'xx_XX' WHERE id = %s",

@@ -165,12 +165,12 @@ class TestHandlerTransactions(ForeignCase):
         self.assertIn("after the commit", "".join(logs.output))
 
     def test_commit_and_rollback(self):
-        """Ending the transaction raises: the claim's locks and the claim are the lane's.
+        """Ending the transaction raises: the claim and its locks are the lane's.
 
         A commit in a handler made the savepoint vanish, and nothing was sent.
         """
         calls = {
-            "cr.commit()": lambda cr: cr.commit(),
+            "cr.commit()": lambda cr: cr.commit(),  # pylint: disable=invalid-commit
             "cr.rollback()": lambda cr: cr.rollback(),
             "cr.close()": lambda cr: cr.close(),
             "COMMIT": lambda cr: cr.execute(" commit"),
@@ -312,7 +312,7 @@ def lock(env, partner_id):
 
 
 class Rival:
-    """Another transaction that makes the first call of `lose_once` a deadlock's victim."""
+    """Another transaction: the first call of `lose_once` is a deadlock's victim."""
 
     def __init__(self, case, first, second):
         self.case, self.first, self.second = case, first, second
@@ -470,7 +470,7 @@ class TestHookTransactions(ForeignCase):
         self.assertFalse(self.of_bad("processing_note")[0])
 
     def test_second_lane(self):
-        """A lane in the second slot calls each hook once, and one of them fails alone."""
+        """A lane in the second slot calls each hook once; one of them fails alone."""
         self.set_up(parallel_lanes=2)
         calls = []
 

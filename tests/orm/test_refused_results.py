@@ -129,7 +129,9 @@ class TestRefusedResults(CommittedCase):
 
         self.run_quietly()
 
-        state, reason, error = self.of_bad("state", "failure_reason", "processing_error")
+        state, reason, error = self.of_bad(
+            "state", "failure_reason", "processing_error"
+        )
         self.assertEqual(("error", "build"), (state, reason))
         self.assertIn("object", error)
         self.assertEqual(19, self.states(self.ids).count("done"))
@@ -144,7 +146,9 @@ class TestRefusedResults(CommittedCase):
 
         self.run_quietly()
 
-        state, reason, error = self.of_bad("state", "failure_reason", "processing_error")
+        state, reason, error = self.of_bad(
+            "state", "failure_reason", "processing_error"
+        )
         self.assertEqual(("error", "handler"), (state, reason))
         self.assertIn("integer out of range", error)
         self.assertEqual(19, self.states(self.ids).count("done"))

@@ -26,7 +26,7 @@ def test_no_two_purposes_share_a_key():
 
 
 def test_every_range_is_registered():
-    """A range that is in the file is in the registry, and fits into PostgreSQL's int."""
+    """Each range of the file is in the registry, and fits into PostgreSQL's int."""
     found = registry()
 
     ranges = [each for each in found.values() if isinstance(each, range)]
