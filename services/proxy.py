@@ -86,13 +86,13 @@ def _left(deadline):
 def _expect_tunnel(sock, deadline):
     head = b""
     # Byte by byte: what follows the empty line belongs to the tunnel.
-    while not head.endswith(b"\r\n\r\n"):
+    while not head.endswith((b"\r\n\r\n", b"\n\n")):
         sock.settimeout(_left(deadline))
         byte = sock.recv(1)
         if not byte or len(head) > _HEAD_LIMIT:
             raise ProxyRefused("the proxy gave no answer to CONNECT")
         head += byte
-    status = head.split(b"\r\n", 1)[0].split(b" ", 2)
+    status = head.split(b"\n", 1)[0].split(None, 2)
     if len(status) < 2 or not status[1].startswith(b"2"):
-        said = head.split(b"\r\n", 1)[0].decode("latin-1")[:80]
+        said = head.split(b"\n", 1)[0].strip().decode("latin-1")[:80]
         raise ProxyRefused(f"the proxy opened no tunnel: {said}")

@@ -15,11 +15,15 @@ from services.sender import Sender
 from services.wire import encode
 
 
-class Tunnels:
-    """A proxy that opens every tunnel, or answers CONNECT with `refusal`."""
+OPENING = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-    def __init__(self, refusal=None):
+
+class Tunnels:
+    """A proxy that opens every tunnel with `opening`, or refuses with `refusal`."""
+
+    def __init__(self, refusal=None, opening=OPENING):
         self.refusal = refusal
+        self.opening = opening
         self.asked = []
         self.server = Server(self.talk)
 
@@ -33,7 +37,7 @@ class Tunnels:
             return
         host, _, port = head.split(b" ", 2)[1].decode().rpartition(":")
         with socket.create_connection((host.strip("[]"), int(port))) as target:
-            conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            conn.sendall(self.opening)
             back = threading.Thread(target=pump, args=(target, conn), daemon=True)
             back.start()
             pump(conn, target)
@@ -129,3 +133,21 @@ def test_no_proxy_is_none():
     """Nothing is taken from the environment."""
     assert Proxy.parse("") is None
     assert Proxy.parse(False) is None
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        b"HTTP/1.1  200  OK\r\n\r\n",
+        b"HTTP/1.0 200\r\n\r\n",
+        b"HTTP/1.1 200 OK\nName : x\n\n",
+    ],
+)
+def test_odd_heads_of_a_proxy(opening):
+    """A proxy that says 200 has opened the tunnel, however it writes it."""
+    tunnels = Tunnels(opening=opening)
+
+    with Server() as target, tunnels.server:
+        answer = post(target.url, through(tunnels))
+
+    assert (200, "") == (answer.status_code, answer.reason)
