@@ -238,7 +238,7 @@ def _checked_headers(headers):
         )
     for name, value in headers.items():
         check_header_name(str(name))
-        check_header(str(name), header_text(value))
+        check_header(str(name), header_text(value, str(name)))
     return serialize_headers(headers)
 
 

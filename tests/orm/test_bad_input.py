@@ -160,9 +160,9 @@ class TestBadInput(OutboundCase):
             (
                 "payload_json",
                 "{",
-                r'Delivery ".*": Payload is no JSON: .*Mend the text',
+                r'Delivery ".*": Payload is not valid JSON: .*Correct the text',
             ),
-            ("payload_json", "[NaN]", "Payload is no JSON: NaN"),
+            ("payload_json", "[NaN]", "Payload is not valid JSON: NaN"),
             ("request_headers_json", "[1]", r"Headers must be a JSON object.*\[1\]"),
             ("request_headers_json", '{"host": "a"}', '"host" is set by the sender'),
             ("request_headers_json", '{"X A": "a"}', '"X A" is no header name'),

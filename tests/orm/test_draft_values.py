@@ -40,14 +40,6 @@ class TestPaths(RequestCase):
                         }
                     )
 
-    def test_a_list_is_no_path_value(self):
-        """`PUT /customers/%5B%5D` was sent."""
-        self.endpoint.target_path = "/customers/{ids}"
-
-        for value in ([], [1], {}):
-            with self.subTest(value=value), self.refused("path token {ids}"):
-                self.built(context_lines={"ids": value})
-
 
 class TestDraftValues(RequestCase):
     def draft(self, **vals):

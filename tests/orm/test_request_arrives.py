@@ -7,6 +7,7 @@ from itertools import product
 import requests
 
 from odoo.addons.bwt_webhooks_outbound.services.transport import build_transport_kwargs
+from odoo.addons.bwt_webhooks_outbound.services.wire import default_headers
 
 from ..receiver import Receiver
 from .request_case import RequestCase, assignment, condition
@@ -46,6 +47,7 @@ class TestRequestArrives(RequestCase):
         kwargs = build_transport_kwargs(replace(request, headers=headers))
         with requests.Session() as session:
             session.trust_env = False
+            session.headers.update(default_headers())  # these are our own
             session.request(**kwargs)
         ours, theirs = self.receiver.wait_for_requests(2, path=path)
         self.receiver.clear()

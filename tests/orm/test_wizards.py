@@ -190,7 +190,7 @@ class TestSendTest(TrustCase):
 
     def test_bad_json_is_refused(self):
         """The text is named as what it is."""
-        with self.refused("the payload is no JSON"):
+        with self.refused("the payload is not valid JSON"):
             self.opened(payload_json="{")
 
     def test_operators_send_no_tests(self):

@@ -14,7 +14,6 @@ from services.proxy import Proxy
 from services.sender import Sender
 from services.wire import encode
 
-
 OPENING = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 

@@ -187,10 +187,3 @@ def test_braces_that_are_no_token_are_refused(text):
     """A mistyped token would be sent to the receiver as it stands."""
     with pytest.raises(ConfigurationError, match="brace that is not part of"):
         clean_path(text)
-
-
-@pytest.mark.parametrize("value", [[], [1], {}, {"a": 1}, (1,)])
-def test_a_list_or_an_object_is_no_path_value(value):
-    """`PUT /customers/%5B%5D` was sent."""
-    with pytest.raises(ConfigurationError, match="list or an object"):
-        render_path("/customers/{id}", {"id": value})
