@@ -60,7 +60,7 @@ def _read_alone(record, name, path):
     except _PASS:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigurationError(
             _lt(
                 'path "%(path)s": field "%(field)s" of %(model)s can\'t be read '
@@ -71,7 +71,7 @@ def _read_alone(record, name, path):
             field=name,
             model=record._name,
             id=record.id or "-",
-            reason=reason[:_MESSAGE_MAX].rstrip(". \n"),
+            reason=reason[:_MESSAGE_MAX].rstrip(". "),
         ) from error
 
 

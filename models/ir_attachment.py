@@ -39,7 +39,9 @@ class IrAttachment(models.Model):
             ]
         )
 
-    def _bwt_webhook_vals(self, field, filename, content, content_type=None, headers=None):
+    def _bwt_webhook_vals(
+        self, field, filename, content, content_type=None, headers=None
+    ):
         content = content.encode() if isinstance(content, str) else content
         if not content_type and filename is not None:
             # Not by Odoo's create: what it stores depends on who queues.

@@ -188,7 +188,7 @@ class TestBadInput(OutboundCase):
         self.assertEqual(self.waiting.state, "done")
 
     def test_texts_that_a_database_can_not_store(self):
-        """NUL and half surrogate pairs in values, name and ordering key fail nothing."""
+        """NUL and half surrogate pairs in values and names fail nothing."""
         odd = "a\x00b\ud800c"
 
         delivery = self.queue({odd: odd}, {"k": odd}, name=odd, ordering_key=odd)

@@ -62,7 +62,11 @@ class TestFiles(OutboundCase):
             "png": ("wide.png", picture("PNG", 2500, 1000), "image/png"),
             "jpeg": ("large.jpg", picture("JPEG", 3000, 2000), "image/jpeg"),
             "svg": ("a.svg", svg, "image/svg+xml"),
-            "xml": ("a.xml", b"<?xml version='1.0'?><a>\xc3\xa4</a>", "application/xml"),
+            "xml": (
+                "a.xml",
+                b"<?xml version='1.0'?><a>\xc3\xa4</a>",
+                "application/xml",
+            ),
             "html": ("a.html", b"<script>1</script>", "text/html; charset=UTF-8"),
             "pdf": ("a.pdf", b"%PDF-1.7\n\x00\xff", "application/PDF"),
             "zip": ("a.zip", archive(), "application/octet-stream"),
