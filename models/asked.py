@@ -187,7 +187,7 @@ def _lines(env, given):
     lines = env[CONTEXT_LINE]
     found = lines._vals_from(given)
     for vals in found:
-        for name in ("key_name", "literal_value"):
+        for name in ("key_name", "source_expression", "literal_value"):
             if isinstance(vals.get(name), str):
                 _check_storable(vals[name], vals["key_name"])
     if not isinstance(given, Mapping):  # a mapping's values are literals

@@ -142,8 +142,8 @@ class TestFiles(OutboundCase):
         self.assertIn("application/pdf", found[0][1])
         self.assertEqual(found[0], found[1])
 
-    def test_html_of_an_ordinary_user_is_no_page_for_operators(self):
-        """What is sent keeps its type; what Odoo serves to a browser stays plain text."""
+    def test_html_of_an_ordinary_user_is_served_as_plain_text(self):
+        """What is sent keeps its type; an operator's browser doesn't run it."""
         given = {"a": ("a.html", b"<script>1</script>", "text/html")}
 
         delivery = self.endpoint.with_user(self.user).queue_delivery({}, files=given)
