@@ -94,11 +94,12 @@ class Lane:
         self.told_on = None  # the day on which someone was told of what was given up
         self.tell_at = 0.0  # monotonic; when to try again to tell
 
-    def run(self) -> Report:
+    def run(self) -> Report | None:
+        """None, and nothing done, where queue_job's runner has no such job started."""
         with slots(self.env.registry, self.given.id) as held:
             duty = held.duty(self.job_uuid)
             if duty is None:
-                return self._run_directly()
+                return None
             if duty.endpoint_id is None:
                 return Report(why="the endpoint is gone")
             self.slot = held.take(duty.lanes)
@@ -121,28 +122,6 @@ class Lane:
         # it came for is seen by this look.
         self._look_once_more()
         return self.report
-
-    def _run_directly(self) -> Report:
-        """Not a job of queue_job's runner (a test, a script): no commit is ours."""
-        endpoint = self.given.exists()
-        if endpoint.state != "active" or endpoint.is_paused:
-            return Report(why="the endpoint is gone or doesn't send")
-        deliveries = self.env["bwt.webhook.outbound.delivery"].search(
-            [
-                ("endpoint_id", "=", endpoint.id),
-                ("state", "in", ["queued", "error"]),
-                ("next_attempt_at", "<=", utcnow()),
-            ],
-            order="queue_number",
-        )
-        left = 0
-        for delivery in deliveries:
-            try:
-                delivery.process_delivery()
-            except UserError:  # not first in its order, or being sent by another
-                left += 1
-        sent = len(deliveries) - left
-        return Report(why=f"{sent} sent in the caller's transaction, {left} left")
 
     @contextmanager
     def _pipe(self):
@@ -416,6 +395,32 @@ class Lane:
             wake.wake(self.endpoint, eta=self.hooks_at)
         self.keeper.retire(now)
         self.cr.commit()
+
+
+def run_directly(endpoint) -> Report:
+    """Not a job of queue_job's runner (a test, a script): no commit is ours.
+
+    What is due is sent in the caller's transaction.
+    """
+    endpoint = endpoint.exists()
+    if endpoint.state != "active" or endpoint.is_paused:
+        return Report(why="the endpoint is gone or doesn't send")
+    deliveries = endpoint.env["bwt.webhook.outbound.delivery"].search(
+        [
+            ("endpoint_id", "=", endpoint.id),
+            ("state", "in", ["queued", "error"]),
+            ("next_attempt_at", "<=", utcnow()),
+        ],
+        order="queue_number",
+    )
+    left = 0
+    for delivery in deliveries:
+        try:
+            delivery.process_delivery()
+        except UserError:  # not first in its order, or being sent by another
+            left += 1
+    sent = len(deliveries) - left
+    return Report(why=f"{sent} sent in the caller's transaction, {left} left")
 
 
 def _log_attempt(code, ending):

@@ -61,6 +61,7 @@ from .orm import (
     test_server_start,
     test_standing,
     test_transitions,
+    test_trapped_jobs,
     test_trust,
     test_waking,
     test_wizards,
