@@ -37,12 +37,16 @@ class TourCase(HttpCase):
             )
         )
 
-    def tour(self, name, login="admin", url="/odoo"):
+    def tour(self, name, login="admin", url="/odoo", **options):
         """Odoo skips tours where no browser is found: a green run that saw nothing."""
         port = self.receiver.url.rpartition(":")[2]
         try:
             self.start_tour(
-                url, name, login=login, cookies={"webhooks_receiver_port": port}
+                url,
+                name,
+                login=login,
+                cookies={"webhooks_receiver_port": port},
+                **options,
             )
         except SkipTest as reason:
             self.fail(f"the tour did not run: {reason}")
@@ -173,6 +177,16 @@ class Tours:
 @tagged("post_install", "-at_install")
 class TestDesktopTours(Tours, TourCase):
     browser_size = "1366x768"
+
+    def test_every_choice(self):
+        """Each form, new and saved, takes every value of every choice that it shows.
+
+        Choosing OAuth2 on a new endpoint ended in an error dialog.
+        """
+        endpoint = self.make_endpoint("/missing", name="Tour: failed", code="failed")
+        endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
+
+        self.tour("webhooks_every_choice", timeout=300)
 
 
 @tagged("post_install", "-at_install")
