@@ -477,11 +477,11 @@ class TestDocumentedSamples(OutboundCase):
             names["backend"].with_user(user).read(["token"])
 
     def test_testing(self):
-        """Both ways to send at once do so."""
+        """Every way to send at once does so."""
         for sample in self.blocks("Test your addon"):
             self.run_block(sample)
 
-        self.assertEqual(2, len(self.receiver.requests))
+        self.assertEqual(3, len(self.receiver.requests))
 
 
 def _why(delivery):
