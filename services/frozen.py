@@ -59,7 +59,7 @@ class _Copied:
 
     __slots__ = ()
 
-    def copy(self):
+    def copy(self):  # pylint: disable=method-required-super  # it would stay frozen
         return thaw(self)
 
     __copy__ = copy
