@@ -58,8 +58,8 @@ class DeliveryByAction(models.AbstractModel):
         if given and not self.env.su:
             raise AccessError(
                 self.env._(
-                    "%s can't be set on a delivery: it is recorded when a server action "
-                    "queues it.",
+                    "%s can't be set on a delivery: it is recorded when a server "
+                    "action queues it.",
                     self._fields[given[0]]._description_string(self.env),
                 )
             )

@@ -205,9 +205,7 @@ def _wake(endpoint, dates, now, transaction):
 
 
 def _row(vals, columns):
-    return [
-        None if (value := vals.get(name)) is False else value for name in columns
-    ]
+    return [None if (value := vals.get(name)) is False else value for name in columns]
 
 
 def _line_row(line):

@@ -87,10 +87,10 @@ class IrActionsServer(models.Model):
         string="Webhook On Failure",
         default="store",
         help="When endpoint, action or data don't allow a delivery to be queued. Store "
-        "and Continue: the user's work is saved. An endpoint in draft gets the delivery "
-        "as a draft, an archived one skips and counts it, and what can't be built is "
-        "stored in Error, to be queued again. Refuse: the user gets an error and "
-        "nothing is saved.",
+        "and Continue: the user's work is saved. An endpoint in draft gets the "
+        "delivery as a draft, an archived one skips and counts it, and what can't be "
+        "built is stored in Error, where Queue builds it again. Refuse: the user gets "
+        "an error and nothing is saved.",
     )
     bwt_webhook_without_records = fields.Selection(
         selection=[
@@ -188,9 +188,9 @@ class IrActionsServer(models.Model):
                 raise misconfigured(
                     action,
                     self.env._(
-                        "an automation rule on %(model)s doesn't fire: a lane writes it "
-                        "past Odoo's ORM. To react to the result "
-                        "of a delivery, override _handle_outbound_response of %(hook)s "
+                        "an automation rule on %(model)s doesn't fire: a lane writes "
+                        "it past Odoo's ORM. To react to the result of a delivery, "
+                        "override _handle_outbound_response of %(hook)s "
                         "in an addon, or _handle_outbound_webhook_response of its "
                         "connector backend.",
                         model=action.model_id.name,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from stage import database_name
 
-from tools.databases import Databases
+from tools.databases import SHOP_MODULES, Databases
 
-BUSINESS = ("sale", "account", "stock", "crm")
+BUSINESS = SHOP_MODULES
 WALK = Path(__file__).with_name("field_walk.py")
 
 

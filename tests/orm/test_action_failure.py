@@ -296,7 +296,8 @@ class TestNotBuilt(FailureCase):
         """The form names it to those who may not open server actions."""
         delivery = self.not_built().with_user(self.user("operator"))
 
-        [read] = delivery.web_read({"server_action_id": {"fields": {"display_name": {}}}})
+        name = {"fields": {"display_name": {}}}
+        [read] = delivery.web_read({"server_action_id": name})
 
         self.assertEqual("Tell the shop", read["server_action_id"]["display_name"])
 
@@ -423,9 +424,7 @@ class TestUsersWork(FailureCase):
             byron.function = "pending"
             raise ZeroDivisionError
 
-        self.patch(
-            type(self.partner), "_compute_email_formatted", write_and_fail
-        )
+        self.patch(type(self.partner), "_compute_email_formatted", write_and_fail)
 
         self.partner.name = "Countess"
 

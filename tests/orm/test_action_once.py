@@ -175,9 +175,7 @@ class TestOnce(ServerActionCase):
         )
         delivery.process_delivery()
         self.assertEqual("done", delivery.state)
-        self.assertEqual(
-            "Three", self.receiver.wait_for_requests(1)[-1].json()["name"]
-        )
+        self.assertEqual("Three", self.receiver.wait_for_requests(1)[-1].json()["name"])
 
     def test_what_was_sent_is_not_changed(self):
         """A delivery that was sent in this transaction stays as it was."""
