@@ -35,6 +35,8 @@ ENGINE_COLUMNS = (
     "queue_number",
     "ordering_group",
     "interruption_count",
+    "server_action_id",
+    "needs_build",
     "company_id",
 )
 COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")

@@ -1,6 +1,5 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import Command, api, fields, models
-from odoo.exceptions import AccessError
 
 from ..lane import sql
 from ..lane.clock import utcnow
@@ -13,7 +12,6 @@ from .refusal import refused
 REMEMBERED = "bwt_webhooks_outbound.by_action"
 # Written by a person, these replace what the action would build.
 CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
-BY_ACTION = ("server_action_id", "needs_build")
 ERROR_LENGTH = 10_000  # characters kept of an error
 
 
@@ -39,30 +37,11 @@ class DeliveryByAction(models.AbstractModel):
         "from the record as it is then.",
     )
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        for vals in vals_list:
-            self._check_by_action(vals)
-        return super().create(vals_list)
-
     def write(self, vals):
-        self._check_by_action(vals)
         if CONTENT & vals.keys() and "needs_build" not in vals:
             # Somebody wrote what is to be sent, or about what: that stays.
             vals = vals | {"needs_build": False}
         return super().write(vals)
-
-    def _check_by_action(self, vals):
-        """Only the engine says what an action queued: it is built as superuser."""
-        given = [name for name in BY_ACTION if vals.get(name)]
-        if given and not self.env.su:
-            raise AccessError(
-                self.env._(
-                    "%s can't be set on a delivery: it is recorded when a server "
-                    "action queues it.",
-                    self._fields[given[0]]._description_string(self.env),
-                )
-            )
 
     # What an action queues
 

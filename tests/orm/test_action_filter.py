@@ -4,6 +4,7 @@
 from odoo.tests import tagged
 
 from .action_case import DELIVERY, ServerActionCase
+from .common import ENDPOINT
 
 EVALUATED = (
     "[('create_date', '>=', (context_today() - relativedelta(days=1))"
@@ -96,7 +97,12 @@ class TestAutomationOnDeliveries(ServerActionCase):
 
     def test_rules_on_deliveries_are_refused(self):
         """They would never fire: the message names the hook to use instead."""
-        for name in (DELIVERY, f"{DELIVERY}.attempt", f"{DELIVERY}.context_line"):
+        for name in (
+            DELIVERY,
+            f"{DELIVERY}.attempt",
+            f"{DELIVERY}.context_line",
+            f"{ENDPOINT}.health",
+        ):
             with (
                 self.subTest(name),
                 self.refused("doesn't fire.*_handle_outbound_response"),
