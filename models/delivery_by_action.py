@@ -166,7 +166,7 @@ class DeliveryByAction(models.AbstractModel):
         return deliveries
 
     def _update_rows(self, endpoint, deliveries, asked):
-        """By three statements, whatever the number of deliveries."""
+        """By up to three statements, whatever the number of deliveries."""
         cr = self.env.cr
         cr.execute_values(
             sql.REQUEUE_VALUES,
@@ -175,10 +175,11 @@ class DeliveryByAction(models.AbstractModel):
                 for delivery, each in zip(deliveries, asked, strict=True)
             ],
         )
-        cr.execute(sql.delete_lines(deliveries.ids))
-        deliveries._insert_lines(endpoint, deliveries.ids, asked)
-        deliveries.context_line_ids.invalidate_recordset(flush=False)
-        deliveries.invalidate_recordset(flush=False)
+        if any(each.lines for each in asked):
+            cr.execute(sql.delete_lines(deliveries.ids))
+            deliveries._insert_lines(endpoint, deliveries.ids, asked)
+        changed = ["payload_json", "context_line_ids", "write_date", "write_uid"]
+        deliveries.invalidate_recordset(changed, flush=False)
 
     def _write_requested(self, asked, vals=None):
         """Payload and context lines of a request; lines of other keys stay.
