@@ -129,7 +129,7 @@ class CompiledHandler:
 class EndpointPlan:
     """All that a batch needs to know of its endpoint, as it was when it was read.
 
-    hostname: base URL without path; empty when a backend gives it per delivery
+    hostname: base URL; empty when a backend gives it per delivery
     path: target path with its tokens as written
     policy: durations in seconds, see `DeliveryPolicy`
     trust: where requests may go, what is masked, see `Trust`

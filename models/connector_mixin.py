@@ -46,14 +46,14 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
     def _endpoints_moved_by(self, vals):
         """Linked endpoints whose base URL may change with these values."""
         endpoints = self.env[ENDPOINT].sudo()
-        hook = type(self)._get_outbound_api_base_url
-        if (
-            "api_base_url" in vals
-            or hook is not ConnectorWebhookOutboundMixin._get_outbound_api_base_url
-        ):
+        if "api_base_url" in vals or self._has_own_base_url_hook():
             for backend in self:
                 endpoints |= backend._linked_endpoints().sudo()
         return endpoints
+
+    def _has_own_base_url_hook(self):
+        hook = type(self)._get_outbound_api_base_url
+        return hook is not ConnectorWebhookOutboundMixin._get_outbound_api_base_url
 
     def _compute_outbound_endpoint_id(self):
         for backend in self:

@@ -238,9 +238,23 @@ class WebhookEndpointBackend(models.AbstractModel):
 
         :param delivery: the delivery that is built; None for the endpoint's display
         """
+        plan = self.env.context.get("outbound_plan")
+        if plan is not None and plan.hostname and plan.endpoint_id == self.id:
+            # Host and secrets of one moment: a host that was changed since must not
+            # receive the secrets that were read before.
+            return plan.hostname
         backend = self._connector_backend()
         url = backend and backend._get_outbound_api_base_url(delivery)
         return url or self.target_hostname or False
+
+    def _base_url_for_plan(self):
+        """The base URL of every delivery; empty where a backend may give others."""
+        backend = self._connector_backend()
+        if not backend:
+            return self.target_hostname or ""
+        if backend._has_own_base_url_hook():
+            return ""
+        return backend.api_base_url or self.target_hostname or ""
 
     def _outbound_hostname_resolved_externally(self):
         """True lifts the check that an active endpoint has a host."""

@@ -85,7 +85,7 @@ class WebhookEndpointPlanPart(models.AbstractModel):
             company_id=endpoint.company_id.id,
             http_method=endpoint.http_method,
             body_mode=endpoint.request_body_mode,
-            hostname="" if backend else endpoint.target_hostname or "",
+            hostname="" if backend_fault else endpoint._base_url_for_plan(),
             path=endpoint.target_path or "/",
             policy=endpoint._policy(),
             trust=endpoint._trust(),

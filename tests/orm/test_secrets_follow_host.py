@@ -256,6 +256,25 @@ class TestSecretsFollowHost(FollowCase):
 
         self.assertEqual(set(), self.kept(endpoint))
 
+    def test_a_snapshot_has_host_and_secrets_of_one_moment(self):
+        """A lane that read the secrets before the host was changed sends to the old one.
+
+        It uses what it read for half a second, and its next batch reads the endpoint
+        again: the new host would receive the bearer of the old one.
+        """
+        delivery = self.deliver({"a": 1})
+        plan = self.endpoint._outbound_plan()
+
+        self.endpoint.target_hostname = "https://api.example.org"
+
+        request = delivery.with_context(outbound_plan=plan)._build_outbound_request()
+        self.assertEqual(f"{OLD}/orders", request.target_url)
+        self.assertEqual("t0ken-of-old", plan.trust.credential.value[7:])
+        self.assertEqual(
+            "https://api.example.org/orders",
+            delivery._build_outbound_request().target_url,
+        )
+
     def test_a_rule_does_not_send_them_elsewhere(self):
         """A handler's rule that sets another URL is refused while there are secrets.
 
@@ -316,6 +335,17 @@ class TestSecretsFollowBackend(FollowCase):
 
         self.assertEqual(set(), self.kept())
         self.assertIn("forgotten", self.endpoint.message_ids[:1].body)
+
+    def test_a_snapshot_has_the_backends_url_of_one_moment(self):
+        """A base URL that is changed while a lane runs does not get its secrets."""
+        self.link()
+        delivery = self.deliver({"a": 1})
+        plan = self.endpoint._outbound_plan()
+
+        self.backend.api_base_url = "https://api.example.org"
+
+        request = delivery.with_context(outbound_plan=plan)._build_outbound_request()
+        self.assertEqual(f"{OLD}/v1/orders", request.target_url)
 
     def test_no_base_url_falls_back_to_another_host(self):
         """Without one the endpoint's own host is the target."""
