@@ -254,7 +254,8 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
 
         :param model_name: only a record of this model; it also stands for a line
             binding_model that isn't there
-        :return: the record; empty when it is gone, unknown, or of another backend
+        :return: the record; empty when it is gone, unknown, of another backend, or when
+            a user wrote the lines by hand who may not read it
         """
         self.ensure_one()
         values = delivery._get_context_values()
@@ -273,7 +274,7 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
         if record and "backend_id" in record._fields and record.backend_id:
             if record.backend_id != self:
                 return nothing
-        return record
+        return record if record and delivery._may_be_named(record) else nothing
 
 
 @lru_cache(256)

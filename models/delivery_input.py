@@ -12,6 +12,7 @@ from ..services.jsonable import to_json_value
 from ..services.values import header_text, json_serialize_value
 from .build_plan import RECORD_KINDS, compile_or_refuse
 from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, HANDLER
+from .path_reader import reader_env
 from .source import BuildScope, compile_source
 
 _READ = (
@@ -185,6 +186,15 @@ class WebhookDeliveryInput(models.AbstractModel):
                 error.where = self.env._('context line "%s"', key)
                 raise self._outbound_fault(error) from error
         return values
+
+    def _may_be_named(self, record):
+        """True when each user who wrote a context line here may read the record."""
+        self, plan = self._outbound_self()
+        readers = {line[-1] for line in self._outbound_scope(plan).lines} - {None}
+        return all(
+            record.with_env(reader_env(record.env, reader)).has_access("read")
+            for reader in readers
+        )
 
     def _line_source(self, plan, kind, expression, reader):
         sources = plan.line_sources

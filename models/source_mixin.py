@@ -12,7 +12,8 @@ from .source import check_source
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
 # Who changes one of these answers for what is read, and for whom.
 ANSWERED_FOR = frozenset(
-    "source_kind source_expression endpoint_id delivery_id rule_id test_id".split()
+    "source_kind source_expression literal_value key_name "
+    "endpoint_id delivery_id rule_id test_id".split()
 )
 
 

@@ -161,7 +161,8 @@ class TestLimitedPaths(TrustCase):
         forged = self.ruled(rules, "name", limited_to_user_id=settings.id)
         self.assertEqual(user, forged.limited_to_user_id)
         self.assertEqual(
-            user, self.endpoint.with_user(user).copy().payload_rule_ids.limited_to_user_id
+            user,
+            self.endpoint.with_user(user).copy().payload_rule_ids.limited_to_user_id,
         )
 
     def test_lines_and_conditions_are_limited_too(self):
@@ -178,8 +179,10 @@ class TestLimitedPaths(TrustCase):
             "source_kind": "record_field",
             "source_expression": "child_ids.*.name",
         }
-        line = self.env[LINE].with_user(user).create(
-            {"delivery_id": draft.id, "key_name": "k", **source}
+        line = (
+            self.env[LINE]
+            .with_user(user)
+            .create({"delivery_id": draft.id, "key_name": "k", **source})
         )
         with self.refused('context line "k".*may not read the record'):
             draft._build_outbound_request()
@@ -204,6 +207,37 @@ class TestLimitedPaths(TrustCase):
 
         with self.refused("may not read the record"):
             draft._invoke_handler(draft._build_outbound_request())
+
+    def test_a_binding_that_a_user_names(self):
+        """Lines that a user writes name no record that the user may not read.
+
+        A connector's response hook gets the record as superuser and writes on it.
+        """
+        self.need_test_addon("shop.backend")
+        backend = self.env["shop.backend"].create({"name": "Shop", "token": "t0"})
+        self.endpoint.connector_backend_ref = f"shop.backend,{backend.id}"
+        user, _rules = self.administrator()
+        found = {}
+
+        for record in (self.partner, self.child):
+            names = {"binding_model": record._name, "binding_id": record.id}
+            by_code = self.deliver({}, names)
+            by_hand = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
+            by_hand.with_user(user).context_line_ids = [
+                Command.create({"key_name": key, "literal_value": value})
+                for key, value in names.items()
+            ]
+            changed = self.deliver({}, names | {"binding_id": 0})
+            line = changed.context_line_ids[-1].with_user(user)
+            line.literal_value = str(record.id)
+            found[record] = [
+                backend.resolve_outbound_delivery_binding(each)
+                for each in (by_code, by_hand, changed)
+            ]
+
+        nothing = self.partner.browse()
+        self.assertEqual([self.partner] * 3, found[self.partner])
+        self.assertEqual([self.child, nothing, nothing], found[self.child])
 
     def test_a_user_who_saved_a_path_is_not_deleted(self):
         """Their rules would have nobody's rights to read with: archive the user."""
