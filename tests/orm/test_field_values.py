@@ -298,7 +298,9 @@ class TestActionValues(ServerActionCase):
         tag = self.env["res.partner.category"].create({"name": "a"})
         self.partner.write({"category_id": [Command.set(tag.ids)], "ref": False})
         action = self.action(
-            "category_id", "child_ids", "parent_id", "parent_id.ref", "ref", "active"
+            *("category_id", "child_ids", "parent_id", "parent_id.ref", "ref"),
+            "active",
+            bwt_webhook_each_time=True,
         )
         expected = {
             "category_id": tag.ids,
