@@ -23,6 +23,7 @@ SECRET = "bwt.webhook.outbound.secret"
 OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
 ADMIN = "base.group_user,bwt_webhooks_outbound.group_webhooks_admin"
 MARK = "s3cret-mark"  # nobody but Settings administrators may read what holds it
+MODEL_ACCESS = "partner_id.user_ids.group_ids.model_access.name"
 REFUSED = 403
 INVALID = 422
 
@@ -520,10 +521,7 @@ class TestJson2Access(HttpCase):
                             [
                                 0,
                                 0,
-                                line
-                                | {
-                                    "source_expression": "partner_id.user_ids.group_ids.model_access.name"
-                                },
+                                line | {"source_expression": MODEL_ACCESS},
                             ]
                         ],
                     ),
@@ -644,7 +642,7 @@ class TestJson2Access(HttpCase):
                 ),
                 (
                     "password",
-                    '{"x": false}',
+                    '{"x": null}',
                     lambda: self.ruled(
                         admin, "company_field", "partner_id.user_ids.password"
                     ),
@@ -756,6 +754,8 @@ class TestJson2Access(HttpCase):
             "queue_number": 1,
             "ordering_group": "*",
             "interruption_count": 1,
+            "server_action_id": self._action().id,
+            "needs_build": True,
             "company_id": self.other.id,
             "queue_to_done_seconds": 1.5,
             "end_to_end_seconds": 1.5,
@@ -863,6 +863,18 @@ class TestJson2Access(HttpCase):
         )
         self.assertEqual(before, self._columns(draft))
 
+    def _action(self):
+        action = self.env["ir.actions.server"].create(
+            {
+                "name": "Queue",
+                "model_id": self.env["ir.model"]._get_id("res.partner"),
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": self.endpoint.id,
+            }
+        )
+        self.env.flush_all()
+        return action
+
     def _columns(self, delivery_id):
         self.env.invalidate_all()
         names = ("state", "message_uid", "queued_at", "attempt_count", "job_uuid")
@@ -886,6 +898,8 @@ class TestJson2Access(HttpCase):
             "default_message_uid": "msg_0",
             "default_processing_note": "forged",
             "default_queue_number": 1,
+            "default_needs_build": True,
+            "default_server_action_id": self._action().id,
         }
         made = self.made("administrator", DELIVERY, done, endpoint_id=self.endpoint.id)
         status, copied = self.call(
@@ -906,4 +920,7 @@ class TestJson2Access(HttpCase):
         self.assertEqual({"draft"}, set(drafts.mapped("state")))
         self.assertEqual({False}, set(drafts.mapped("processing_note")))
         self.assertEqual({0}, set(drafts.mapped("queue_number")))
+        # What an action builds is read as superuser.
+        self.assertEqual({False}, set(drafts.mapped("needs_build")))
+        self.assertFalse(drafts.server_action_id)
         self.assertEqual(3, len(set(drafts.mapped("message_uid")) - {"msg_0"}))

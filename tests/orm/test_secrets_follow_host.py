@@ -96,7 +96,7 @@ class TestSecretsFollowHost(FollowCase):
                 self.assertEqual("a-t0ken", self.token())
 
     def test_what_is_entered_in_the_same_save_is_kept(self):
-        """One save moves an endpoint; only what was entered for the new host is left."""
+        """One save moves an endpoint; only what was entered for the new one is left."""
         self.endpoint.write(
             {
                 "target_hostname": "https://api.example.org",
@@ -108,7 +108,7 @@ class TestSecretsFollowHost(FollowCase):
         self.assertEqual("t0ken-of-new", self.endpoint.sudo().auth_secret)
 
     def test_nothing_of_it_reaches_the_new_host(self):
-        """A delivery stops in Error and says what is missing; the host gets no bearer."""
+        """A delivery stops in Error and says what is missing; nothing is sent."""
         with Receiver() as other:
             self.endpoint.target_hostname = other.url
 
@@ -257,7 +257,7 @@ class TestSecretsFollowHost(FollowCase):
         self.assertEqual(set(), self.kept(endpoint))
 
     def test_a_snapshot_has_host_and_secrets_of_one_moment(self):
-        """A lane that read the secrets before the host was changed sends to the old one.
+        """A lane that read the secrets before the host changed sends to the old one.
 
         It uses what it read for half a second, and its next batch reads the endpoint
         again: the new host would receive the bearer of the old one.
