@@ -12,13 +12,12 @@ from .common import OutboundCase
 
 def classes():
     """The test classes of this addon that Odoo's own runner has loaded."""
+    ours = f"{tests.__name__}."
     found, left = set(), [unittest.TestCase]
     while left:
         subclasses = left.pop().__subclasses__()
         left += subclasses
-        found.update(
-            each for each in subclasses if each.__module__.startswith(f"{tests.__name__}.")
-        )
+        found.update(each for each in subclasses if each.__module__.startswith(ours))
     return sorted(found, key=lambda each: each.__qualname__)
 
 
