@@ -23,20 +23,19 @@ def resolve(host, port, deadline, lookup=None):
     lookup: `lookup(host, port)` in place of the system's resolver; its result has
     the form of `socket.getaddrinfo`. deadline: on the monotonic clock; the system's
     resolver can't be stopped, so it runs in a thread that nobody waits for then.
-    Raises NotResolved, TimeoutError.
+    Raises NotResolved, also when no answer comes in time; RuntimeError when the
+    system has no thread left.
     """
     literal = _literal(host, port)
     if literal:
         return [literal]
     found = _in_time(lookup or _system_lookup, host, port, deadline)
-    if isinstance(found, TimeoutError):
-        raise found
     if isinstance(found, Exception) or not found:
         raise NotResolved(
             _lt('the name "%(host)s" can\'t be resolved: %(error)s.'),
             host=host,
             error=getattr(found, "strerror", None) or str(found or "no address"),
-        )
+        ) from (found if isinstance(found, Exception) else None)
     return [(family, sockaddr) for family, _, _, _, sockaddr in found]
 
 
@@ -67,5 +66,11 @@ def _in_time(lookup, host, port, deadline):
 
     threading.Thread(target=run, name=f"resolve {host}", daemon=True).start()
     if not done.wait(max(0.0, deadline - monotonic())):
-        raise TimeoutError
+        raise NotResolved(
+            _lt(
+                'the name "%(host)s" was not resolved in time: the name server gave no '
+                "answer. Check the DNS settings of this machine."
+            ),
+            host=host,
+        )
     return result[0]
