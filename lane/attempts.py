@@ -7,6 +7,7 @@ from ..services.headers import joined
 from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.values import storable_text
 from . import sql
+from .size import pages
 from .stages import Prepared
 
 PAGE = 500
@@ -20,9 +21,11 @@ def open_attempts(cr, plan, prepared: list[Prepared], holder, slot, now):
         return
     ids = [each.claimed.id for each in prepared]
     cr.execute(sql.hold(ids, holder, slot, now, attempts=1))
-    rows = [_attempt_row(plan, each) for each in prepared]
-    found = _insert_attempts(cr, plan, rows, holder, now)
-    attempt_ids = {delivery_id: attempt_id for attempt_id, delivery_id in found}
+    attempt_ids = {}
+    for page in pages(prepared, _body_size, count=PAGE):
+        rows = [_attempt_row(plan, each) for each in page]
+        found = _insert_attempts(cr, plan, rows, holder, now)
+        attempt_ids.update((delivery_id, each_id) for each_id, delivery_id in found)
     for each in prepared:
         each.attempt_id = attempt_ids[each.claimed.id]
 
@@ -44,6 +47,10 @@ def _insert_attempts(cr, plan, rows, holder, now):
         page_size=PAGE,
         fetch=True,
     )
+
+
+def _body_size(prepared: Prepared) -> int:
+    return len(prepared.wire.body or b"")
 
 
 def _attempt_row(plan, prepared: Prepared):
@@ -130,10 +137,15 @@ def _decision_row(plan, request, ending, now):
     )
 
 
+def _row_size(row) -> int:
+    return sum(len(value) for value in row if isinstance(value, str))
+
+
 def trace_decisions(cr, plan, traced: list[tuple], holder, now):
     """Rows for requests that a decision or a refusal ended: (request, Ending)."""
-    rows = [_decision_row(plan, *each, now) for each in traced]
-    _insert_attempts(cr, plan, rows, holder, now)
+    rows = (_decision_row(plan, *each, now) for each in traced)
+    for page in pages(rows, _row_size, count=PAGE):
+        _insert_attempts(cr, plan, page, holder, now)
 
 
 def response_values(answer, secrets):

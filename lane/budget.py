@@ -50,6 +50,12 @@ class Budget:
         """Whether a request started now would end within ``limit_time_real``."""
         return self._hard_end is None or time.monotonic() + timeout <= self._hard_end
 
+    def cap(self, timeout: float) -> float:
+        """`timeout`, or what is left of the job's time: building may have been slow."""
+        if self._hard_end is None:
+            return timeout
+        return max(min(timeout, self._hard_end - time.monotonic()), 1.0)
+
     @property
     def _cpu_used(self) -> float:
         return time.process_time() - self._cpu

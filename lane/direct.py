@@ -5,6 +5,8 @@ import uuid
 
 from psycopg2.errors import LockNotAvailable
 
+from ..services.shortage import REASON as SHORTAGE
+from ..services.shortage import Shortage
 from . import sql
 from .clock import utcnow
 from .endings import (
@@ -38,7 +40,10 @@ class DirectRun:
             return self._supersede(claimed)
         plan = self.endpoint._outbound_plan()
         now = utcnow()
-        [stage] = prepare_batch(self.delivery, plan, [claimed], tries=0)
+        try:
+            [stage] = prepare_batch(self.delivery, plan, [claimed], tries=0)
+        except Shortage as shortage:
+            raise self._ran_short(shortage.template, shortage.values) from shortage
         if isinstance(stage, Prepared):
             self._send(stage, plan, now)
         else:
@@ -49,6 +54,10 @@ class DirectRun:
             )
             conclude(self.endpoint.env, plan, [stage], [ending], self.holder, now)
         self.delivery.env.invalidate_all(flush=False)
+
+    def _ran_short(self, template, values):
+        env = self.endpoint.env
+        return self.delivery._refused(env._(template, **values))  # pylint: disable=W8301
 
     def _lock(self) -> Claimed:
         env = self.delivery.env
@@ -86,6 +95,12 @@ class DirectRun:
             answer = sender.send(prepared.wire, timeout=plan.timeout)
         finally:
             sender.close()
+        if answer.reason == SHORTAGE:  # nothing was sent: as if it had not begun
+            claimed = prepared.claimed
+            self.cr.execute(
+                sql.give_back([claimed.id], claimed.state, self.holder, utcnow())
+            )
+            raise self._ran_short(*answer.error)
         ending, _signal = ending_of_answer(prepared, answer, plan, env, utcnow())
         written = record_singly(env, [ending], self.holder, utcnow(), trust.secrets)
         call_hooks(self.delivery, plan, written)

@@ -48,9 +48,18 @@ def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending
         prepared=prepared,
         hold=verdict.hold,
     )
+    if answer.reason == "interrupted":
+        _try_again(ending, env, now)
     if answer.status_code == 401 and plan.trust.is_token:
         _renew_token(ending, plan, env, now)
     return ending, verdict.circuit
+
+
+def _try_again(ending, env, now):
+    """This server ran short while the request was under way: that uses up no delay."""
+    ending.state, ending.attempt_state = "error", "interrupted"
+    ending.next_attempt_at = now
+    ending.note = env._("This server ran short while it sent; the target may have it.")
 
 
 def _renew_token(ending, plan, env, now):

@@ -80,6 +80,12 @@ class Health:
             )
         return before.state, circuit.state
 
+    def ran_short(self, count: int, shortage: str, now):
+        """Note that `count` requests were not sent for want of something of ours."""
+        self.note(["ignore"], now)
+        self.return_tokens(count)
+        self.cr.execute(sql.write_shortage(self.endpoint_id, now, shortage))
+
     def not_before(self, now):
         """When the circuit lets something through again; None: now. False: never."""
         circuit = self._circuit(self._read(lock=False))

@@ -27,6 +27,7 @@ class Keeper:
         self.job_uuid = job_uuid
         self.budget = budget
         self.taken_over = 0
+        self.was_killed = False  # a lane whose wake-up was superseded had been killed
         self._watchdog = None
         self._next = 0.0
 
@@ -42,7 +43,9 @@ class Keeper:
         now = utcnow()
         reason = f"taken over by the lane of job {self.job_uuid}"
         self.cr.execute(sql.take_over(self.endpoint.id, now, reason))
-        found = self.cr.rowcount
+        killed = [row[0] for row in self.cr.fetchall()]
+        found = len(killed)
+        self.was_killed = self.was_killed or any(killed)
         self.taken_over += found
         self._push_watchdog(now)
         self.cr.commit()

@@ -17,6 +17,8 @@ from psycopg2 import OperationalError, errorcodes
 from odoo.exceptions import UserError
 
 from ..services.pipe import Pipe
+from ..services.shortage import REASON as SHORTAGE
+from ..services.shortage import Shortage
 from . import sql, wake
 from .budget import Budget
 from .claim import Claim
@@ -28,8 +30,9 @@ from .keeper import Keeper
 from .pace import Pace
 from .position import Position
 from .record import record, record_singly
-from .recovery import interrupt_leftovers
+from .recovery import free_dead_jobs, interrupt_leftovers
 from .savepoint import lost_race
+from .size import LARGE
 from .slot import read_committed, slots
 from .tell import tell_of_circuit, tell_of_given_up
 
@@ -38,6 +41,9 @@ _logger = logging.getLogger(__name__)
 PLAN_AGE = 0.5  # seconds until an edited endpoint takes effect in a running lane
 POLL = 0.1  # seconds between looks for new work while requests are out
 BLOCKED = timedelta(seconds=1)  # work that is due and can't be had: look again then
+CAREFUL = 100  # deliveries to build one at a time after a lane was killed
+GRACE = 0.1  # seconds that these wait for the answer of the one before
+SHORT_PAUSE = timedelta(seconds=10)  # without files, threads or memory: try again then
 TRIES = 5
 TELL_AGAIN = 2.0  # seconds until it is tried again to notify someone
 REPEATED = {
@@ -91,6 +97,9 @@ class Lane:
         self.has_called = False
         self.alone = False  # an interrupted delivery is out: nothing beside it
         self.hooks_at = None  # naive UTC; when to call the response hooks that are left
+        self.careful = 0  # deliveries still to be built with a mark, one at a time
+        self.put_at = 0.0  # monotonic; when requests were last handed to the threads
+        self.short_until = None  # this process lacks something: nothing before then
         self.told_on = None  # the day on which someone was told of what was given up
         self.tell_at = 0.0  # monotonic; when to try again to tell
 
@@ -109,6 +118,7 @@ class Lane:
             self.keeper = Keeper(self.given, duty, held, self.job_uuid, self.budget)
             self.keeper.keep()
             self.endpoint = self.given._for_lane()
+            self._look_for_kills(duty)
             self.report.interrupted = interrupt_leftovers(
                 self.endpoint, held, self.slot, utcnow()
             )
@@ -122,6 +132,16 @@ class Lane:
         # it came for is seen by this look.
         self._look_once_more()
         return self.report
+
+    def _look_for_kills(self, duty):
+        """After a kill, find the delivery whose building may have caused it."""
+        killed = free_dead_jobs(self.endpoint, utcnow())
+        if killed or duty.was_killed or self.keeper.was_killed:
+            self.careful = CAREFUL
+            _logger.warning(
+                "careful endpoint=%s: its lane was killed; building one at a time",
+                duty.code,
+            )
 
     @contextmanager
     def _pipe(self):
@@ -157,19 +177,28 @@ class Lane:
         while goes_on:
             if self.keeper.keep():
                 self.looked_at = None
-            if not self.budget.may_claim(self.plan.timeout):
+            if not self._may_claim():
                 self._give_back(pipe)
             elif self._wants_more(pipe):
                 self._claim(pipe)
             goes_on = self._collect(pipe)
         self.report.taken_over = self.keeper.taken_over
 
+    def _may_claim(self) -> bool:
+        """Whether there is time to build and send more, and nothing lacks for it."""
+        seconds = self.plan.timeout + self.pace.build_seconds
+        return self.short_until is None and self.budget.may_claim(seconds)
+
     def _wants_more(self, pipe) -> bool:
         if self.alone:
             self.alone = bool(pipe.in_flight or pipe.waiting)
             return not self.alone
-        if pipe.waiting >= self.pace.low_water:
+        if pipe.waiting >= self.pace.low_water or self.pace.room <= 0:
             return False
+        if self.careful and (pipe.in_flight or pipe.waiting):
+            # A kill would interrupt it: a quick target is waited for.
+            if time.monotonic() - self.put_at < GRACE:
+                return False
         if self.looked_at is None:
             return True
         if time.monotonic() - self.looked_at < POLL:
@@ -179,27 +208,43 @@ class Lane:
 
     def _claim(self, pipe):
         """Claim, build, decide, leave a trace; commits before a byte leaves."""
+        if self.careful and self.unrecorded:
+            self._record(pipe)  # what a kill must not undo
         try:
             batch = self._claim_batch(alone=not (pipe.waiting or pipe.in_flight))
         except OperationalError as error:
             if error.pgcode not in REPEATED:
                 raise
-            self.cr.rollback()
+            self._undo_claim()
             self.looked_at = time.monotonic()
             _logger.info("claim endpoint=%s repeated=%s", self.plan.code, error.pgcode)
+            return
+        except Exception as error:
+            shortage = Shortage.of(error)
+            if shortage is None:
+                raise
+            self._claim_ran_short(pipe, shortage)
             return
         if batch is None:  # paused, no longer active, or without a token
             self._give_back(pipe)
             self.looked_at = time.monotonic()
             return
-        if batch.needs_token:
+        if batch.needs_token or batch.suspect:
             return
-        timeout = self.plan.timeout
+        timeout = self.budget.cap(self.plan.timeout)
         pipe.put((each, each.wire, timeout) for each in batch.prepared)
-        self.pace.sent([len(each.wire.body or b"") for each in batch.prepared])
+        self.put_at = time.monotonic()
+        self.pace.sent([_body_size(each) for each in batch.prepared])
+        self.pace.built(batch.claimed, batch.seconds)
+        if self.pace.held > LARGE:
+            self.plan.inputs.clear()  # files: their bytes are in the bodies
+        if self.careful:
+            self.careful = 0 if batch.is_last else self.careful - 1
         self.alone = batch.is_alone and bool(batch.prepared)
         self.not_before = batch.not_before
-        self.looked_at = time.monotonic() if batch.is_last else None
+        # Nothing claimed though there is more: it has to wait for room.
+        waits = batch.is_last or not batch.claimed
+        self.looked_at = time.monotonic() if waits else None
         self.report.claimed += batch.claimed
         self.report.recorded += batch.concluded
         if batch.claimed:
@@ -212,8 +257,10 @@ class Lane:
             )
         if batch.given_up:
             self._tell_of_given_up()
-        if not batch.is_last:
+        if not batch.is_last and not self.careful:
             self._call_for_more()
+        if pipe.is_stuck:
+            self._ran_short(pipe, pipe.shortage)
 
     def _call_for_more(self):
         """There is work for another lane; each calls once for the next slot."""
@@ -232,9 +279,20 @@ class Lane:
         batch = None
         if self.is_open and not self.token_at:
             now = utcnow()
-            batch = self.claim.take(self.pace.batch, now, alone=alone)
+            batch = self.claim.take(
+                self.pace.batch,
+                now,
+                alone=alone,
+                room=self.pace.room,
+                careful=bool(self.careful),
+            )
             if batch.needs_token:
                 self._forget_plan()
+                return batch
+            if batch.suspect:
+                self._undo_claim()
+                self.careful = self.careful or CAREFUL
+                self.alone = True  # built when nothing else is out
                 return batch
             self.claim.open_attempts(batch, self.slot, now)
         self.cr.commit()
@@ -242,10 +300,53 @@ class Lane:
 
     def _forget_plan(self):
         """The token it holds is gone: undo the claim; the next one reads it anew."""
-        self.cr.rollback()
+        self._undo_claim()
         self.plan_read_at = -math.inf
+
+    def _undo_claim(self):
+        """Nothing was claimed; a mark of a delivery that was built alone goes too."""
+        self.cr.rollback()
+        if self.claim.marked:
+            self.cr.execute(sql.unmark_build([self.claim.marked]))
+            self.cr.commit()
+            self.claim.marked = None
         self.position.restart()
         self.looked_at = None
+
+    # What this process lacks ----------------------------------------------------------
+
+    def _claim_ran_short(self, pipe, shortage):
+        """Building lacks something: memory may be for one delivery to blame for."""
+        if shortage.is_memory and shortage.delivery_id == self.claim.marked:
+            self.claim.marked = None  # the mark stays
+        self._undo_claim()
+        if shortage.is_memory and shortage.delivery_id and not self.careful:
+            self.cr.execute(sql.mark_build(shortage.delivery_id))
+            self.cr.commit()
+        self._ran_short(pipe, shortage)
+
+    def _ran_short(self, pipe, shortage, unsent=()):
+        """Give back what isn't sent, say so, and let a later lane try again."""
+        now = utcnow()
+        text = self.env._(shortage.template, **shortage.values)  # pylint: disable=W8301
+        _logger.error("shortage endpoint=%s: %s", self.plan.code, text)
+        self.short_until = now + SHORT_PAUSE
+        self._give_back(pipe, unsent)
+        self.health.ran_short(len(unsent), text, now)
+        self.cr.commit()
+
+    def _without_short(self, pipe, batch):
+        """These answers without those of requests that were never sent."""
+        unsent = [each for each, answer in batch if answer.reason == SHORTAGE]
+        if not unsent:
+            return batch
+        template, values = next(
+            answer.error for _each, answer in batch if answer.reason == SHORTAGE
+        )
+        self._ran_short(pipe, Shortage(template, **values), unsent)
+        return [each for each in batch if each[1].reason != SHORTAGE]
+
+    # Answers --------------------------------------------------------------------------
 
     def _collect(self, pipe) -> bool:
         """Take answers and record them in chunks; False when nothing is left."""
@@ -262,7 +363,7 @@ class Lane:
 
     def _stays(self) -> bool:
         """Whether to go on though nothing is out: work left, or a token within 1 s."""
-        if not self.budget.may_claim(self.plan.timeout):
+        if not self._may_claim():
             return False
         if self.looked_at is None:
             return True
@@ -290,6 +391,10 @@ class Lane:
         """Write results, attempts and health in one transaction; then the hooks."""
         now = utcnow()
         batch, self.unrecorded = self.unrecorded, []
+        self.pace.freed(sum(_body_size(prepared) for prepared, _answer in batch))
+        batch = self._without_short(pipe, batch)
+        if not batch:
+            return
         judged = [
             ending_of_answer(prepared, answer, self.plan, self.env, now)
             for prepared, answer in batch
@@ -367,9 +472,14 @@ class Lane:
         else:
             self.tell_at = clock + TELL_AGAIN
 
-    def _give_back(self, pipe):
-        """What no thread has picked goes back to its place, as if never claimed."""
-        unsent = sorted(pipe.take_back(), key=lambda prepared: prepared.claimed.state)
+    def _give_back(self, pipe, unsent=()):
+        """What no thread has picked goes back to its place, as if never claimed.
+
+        :param unsent: these go back too
+        """
+        waiting = pipe.take_back()
+        self.pace.freed(sum(map(_body_size, waiting)))
+        unsent = sorted([*waiting, *unsent], key=lambda each: each.claimed.state)
         if not unsent:
             return
         now = utcnow()
@@ -385,7 +495,8 @@ class Lane:
         now = utcnow()
         not_before = self.health.not_before(now)
         if not_before is not False:
-            dates = [each for each in (not_before, self.not_before) if each]
+            dates = [not_before, self.not_before, self.short_until]
+            dates = [each for each in dates if each]
             if self.token_at:
                 dates.append(as_utc(self.token_at))
             if not self.report.claimed:
@@ -421,6 +532,10 @@ def run_directly(endpoint) -> Report:
             left += 1
     sent = len(deliveries) - left
     return Report(why=f"{sent} sent in the caller's transaction, {left} left")
+
+
+def _body_size(prepared) -> int:
+    return len(prepared.wire.body or b"")
 
 
 def _log_attempt(code, ending):

@@ -3,6 +3,8 @@
 
 import time
 
+from .size import BUILD_SECONDS, CLAIM_BYTES
+
 FIRST_BATCH = 32  # until the rate is known
 BATCH_MIN = 4
 BATCH_MAX = 500
@@ -22,6 +24,8 @@ class Pace:
         self._count = 0
         self._recorded_at = self._since
         self._body = 0.0  # bytes of the average body
+        self._build = 0.0  # seconds that building one took
+        self.held = 0  # bytes of bodies that are claimed and not recorded
 
     def saw(self, answers: int):
         """Note answers that came; the rate moves a few times a second."""
@@ -36,18 +40,42 @@ class Pace:
         self._since += passed
         self._count = 0
 
+    def built(self, count: int, seconds: float):
+        """Note how long building a batch took, decisions and refusals included."""
+        if count:
+            self._build = seconds / count
+
     def sent(self, bodies: list[int]):
         """Note the sizes, in bytes, of the bodies that were claimed."""
         if bodies:
-            self._body = sum(bodies) / len(bodies)
+            total = sum(bodies)
+            self._body = total / len(bodies)
+            self.held += total
+
+    def freed(self, size: int):
+        """Note bytes of bodies that were recorded or given back."""
+        self.held -= size
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be claimed now."""
+        return CLAIM_BYTES - self.held
+
+    @property
+    def build_seconds(self) -> float:
+        """Seconds that building the next batch is likely to take."""
+        return max(self._build, min(self._build * self.batch, BUILD_SECONDS))
 
     @property
     def batch(self) -> int:
         """Deliveries to claim at once: half of what is claimed ahead."""
-        if not self.rate:
-            return FIRST_BATCH
-        most = min(BATCH_MAX, int(BYTES_MAX / self._body)) if self._body else BATCH_MAX
-        return max(BATCH_MIN, min(int(self.rate * AHEAD / 2), most))
+        wanted = int(self.rate * AHEAD / 2) if self.rate else FIRST_BATCH
+        most = BATCH_MAX
+        if self._body:
+            most = min(most, int(BYTES_MAX / self._body))
+        if self._build:
+            most = min(most, int(BUILD_SECONDS / self._build))
+        return max(1, min(max(wanted, BATCH_MIN), most))
 
     @property
     def low_water(self) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..services.errors import _lt
 from ..services.masking import mask_text, url_secrets
+from ..services.shortage import Shortage
 from ..services.values import storable_text
 from . import sql
 from .attempts import (
@@ -188,6 +189,10 @@ def open_or_refuse(env, plan, prepared, holder, slot, now) -> tuple[list, int]:
         if env.cr.closed or lost_race(error):
             raise
         if len(prepared) == 1:
+            shortage = Shortage.of(error)
+            if shortage:
+                shortage.delivery_id = prepared[0].claimed.id
+                raise shortage from error
             _refuse(env, plan, prepared[0].claimed, error, holder, now)
             return [], 1
     opened, refused = [], 0

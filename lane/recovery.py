@@ -4,6 +4,7 @@
 # pylint: disable=invalid-commit
 
 import logging
+import time
 
 from psycopg2 import OperationalError
 
@@ -15,6 +16,7 @@ from .tell import tell_of_given_up
 _logger = logging.getLogger(__name__)
 
 INTERRUPTIONS_MAX = 5
+UNTIL_LOCKED = 0.05  # seconds from a job's mark as started until its row is locked
 INTERRUPTED = _lt("The worker was cut off meanwhile; the target may have the request.")
 DEAD = "The worker was killed; another lane of the endpoint goes on."
 GIVEN_UP = _lt(
@@ -61,6 +63,31 @@ def _interrupt(endpoint, slot, now) -> list[bool]:
         )
     )
     return [row[0] for row in cr.fetchall()]
+
+
+def free_dead_jobs(endpoint, now) -> bool:
+    """Close the jobs of this endpoint's killed lanes, requeue those of others.
+
+    queue_job's runner counts them as running: after as many kills as the channel has
+    room for, nothing would start before its next poll, up to 60 s later. Commits.
+    :return: whether a lane of this endpoint was killed
+    """
+    cr = endpoint.env.cr
+    cr.execute(sql.dead_lane_jobs())
+    found = cr.fetchall()
+    if not found:
+        return False
+    cr.commit()
+    time.sleep(UNTIL_LOCKED)
+    own = [job_id for job_id, endpoint_id in found if endpoint_id == str(endpoint.id)]
+    killed = 0
+    if own:
+        cr.execute(sql.close_killed(own, now, DEAD))
+        killed = cr.rowcount
+    if len(own) < len(found):
+        requeue_dead_jobs(cr)
+    cr.commit()
+    return killed > 0
 
 
 def requeue_dead_jobs(cr):

@@ -30,6 +30,7 @@ class Duty(NamedTuple):
     company_id: int | None
     code: str | None
     lanes: int | None  # that may work on it at the same time
+    was_killed: bool = False  # this job ran before, and its worker ended
 
 
 class Slots:

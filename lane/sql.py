@@ -100,7 +100,8 @@ def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
     """A row if queue_job runs this lane at this moment; its endpoint may be gone."""
     return SQL(
         """SELECT e.id, e.company_id, e.code,
-            CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END
+            CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END,
+            COALESCE(j.retry, 0) > 0
         FROM queue_job j LEFT JOIN bwt_webhook_outbound_endpoint e ON e.id = %s
         WHERE j.uuid = %s AND j.method_name = 'run_lane' AND j.state = 'started'""",
         endpoint_id,
@@ -112,6 +113,7 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
     """Close the pending wake-ups of an endpoint: what they ask for is visible now."""
     # SKIP LOCKED: the runner may be enqueueing one; it then finds no slot and ends.
     # The first LIKE names the partial index, the second the endpoint.
+    # `retry`: its lane was killed, and it was set back to pending.
     return SQL(
         """UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
         WHERE id IN (
@@ -119,7 +121,7 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
             WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%%'
             AND identity_key LIKE %(key)s
             FOR NO KEY UPDATE SKIP LOCKED
-        )""",
+        ) RETURNING COALESCE(retry, 0) > 0""",
         now=now,
         why=reason,
         # `_` stands for any character: unescaped, the index is read from "bwt" on.
@@ -225,8 +227,41 @@ def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL
     )
 
 
+def dead_lane_jobs() -> SQL:
+    """Started lane jobs that seem to run nowhere: id, and endpoint's id as a text."""
+    # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it out. One
+    # that is just between its mark and its lock looks the same for a moment.
+    return SQL(
+        """SELECT j.id, split_part(j.identity_key, ':', 3) FROM queue_job_lock l
+        JOIN queue_job j ON j.id = l.queue_job_id
+        WHERE j.state = 'started' AND j.method_name = 'run_lane'
+        AND j.model_name = 'bwt.webhook.outbound.endpoint'
+        FOR NO KEY UPDATE OF l SKIP LOCKED"""
+    )
+
+
+def close_killed(job_ids: list[int], now, reason: str) -> SQL:
+    """Close those of these jobs that still run nowhere."""
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.id = ANY(%(ids)s) AND j.state = 'started'
+            FOR NO KEY UPDATE OF l, j SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (SELECT queue_job_id FROM dead)""",
+        ids=job_ids,
+        now=now,
+        why=reason,
+    )
+
+
 def requeue_dead_jobs() -> SQL:
-    """Set lane jobs back to pending that are marked as started and run nowhere."""
+    """Set lane jobs back to pending that are marked as started and run nowhere.
+
+    `retry` tells the lane that comes that its predecessor was killed.
+    """
     # A job that runs holds its row of queue_job_lock. One that is just between its
     # mark and its lock is set back too: its worker notices, and it starts anew.
     return SQL(
@@ -237,7 +272,7 @@ def requeue_dead_jobs() -> SQL:
             AND j.model_name = 'bwt.webhook.outbound.endpoint'
             FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
-        UPDATE queue_job SET state = 'pending'
+        UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1
         WHERE id IN (SELECT queue_job_id FROM dead)"""
     )
 
@@ -312,7 +347,9 @@ _CLAIMED = SQL(
         AND s.supersede AND s.queue_number > d.queue_number
         AND s.state NOT IN ('draft', 'canceled')
         ORDER BY s.queue_number DESC LIMIT 1
-    ) END AS superseded_by, d.next_attempt_at, d.queue_number"""
+    ) END AS superseded_by, d.next_attempt_at, d.queue_number,
+    octet_length(d.payload_json) + octet_length(d.request_headers_json),
+    d.build_tries"""  # octet_length reads no large value
 )
 
 _IN_LINE = SQL("d.state IN ('queued', 'error') AND d.next_attempt_at <= ")
@@ -452,6 +489,56 @@ def claim_one(delivery_id: int) -> SQL:
         _CLAIMED,
         _FIRST_IN_LINE,
         delivery_id,
+    )
+
+
+def claim_marked(delivery_id: int, now) -> SQL:
+    """Lock a delivery again after its mark was committed, if it is still due."""
+    return SQL(
+        """SELECT %s FROM bwt_webhook_outbound_delivery d
+        WHERE d.id = %s AND %s %s FOR NO KEY UPDATE OF d SKIP LOCKED""",
+        _CLAIMED,
+        delivery_id,
+        _IN_LINE,
+        now,
+    )
+
+
+def queued_bytes(ids: list[int]) -> SQL:
+    """Bytes of payload and headers as queued."""
+    return SQL(
+        """SELECT id, octet_length(payload_json) + octet_length(request_headers_json)
+        FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s)""",
+        ids,
+    )
+
+
+def file_bytes(ids: list[int]) -> SQL:
+    """Bytes of the files that are sent with these deliveries, where there are any."""
+    # Files name their form field in the description; what people attach does not.
+    return SQL(
+        """SELECT res_id, sum(file_size)::bigint FROM ir_attachment
+        WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = ANY(%s)
+        AND description IS NOT NULL GROUP BY res_id""",
+        ids,
+    )
+
+
+def mark_build(delivery_id: int) -> SQL:
+    """Note that a delivery is about to be built: if that kills the worker, it stays."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_delivery "
+        "SET build_tries = COALESCE(build_tries, 0) + 1 WHERE id = %s",
+        delivery_id,
+    )
+
+
+def unmark_build(ids: list[int]) -> SQL:
+    """Building these did not end the worker."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_delivery SET build_tries = NULL "
+        "WHERE id = ANY(%s) AND build_tries IS NOT NULL",
+        ids,
     )
 
 
@@ -670,6 +757,16 @@ def write_bucket(endpoint_id: int, bucket) -> SQL:
         "SET rate_tokens = %s, rate_tokens_at = %s WHERE endpoint_id = %s",
         bucket.tokens,
         bucket.at,
+        endpoint_id,
+    )
+
+
+def write_shortage(endpoint_id: int, now, shortage: str) -> SQL:
+    return SQL(
+        "UPDATE bwt_webhook_outbound_endpoint_health "
+        "SET shortage_at = %s, shortage = %s WHERE endpoint_id = %s",
+        now,
+        shortage,
         endpoint_id,
     )
 

@@ -23,6 +23,8 @@ class Claimed(NamedTuple):
     superseded_by: str | None
     due_at: datetime | None = None
     queue_number: int | None = None
+    size: int = 0  # bytes of payload and headers as queued
+    build_tries: int | None = None  # builds in a row that ended with the worker
 
 
 @dataclass(eq=False, slots=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from odoo import fields, models
 
+from ..lane.size import DELIVERY_BYTES_MAX, check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.headers import check_header, check_header_name
 from ..services.transport import normalize_request_files
@@ -66,13 +67,29 @@ def read_request(endpoint, request, label, now) -> Asked:
         if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
             raise _unknown_arguments(request)
         lines = request.get("context_lines")
-        return Asked(
+        asked = Asked(
             _vals(endpoint, request, label, now),
             _lines(endpoint.env, lines) if lines else [],
             _checked_files(request.get("files")),
         )
+        check_size(_size_of(asked))
+        return asked
     except ServiceError as error:
         raise misconfigured(endpoint, error) from error
+
+
+def _size_of(asked) -> int:
+    """Bytes of the request as far as they are known now."""
+    texts = [asked.vals["payload_json"], asked.vals["request_headers_json"]]
+    contents = [content for _name, content, *_rest in asked.files.values()]
+    return sum(map(_bytes_of, texts + contents))
+
+
+def _bytes_of(content) -> int:
+    length = len(content)
+    if isinstance(content, bytes) or length * 4 <= DELIVERY_BYTES_MAX:
+        return length  # of a text so short the exact size doesn't matter
+    return length if content.isascii() else len(content.encode())
 
 
 def _vals(endpoint, request, label, now):

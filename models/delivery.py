@@ -198,6 +198,15 @@ class Delivery(models.Model):
         help="Attempts in a row that were cut off, as by a killed worker.",
     )
 
+    build_tries = fields.Integer(
+        string="Builds That Ended the Worker",
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        help="In a row. Counted only after a worker was killed: it shows whether a "
+        "handler kills it.",
+    )
+
     # `state` stands in WHERE, never in the key: rows that ended leave the index.
     _due = models.Index(
         "(endpoint_id, next_attempt_at, queue_number) "

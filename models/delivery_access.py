@@ -37,6 +37,7 @@ ENGINE_COLUMNS = (
     "interruption_count",
     "server_action_id",
     "needs_build",
+    "build_tries",
     "company_id",
 )
 COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")

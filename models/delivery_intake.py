@@ -4,6 +4,7 @@ from odoo.tools.misc import clean_context
 
 from ..lane import sql, wake
 from ..lane.clock import utcnow
+from ..lane.size import pages
 from .asked import read_request
 from .const import CONTEXT_LINE
 
@@ -121,13 +122,16 @@ class DeliveryIntake(models.AbstractModel):
             "company": endpoint.company_id.id,
             "uid": self.env.uid,
         }
-        found = cr.execute_values(
-            sql.QUEUE_DELIVERIES_VALUES,
-            [_row(each.vals, sql.QUEUED_COLUMNS) for each in asked],
-            template=cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode(),
-            page_size=PAGE,
-            fetch=True,
-        )
+        template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
+        found = []
+        for page in pages(asked, _payload_size, count=PAGE):
+            found += cr.execute_values(
+                sql.QUEUE_DELIVERIES_VALUES,
+                [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
+                template=template,
+                page_size=PAGE,
+                fetch=True,
+            )
         ids = [row[0] for row in found]
         self._insert_lines(endpoint, ids, asked)
         endpoint.invalidate_recordset(["outbound_delivery_ids"])
@@ -144,12 +148,11 @@ class DeliveryIntake(models.AbstractModel):
             return
         cr = self.env.cr
         shared = {"company": endpoint.company_id.id, "uid": self.env.uid}
-        cr.execute_values(
-            sql.QUEUE_LINES_VALUES,
-            lines,
-            template=cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode(),
-            page_size=PAGE,
-        )
+        template = cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode()
+        for page in pages(lines, _line_size, count=PAGE):
+            cr.execute_values(
+                sql.QUEUE_LINES_VALUES, page, template=template, page_size=PAGE
+            )
 
     def _has_foreign_hooks(self):
         """Whether an addon that isn't known here hangs on the making of deliveries.
@@ -202,6 +205,14 @@ def _wake(endpoint, dates, now, transaction):
     later = [due for due in dates if due > now]
     if later:
         wake.wake(endpoint, eta=min(later), transaction=transaction)
+
+
+def _payload_size(asked):
+    return len(asked.vals.get("payload_json") or "")
+
+
+def _line_size(line):
+    return len(line[-1] or "")
 
 
 def _row(vals, columns):

@@ -2,10 +2,11 @@
 from odoo import api, models
 from odoo.tools import SQL
 
-from ..lane import wake
+from ..lane import sql, wake
 from ..lane.clock import utcnow
 from ..lane.direct import DirectRun
-from ..services.errors import ServiceError
+from ..lane.size import check_size
+from ..services.errors import ConfigurationError, ServiceError
 from .asked import ordering_group, record_key
 from .refusal import refused
 
@@ -42,6 +43,7 @@ class DeliveryQueue(models.AbstractModel):
         :param fresh: start the retry schedule anew
         """
         self._build_again()
+        self._check_sizes()
         now = utcnow()
         vals = {
             "state": "queued",
@@ -49,6 +51,7 @@ class DeliveryQueue(models.AbstractModel):
             "next_attempt_at": now,
             "processed_at": False,
             "interruption_count": 0,
+            "build_tries": 0,
             "processing_error": False,
             "failure_reason": False,
         }
@@ -61,6 +64,21 @@ class DeliveryQueue(models.AbstractModel):
             return
         for endpoint in self.endpoint_id:
             wake.wake(endpoint)
+
+    def _check_sizes(self):
+        """Refuse deliveries that are too large to be sent.
+
+        :raise ValidationError: names the first one
+        """
+        self.flush_recordset(["payload_json", "request_headers_json"])
+        self.env["ir.attachment"].flush_model(["file_size", "description"])
+        sizes = dict(self.env.execute_query(sql.queued_bytes(self.ids)))
+        files = dict(self.env.execute_query(sql.file_bytes(self.ids)))
+        for delivery in self:
+            try:
+                check_size(sizes.get(delivery.id, 0) + files.get(delivery.id, 0))
+            except ConfigurationError as error:
+                raise refused(delivery, error) from error
 
     def _take_place(self):
         """Give each its line in the order now in force, and a place if it has none."""

@@ -221,6 +221,7 @@ class DeliveryState(models.AbstractModel):
                 "next_attempt_at": False,
                 "retry_number": 0,
                 "interruption_count": 0,
+                "build_tries": 0,
                 "queue_number": 0,
                 "ordering_group": False,
                 "failure_reason": False,

@@ -11,6 +11,7 @@ from ..lane.watch import PATIENCE, queue_state, trouble
 from .endpoint_policy import READERS
 
 _logger = logging.getLogger(__name__)
+SHORTAGE_SHOWN = timedelta(minutes=10)
 
 
 class EndpointFigures(models.AbstractModel):
@@ -85,6 +86,10 @@ class EndpointFigures(models.AbstractModel):
             endpoint.queue_trouble = False
             if endpoint.state != "active" or endpoint.is_paused:
                 continue
+            health = endpoint.health_ids[:1]
+            if health.shortage_at and now - health.shortage_at < SHORTAGE_SHOWN:
+                endpoint.queue_trouble = endpoint._shortage_text(health)
+                continue
             if endpoint.circuit_state != "closed" or not endpoint.oldest_due_at:
                 continue
             state = queue_state(self.env.cr, endpoint.id, now)
@@ -95,6 +100,14 @@ class EndpointFigures(models.AbstractModel):
                 now,
                 float(endpoint.timeout_seconds),
             )
+
+    def _shortage_text(self, health):
+        return self.env._(
+            "%(time)s (UTC): %(shortage)s The deliveries keep their place and their "
+            "retries, and sending is tried again within seconds.",
+            time=health.shortage_at.strftime("%Y-%m-%d %H:%M:%S"),
+            shortage=health.shortage,
+        )
 
     def _runner_warning(self):
         """What a test doesn't show: that no job runner works; False when one does."""

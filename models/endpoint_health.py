@@ -44,6 +44,11 @@ class EndpointHealth(models.Model):
     rate_tokens_at = fields.Datetime(readonly=True)
     last_success_at = fields.Datetime(readonly=True)
     last_failure_at = fields.Datetime(readonly=True)
+    shortage_at = fields.Datetime(
+        readonly=True,
+        help="When this Odoo server last lacked files, threads or memory to send.",
+    )
+    shortage = fields.Char(readonly=True, help="What this Odoo server lacked.")
     ordering_in_force = fields.Char(
         readonly=True,
         help="The order that the waiting deliveries are grouped for.",

@@ -1,5 +1,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from psycopg2 import InterfaceError, OperationalError
+from psycopg2.pool import PoolError
 
 from odoo import SUPERUSER_ID, api, models
 
@@ -150,9 +151,9 @@ class EndpointQueue(models.AbstractModel):
             with self.env.registry.cursor() as cr:
                 report = Lane(endpoint.with_env(endpoint.env(cr=cr)), job_uuid).run()
             return str(report or run_directly(endpoint))
-        except (OperationalError, InterfaceError) as error:
-            # The database or a connection is gone: nothing of ours can be written.
-            # This job becomes the wake-up; the next lane recovers what is in flight.
+        except (OperationalError, InterfaceError, PoolError) as error:
+            # The database or a connection is gone, or none is free: nothing can be
+            # written. This job becomes the wake-up; the next lane recovers the rest.
             raise RetryableJobError(
                 f"Database connection lost: {error}", seconds=5, ignore_retry=True
             ) from error

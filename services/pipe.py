@@ -2,12 +2,14 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from .answer import Answer
 from .errors import _lt
+from .shortage import Shortage, shortage_of
 from .turns import Turns
 
 _logger = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class Pipe:
         self._turns = Turns()
         self._threads = []
         self._outstanding = 0  # put and neither collected nor taken back
+        self.shortage = None  # why a thread could not be started
 
     @property
     def waiting(self):
@@ -50,7 +53,19 @@ class Pipe:
         for each in batch:
             self._todo.put(each)
         while len(self._threads) < min(self._size, self._outstanding):
-            self._start_thread()
+            try:
+                self._start_thread()
+            except Exception as error:
+                self.shortage = Shortage.of(error)
+                if self.shortage is None:
+                    raise
+                _logger.warning("only %s sender threads: %s", len(self._threads), error)
+                break
+
+    @property
+    def is_stuck(self):
+        """Whether requests wait and no thread could be started for them."""
+        return bool(self.shortage and not self._threads and self._todo.qsize())
 
     def collect(self, at_least=1, timeout=0.5):
         """All answers that are there: `[(key, Answer), ...]`.
@@ -96,8 +111,8 @@ class Pipe:
             name=f"webhook sender {len(self._threads) + 1}",
             daemon=True,
         )
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
     def _run(self, sender):
         todo, done = self._todo, self._done
@@ -112,7 +127,11 @@ class Pipe:
                 answer = sender.send(wire, timeout=timeout, turn=turn)
             except Exception as error:  # a fault of ours must not stop the lane
                 _logger.exception("a sender failed")
-                answer = Answer(reason="response", error=_fault(error))
+                answer = Answer(
+                    reason="interrupted" if shortage_of(error) else "response",
+                    error=_fault(error),
+                    started_at=time.time(),
+                )
             done.append((key, answer))
             if len(done) >= self._wanted:
                 self._enough.set()

@@ -19,6 +19,8 @@ from .errors import ConfigurationError, EgressRefused, _lt
 from .guard import Guard, HandshakeFailed
 from .resolve import NotResolved
 from .response import BadResponse, NoResponse, read_reply
+from .shortage import REASON as SHORTAGE
+from .shortage import Shortage, lacks_files, shortage_of
 from .tls import tls_context
 
 _logger = logging.getLogger(__name__)
@@ -125,7 +127,16 @@ class Sender:
     def _connect(self, wire, deadline, turn):
         if turn:
             turn.let_go()
-        return Link(self._guard.connect(wire.scheme, wire.host, wire.port, deadline))
+        try:
+            sock = self._guard.connect(wire.scheme, wire.host, wire.port, deadline)
+        except Exception as error:
+            shortage = Shortage.of(error)
+            if shortage is None and isinstance(error, NotResolved):
+                shortage = Shortage.of(lacks_files())
+            if shortage:
+                raise shortage from error
+            raise
+        return Link(sock)
 
     def _keep(self, wire, link):
         link.idle_since = monotonic()
@@ -229,6 +240,11 @@ class Link:
 def _explain(error, wire, timeout):
     """Reason and (template, values) of what went wrong."""
     place = {"host": wire.host, "port": wire.port}
+    if isinstance(error, Shortage):  # before anything was sent
+        return SHORTAGE, (error.template, error.values)
+    shortage = shortage_of(error)
+    if shortage:
+        return "interrupted", shortage
     if isinstance(error, EgressRefused | NotResolved):
         reason = "egress" if isinstance(error, EgressRefused) else "dns"
         return reason, (error.template, error.values)

@@ -9,6 +9,7 @@ from .orm import (
     test_archived_language,
     test_bad_input,
     test_build_cost,
+    test_building,
     test_bulk_actions,
     test_circuit_buttons,
     test_circuit_rate,

@@ -756,6 +756,7 @@ class TestJson2Access(HttpCase):
             "interruption_count": 1,
             "server_action_id": self._action().id,
             "needs_build": True,
+            "build_tries": 1,
             "company_id": self.other.id,
             "queue_to_done_seconds": 1.5,
             "end_to_end_seconds": 1.5,

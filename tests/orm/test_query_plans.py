@@ -102,6 +102,9 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.claim_interrupted(endpoint_id, now, True), due, line)
         first = self.env[DELIVERY].search([("endpoint_id", "=", endpoint_id)], limit=1)
         self.assertPlan(sql.claim_one(first.id))
+        self.assertPlan(sql.claim_marked(first.id, now))
+        self.assertPlan(sql.queued_bytes(first.ids))
+        self.assertPlan(sql.mark_build(first.id))
 
     def test_looks(self):
         """The last look, and recovery read what is unfinished alone."""
@@ -133,6 +136,8 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.push_watchdog("x", "y", utcnow()))
         self.assertPlan(sql.close_watchdog("x", utcnow()))
         self.assertPlan(sql.others_waiting(self.endpoint.id, utcnow()))
+        self.assertPlan(sql.dead_lane_jobs())
+        self.assertPlan(sql.close_killed([1], utcnow(), "x"))
 
     def test_sweep(self):
         """The sweep of every minute reads no history, of deliveries or of jobs."""

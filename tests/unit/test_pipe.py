@@ -189,3 +189,43 @@ def test_no_more_threads_than_requests(gate):
 
     assert 1 == len(made)
     pipe.close()
+
+
+def test_without_threads_nothing_is_sent(gate):
+    """A pipe that can start no thread says so; what was put can be taken back.
+
+    The error ended the lane, with its deliveries in flight.
+    """
+
+    def no_thread():
+        raise RuntimeError("can't start new thread")
+
+    pipe = Pipe(no_thread, 4)
+    pipe.put([(1, "go", 5.0), (2, "go", 5.0)])
+
+    assert pipe.is_stuck
+    assert "threads" in str(pipe.shortage)
+    assert [1, 2] == pipe.take_back()
+    assert not pipe.is_stuck
+    pipe.close()
+
+
+def test_fewer_threads_than_wanted(gate):
+    """One thread is enough to go on with."""
+    made = []
+
+    def one_thread():
+        if made:
+            raise MemoryError
+        made.append(1)
+        return gate
+
+    pipe = Pipe(one_thread, 4)
+    pipe.put([(n, "go", 5.0) for n in range(5)])
+    found = []
+    while len(found) < 5:
+        found += pipe.collect(5, 5)
+
+    assert not pipe.is_stuck
+    assert list(range(5)) == sorted(key for key, _answer in found)
+    pipe.close()

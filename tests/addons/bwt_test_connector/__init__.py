@@ -1,2 +1,3 @@
 from . import backend
 from . import callbacks
+from . import hazards

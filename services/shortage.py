@@ -1,0 +1,88 @@
+"""What this process itself ran out of: files, threads or memory.
+
+Such a failure says nothing about the target: it costs no retry and opens no circuit.
+"""
+
+import errno
+import socket
+
+from .errors import ServiceError, _lt
+
+REASON = "shortage"  # of an `Answer`: nothing was sent
+
+_NO_FILE = _lt(
+    "this Odoo server lacks open files (%(error)s). Raise its limit (ulimit -n)."
+)
+_NO_MEMORY = _lt(
+    "this Odoo server lacks memory (%(error)s). Raise limit_memory_hard, or send less "
+    "in one delivery."
+)
+_NO_THREAD = _lt(
+    "this Odoo server lacks threads (%(error)s). Raise its limit (ulimit -u)."
+)
+
+_BY_ERRNO = {
+    errno.EMFILE: _NO_FILE,
+    errno.ENFILE: _NO_FILE,
+    errno.ENOMEM: _NO_MEMORY,
+    errno.ENOBUFS: _NO_MEMORY,
+}
+_CHAIN = 5  # causes looked at
+
+
+class Shortage(ServiceError):
+    """This process lacks what the work needs; the template says what to do.
+
+    delivery_id: of the one delivery that was being built, None without one
+    """
+
+    delivery_id = None
+
+    @classmethod
+    def of(cls, error):
+        """The shortage that `error` comes from, or None."""
+        if isinstance(error, cls):
+            return error
+        found = shortage_of(error)
+        return found and cls(found[0], **found[1])
+
+    @property
+    def is_memory(self):
+        """Whether it is memory that lacks."""
+        return self.template == _NO_MEMORY
+
+
+def shortage_of(error):
+    """(template, values) of what this process lacked, None if that isn't the cause."""
+    for _ in range(_CHAIN):
+        if error is None:
+            return None
+        template = _template(error)
+        if template:
+            return template, {"error": str(error) or type(error).__name__}
+        error = error.__cause__
+    return None
+
+
+def _template(error):
+    if isinstance(error, MemoryError):
+        return _NO_MEMORY
+    if isinstance(error, socket.gaierror):
+        return _NO_MEMORY if error.errno == socket.EAI_MEMORY else None
+    if isinstance(error, OSError):
+        return _BY_ERRNO.get(error.errno)
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return _NO_THREAD
+    return None
+
+
+def lacks_files():
+    """The OSError that opening a file gives now, None when it works.
+
+    The system's resolver hides the reason when it has none left.
+    """
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return error
+    return None
