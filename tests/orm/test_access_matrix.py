@@ -267,7 +267,8 @@ class TestAccessMatrix(TrustCase):
         )
         self.assertEqual(
             {"name", "code", "state", "company_id", "write_date", "write_uid"}
-            | {"create_date", "create_uid"},
+            | {"create_date", "create_uid"}
+            | {"is_code_made"},  # makes `code` readonly, which they see
             readable - set(mixins),
         )
 

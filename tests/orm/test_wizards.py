@@ -115,7 +115,7 @@ class TestSendTest(TrustCase):
         lines = self.opened().line_ids
 
         self.assertEqual(["order_id", "locale"], lines.mapped("key_name"))
-        self.assertEqual(['"S7"', False], lines.mapped("literal_value"))
+        self.assertEqual(["S7", False], lines.mapped("literal_value"))
 
     def test_a_past_delivery_is_a_start(self):
         """Payload, headers, lines, record and files are taken over."""
@@ -137,7 +137,7 @@ class TestSendTest(TrustCase):
         self.assertEqual(past.payload_json, sent.payload_json)
         self.assertEqual(past.request_headers_json, sent.request_headers_json)
         self.assertEqual(
-            [("k", '"v"')],
+            [("k", "v")],
             [(x.key_name, x.literal_value) for x in sent.context_line_ids],
         )
         self.assertEqual(
