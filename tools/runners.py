@@ -78,7 +78,8 @@ def run_orm(cluster, database, kind, *arguments) -> Count:
     """tests/orm or tests/http by pytest-odoo, in a database that has the addon."""
     home = folder("run", f"{database}-pytest")
     config = home / "odoo.conf"
-    write_config(config, database)
+    # As the README says, and no more: what a test needs it sets itself.
+    write_config(config, database, allowed_networks=None)
     addon = addons_folder() / ADDON
     options = ["-p", "no:cacheprovider", "--odoo-config", config]
     if kind == "http":
@@ -145,7 +146,6 @@ def run_odoo_tests(cluster, database, addons) -> Count:
     home = folder("run", f"{database}-tests")
     config = home / "odoo.conf"
     ports = {"http_port": free_port(), "gevent_port": free_port()}
-    # As the README says, and no more: what a test needs it sets itself.
     write_config(config, database, allowed_networks=None, options=ports)
     names = ",".join(addons)
     options = ["-c", config, "--stop-after-init"]

@@ -34,6 +34,9 @@ class RequestCase(TransactionCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.env = cls.env(context=dict(cls.env.context, tracking_disable=True))
+        cls.env["ir.config_parameter"].set_param(
+            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
+        )
         cls.endpoint = cls.env[ENDPOINT].create(
             {
                 "name": "Shop orders",

@@ -20,9 +20,6 @@ class TrustCase(RequestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.env["ir.config_parameter"].set_param(
-            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
-        )
         cls.receiver = cls.enterClassContext(Receiver())
         cls.endpoint.target_hostname = cls.receiver.url
 
