@@ -114,3 +114,17 @@ def test_many_failures_leave_room_for_the_table(capsys):
     lines = summary(capsys, orm=Count(failed=len(names), broken=names))
 
     assert "  ... and 3 more, see above" in lines
+
+
+def test_refusals_of_tests_are_no_complaint():
+    """A test that provokes a refusal is no fault; an error there still is."""
+    log = (
+        "2026-11-24 10:00:00,000 7 WARNING db odoo.http: refused\n"
+        "2026-11-24 10:00:00,000 7 WARNING db odoo.domains: bad domain\n"
+        "2026-11-24 10:00:00,000 7 ERROR db odoo.http: failed\n"
+    )
+
+    lines = runners.complaints(log, but=runners.REFUSALS)
+
+    assert ["odoo.domains", "odoo.http"] == [line.split()[5][:-1] for line in lines]
+    assert 3 == len(runners.complaints(log))
