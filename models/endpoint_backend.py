@@ -37,7 +37,7 @@ class WebhookEndpointBackend(models.AbstractModel):
 
     is_code_made = fields.Boolean(
         compute="_compute_is_code_made",
-        compute_sudo=True,
+        groups=READERS,
         help="Backend and suffix make the code, so it isn't written by hand.",
     )
 
