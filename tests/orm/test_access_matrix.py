@@ -267,8 +267,7 @@ class TestAccessMatrix(TrustCase):
         )
         self.assertEqual(
             {"name", "code", "state", "company_id", "write_date", "write_uid"}
-            | {"create_date", "create_uid"}
-            | {"is_code_made"},  # makes `code` readonly, which they see
+            | {"create_date", "create_uid"},
             readable - set(mixins),
         )
 
