@@ -111,7 +111,8 @@ def _name(frame):
 
 
 def _function(frame):
-    return frame.partition(" (")[0]
+    """Its bare name: newer versions of py-spy put the class in front."""
+    return frame.partition(" (")[0].rpartition(".")[2]
 
 
 def _profiler():

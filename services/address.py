@@ -88,6 +88,7 @@ def origin_of(url):
     return f"{place.scheme}://{place.host}:{place.port}"
 
 
+@lru_cache(1024)
 def _locate(url):
     if not isinstance(url, str) or not url:
         raise ConfigurationError(_lt("the request has no URL."))
