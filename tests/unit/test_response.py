@@ -405,3 +405,43 @@ def test_mangled_answers_end_in_a_documented_way():
         except (BadResponse, NoResponse):
             continue
         assert 200 <= reply.status <= 999
+
+
+ORDINARY_LINES = [
+    "Server: nginx",
+    "A:no blank",
+    "A:  \t blanks  ",
+    "A:",
+    "A: b: c",
+    "a: the same name",
+    "Connection: close",
+    "Connection: Keep-Alive, x",
+    "Content-Encoding: gzip",
+    "Content-Type: application/json; charset=utf-8",
+    "X-Tab: a\tb",
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_comes_at_once_is_read_as_the_standard_library_reads_it(seed):
+    """A response in one piece takes a shorter way: it must lead to the same reply.
+
+    In pieces the parser of the standard library reads it.
+    """
+    pick = random.Random(seed)
+    body = pick.choice([b"", b"{}", gzip.compress(b"zipped"), b"\r\n\r\nHTTP/1.1 500"])
+    lines = pick.sample(ORDINARY_LINES, pick.randrange(6))
+    lines.insert(pick.randrange(len(lines) + 1), f"Content-Length: {len(body)}")
+    if seed % 6 == 0:
+        lines.append("Content-Length: 1")
+    status = pick.choice(["200 OK", "201", "404 Not Found", "299 a  b ", "204 None"])
+    data = message("".join(f"{line}\r\n" for line in lines), body, status)
+    data += pick.choice([b"", b"", b"rest"])
+    at_once, in_pieces = Peer(data), Peer(data, 1)
+
+    reply = read_reply(at_once, "POST")
+
+    expected = read_reply(in_pieces, "POST")
+    if len(data) > in_pieces.reads:  # what comes after it is not read from pieces
+        expected.reusable = reply.reusable
+    assert expected == reply
