@@ -1,6 +1,7 @@
 """Small servers on loopback for the tests of what touches the network."""
 
 import contextlib
+import errno
 import socket
 import threading
 
@@ -20,6 +21,7 @@ class Server:
         self._talk = talk or self.answer_all
         self._context = context
         self._open = []
+        self._closed = threading.Event()
         self.connections = 0
         self.requests = []
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -32,6 +34,7 @@ class Server:
         return self
 
     def __exit__(self, *_exc):
+        self._closed.set()
         for each in [self._socket, *self._open]:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -63,7 +66,15 @@ class Server:
     def _accept(self):
         with contextlib.suppress(OSError):
             while True:
-                conn, _ = self._socket.accept()
+                try:
+                    conn, _ = self._socket.accept()
+                except OSError as error:
+                    # The kernel takes a free file number before it waits: a test that
+                    # leaves the process without any must find the server again.
+                    if error.errno != errno.EMFILE:
+                        raise
+                    self._closed.wait(0.01)
+                    continue
                 self.connections += 1
                 self._open.append(conn)
                 threading.Thread(target=self._serve, args=(conn,), daemon=True).start()

@@ -24,9 +24,11 @@ def no_open_files():
 
 
 def post(sender, url):
-    return sender.send(
-        encode({"method": "POST", "url": url, "json": {"a": 1}}), timeout=5
-    )
+    return sender.send(request(url), timeout=5)
+
+
+def request(url):
+    return encode({"method": "POST", "url": url, "json": {"a": 1}})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -34,9 +36,10 @@ def test_no_open_files(host):
     """Neither "no connection" nor "name not resolved": the target has no part in it."""
     with Server() as server:
         sender = Sender(LOOPBACK)
+        wire = request(f"http://{host}:{server.port}/")
         with no_open_files():
-            answer = post(sender, f"http://{host}:{server.port}/")
-        after = post(sender, f"http://{host}:{server.port}/")
+            answer = sender.send(wire, timeout=5)
+        after = sender.send(wire, timeout=5)
         sender.close()
 
     assert (REASON, None) == (answer.reason, answer.status_code)
