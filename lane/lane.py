@@ -16,25 +16,22 @@ from psycopg2 import OperationalError, errorcodes
 
 from odoo.exceptions import UserError
 
-from ..services.pipe import Pipe
+from ..services.http.sender_pool import Pipe
 from ..services.shortage import REASON as SHORTAGE
 from ..services.shortage import Shortage
-from . import sql, wake
-from .budget import Budget
-from .claim import Claim
+from . import jobs, sql
+from .attempt_result import as_utc, ending_of_answer
+from .batch import Claim
 from .clock import utcnow
-from .endings import as_utc, ending_of_answer
 from .health import Health
-from .hooks import LEFT_SECONDS, call_due_hooks, call_left_hooks
-from .keeper import Keeper
-from .pace import Pace
-from .position import Position
-from .record import record, record_singly
+from .housekeeping import Keeper
+from .notifications import tell_of_circuit, tell_of_given_up
+from .pacing import LARGE, Budget, Pace, Position
+from .recording import record, record_singly
 from .recovery import free_dead_jobs, interrupt_leftovers
+from .response_hooks import LEFT_SECONDS, call_due_hooks, call_left_hooks
 from .savepoint import lost_race
-from .size import LARGE
 from .slot import read_committed, slots
-from .tell import tell_of_circuit, tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 
@@ -266,7 +263,7 @@ class Lane:
         """There is work for another lane; each calls once for the next slot."""
         if self.slot + 1 < self.plan.policy.parallel_lanes and not self.has_called:
             self.has_called = True
-            wake.call_for_more(self.endpoint, self.job_uuid)
+            jobs.call_for_more(self.endpoint, self.job_uuid)
             self.cr.commit()
 
     def _claim_batch(self, *, alone):
@@ -501,9 +498,9 @@ class Lane:
                 dates.append(as_utc(self.token_at))
             if not self.report.claimed:
                 dates.append(now + BLOCKED)
-            wake.wake_for_due(self.endpoint, max(dates, default=None))
+            jobs.wake_for_due(self.endpoint, max(dates, default=None))
         if self.hooks_at:
-            wake.wake(self.endpoint, eta=self.hooks_at)
+            jobs.wake(self.endpoint, eta=self.hooks_at)
         self.keeper.retire(now)
         self.cr.commit()
 

@@ -10,8 +10,8 @@ from psycopg2 import OperationalError
 
 from ..services.errors import _lt
 from . import sql
+from .notifications import tell_of_given_up
 from .slot import read_committed
-from .tell import tell_of_given_up
 
 _logger = logging.getLogger(__name__)
 

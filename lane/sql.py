@@ -384,7 +384,7 @@ def claim_interrupted(endpoint_id: int, now, ordered: bool) -> SQL:
 
 
 def _from(place) -> SQL:
-    """Rows from `place` in the queue on; all where it is None (lane/position.py)."""
+    """Rows from `place` in the queue on; all where it is None (lane/pacing.py)."""
     if place is None:
         return SQL("TRUE")
     return SQL("(d.next_attempt_at, d.queue_number) >= (%s, %s)", *place)

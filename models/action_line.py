@@ -5,8 +5,7 @@ from ..services.errors import ConfigurationError, _lt
 from ..services.paths import write_path
 from ..services.value_map import parse_value_map
 from .record_payload import compile_record_payload, refuse_limited_fields
-from .source import compile_source
-from .source_mixin import SOURCE_FIELDS
+from .value_source import SOURCE_FIELDS, compile_source
 
 LINE_KINDS = [
     ("record_field", "Record Field"),

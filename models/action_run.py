@@ -7,18 +7,18 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools.safe_eval import dateutil, safe_eval
 
-from ..lane.prepare import describe
+from ..lane.batch import describe
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
 from .const import DELIVERY
-from .guarded import RETRIED_BY_ODOO, guarded
+from .errors import misconfigured, refused
+from .failure_guard import RETRIED_BY_ODOO, guarded
 from .record_payload import (
     RecordScope,
     compile_record_payload,
     refuse_limited_fields,
 )
-from .refusal import misconfigured, refused
 
 _logger = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from ..services.values import (
     to_json_value,
 )
 from .const import CONTEXT_SOURCE_KINDS, DELIVERY
-from .copied_relation import CopiedRelation
-from .source_mixin import source_kind_field
+from .fields import CopiedRelation
+from .value_source import source_kind_field
 
 _COLUMNS = ("key_name", "source_kind", "source_expression", "literal_value")
 _GIVEN = frozenset({*_COLUMNS, "sequence", "active"})

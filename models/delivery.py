@@ -1,11 +1,165 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from odoo import api, fields, models
 
-from .asked import check_ordering_key, new_message_uid
-from .const import DELIVERY_STATES, FAILURE_REASONS, UNFINISHED
-from .copied_relation import CopiedRelation
+import logging
+
+from odoo import Command, api, fields, models
+from odoo.tools import SQL
+
+from ..lane.clock import utcnow
+from ..services.indented import indented
+from .const import (
+    DELIVERY,
+    DELIVERY_STATES,
+    FAILURE_REASONS,
+    GROUP_OPERATOR,
+    UNFINISHED,
+)
 from .delivery_access import check_relations, check_to_write, checked_to_create
-from .refusal import refused
+from .delivery_transitions import TAKEN
+from .errors import refused
+from .fields import CopiedRelation
+from .queue_request import check_ordering_key, new_message_uid
+
+MODULE = "bwt_webhooks_outbound"
+
+
+class DeliveriesOfRecord(models.AbstractModel):
+    """The way from any record to the deliveries about it."""
+
+    _name = "bwt.webhook.outbound.delivery.of_record"
+    _description = "Outbound Webhook Delivery: Of a Record"
+
+    @api.model
+    def _bind_to_model(self, model_name):
+        """Put "Webhook Deliveries" into a model's Action menu, once.
+
+        The action has an XML id of this addon, so that it goes when the addon goes.
+        :return: the window action
+        """
+        name = f"record_deliveries_{model_name.replace('.', '_')}"
+        found = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
+        if found:
+            return found
+        action = (
+            self.env["ir.actions.act_window"]
+            .sudo()
+            ._load_records(
+                [
+                    {
+                        "xml_id": f"{MODULE}.{name}",
+                        "noupdate": True,
+                        "values": {
+                            "name": self.env._("Webhook Deliveries"),
+                            "res_model": DELIVERY,
+                            "view_mode": "list,kanban,form",
+                            "domain": "[('res_model', '=', active_model), "
+                            "('res_id', 'in', active_ids)]",
+                            "context": "{}",
+                            "binding_model_id": self.env["ir.model"]._get_id(
+                                model_name
+                            ),
+                            "binding_view_types": "list,kanban,form",
+                            "group_ids": [
+                                Command.link(self.env.ref(GROUP_OPERATOR).id)
+                            ],
+                        },
+                    }
+                ]
+            )
+        )
+        return action
+
+
+STORED = {
+    "request_headers_pretty": "request_headers_json",
+    "payload_pretty": "payload_json",
+    "response_headers_pretty": "response_headers_json",
+    "response_body_pretty": "response_body",
+}
+
+
+class ExchangeWords(models.AbstractModel):
+    """Request and answer laid out for people; what is stored stays as it is."""
+
+    _name = "bwt.webhook.outbound.exchange.words"
+    _description = "Outbound Webhook: Request and Answer to Read"
+
+    request_headers_pretty = fields.Text(
+        string="Headers (to read)", compute="_compute_pretty"
+    )
+    payload_pretty = fields.Text(string="Payload (to read)", compute="_compute_pretty")
+    response_headers_pretty = fields.Text(
+        string="Response Headers (to read)", compute="_compute_pretty"
+    )
+    response_body_pretty = fields.Text(
+        string="Response Body (to read)", compute="_compute_pretty"
+    )
+
+    @api.depends(*STORED.values())
+    def _compute_pretty(self):
+        for record in self:
+            for shown, stored in STORED.items():
+                record[shown] = indented(record[stored])
+
+
+_logger = logging.getLogger(__name__)
+
+BATCH = 1000
+
+
+class DeliveryRetention(models.AbstractModel):
+    """What ended well goes after its endpoint's days; errors and dead letters stay."""
+
+    _name = "bwt.webhook.outbound.delivery.retention"
+    _description = "Outbound Webhook Delivery: Retention"
+
+    @api.autovacuum
+    def _gc_ended_deliveries(self):
+        """Delete done and canceled deliveries older than `retention_days`, one batch.
+
+        Attempts, context lines, files and messages go with them.
+        :return: how many went and whether more are left: the vacuum commits and comes
+            back for those
+        """
+        if self._name != DELIVERY:  # the vacuum asks every model, this part too
+            return 0, 0
+        try:
+            with self.env.cr.savepoint():
+                found = self._lock_expired(BATCH)
+                self.browse(found).unlink()
+        except TAKEN:  # somebody works on one of them: a fresh snapshot will do
+            self.env.invalidate_all(flush=False)
+            return 0, 1
+        if found:
+            _logger.info("retention deleted=%s", len(found))
+        return len(found), int(len(found) == BATCH)
+
+    @api.model
+    def _lock_expired(self, limit):
+        """Ids of up to `limit` deliveries whose days are over, longest ended first."""
+        # By endpoint, so that each reads its own stretch of the partial index.
+        self.env.cr.execute(
+            SQL(
+                """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
+                    SELECT id FROM bwt_webhook_outbound_delivery
+                    WHERE endpoint_id = e.id AND state IN ('done', 'canceled')
+                    AND processed_at < %(now)s - e.retention_days * interval '1 day'
+                    ORDER BY processed_at LIMIT %(limit)s
+                ) d WHERE e.retention_days > 0 LIMIT %(limit)s""",
+                now=utcnow(),
+                limit=limit,
+            )
+        )
+        ids = [row[0] for row in self.env.cr.fetchall()]
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
+                "FOR UPDATE SKIP LOCKED",
+                ids,
+            ),
+            log_exceptions=False,  # the next run has them
+        )
+        return [row[0] for row in self.env.cr.fetchall()]
 
 
 class Delivery(models.Model):

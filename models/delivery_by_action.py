@@ -4,8 +4,8 @@ from odoo import Command, api, fields, models
 from ..lane import sql
 from ..lane.clock import utcnow
 from ..services.values import storable_text
-from .delivery_intake import DRAFT, label_of
-from .refusal import refused
+from .endpoint_queue import DRAFT, label_of
+from .errors import refused
 
 # Key of the deliveries of this transaction, kept by its cursor until it ends. A
 # rollback to a savepoint leaves it alone: what is remembered is looked up again.

@@ -6,10 +6,10 @@ import json
 from odoo import Command, api, models
 
 from ..services.errors import ServiceError
-from ..services.headers import check_header, check_header_name
+from ..services.headers import check_header, check_header_name, header_text_of
 from ..services.jsonable import to_json_value
-from .delivery_input import WebhookDeliveryInput, header_text_of
-from .refusal import misconfigured
+from .delivery_input import WebhookDeliveryInput
+from .errors import misconfigured
 
 NO_VALUE = (False, "", '""', "null", "false")
 

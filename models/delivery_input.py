@@ -1,19 +1,53 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the delivery: what its request is made of, read in bulk."""
+"""What gates, callbacks and backends may return, as methods beside them."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 
-from odoo import SUPERUSER_ID, models
+from odoo import SUPERUSER_ID, api, models
 
 from ..exceptions import WebhookProcessingConfigurationError
+from ..services import result_types
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
-from ..services.values import header_text, json_serialize_value
-from .build_plan import RECORD_KINDS, compile_or_refuse
 from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, HANDLER
+from .endpoint_snapshot import RECORD_KINDS, compile_or_refuse
 from .path_reader import reader_env
-from .source import BuildScope, compile_source
+from .value_source import BuildScope, compile_source
+
+
+class WebhookResultHelpers(models.AbstractModel):
+    """Result dicts of a decision; part of the delivery and of connector backends."""
+
+    _name = "bwt.webhook.outbound.result.helpers"
+    _description = "Outbound Webhook Result Helpers"
+
+    @api.private
+    def webhook_done(self, note=None):
+        """Result: done, nothing is sent."""
+        return result_types.webhook_done(note)
+
+    @api.private
+    def webhook_dead_letter(self, note=None):
+        """Result: failed for good, nothing is sent."""
+        return result_types.webhook_dead_letter(note)
+
+    @api.private
+    def webhook_retry(self, note=None, seconds=60):
+        """Result: ask again in `seconds`; counts as a retry."""
+        return result_types.webhook_retry(note, seconds)
+
+    @api.private
+    def webhook_cancel(self, note=None):
+        """Result: canceled, nothing is sent."""
+        return result_types.webhook_cancel(note)
+
+    def _build_outbound_delivery_result(self, outcome="send", note=None, **changes):
+        """A result dict: status, note and request keys (headers, payload, ...)."""
+        result = {"status": outcome, **changes}
+        if note:
+            result["note"] = note
+        return result
+
 
 _READ = (
     "endpoint_id",
@@ -224,44 +258,3 @@ class WebhookDeliveryInput(models.AbstractModel):
             return compile_source(self.env, kind, expression, literal)(scope)
         except ServiceError as error:
             raise self._outbound_fault(error) from error
-
-
-def header_text_of(value, name=""):
-    """A value as header text; no value is sent as empty text.
-
-    :raise ServiceError: it is a list or an object
-    """
-    if value is None or value is False:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float | list | tuple | Mapping):
-        return header_text(value, name)
-    return json_serialize_value(to_json_value(value))
-
-
-def content_type_of(headers):
-    """The Content-Type among headers, whatever its case; empty without one."""
-    return next(
-        (value for name, value in headers.items() if name.lower() == "content-type"), ""
-    )
-
-
-def set_header(headers, name, value):
-    """Set one header in place; a name that is there in another case is replaced."""
-    if name not in headers:
-        lower = name.lower()
-        for known in headers:
-            if known.lower() == lower:
-                del headers[known]
-                break
-    headers[name] = value
-
-
-def merge_headers(headers, extra):
-    """A new dict: `headers` with those of `extra` set over them, without case."""
-    merged = dict(headers)
-    for name, value in extra.items():
-        if value is not None:
-            set_header(merged, str(name), header_text_of(value, str(name)))
-    return merged

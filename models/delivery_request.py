@@ -16,20 +16,20 @@ from odoo import models
 
 from ..services.errors import ServiceError
 from ..services.escaping import escaper
-from ..services.jsonable import to_json_value
-from ..services.outcome import HandlerOutcome
-from ..services.paths import write_path
-from ..services.request import OutboundRequest
-from ..services.transport import build_transport_kwargs
-from ..services.wire import encode
-from .const import ENDPOINT
-from .delivery_input import (
+from ..services.headers import (
     content_type_of,
     header_text_of,
     merge_headers,
     set_header,
 )
-from .refusal import misconfigured
+from ..services.http.encoding import encode
+from ..services.jsonable import to_json_value
+from ..services.outcome import HandlerOutcome
+from ..services.paths import write_path
+from ..services.request import OutboundRequest
+from ..services.transport import build_transport_kwargs
+from .const import ENDPOINT
+from .errors import misconfigured
 from .rule_engine import refuse_another_host, run_rules
 
 

@@ -9,7 +9,7 @@ from ..services.naming import slugify_identifier
 from ..services.template import render_path
 from .const import CONNECTOR_MIXIN
 from .endpoint_policy import READERS
-from .refusal import misconfigured
+from .errors import misconfigured
 
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 

@@ -6,7 +6,7 @@ from odoo import SUPERUSER_ID, api, fields, models
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
-from .refusal import misconfigured
+from .errors import misconfigured
 
 TIMEOUT_MAX = 60
 IN_FLIGHT_MAX = 256

@@ -1,17 +1,22 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+
 from psycopg2 import InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
-from odoo import SUPERUSER_ID, api, models
+from odoo import SUPERUSER_ID, Command, api, models, tools
+from odoo.tools.misc import clean_context
 
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.utils import must_run_without_delay
 
 from ..exceptions import WebhookValidationError
-from ..lane import recovery, wake
+from ..lane import jobs, recovery, sql
 from ..lane.clock import utcnow
 from ..lane.lane import Lane, run_directly
-from .refusal import refused
+from ..lane.pacing import pages
+from .const import CONTEXT_LINE
+from .errors import refused
+from .queue_request import read_request
 
 
 class EndpointQueue(models.AbstractModel):
@@ -161,7 +166,7 @@ class EndpointQueue(models.AbstractModel):
     def _wake_if_due(self):
         """Ask for a lane of each endpoint that has work due, now or later."""
         for endpoint in self:
-            wake.wake_for_due(endpoint)
+            jobs.wake_for_due(endpoint)
 
     def _wake_next_in_line(self):
         """Wake those with an order: whoever stood behind what left its place may go."""
@@ -172,9 +177,231 @@ class EndpointQueue(models.AbstractModel):
         """Wake active endpoints that have work due and no lane or wake-up coming."""
         stranded = recovery.stranded_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stranded):
-            wake.wake(endpoint)
+            jobs.wake(endpoint)
         self._check_runner_if_late()
 
     def _runs_without_jobs(self):
         """True where queue_job is told to call at once (tests, scripts)."""
         return must_run_without_delay(self.env)
+
+
+# What asks for a delivery in code writes no chatter: a log line per order sent would
+# cost more than the delivery.
+SILENT = {
+    "tracking_disable": True,
+    "mail_create_nolog": True,
+    "mail_create_nosubscribe": True,
+    "mail_notrack": True,
+}
+# What a place in the queue consists of: a draft has none.
+DRAFT = {
+    "state": "draft",
+    "queued_at": False,
+    "next_attempt_at": False,
+    "ordering_group": False,
+}
+# Addons whose part in creating a delivery is known and done by the plain insert too.
+KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
+PAGE = 10_000  # rows per statement
+
+
+class DeliveryIntake(models.AbstractModel):
+    """How the deliveries that code asks for come into being, many at once."""
+
+    _name = "bwt.webhook.outbound.delivery.intake"
+    _description = "Outbound Webhook Delivery: Intake"
+
+    @api.model
+    def _take_in(self, endpoint, requests, vals=None):
+        """Create queued deliveries and ask for the lane that moves them.
+
+        :param endpoint: an active one, with sudo
+        :param requests: list of dicts with the arguments of `queue_delivery`
+        :param vals: further values of all of them
+        """
+        now = utcnow()
+        # Everything that can be refused is refused here: nothing half-made stays in
+        # the transaction of a caller that goes on after an error.
+        asked = self._read_requests(endpoint, requests, now, vals)
+        intake = self._quiet()
+        if intake._has_foreign_hooks():
+            deliveries, transaction = intake._create_asked(asked), None
+        else:
+            deliveries, transaction = intake._insert_asked(endpoint, asked)
+        for delivery, each in zip(deliveries, asked, strict=True):
+            if each.files:
+                delivery._attach_files(each.files)
+        if endpoint._runs_without_jobs():
+            deliveries.process_delivery()
+        else:
+            dates = {each.vals["next_attempt_at"] for each in asked}
+            _wake(endpoint, dates, now, transaction)
+        return deliveries
+
+    @api.model
+    def _draft_asked(self, endpoint, request):
+        """A draft of what was asked for; its place and date come when it is queued."""
+        return self._draft_all(endpoint, [request])
+
+    @api.model
+    def _draft_all(self, endpoint, requests, vals=None):
+        """Drafts of what was requested, as `_take_in` queues it."""
+        asked = self._read_requests(endpoint, requests, utcnow(), vals)
+        drafts = self._quiet().create(
+            [
+                each.vals
+                | DRAFT
+                | {"context_line_ids": [Command.create(line) for line in each.lines]}
+                for each in asked
+            ]
+        )
+        for draft, each in zip(drafts, asked, strict=True):
+            if each.files:
+                draft._attach_files(each.files)
+        return drafts
+
+    def _read_requests(self, endpoint, requests, now, vals=None):
+        label = label_of(endpoint, now)
+        asked = [read_request(endpoint, each, label, now) for each in requests]
+        if vals:
+            for each in asked:
+                each.vals.update(vals)
+        return asked
+
+    def _quiet(self):
+        """With sudo, no chatter, and none of the caller's defaults."""
+        # A dict replaces the context: `default_...` keys are for the caller's records.
+        context = clean_context(self.env.context) | SILENT
+        return self.sudo().with_context(context)  # pylint: disable=W8121
+
+    def _create_asked(self, asked):
+        """By `create`, for the sake of what other addons do there."""
+        numbers = self._draw_queue_numbers(len(asked))
+        return self.create(
+            [
+                each.vals
+                | {
+                    "queue_number": number,
+                    "context_line_ids": [Command.create(line) for line in each.lines],
+                }
+                for number, each in zip(numbers, asked, strict=True)
+            ]
+        )
+
+    def _insert_asked(self, endpoint, asked):
+        """By one INSERT and one for the lines: the same rows as `create` writes.
+
+        :return: the deliveries and the number of the transaction
+        """
+        cr = self.env.cr
+        shared = {
+            "endpoint": endpoint.id,
+            "company": endpoint.company_id.id,
+            "uid": self.env.uid,
+        }
+        template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
+        found = []
+        for page in pages(asked, _payload_size, count=PAGE):
+            found += cr.execute_values(
+                sql.QUEUE_DELIVERIES_VALUES,
+                [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
+                template=template,
+                page_size=PAGE,
+                fetch=True,
+            )
+        ids = [row[0] for row in found]
+        self._insert_lines(endpoint, ids, asked)
+        endpoint.invalidate_recordset(["outbound_delivery_ids"])
+        return self.browse(ids), found[0][1] if found else None
+
+    def _insert_lines(self, endpoint, ids, asked):
+        """The context lines of deliveries, by one INSERT."""
+        lines = [
+            (delivery_id, *_line_row(line))
+            for delivery_id, each in zip(ids, asked, strict=True)
+            for line in each.lines
+        ]
+        if not lines:
+            return
+        cr = self.env.cr
+        shared = {"company": endpoint.company_id.id, "uid": self.env.uid}
+        template = cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode()
+        for page in pages(lines, _line_size, count=PAGE):
+            cr.execute_values(
+                sql.QUEUE_LINES_VALUES, page, template=template, page_size=PAGE
+            )
+
+    def _has_foreign_hooks(self):
+        """Whether an addon that isn't known here hangs on the making of deliveries.
+
+        An override of `create` (automation rules put theirs on the model's class), a
+        constraint, a stored field of its own with a default or a computation.
+        """
+        for model in (self, self.env[CONTEXT_LINE]):
+            for cls in type(model).__mro__:
+                if "create" in vars(cls) and (
+                    "pool" in vars(cls)
+                    or getattr(cls, "_module", None) not in KNOWN_MODULES
+                ):
+                    return True
+        return self._has_foreign_fields()
+
+    @api.model
+    @tools.ormcache()
+    def _has_foreign_fields(self):
+        for model in (self, self.env[CONTEXT_LINE]):
+            for field in model._fields.values():
+                if any(map(_is_foreign, self.pool.get_dependent_fields(field))):
+                    return True
+                if _is_foreign(field) and (field.default or field.required):
+                    return True
+            for method in model._constraint_methods:
+                if not method.__module__.startswith(
+                    ("odoo.addons.bwt_webhooks_outbound.", "odoo.addons.mail.")
+                ):
+                    return True
+        return False
+
+    def _attach_files(self, files):
+        """Keep files as attachments; the form field stands in their description."""
+        self.env["ir.attachment"]._bwt_webhook_store(files, self._name, self.id)
+
+
+def label_of(endpoint, now):
+    return f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
+
+
+def _is_foreign(field):
+    return field.store and (field.manual or field._module not in KNOWN_MODULES)
+
+
+def _wake(endpoint, dates, now, transaction):
+    """One wake-up for what is due, one for the earliest later date."""
+    if any(due <= now for due in dates):
+        jobs.wake(endpoint, transaction=transaction)
+    later = [due for due in dates if due > now]
+    if later:
+        jobs.wake(endpoint, eta=min(later), transaction=transaction)
+
+
+def _payload_size(asked):
+    return len(asked.vals.get("payload_json") or "")
+
+
+def _line_size(line):
+    return len(line[-1] or "")
+
+
+def _row(vals, columns):
+    return [None if (value := vals.get(name)) is False else value for name in columns]
+
+
+def _line_row(line):
+    return (
+        line["sequence"],
+        line.get("active", True),
+        line["key_name"],
+        line["source_kind"],
+        line.get("source_expression") or None,
+        line.get("literal_value") or None,
+    )

@@ -5,9 +5,9 @@ from odoo import api, fields, models
 
 from ..services.headers import check_header, refuse_connection_header
 from ..services.value_map import parse_value_map
-from .build_plan import CompiledRule, CompiledSource
 from .const import ENDPOINT, SOURCE_KINDS
-from .source_mixin import SOURCE_FIELDS, source_kind_field
+from .endpoint_snapshot import CompiledRule, CompiledSource
+from .value_source import SOURCE_FIELDS, source_kind_field
 
 
 class WebhookEndpointRuleMixin(models.AbstractModel):

@@ -9,7 +9,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
-from ..services.address import origin_of
+from ..services.egress.target_url import origin_of
 from .const import GROUP_ADMIN
 from .endpoint_policy import READERS
 

@@ -8,9 +8,9 @@ from odoo import api, fields, models
 
 from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
-from .build_plan import CompiledHandler
 from .const import ENDPOINT, HANDLER_RULE
-from .refusal import misconfigured, refused
+from .endpoint_snapshot import CompiledHandler
+from .errors import misconfigured, refused
 
 
 class WebhookHandler(models.Model):

@@ -8,12 +8,6 @@ from odoo import api, fields, models
 from ..services.conditions import evaluate_condition
 from ..services.errors import ConfigurationError, _lt
 from ..services.headers import check_header, refuse_connection_header
-from .build_plan import (
-    CompiledAssignment,
-    CompiledCondition,
-    CompiledHandlerRule,
-    CompiledSource,
-)
 from .const import (
     HANDLER,
     HANDLER_RULE,
@@ -23,8 +17,14 @@ from .const import (
     SOURCE_KINDS,
     TARGET_SCOPES,
 )
-from .refusal import misconfigured
-from .source_mixin import SOURCE_FIELDS, source_kind_field
+from .endpoint_snapshot import (
+    CompiledAssignment,
+    CompiledCondition,
+    CompiledHandlerRule,
+    CompiledSource,
+)
+from .errors import misconfigured
+from .value_source import SOURCE_FIELDS, source_kind_field
 
 CONDITION = "bwt.webhook.outbound.handler.rule.condition"
 ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"

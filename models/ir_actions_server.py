@@ -6,7 +6,7 @@ from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.values import serialize_payload
 from .const import DELIVERY, ENDPOINT
-from .refusal import misconfigured
+from .errors import misconfigured
 
 STATE = "bwt_webhook_outbound"
 HEALTH = f"{ENDPOINT}.health"

@@ -4,7 +4,7 @@
 from ..services.errors import ConfigurationError, _lt
 from .field_path import RELATIONAL, check_syntax, compile_field_path
 from .field_value import read_field
-from .source import BuildScope
+from .value_source import BuildScope
 
 
 class RecordScope(BuildScope):

@@ -1,14 +1,14 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Runs a handler's compiled rules: the first one that holds decides."""
 
-from ..services.address import origin_of
 from ..services.conditions import evaluate_condition
+from ..services.egress.target_url import origin_of
 from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.escaping import escaper
+from ..services.headers import content_type_of, header_text_of, set_header
 from ..services.jsonable import to_json_value
 from ..services.masking import mask_url
 from ..services.paths import write_path
-from .delivery_input import content_type_of, header_text_of, set_header
 
 
 def run_rules(rules, scope, request_data):

@@ -1,12 +1,15 @@
 """Which header names and values may be sent (RFC 9110, sections 5.1 and 5.5)."""
 
 import re
+from collections.abc import Mapping
 from email.message import Message
 from functools import lru_cache
 
 from requests.structures import CaseInsensitiveDict
 
 from .errors import ConfigurationError, _lt
+from .jsonable import to_json_value
+from .values import header_text, json_serialize_value
 
 # What frames a request is the sender's business: a second opinion here would let a
 # value smuggle another request in.
@@ -96,3 +99,44 @@ def _check_token(name):
 @lru_cache(1024)
 def _is_token(name):
     return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
+
+
+def header_text_of(value, name=""):
+    """A value as header text; no value is sent as empty text.
+
+    :raise ServiceError: it is a list or an object
+    """
+    if value is None or value is False:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | int | float | list | tuple | Mapping):
+        return header_text(value, name)
+    return json_serialize_value(to_json_value(value))
+
+
+def content_type_of(headers):
+    """The Content-Type among headers, whatever its case; empty without one."""
+    return next(
+        (value for name, value in headers.items() if name.lower() == "content-type"), ""
+    )
+
+
+def set_header(headers, name, value):
+    """Set one header in place; a name that is there in another case is replaced."""
+    if name not in headers:
+        lower = name.lower()
+        for known in headers:
+            if known.lower() == lower:
+                del headers[known]
+                break
+    headers[name] = value
+
+
+def merge_headers(headers, extra):
+    """A new dict: `headers` with those of `extra` set over them, without case."""
+    merged = dict(headers)
+    for name, value in extra.items():
+        if value is not None:
+            set_header(merged, str(name), header_text_of(value, str(name)))
+    return merged

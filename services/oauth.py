@@ -12,8 +12,8 @@ from urllib.parse import quote_plus
 
 from .errors import ServiceError, _lt
 from .failure_text import no_answer_text
+from .http.encoding import encode
 from .signing import bare_token
-from .wire import encode
 
 LIFETIME = 300.0  # seconds, when the server doesn't say
 _MARGIN = 30.0  # renewed so much before the end, or after nine tenths of a short life

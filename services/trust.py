@@ -3,18 +3,18 @@
 from base64 import b64encode
 from dataclasses import dataclass, field
 
-from .egress import Policy
+from .egress.policy import Policy
 from .errors import ConfigurationError, ServiceError, _lt
+from .http.client import Sender
+from .http.encoding import WireRequest
+from .http.proxy import Proxy
 from .masking import SHORTEST_MASKED
-from .proxy import Proxy
-from .sender import Sender
 from .signing import (
     SECRET_PREFIX,
     bare_token,
     hmac_header,
     standard_webhooks_headers,
 )
-from .wire import WireRequest
 
 
 @dataclass(frozen=True)

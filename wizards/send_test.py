@@ -1,21 +1,164 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+
 import json
 
 from odoo import Command, api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.tools.misc import clean_context
 
-from ..models.asked import new_message_uid
-from ..models.const import DELIVERY, ENDPOINT
+from ..lane.attempt_result import Claimed, Decided, Prepared
+from ..lane.batch import prepare_batch
+from ..models.const import CONTEXT_SOURCE_KINDS, DELIVERY, ENDPOINT
 from ..models.delivery_access import (
     BINDING,
     check_relations,
     check_subjects,
     engine_defaults,
 )
-from ..models.refusal import refused
-from ..models.source_mixin import SOURCE_FIELDS
+from ..models.errors import capitalized, refused
+from ..models.queue_request import new_message_uid
+from ..models.value_source import SOURCE_FIELDS, source_kind_field
+from ..services.egress.preflight import judge_target
+from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.values import serialize_payload
+
+# Beginnings of models that serve Odoo itself: nothing to deliver is about one.
+TECHNICAL = (
+    *("auth", "base.", "base_", "bus.", "bwt.webhook.", "decimal.", "digest."),
+    *("discuss.", "fetchmail.", "html", "iap.", "ir.", "mail.", "onboarding."),
+    *("phone.", "privacy.", "properties.", "publisher", "queue.", "report."),
+    *("res.config", "res.device", "res.groups", "res.lang", "res.role", "res.users."),
+    *("reset", "rpc", "sms.", "snailmail.", "web_", "web."),
+)
+
+
+class SendTestAbout(models.AbstractModel):
+    """The record that a test is about."""
+
+    _name = "bwt.webhook.outbound.send.test.about"
+    _description = "Outbound Webhook: Send Test, Record"
+
+    record_ref = fields.Reference(
+        selection="_selection_record_model",
+        string="About the Record",
+        help="Rules that read record fields need one. Models that you may read, "
+        "without those that serve Odoo itself.",
+    )
+
+    @api.model
+    def _selection_record_model(self):
+        found = self.env["ir.model"].sudo().search([("transient", "=", False)])
+        return sorted(
+            ((each.model, each.name) for each in found if self._is_offered(each.model)),
+            key=lambda pair: pair[1].lower(),
+        )
+
+    def _is_offered(self, model_name):
+        if model_name.startswith(TECHNICAL) or model_name not in self.env:
+            return False
+        model = self.env[model_name]
+        return not model._abstract and model._auto and model.has_access("read")
+
+    def _about(self):
+        """Model and id for the delivery: what is chosen, else what the start is about.
+
+        A past delivery may be about a model that isn't offered.
+        """
+        if self.record_ref:
+            return {"res_model": self.record_ref._name, "res_id": self.record_ref.id}
+        start = self.source_delivery_id.sudo()
+        if start.res_id and not self._is_offered(start.res_model):
+            return {"res_model": start.res_model, "res_id": start.res_id}
+        return {"res_model": False, "res_id": False}
+
+
+LOOKUP_SECONDS = 5
+SHOWN = 64 * 1024  # characters of a body
+
+
+class SendTestLook(models.AbstractModel):
+    """Builds a test's request by the lane's own steps, shows it, and undoes it all."""
+
+    _name = "bwt.webhook.outbound.send.test.look"
+    _description = "Outbound Webhook: Send Test, Look"
+
+    def action_look(self):
+        """Show what would go out and what the guard says; nothing is sent or kept."""
+        self.ensure_one()
+        self._check_may_test()
+        plan = self.endpoint_id.sudo()._outbound_plan()
+        shown = {"outcome": False, "request_line": False, "verdict": False}
+        shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
+        shown["is_unresolved"] = False
+        with self.env.cr.savepoint() as savepoint:
+            delivery = self._make_delivery()
+            claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
+            [stage] = prepare_batch(delivery, plan, [claimed])
+            shown |= self._shown(stage, plan)
+            savepoint.rollback()
+        self._record(shown | {"step": "look"})
+        return self._again()
+
+    def _shown(self, stage, plan):
+        """What of a stage of the lane is shown, secrets masked."""
+        secrets = plan.trust.secrets
+        if isinstance(stage, Prepared):
+            wire = stage.wire
+            body = (wire.body or b"").decode("utf-8", "replace")
+            return {
+                "request_line": _masked(f"{wire.method} {mask_url(wire.url)}", secrets),
+                "request_headers": _masked(
+                    "\n".join(f"{k}: {v}" for k, v in mask_headers(wire.headers)),
+                    secrets,
+                ),
+                "request_body": _masked(body[:SHOWN], secrets),
+                **self._judged(wire.url, plan),
+            }
+        if isinstance(stage, Decided):
+            outcome = stage.outcome
+            text = self.env._(
+                "Nothing would go out: the handler decides %(status)s. %(note)s",
+                status=outcome.status,
+                note=outcome.note or "",
+            )
+            return {"outcome": _masked(text.strip(), secrets)}
+        return {"outcome": _masked(stage.error, secrets)}
+
+    def _judged(self, url, plan):
+        verdict = judge_target(url, plan.trust.egress, timeout=LOOKUP_SECONDS)
+        return {
+            "verdict": self._verdict_words(verdict, plan.schedule),
+            "is_allowed": not verdict.refusal,
+            "is_unresolved": verdict.is_unresolved,
+        }
+
+    def _verdict_words(self, verdict, schedule):
+        if verdict.refusal:
+            template, values = verdict.refusal
+            text = capitalized(self.env._(template, **values))  # pylint: disable=W8301
+            if not verdict.is_unresolved:
+                return text
+            if not schedule.delays:
+                return self.env._(
+                    "%s A delivery would be a dead letter: the endpoint has no retry "
+                    "schedule.",
+                    text,
+                )
+            return self.env._(
+                "%s A delivery would be tried again on the schedule.", text
+            )
+        if verdict.addresses == (verdict.host,):
+            return self.env._("%s may be sent to.", verdict.host)
+        return self.env._(
+            "%(host)s is at %(addresses)s and may be sent to.",
+            host=verdict.host,
+            addresses=", ".join(verdict.addresses),
+        )
+
+
+def _masked(text, secrets):
+    return mask_text(text, secrets) if secrets else text
+
 
 LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
 # What the dialog records of a test, as superuser; a user sets none of it.
@@ -319,3 +462,26 @@ class SendTest(models.TransientModel):
 
 def _line_values(line):
     return {name: line[name] for name in LINE_FIELDS}
+
+
+class SendTestLine(models.TransientModel):
+    """One context line of a test."""
+
+    _name = "bwt.webhook.outbound.send.test.line"
+    _description = "Outbound Webhook: Send Test, Context Line"
+    _inherit = "bwt.webhook.outbound.source.mixin"
+    _rec_name = "key_name"
+
+    test_id = fields.Many2one(
+        comodel_name="bwt.webhook.outbound.send.test",
+        required=True,
+        ondelete="cascade",
+    )
+    key_name = fields.Char(string="Key", required=True)
+    source_kind = source_kind_field(CONTEXT_SOURCE_KINDS)
+
+    def _source_label(self):
+        return self.env._('context line "%s"', self.key_name or "")
+
+    def _source_owner(self):
+        return self.test_id.endpoint_id

@@ -11,7 +11,7 @@ from odoo.exceptions import ValidationError
 from odoo.modules.registry import Registry
 from odoo.tests.common import BaseCase, TransactionCase, get_db_name, tagged
 
-from odoo.addons.bwt_webhooks_outbound.lane import wake
+from odoo.addons.bwt_webhooks_outbound.lane import jobs
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.lane import Lane
 from odoo.addons.bwt_webhooks_outbound.lane.slot import Duty
@@ -225,7 +225,7 @@ class CommittedCase(BaseCase):
         """A `run_lane` job in state started; done afterwards."""
         with self.transaction() as env:
             endpoint = self.endpoint(env)
-            uuid = wake.watchdog(endpoint, duty_on(endpoint), f"test{id(self)}")
+            uuid = jobs.watchdog(endpoint, duty_on(endpoint), f"test{id(self)}")
             self._set_job(env, uuid, "started")
         try:
             yield uuid

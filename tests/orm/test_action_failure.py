@@ -15,7 +15,7 @@ from odoo.addons.bwt_webhooks_outbound.lane import sql
 from .action_case import DELIVERY, ServerActionCase
 from .common import ENDPOINT, CommittedCase
 
-PREPARE = "odoo.addons.bwt_webhooks_outbound.lane.prepare"
+PREPARE = "odoo.addons.bwt_webhooks_outbound.lane.batch"
 SKIP = "bwt.webhook.outbound.endpoint.skip"
 
 

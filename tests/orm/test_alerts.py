@@ -16,7 +16,7 @@ from .common import DELIVERY, ENDPOINT, CommittedCase
 
 GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
-LANE = "odoo.addons.bwt_webhooks_outbound.lane.tell"
+LANE = "odoo.addons.bwt_webhooks_outbound.lane.notifications"
 
 
 @tagged("post_install", "-at_install")

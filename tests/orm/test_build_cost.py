@@ -4,8 +4,8 @@
 import gc
 import time
 
-from odoo.addons.bwt_webhooks_outbound.lane.prepare import prepare_batch
-from odoo.addons.bwt_webhooks_outbound.lane.stages import Claimed, Prepared
+from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import Claimed, Prepared
+from odoo.addons.bwt_webhooks_outbound.lane.batch import prepare_batch
 
 from .request_case import ENDPOINT, RequestCase, assignment, condition
 

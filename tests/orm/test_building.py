@@ -8,22 +8,22 @@ from odoo import SUPERUSER_ID, api
 from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import recovery
-from odoo.addons.bwt_webhooks_outbound.lane.attempts import open_attempts
-from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
+from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import ending_of_answer
+from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.endings import ending_of_answer
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
 from odoo.addons.bwt_webhooks_outbound.lane.lane import Lane
-from odoo.addons.bwt_webhooks_outbound.lane.position import Position
-from odoo.addons.bwt_webhooks_outbound.lane.size import (
+from odoo.addons.bwt_webhooks_outbound.lane.pacing import (
     CLAIM_BYTES,
     DELIVERY_BYTES_MAX,
+    Position,
     fitting,
     pages,
 )
-from odoo.addons.bwt_webhooks_outbound.services.answer import Answer
+from odoo.addons.bwt_webhooks_outbound.lane.recording import open_attempts
+from odoo.addons.bwt_webhooks_outbound.services.http.response import Answer
 
-from .common import DELIVERY, CommittedCase, OutboundCase, duty_on, wake
+from .common import DELIVERY, CommittedCase, OutboundCase, duty_on, jobs
 
 MIB = 2**20
 
@@ -334,9 +334,9 @@ class TestKilledWhileBuilding(CommittedCase):
             endpoint = self.endpoint(env)
             other = endpoint.copy({"code": "neighbour", "state": "active"})
             dead, alive = (
-                wake.watchdog(endpoint, duty_on(endpoint), f"job-{n}") for n in range(2)
+                jobs.watchdog(endpoint, duty_on(endpoint), f"job-{n}") for n in range(2)
             )
-            others = wake.watchdog(other, duty_on(other), "job-2")
+            others = jobs.watchdog(other, duty_on(other), "job-2")
             other_id = other.id
             env.flush_all()
             env.cr.execute(

@@ -7,11 +7,11 @@ from datetime import timedelta
 from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
-from odoo.addons.bwt_webhooks_outbound.lane.attempts import open_attempts
-from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
+from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
-from odoo.addons.bwt_webhooks_outbound.lane.position import Position
+from odoo.addons.bwt_webhooks_outbound.lane.pacing import Position
+from odoo.addons.bwt_webhooks_outbound.lane.recording import open_attempts
 
 from .common import CommittedCase, OutboundCase
 

@@ -17,8 +17,8 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
-from odoo.addons.bwt_webhooks_outbound.models.endpoint_standing import STANDINGS
-from odoo.addons.bwt_webhooks_outbound.services.egress import Policy
+from odoo.addons.bwt_webhooks_outbound.models.endpoint_health import STANDINGS
+from odoo.addons.bwt_webhooks_outbound.services.egress.policy import Policy
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 
 from ..receiver import status

@@ -11,7 +11,7 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
-from odoo.addons.bwt_webhooks_outbound.lane.hooks import TRIES_MAX
+from odoo.addons.bwt_webhooks_outbound.lane.response_hooks import TRIES_MAX
 
 from .common import DELIVERY, CommittedCase, OutboundCase
 

@@ -7,7 +7,7 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import recovery
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.hooks import TRIES_MAX
+from odoo.addons.bwt_webhooks_outbound.lane.response_hooks import TRIES_MAX
 
 from ..receiver import close, status
 from .common import ATTEMPT, DELIVERY, CommittedCase

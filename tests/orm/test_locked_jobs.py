@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 from odoo.tests import tagged
 
-from odoo.addons.bwt_webhooks_outbound.lane import sql, wake
-from odoo.addons.bwt_webhooks_outbound.lane.budget import Budget
+from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.keeper import Keeper
+from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Keeper
+from odoo.addons.bwt_webhooks_outbound.lane.pacing import Budget
 from odoo.addons.bwt_webhooks_outbound.lane.slot import slots
 
 from .common import DELIVERY, CommittedCase, duty_on, wake_ups
@@ -36,7 +36,7 @@ class TestLockedJobs(CommittedCase):
     def watchdog(self, key="living"):
         with self.transaction() as env:
             endpoint = self.endpoint(env)
-            return wake.watchdog(endpoint, duty_on(endpoint), key)
+            return jobs.watchdog(endpoint, duty_on(endpoint), key)
 
     def test_each_statement(self):
         """Moving, closing and taking over leave locked jobs alone, without waiting."""

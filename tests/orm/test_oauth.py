@@ -4,10 +4,10 @@
 import time
 from unittest import skipUnless
 
-from odoo.addons.bwt_webhooks_outbound.lane.claim import Claim
+from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
-from odoo.addons.bwt_webhooks_outbound.lane.position import Position
+from odoo.addons.bwt_webhooks_outbound.lane.pacing import Position
 
 from ..receiver import close, status
 from .trust_case import TrustCase

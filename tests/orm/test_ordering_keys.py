@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from odoo.tests import tagged
 
-from odoo.addons.bwt_webhooks_outbound.models.asked import KEY_BYTES_MAX
+from odoo.addons.bwt_webhooks_outbound.models.queue_request import KEY_BYTES_MAX
 
 from .common import DELIVERY, OutboundCase
 

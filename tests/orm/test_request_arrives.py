@@ -6,8 +6,8 @@ from itertools import product
 
 import requests
 
+from odoo.addons.bwt_webhooks_outbound.services.http.encoding import default_headers
 from odoo.addons.bwt_webhooks_outbound.services.transport import build_transport_kwargs
-from odoo.addons.bwt_webhooks_outbound.services.wire import default_headers
 
 from ..receiver import Receiver
 from .request_case import RequestCase, assignment, condition

@@ -6,7 +6,7 @@ from datetime import timedelta
 from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.models import delivery_retention
+from odoo.addons.bwt_webhooks_outbound.models import delivery
 
 from .common import DELIVERY, STATES, CommittedCase, OutboundCase
 
@@ -74,7 +74,7 @@ class TestRetention(OutboundCase):
 
     def test_in_batches(self):
         """A batch at a time, and it says whether more are left: the vacuum commits."""
-        self.patch(delivery_retention, "BATCH", 2)
+        self.patch(delivery, "BATCH", 2)
         deliveries = self.endpoint.queue_deliveries([{}] * 5)
         deliveries.write({"state": "done", "processed_at": days_ago(100)})
         self.env.flush_all()

@@ -11,7 +11,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import config
 
-from odoo.addons.bwt_webhooks_outbound.lane import runner_check
+from odoo.addons.bwt_webhooks_outbound.lane import diagnostics
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
@@ -19,7 +19,7 @@ from ..receiver import close, hold, status
 from .common import ENDPOINT, OutboundCase
 
 OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
-PATH = runner_check.PATH
+PATH = diagnostics.PATH
 
 
 @tagged("post_install", "-at_install")
@@ -178,12 +178,12 @@ class TestRunnerCheck(OutboundCase):
     def test_it_is_forgotten_when_jobs_start(self):
         """A finding of yesterday explains nothing today."""
         parameters = self.env["ir.config_parameter"].sudo()
-        finding = runner_check.Finding(runner_check.NO_RUNNER, {})
-        parameters.set_param(runner_check.PARAMETER, runner_check.dump(finding))
+        finding = diagnostics.Finding(diagnostics.NO_RUNNER, {})
+        parameters.set_param(diagnostics.PARAMETER, diagnostics.dump(finding))
 
         self.env[ENDPOINT]._cron_wake_endpoints()
 
-        self.assertFalse(parameters.get_param(runner_check.PARAMETER))
+        self.assertFalse(parameters.get_param(diagnostics.PARAMETER))
         self.assertEqual(0, self.receiver.total)
 
 

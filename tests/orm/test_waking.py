@@ -3,7 +3,7 @@
 
 from datetime import timedelta
 
-from odoo.addons.bwt_webhooks_outbound.lane import sql, wake
+from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.recovery import stranded_endpoints
 
@@ -92,9 +92,9 @@ class TestWaking(CommittedCase):
         """Watchdogs, calls for more lanes and other endpoints' wake-ups stay."""
         with self.transaction() as env:
             endpoint = self.endpoint(env)
-            wake.wake(endpoint)
-            wake.watchdog(endpoint, duty_on(endpoint), "living-lane")
-            wake.call_for_more(endpoint, "living-lane")
+            jobs.wake(endpoint)
+            jobs.watchdog(endpoint, duty_on(endpoint), "living-lane")
+            jobs.call_for_more(endpoint, "living-lane")
             # An id that begins with this one's digits is another endpoint.
             env.cr.execute(
                 "UPDATE queue_job SET identity_key = %s WHERE identity_key LIKE %s",

@@ -5,7 +5,7 @@ import errno
 import socket
 import threading
 
-from services.egress import Policy
+from services.egress.policy import Policy
 
 LOOPBACK = Policy.parse("127.0.0.0/8, ::1")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.answer import Answer
+from services.http.response import Answer
 
 
 def test_header_names_have_no_case():

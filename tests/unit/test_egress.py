@@ -8,11 +8,11 @@ import pytest
 from hostile_targets import NAMES, PUBLIC, TARGETS
 from sockets import Server
 
-from services.egress import Policy, check_url
+from services.egress.address_ranges import embedded, kind_of
+from services.egress.policy import Policy, check_url
 from services.errors import ConfigurationError, EgressRefused
-from services.ranges import embedded, kind_of
-from services.sender import Sender
-from services.wire import encode
+from services.http.client import Sender
+from services.http.encoding import encode
 
 ALLOWED = Policy.parse("127.0.0.0/8, ::1, intern.example, BÜCHER.example")
 HAS_IPV6 = socket.has_dualstack_ipv6()

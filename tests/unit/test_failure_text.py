@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.answer import Answer
 from services.errors import say
 from services.failure_text import no_answer_text, status_text
+from services.http.response import Answer
 
 
 def test_every_status_has_a_text():

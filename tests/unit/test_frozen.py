@@ -13,10 +13,10 @@ from services.frozen import (
     ImmutableRequestError,
     freeze,
 )
+from services.http.encoding import encode
 from services.jsonable import to_json_value
 from services.request import OutboundRequest
 from services.transport import build_transport_kwargs
-from services.wire import encode
 
 PAYLOAD = {"order": {"lines": [{"sku": "A", "tags": ["x"]}]}, "total": 1.5, "no": None}
 

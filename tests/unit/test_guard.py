@@ -8,8 +8,8 @@ from certificates import Authority
 from sockets import LOOPBACK, OK, Server
 
 from services.errors import ConfigurationError
-from services.sender import Sender
-from services.wire import encode
+from services.http.client import Sender
+from services.http.encoding import encode
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 import requests
 from sockets import LOOPBACK
 
-from services.sender import Sender
-from services.wire import encode
+from services.http.client import Sender
+from services.http.encoding import encode
 
 STATUS_LINES = [
     "HTTP/1.1 200 OK",

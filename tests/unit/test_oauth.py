@@ -6,9 +6,9 @@ import json
 import pytest
 from sockets import LOOPBACK, Server, answering
 
-from services.egress import Policy
+from services.egress.policy import Policy
+from services.http.client import Sender
 from services.oauth import LIFETIME, ClientCredentials, TokenRefused, fetch_token
-from services.sender import Sender
 
 SECRET = "s3:cr&t ü"
 

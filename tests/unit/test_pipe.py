@@ -6,10 +6,10 @@ import time
 import pytest
 from sockets import LOOPBACK, OK, Server
 
-from services.answer import Answer
-from services.pipe import Pipe
-from services.sender import Sender
-from services.wire import encode
+from services.http.client import Sender
+from services.http.encoding import encode
+from services.http.response import Answer
+from services.http.sender_pool import Pipe
 
 
 class Gate:

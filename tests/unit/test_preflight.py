@@ -2,8 +2,8 @@
 
 import socket
 
-from services.egress import Policy
-from services.preflight import judge_target
+from services.egress.policy import Policy
+from services.egress.preflight import judge_target
 
 
 def lookup(*addresses):

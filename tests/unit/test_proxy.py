@@ -1,4 +1,4 @@
-"""The way out through a proxy: `services/proxy.py`."""
+"""The way out through a proxy: `services/http/proxy.py`."""
 
 import contextlib
 import socket
@@ -8,11 +8,11 @@ import pytest
 from certificates import Authority
 from sockets import LOOPBACK, Server
 
-from services.egress import Policy
+from services.egress.policy import Policy
 from services.errors import ConfigurationError
-from services.proxy import Proxy
-from services.sender import Sender
-from services.wire import encode
+from services.http.client import Sender
+from services.http.encoding import encode
+from services.http.proxy import Proxy
 
 OPENING = b"HTTP/1.1 200 Connection established\r\n\r\n"
 

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from services.response import BODY_LIMIT, BadResponse, NoResponse, read_reply
+from services.http.response import BODY_LIMIT, BadResponse, NoResponse, read_reply
 
 ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -8,9 +8,9 @@ import time
 import pytest
 from sockets import LOOPBACK, OK, Server, answering
 
-from services.egress import Policy
-from services.sender import Sender
-from services.wire import encode
+from services.egress.policy import Policy
+from services.http.client import Sender
+from services.http.encoding import encode
 
 
 @pytest.fixture

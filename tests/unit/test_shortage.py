@@ -7,9 +7,9 @@ import resource
 import pytest
 from sockets import LOOPBACK, OK, Server
 
-from services.sender import Sender
+from services.http.client import Sender
+from services.http.encoding import encode
 from services.shortage import REASON, Shortage, shortage_of
-from services.wire import encode
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def test_once_sending_began_the_target_may_have_it(monkeypatch):
         def out_of_memory(*_args):
             raise MemoryError
 
-        monkeypatch.setattr("services.sender.read_reply", out_of_memory)
+        monkeypatch.setattr("services.http.client.read_reply", out_of_memory)
         answer = post(sender, server.url)
 
     assert "interrupted" == answer.reason

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.address import locate
+from services.egress.target_url import locate
 from services.errors import ConfigurationError
 from services.template import (
     clean_path,

@@ -14,9 +14,10 @@ import pytest
 from sockets import LOOPBACK, Server
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.egress import Policy
+from services.egress.policy import Policy
 from services.errors import ConfigurationError
-from services.sender import Sender
+from services.http.client import Sender
+from services.http.encoding import encode
 from services.signing import new_secret
 from services.trust import (
     Credential,
@@ -26,7 +27,6 @@ from services.trust import (
     masked_forms,
 )
 from services.verify_snippets import hmac_snippets, standard_snippets
-from services.wire import encode
 
 MESSAGE = "msg_1"
 NOW = 1_700_000_000.0

@@ -2,7 +2,7 @@
 
 import threading
 
-from services.turns import PATIENCE, Turns
+from services.http.sender_pool import PATIENCE, Turns
 
 
 def take_in_thread(turn):

@@ -4,10 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from services.answer import Answer
 from services.errors import say
-from services.retry import RetrySchedule, StatusSet
-from services.verdict import judge
+from services.http.response import Answer
+from services.retry import RetrySchedule, StatusSet, judge
 
 NOW = datetime(2024, 5, 1, 12, 0, 0)
 SCHEDULE = RetrySchedule((10, 20))

@@ -9,10 +9,10 @@ import urllib3
 from sockets import LOOPBACK, Server
 
 from services.errors import ConfigurationError, EgressRefused, ServiceError
+from services.http.client import Sender
+from services.http.encoding import default_headers, encode
 from services.request import OutboundRequest
-from services.sender import Sender
 from services.transport import build_transport_kwargs
-from services.wire import default_headers, encode
 
 PAYLOADS = {
     "json": {"order": 7, "name": "Ünïcode €", "lines": [{"sku": "A"}, None, 1.5]},

@@ -1,0 +1,376 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Build and decide: from claimed rows to requests that are ready to leave."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from odoo.exceptions import UserError
+
+from ..services.errors import ServiceError, _lt
+from ..services.outcome import HandlerOutcome
+from ..services.shortage import Shortage
+from . import sql
+from .attempt_result import (
+    Claimed,
+    Decided,
+    Prepared,
+    Refused,
+    ending_of_decision,
+    ending_of_refusal,
+    ending_superseded,
+)
+from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
+from .recording import conclude, open_or_refuse
+from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
+
+_logger = logging.getLogger(__name__)
+
+TRIES = 3  # of a delivery whose handler loses against another transaction
+
+
+class HandlerFailed(Exception):
+    """The handler, gate or a hook raised; `request` is what it was asked about."""
+
+    def __init__(self, request, cause):
+        super().__init__(str(cause))
+        self.request = request
+        self.cause = cause
+
+
+def prepare_batch(
+    deliveries, plan, claimed: list[Claimed], limit=None, tries=TRIES
+) -> list:
+    """Prepared, Decided or Refused for each claimed row, in the same order.
+
+    One savepoint for all; only if something raises that may have written, one by one,
+    so that a bad delivery never hurts the others.
+
+    :param limit: `BatchLimit`; once it is reached the rest is left out, untouched
+    :param tries: how often a delivery is built that loses against another transaction;
+        0 raises the error to a caller that repeats its whole transaction
+    :raise Shortage: this process lacks what building the first one needs
+    """
+    cr = deliveries.env.cr
+    deliveries = deliveries.with_context(outbound_plan=plan)
+    if len(claimed) > 1:
+        try:
+            return _prepare_together(deliveries, plan, claimed, limit)
+        except FOREIGN_ERRORS:
+            if cr.closed:
+                raise
+            deliveries.env.invalidate_all(flush=False)
+    return _prepare_one_by_one(deliveries, plan, claimed, limit, tries)
+
+
+def _prepare_together(deliveries, plan, claimed, limit):
+    with Savepoint(deliveries.env.cr) as savepoint:
+        deliveries = deliveries._prefetch_for_build(plan)
+        by_id = {delivery.id: delivery for delivery in deliveries}
+        batch = []
+        for each in claimed:
+            batch.append(_prepare(by_id[each.id], each, savepoint))
+            savepoint.check()
+            if limit and limit.add(batch[-1]):
+                break
+        return batch
+
+
+def _prepare_one_by_one(deliveries, plan, claimed, limit, tries):
+    if limit:
+        limit.restart()
+    batch = []
+    for each in claimed:
+        try:
+            stage = _prepare_alone(deliveries.browse(each.id), plan, each, tries)
+        except Shortage as shortage:
+            if not batch:
+                shortage.delivery_id = each.id
+                raise
+            break  # what is built is sent first, and frees what it holds
+        batch.append(stage)
+        if limit and limit.add(stage):
+            break
+    return batch
+
+
+def _prepare_alone(delivery, plan, claimed: Claimed, tries: int):
+    request = race = None
+    for _try in range(max(tries, 1)):
+        try:
+            with Savepoint(delivery.env.cr) as savepoint:
+                stage = _prepare(delivery._prefetch_for_build(plan), claimed, savepoint)
+                if isinstance(stage, Refused):
+                    savepoint.undo()
+                return stage
+        except FOREIGN_ERRORS as error:
+            if delivery.env.cr.closed:
+                raise
+            # What the handler or a hook wrote was rolled back: forget it here too.
+            delivery.env.invalidate_all(flush=False)
+            is_handler = isinstance(error, HandlerFailed)
+            shortage = None if is_handler else Shortage.of(error)
+            if shortage:
+                raise shortage from error
+            request = error.request if is_handler else None
+            race = lost_race(error)
+            if race is None:
+                cause = error.cause if is_handler else error
+                text = describe(delivery.env, cause)
+                kind = "handler" if is_handler else "build"
+                return Refused(claimed, kind, text, request)
+            if not tries:
+                raise race from None
+    note = delivery.env._(
+        "Other transactions changed the same records; the last of %(count)s tries "
+        "ended with: %(error)s",
+        count=tries,
+        error=str(race).strip(),
+    )
+    return Decided(claimed, request, HandlerOutcome("retry", request, note=note))
+
+
+def _prepare(delivery, claimed: Claimed, savepoint: Savepoint):
+    try:
+        request = delivery._build_outbound_request()
+    except (ServiceError, UserError) as error:
+        return Refused(claimed, "build", describe(delivery.env, error))
+    savepoint.check()
+    try:
+        outcome = delivery._invoke_handler(request)
+        savepoint.check()
+    except FOREIGN_ERRORS as error:
+        if delivery.env.cr.closed:
+            raise
+        cause = savepoint.cause_of(error)
+        raise HandlerFailed(request, cause) from cause
+    if outcome.status != "send":
+        return Decided(claimed, outcome.request, outcome)
+    try:
+        wire = delivery._encode_request(outcome.request)
+    except (ServiceError, UserError) as error:
+        return Refused(claimed, "build", describe(delivery.env, error), outcome.request)
+    try:
+        check_size(len(wire.body or b""))
+    except ServiceError as error:
+        # Without its request: nothing so large is stored on an attempt.
+        return Refused(claimed, "build", describe(delivery.env, error))
+    if claimed.size > LARGE:
+        delivery.invalidate_recordset(["payload_json"], flush=False)
+    return Prepared(claimed, outcome.request, outcome, wire)
+
+
+def describe(env, error: Exception) -> str:
+    """The message for people; the traceback of what nobody foresaw goes to the log."""
+    if isinstance(error, SwallowedError):
+        _logger.warning("a database error was swallowed", exc_info=error.__cause__)
+    if isinstance(error, ServiceError):
+        return env._(error.template, **error.values)  # pylint: disable=W8301
+    if isinstance(error, UserError):
+        return str(error.args[0])
+    _logger.warning("code of another addon failed", exc_info=error)
+    return f"{type(error).__name__}: {error}"
+
+
+SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines
+BUILD_TRIES_MAX = 2  # builds alone that end with the worker, until it isn't built again
+KILLS = _lt(
+    "The worker ended or ran out of memory %(count)s times while it built this "
+    "request: a handler, gate or hook ends the process, takes longer than "
+    "limit_time_real or limit_time_cpu allow, or needs more memory than there is. Look "
+    "at the server's log, correct the cause, then queue the delivery again."
+)
+
+
+@dataclass
+class Batch:
+    """One claim: what leaves, and how many ended before a byte left."""
+
+    claimed: int = 0
+    is_last: bool = True  # nothing more is due at this moment
+    is_alone: bool = False  # an interrupted delivery, to go out alone
+    concluded: int = 0
+    given_up: int = 0  # of these, ended so that they need a person
+    prepared: list[Prepared] = field(default_factory=list)
+    not_before: datetime | None = None  # when more may be claimed, if none may now
+    needs_token: bool = False  # the plan's is gone: to be rolled back, nothing left
+    suspect: bool = False  # one may kill the worker: to be rolled back, built alone
+    seconds: float = 0.0  # that building took
+
+
+class Claim:
+    """Takes batches of one endpoint, in the transaction of the lane's cursor."""
+
+    def __init__(self, endpoint, plan, health, position, holder: str):
+        self.endpoint = endpoint
+        self.cr = endpoint.env.cr
+        self.plan = plan
+        self.health = health
+        self.position = position
+        self.holder = holder
+        self.marked = None  # id of the delivery whose mark is committed, while built
+
+    def take(
+        self, limit: int, now, *, alone: bool, room=CLAIM_BYTES, careful=False
+    ) -> Batch:
+        """Up to `limit` deliveries of up to `room` bytes.
+
+        :param alone: nothing else is out at this moment
+        :param careful: one, with a mark that is committed before it is built: a
+            delivery may be what killed the lane before this one
+        :raise Shortage: this process lacks what building needs
+        """
+        if careful:
+            limit = 1
+        allowance = self.health.allow(limit, now)
+        batch = Batch(not_before=allowance.not_before)
+        if not allowance.count:
+            return batch
+        place = self.position.begin(now)
+        rows = self._interrupted(now) if alone and place is None else []
+        if rows:
+            batch.is_alone = True
+            self.position.restart()  # there may be more of its kind
+        rows = rows or self._lock(allowance.count, now, place)
+        if alone and not rows and place is not None:
+            rows = self._lock(allowance.count, now, None)
+        if rows and self._is_token_gone():
+            return Batch(needs_token=True)
+        if any(row.build_tries for row in rows) and not (careful and alone):
+            return Batch(suspect=True)
+        batch.is_last = not batch.is_alone and len(rows) < allowance.count
+        if careful:
+            rows = self._mark(rows, now)
+        else:
+            rows = self._within(rows, room, batch, alone=alone)
+        claimed = self._prepare(rows, batch, now) if rows else 0
+        self.marked = None
+        batch.claimed = claimed
+        # No request is left for those that ended, and none for those left out.
+        unused = allowance.count - claimed + batch.concluded
+        self.health.return_tokens(unused)
+        if allowance.is_probe and not batch.prepared:
+            self.health.note(["ignore"], now)
+        return batch
+
+    def open_attempts(self, batch: Batch, slot: int, now):
+        """Leave the trace of what is sent; to be committed before a byte leaves."""
+        batch.prepared, refused = open_or_refuse(
+            self.endpoint.env, self.plan, batch.prepared, self.holder, slot, now
+        )
+        batch.concluded += refused
+        batch.given_up += refused
+
+    def regroup_if_order_changed(self):
+        """Put what waits into line anew when the endpoint's order was edited."""
+        ordering = self.plan.ordering
+        self.cr.execute(sql.health(self.endpoint.id, lock=False))
+        in_force = self.cr.dictfetchone()["ordering_in_force"]
+        if in_force == ordering or (not in_force and ordering == "none"):
+            return
+        self.cr.execute(sql.regroup(self.endpoint.id, ordering))
+        self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
+        self.cr.commit()
+
+    def _is_token_gone(self) -> bool:
+        trust = self.plan.trust
+        return trust.is_token and self.endpoint._is_token_gone(trust.credential)
+
+    def _interrupted(self, now) -> list[Claimed]:
+        ordered = self.plan.ordering != "none"
+        return self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
+
+    def _lock(self, limit, now, place) -> list[Claimed]:
+        endpoint_id = self.endpoint.id
+        if self.plan.ordering == "none":
+            rows = self._rows(sql.claim(endpoint_id, now, limit, place))
+            self.position.reached(rows)
+            return rows
+        if self.plan.ordering == "endpoint":
+            return self._rows(sql.claim_heads(endpoint_id, now, 1))
+        scan = limit * SCAN_FACTOR
+        rows = self._rows(sql.claim_first_in_line(endpoint_id, now, limit, scan))
+        # None: few lines with long backlogs. Go from line to line instead.
+        return rows or self._rows(sql.claim_heads(endpoint_id, now, limit))
+
+    def _rows(self, query) -> list[Claimed]:
+        self.cr.execute(query)
+        return [Claimed(*row) for row in self.cr.fetchall()]
+
+    def _within(self, rows, room, batch, *, alone) -> list[Claimed]:
+        """The first of these that fit into `room` bytes; none of them is read yet."""
+        if not rows:
+            return rows
+        self.cr.execute(sql.file_bytes([row.id for row in rows]))
+        files = dict(self.cr.fetchall())
+        sizes = [row.size + files.get(row.id, 0) for row in rows]
+        count = fitting(sizes, room, alone=alone)
+        if count < len(rows):
+            batch.is_last = False
+            self.position.restart()
+        return rows[:count]
+
+    def _mark(self, rows, now) -> list[Claimed]:
+        """Commit a mark on the one delivery, and lock it again.
+
+        One that was marked often enough isn't built again and keeps its lock.
+        """
+        if not rows or rows[0].superseded_by or _kills(rows[0]):
+            return rows
+        self.cr.execute(sql.mark_build(rows[0].id))
+        self.cr.commit()
+        self.marked = rows[0].id
+        locked = self._rows(sql.claim_marked(rows[0].id, now))
+        # Its kills so far: this build is not one yet.
+        return [row._replace(build_tries=rows[0].build_tries) for row in locked]
+
+    def _prepare(self, rows, batch, now) -> int:
+        """Build and decide; how many of the rows, the others were left untouched."""
+        env = self.endpoint.env
+        superseded = [row for row in rows if row.superseded_by]
+        killers = [row for row in rows if _kills(row) and not row.superseded_by]
+        fresh = [row for row in rows if not (row.superseded_by or _kills(row))]
+        deliveries = env["bwt.webhook.outbound.delivery"].browse(
+            [row.id for row in fresh]
+        )
+        began = time.monotonic()
+        limit = BatchLimit(keeps_payload=self.plan.has_response_hook)
+        stages = prepare_batch(deliveries, self.plan, fresh, limit) if fresh else []
+        batch.seconds = time.monotonic() - began
+        if len(stages) < len(fresh):
+            batch.is_last = False
+            self.position.restart()  # the next look must find what was left out
+        stages += [self._refused_as_killer(row) for row in killers]
+        marked = [row.id for row in rows if row.build_tries or row.id == self.marked]
+        if marked:
+            self.cr.execute(sql.unmark_build(marked))
+        ended, endings = [], []
+        for stage in stages:
+            if isinstance(stage, Prepared):
+                batch.prepared.append(stage)
+                continue
+            ended.append(stage)
+            if isinstance(stage, Decided):
+                endings.append(ending_of_decision(stage, self.plan, env, now))
+            elif isinstance(stage, Refused):
+                endings.append(ending_of_refusal(stage, now))
+        for row in superseded:
+            ended.append(row)
+            endings.append(ending_superseded(row, env, now))
+        if endings:
+            endings = conclude(env, self.plan, ended, endings, self.holder, now)
+        batch.concluded = len(endings)
+        batch.given_up = sum(ending.needs_person for ending in endings)
+        return len(stages) + len(superseded)
+
+    def _refused_as_killer(self, row) -> Refused:
+        plan = self.plan
+        reason = "handler" if plan.handler or plan.has_backend else "build"
+        text = self.endpoint.env._(KILLS, count=row.build_tries)  # pylint: disable=W8301
+        return Refused(row, reason, text)
+
+
+def _kills(row: Claimed) -> bool:
+    """Whether building this delivery ended the worker again and again."""
+    return (row.build_tries or 0) >= BUILD_TRIES_MAX

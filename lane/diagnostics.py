@@ -1,0 +1,316 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Why nothing moves: what an operator is told when due deliveries lie about."""
+
+import json
+import re
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import requests
+
+from odoo.http import db_filter
+from odoo.tools import config, consteq
+from odoo.tools.misc import hmac
+
+from odoo.addons.queue_job.jobrunner import runner as queue_job_runner
+from odoo.addons.queue_job.jobrunner.channels import ChannelManager
+from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
+
+from . import diagnostics, sql
+from .pacing import longest_timeout
+
+PATIENCE = timedelta(seconds=30)
+LONG_TRANSACTION = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What the database says of the queue at one moment."""
+
+    runner_alive: bool
+    lane_at_work: bool
+    wake_up_waiting: bool
+    jobs_running: int
+    oldest_transaction: datetime | None  # naive UTC; of those that hold rows back
+
+
+def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
+    """Look at runner, lane, wake-ups and transactions; changes nothing."""
+    cr.execute(sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
+    return QueueState(*cr.fetchone())
+
+
+def trouble(
+    env,
+    state: QueueState,
+    oldest_due: datetime | None,
+    now: datetime,
+    timeout: float,
+):
+    """What is wrong and what to do, in words; None when all is well.
+
+    :param oldest_due: since when the longest due delivery waits
+    :param timeout: of the endpoint, in seconds
+    """
+    if not oldest_due or now - oldest_due < PATIENCE or state.lane_at_work:
+        return None
+    minutes = int((now - oldest_due).total_seconds() // 60)
+    waited = (
+        env._("The oldest due delivery waits for %s minutes. ", minutes)
+        if minutes > 1
+        else env._("The oldest due delivery waits for a minute. ")
+    )
+    longest = longest_timeout()
+    if longest is not None and timeout > longest:
+        return waited + env._(
+            "A request may take %(timeout)s seconds, and this server ends a job after "
+            "limit_time_real: no request is started that could last that long. Set the "
+            "timeout to %(longest)s seconds or less, or raise limit_time_real.",
+            timeout=int(timeout),
+            longest=int(longest),
+        )
+    if not state.runner_alive:
+        finding = diagnostics.why_no_runner(env.cr.dbname)
+        return waited + diagnostics.summary(env, finding)
+    if state.wake_up_waiting and state.jobs_running:
+        return waited + env._(
+            "Its job waits for room: %s other jobs are running. Give the channel "
+            "root.webhooks.outbound a higher capacity, or wait for them.",
+            state.jobs_running,
+        )
+    if state.wake_up_waiting:
+        stored = env["ir.config_parameter"].sudo().get_param(diagnostics.PARAMETER)
+        if finding := diagnostics.load(stored):
+            return waited + diagnostics.summary(env, finding)
+        return waited + env._(
+            "Its job waits although nothing runs. Check the Job Runner says whether "
+            "the runner reaches Odoo."
+        )
+    held_since = state.oldest_transaction
+    if held_since and now - held_since > LONG_TRANSACTION:
+        return waited + env._(
+            "A transaction is open in the database since %s (UTC) and may hold its "
+            "rows. Find it in pg_stat_activity and end it.",
+            held_since.strftime("%Y-%m-%d %H:%M"),
+        )
+    return waited + env._(
+        "No job is asked for it. The scheduled action that wakes endpoints does so "
+        "every minute: check that it is active and that cron workers run."
+    )
+
+
+PATH = "/bwt_webhooks_outbound/runner_check"
+PARAMETER = "bwt_webhooks_outbound.runner_check"  # the scheduled action's last finding
+SCOPE = "bwt_webhooks_outbound.runner_check"
+JOB_FUNCTION = "<bwt.webhook.outbound.endpoint>.run_lane"
+ADVICE = "server_wide_modules = base,rpc,web,queue_job"
+TIMEOUT = 3  # seconds for connecting, and for each part of the answer
+DEADLINE = 5  # seconds for all of it
+BODY_MAX = 4096  # bytes of the answer that are read
+NO_DATABASE = "No database is selected"  # Odoo's page for a URL without a database
+
+WORKS = "works"
+NO_CAPACITY = "no_capacity"
+NOT_LOADED = "not_loaded"
+NOT_SERVED = "not_served"
+NO_RUNNER = "no_runner"
+UNREACHABLE = "unreachable"
+NO_WORKER = "no_worker"
+LOGIN = "login"
+DB_FILTER = "db_filter"
+OTHER_SERVER = "other_server"
+
+
+class Finding(NamedTuple):
+    """What a check found: a cause, and the values that `summary` puts into its text."""
+
+    cause: str
+    values: dict
+
+    @property
+    def is_good(self) -> bool:
+        return self.cause == WORKS
+
+
+class Reply(NamedTuple):
+    """The answer to the request, or why there is none."""
+
+    status: int = 0
+    text: str = ""
+    error: Exception | None = None
+
+
+def check_runner(env) -> Finding:
+    """Find out whether jobs of this database can start; takes `DEADLINE` at most."""
+    if not is_runner_alive(env.cr):
+        return why_no_runner(env.cr.dbname)
+    if channel := _stopped_channel(env):
+        return Finding(NO_CAPACITY, {"channel": channel})
+    return _ask(env)
+
+
+def is_runner_alive(cr) -> bool:
+    """Whether some server's job runner works on this database."""
+    cr.execute(sql.runner_alive(queue_job_runner.PG_ADVISORY_LOCK_ID))
+    return cr.fetchone()[0]
+
+
+def why_no_runner(database: str) -> Finding:
+    """What this server's configuration says of a runner that doesn't work."""
+    if queue_job_runner._channels().strip().startswith("root:0"):
+        return Finding(NO_CAPACITY, {"channel": "root"})
+    if "queue_job" not in config["server_wide_modules"]:
+        return Finding(NOT_LOADED, {"loaded": ",".join(config["server_wide_modules"])})
+    if config["db_name"] and database not in config["db_name"]:
+        served = ",".join(config["db_name"])
+        return Finding(NOT_SERVED, {"database": database, "served": served})
+    return Finding(NO_RUNNER, {})
+
+
+def proof(env, nonce: str) -> str:
+    """What only a server on this database can answer to a nonce."""
+    return hmac(env, SCOPE, nonce)
+
+
+def _stopped_channel(env) -> str | None:
+    """The channel that keeps lanes from starting: ours or one above it.
+
+    A capacity of 0 stops `root` alone: for any other channel it means no limit.
+    """
+    functions = env["queue.job.function"].sudo()
+    ours = functions.job_config(JOB_FUNCTION).channel
+    for channel in ChannelManager.parse_simple_config(queue_job_runner._channels()):
+        name = channel["name"]
+        name = name if name.split(".")[0] == "root" else f"root.{name}"
+        if channel.get("paused") and f"{ours}.".startswith(f"{name}."):
+            return name
+    return None
+
+
+def _ask(env) -> Finding:
+    runner = queue_job_runner.QueueJobRunner.from_environ_or_config()
+    host = f"{runner.host}:{runner.port}"
+    address = f"{runner.scheme}://{host}"
+    auth = (runner.user, runner.password) if runner.user else None
+    nonce = uuid.uuid4().hex
+    reply = _get(f"{address}{PATH}?nonce={nonce}", auth, env.cr.dbname)
+    values = {"address": address, "database": env.cr.dbname}
+    if isinstance(reply.error, requests.ReadTimeout):
+        return Finding(NO_WORKER, {**values, "workers": config["workers"] or 0})
+    if reply.error:
+        return Finding(UNREACHABLE, {**values, "error": _reason(reply.error)})
+    if consteq(reply.text, proof(env(su=True), nonce)):
+        return Finding(WORKS, values)
+    if reply.status in (401, 403, 407):
+        return Finding(LOGIN, {**values, "status": reply.status})
+    if NO_DATABASE in reply.text or not db_filter([env.cr.dbname], host=host):
+        values |= {"host": runner.host, "dbfilter": config["dbfilter"] or ""}
+        return Finding(DB_FILTER, values)
+    return Finding(OTHER_SERVER, {**values, "status": reply.status})
+
+
+def _get(url, auth, database) -> Reply:
+    """The request as the runner makes it; in a thread, since a timeout of `requests`
+    begins again with each part of the answer.
+    """
+    replies = []
+
+    def get():
+        try:
+            with requests.get(
+                url,
+                timeout=TIMEOUT,
+                auth=auth,
+                headers={"X-Odoo-Database": database},
+                stream=True,
+            ) as response:
+                body = next(response.iter_content(BODY_MAX), b"")
+                text = body.decode("utf-8", "replace")
+                replies.append(Reply(response.status_code, text))
+        except requests.RequestException as error:
+            replies.append(Reply(error=error))
+
+    thread = threading.Thread(target=get, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    return replies[0] if replies else Reply(error=requests.ReadTimeout())
+
+
+def _reason(error) -> str:
+    """The innermost text of an error of `requests`: `Connection refused`."""
+    while isinstance(error.args and error.args[0], Exception):
+        error = error.args[0]
+    inner = getattr(error, "reason", None) or error
+    text = getattr(inner, "strerror", None) or str(inner)
+    text = re.sub(r"^\[Errno -?\d+\] ", "", text.rpartition(": ")[2])
+    return text[:200] or type(inner).__name__
+
+
+def dump(finding: Finding) -> str:
+    """A finding as text, to be stored."""
+    return json.dumps(finding)
+
+
+def load(text: str | None) -> Finding | None:
+    """A stored finding; None where there is none."""
+    return Finding(*json.loads(text)) if text else None
+
+
+def summary(env, finding: Finding) -> str:
+    """What is wrong, where, and what to do, in the user's language."""
+    texts = {
+        WORKS: env._(
+            "The job runner works: it serves this database, and a request to "
+            "%(address)s, the address that it calls, reaches this database."
+        ),
+        NO_CAPACITY: env._(
+            "The channel %(channel)s starts no jobs: its capacity is 0, or it is "
+            "paused. Correct channels in section [queue_job] of odoo.conf, as in "
+            "channels = root:2, and restart Odoo."
+        ),
+        NOT_LOADED: env._(
+            "No job runner works on this database: this server loads the modules "
+            "%(loaded)s only. Set %(advice)s and a section [queue_job] with channels = "
+            "root:2 or more in odoo.conf, and restart Odoo."
+        ),
+        NOT_SERVED: env._(
+            "No job runner works on this database: db_name in odoo.conf limits it to "
+            "%(served)s. Add %(database)s there, and restart Odoo."
+        ),
+        NO_RUNNER: env._(
+            "No job runner works on this database: start Odoo with %(advice)s and a "
+            "[queue_job] section with channels = root:2 or more, and restart it after "
+            "queue_job was installed. If you did, the server's log says why the runner "
+            "fails."
+        ),
+        UNREACHABLE: env._(
+            "The job runner can't reach Odoo at %(address)s: %(error)s. Set host, port "
+            "and scheme in section [queue_job] of odoo.conf to where this server "
+            "answers, and restart Odoo."
+        ),
+        NO_WORKER: env._(
+            "The server at %(address)s did not answer in time: no HTTP worker was "
+            "free, with workers = %(workers)s. Raise workers above the capacity of the "
+            "channels, to 3 at least; with 1 this check occupies the only one."
+        ),
+        LOGIN: env._(
+            "The server at %(address)s asks the job runner for a login (HTTP "
+            "%(status)s). Set http_auth_user and http_auth_password in section "
+            "[queue_job] of odoo.conf, or a host and port that lead to Odoo directly."
+        ),
+        DB_FILTER: env._(
+            "The job runner calls %(address)s, and there dbfilter keeps the request "
+            'from database "%(database)s" (dbfilter = %(dbfilter)s, host = %(host)s). '
+            "Set host in section [queue_job] of odoo.conf to a name that the filter "
+            "matches with this database, or change dbfilter, and restart Odoo."
+        ),
+        OTHER_SERVER: env._(
+            "The job runner calls %(address)s, and what answers there (HTTP "
+            '%(status)s) is not this Odoo with database "%(database)s". Correct host, '
+            "port and scheme in section [queue_job] of odoo.conf, and restart Odoo."
+        ),
+    }
+    return texts[finding.cause] % {"advice": ADVICE, **finding.values}

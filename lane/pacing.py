@@ -1,0 +1,300 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""How much to claim ahead and when to record: by the rate that answers come at."""
+
+import signal
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from odoo.tools import config
+
+from ..services.errors import ConfigurationError, _lt
+from .attempt_result import Prepared
+
+FIRST_BATCH = 32  # until the rate is known
+BATCH_MIN = 4
+BATCH_MAX = 500
+AHEAD = 0.5  # seconds of work claimed ahead; each row of it is an interrupted attempt
+CHUNK_MAX = 100
+RECORD_AFTER = 0.5  # seconds that an answer may stay unrecorded
+SMOOTHING = 0.3
+BYTES_MAX = 1_000_000  # of bodies in one batch: a batch is in memory several times
+
+
+class Pace:
+    """Follows the rate (answers per second) and derives sizes from it."""
+
+    def __init__(self):
+        self.rate = 0.0
+        self._since = time.monotonic()
+        self._count = 0
+        self._recorded_at = self._since
+        self._body = 0.0  # bytes of the average body
+        self._build = 0.0  # seconds that building one took
+        self.held = 0  # bytes of bodies that are claimed and not recorded
+
+    def saw(self, answers: int):
+        """Note answers that came; the rate moves a few times a second."""
+        self._count += answers
+        passed = time.monotonic() - self._since
+        if passed < 0.1 or not self._count:
+            return
+        rate = self._count / passed
+        self.rate = (
+            rate if not self.rate else (SMOOTHING * rate + (1 - SMOOTHING) * self.rate)
+        )
+        self._since += passed
+        self._count = 0
+
+    def built(self, count: int, seconds: float):
+        """Note how long building a batch took, decisions and refusals included."""
+        if count:
+            self._build = seconds / count
+
+    def sent(self, bodies: list[int]):
+        """Note the sizes, in bytes, of the bodies that were claimed."""
+        if bodies:
+            total = sum(bodies)
+            self._body = total / len(bodies)
+            self.held += total
+
+    def freed(self, size: int):
+        """Note bytes of bodies that were recorded or given back."""
+        self.held -= size
+
+    @property
+    def room(self) -> int:
+        """Bytes that may be claimed now."""
+        return CLAIM_BYTES - self.held
+
+    @property
+    def build_seconds(self) -> float:
+        """Seconds that building the next batch is likely to take."""
+        return max(self._build, min(self._build * self.batch, BUILD_SECONDS))
+
+    @property
+    def batch(self) -> int:
+        """Deliveries to claim at once: half of what is claimed ahead."""
+        wanted = int(self.rate * AHEAD / 2) if self.rate else FIRST_BATCH
+        most = BATCH_MAX
+        if self._body:
+            most = min(most, int(BYTES_MAX / self._body))
+        if self._build:
+            most = min(most, int(BUILD_SECONDS / self._build))
+        return max(1, min(max(wanted, BATCH_MIN), most))
+
+    @property
+    def low_water(self) -> int:
+        """Claim more when fewer than this wait for a thread."""
+        return self.batch
+
+    @property
+    def chunk(self) -> int:
+        """Results to record at once: a tenth of a second's worth."""
+        return max(1, min(int(self.rate * 0.1), CHUNK_MAX))
+
+    def must_record(self, unrecorded: int) -> bool:
+        return (
+            unrecorded >= self.chunk
+            or time.monotonic() - self._recorded_at >= RECORD_AFTER
+        )
+
+    def recorded(self):
+        self._recorded_at = time.monotonic()
+
+    def wait(self, out: int) -> float:
+        """Seconds to wait for answers while `out` requests are on their way."""
+        return 0.1 if out else 0.0
+
+
+ALONE = 30.0
+SHARED = 5.0
+REAL_TIME_RESERVE = 15.0
+CPU_SHARE = 0.5
+
+
+def longest_timeout() -> float | None:
+    """Seconds that a request may take under ``limit_time_real``; None: no limit."""
+    limit = config["limit_time_real"] or 0
+    return max(limit - REAL_TIME_RESERVE, 0.0) if limit > 0 else None
+
+
+class Budget:
+    """Seconds of a lane's life; asked between steps, never waited for."""
+
+    def __init__(self):
+        self.started = time.monotonic()
+        self._cpu = time.process_time()
+        self.others_wait = False
+        self.is_awaited = False  # someone waits for the end of this lane's job
+        longest = longest_timeout()
+        self._hard_end = None if longest is None else self.started + longest
+        # Prefork only: threads of one server share a process and have no such limit.
+        cpu = config["limit_time_cpu"] if config["workers"] else 0
+        self._cpu_limit = (cpu or 0) * CPU_SHARE
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def may_claim(self, timeout: float) -> bool:
+        """Whether another batch may be claimed whose requests take up to `timeout`."""
+        return (
+            not self.is_awaited
+            and self.seconds < (SHARED if self.others_wait else ALONE)
+            and self.may_start(timeout)
+            and not (self._cpu_limit and self._cpu_used > self._cpu_limit)
+            and not server_stops()
+        )
+
+    def may_start(self, timeout: float) -> bool:
+        """Whether a request started now would end within ``limit_time_real``."""
+        return self._hard_end is None or time.monotonic() + timeout <= self._hard_end
+
+    def cap(self, timeout: float) -> float:
+        """`timeout`, or what is left of the job's time: building may have been slow."""
+        if self._hard_end is None:
+            return timeout
+        return max(min(timeout, self._hard_end - time.monotonic()), 1.0)
+
+    @property
+    def _cpu_used(self) -> float:
+        return time.process_time() - self._cpu
+
+
+def server_stops() -> bool:
+    """Whether this server process was told to stop.
+
+    Prefork workers get SIGINT and put `alive` off; the threaded server counts its quit
+    signals. Either object is the owner of the handler that stands for SIGINT.
+    """
+    owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
+    if getattr(owner, "quit_signals_received", 0):
+        return True
+    return not getattr(owner, "alive", True)
+
+
+FULL_LOOK = 1.0  # seconds between looks from the beginning
+SLACK = timedelta(seconds=1)  # transactions that commit out of order
+BEHIND = timedelta(seconds=2)  # with a backlog this old the exact place will do
+
+
+class Position:
+    """Where looks begin; one in a second begins at the beginning.
+
+    That one finds what a look from here can't see: transactions that were long in
+    committing, retries, rows that were locked.
+    """
+
+    def __init__(self):
+        self._last = None  # (next_attempt_at, queue_number)
+        self._full_at = None
+
+    def begin(self, now: datetime):
+        """(next_attempt_at, queue_number) from which to look, None: the beginning."""
+        clock = time.monotonic()
+        if (
+            self._last is None
+            or self._full_at is None
+            or clock - self._full_at >= FULL_LOOK
+        ):
+            self._full_at = clock
+            return None
+        due_at, number = self._last
+        return (due_at, number) if now - due_at > BEHIND else (due_at - SLACK, 0)
+
+    def reached(self, claimed):
+        """Rows were claimed, in the queue's order."""
+        places = [(row.due_at, row.queue_number) for row in claimed if row.queue_number]
+        if places:
+            self._last = max(places)
+
+    def restart(self):
+        """The next look begins at the beginning."""
+        self._full_at = None
+
+
+DELIVERY_BYTES_MAX = 100 * 2**20  # payload, headers and files of one delivery
+CLAIM_BYTES = 64 * 2**20  # that a lane holds at a time; one larger delivery goes alone
+STATEMENT_BYTES = 8 * 2**20  # a statement is in memory several times
+BUILD_SECONDS = 1.0  # of building, after which what is built is sent
+LARGE = 2**20
+
+
+def check_size(size: int):
+    """Refuse what is too large to be sent from a worker's memory.
+
+    :raise ConfigurationError:
+    """
+    if size > DELIVERY_BYTES_MAX:
+        raise ConfigurationError(
+            _lt(
+                "the payload and its files take %(size)s MiB, and a delivery may take "
+                "%(limit)s MiB at most. Send less in one delivery, or a link to where "
+                "the receiver can fetch the data."
+            ),
+            size=-(-size // 2**20),
+            limit=DELIVERY_BYTES_MAX // 2**20,
+        )
+
+
+def pages(rows, size_of, *, count, size=STATEMENT_BYTES):
+    """Split rows into lists of at most `count` rows and `size` bytes.
+
+    :param size_of: bytes of one row; a row larger than `size` has a list of its own
+    """
+    page, filled = [], 0
+    for row in rows:
+        weight = size_of(row)
+        if page and (len(page) >= count or filled + weight > size):
+            yield page
+            page, filled = [], 0
+        page.append(row)
+        filled += weight
+    if page:
+        yield page
+
+
+def fitting(sizes, room: int, *, alone: bool) -> int:
+    """How many of these deliveries fit into `room` bytes, in their order.
+
+    :param alone: the first one fits whatever its size
+    """
+    filled = 0
+    for number, size in enumerate(sizes):
+        filled += size
+        if filled > room and not (alone and number == 0):
+            return number
+    return len(sizes)
+
+
+class BatchLimit:
+    """Says when a batch that is being built is large enough.
+
+    Sizes are known before a delivery is built, except for what rules and handlers add.
+    """
+
+    def __init__(self, *, keeps_payload: bool):
+        self._keeps_payload = keeps_payload
+        self._until = time.monotonic() + BUILD_SECONDS
+        self._bytes = 0
+
+    def restart(self):
+        """What was built is gone, the time spent on it counts."""
+        self._bytes = 0
+
+    def add(self, stage) -> bool:
+        """Count one stage; True when no further one should be built now."""
+        if isinstance(stage, Prepared) and stage.wire.body:
+            length = len(stage.wire.body)
+            self._bytes += length
+            if length > LARGE and not self._keeps_payload:
+                _drop_payload(stage)
+        return self._bytes >= CLAIM_BYTES or time.monotonic() >= self._until
+
+
+def _drop_payload(stage):
+    """Free the payload of a JSON request: its body holds all that is needed now."""
+    if stage.request.request_body_mode == "json":
+        stage.request = replace(stage.request, payload=None)
+        stage.outcome = replace(stage.outcome, request=stage.request)

@@ -1,0 +1,222 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What other addons do with an answer, after the result is safe on disk.
+
+The recording leaves a mark on the attempt; the transaction that calls the hook takes it
+away. What a hook writes is therefore on disk once, whenever the worker is killed.
+"""
+# A lane commits its own cursor, step by step: what left must be on disk.
+# pylint: disable=invalid-commit
+
+import json
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from requests.structures import CaseInsensitiveDict
+
+from ..services.errors import _lt
+from ..services.headers import by_name, joined
+from ..services.outcome import HandlerOutcome
+from ..services.request import OutboundRequest
+from ..services.values import storable_text
+from . import sql
+from .batch import describe
+from .clock import utcnow
+from .savepoint import FOREIGN_ERRORS, Savepoint, lost_race
+
+_logger = logging.getLogger(__name__)
+
+TRIES_MAX = 3  # alone, after the first one beside other hooks
+LEFT_SECONDS = 5.0  # that a lane spends on hooks that are left, once all is sent
+RETRY_DELAY = timedelta(seconds=5)
+FAILED = _lt("The response hook failed: %(error)s")
+GIVEN_UP = _lt(
+    "The worker ended %(count)s times while it ran this response hook alone. The hook "
+    "is not called again. Look for the reason in the server's log."
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """The answer as hooks see it: headers by name in any case, the body as text.
+
+    The values of a repeated header are joined by ", ".
+    """
+
+    status_code: int
+    headers: CaseInsensitiveDict
+    text: str
+
+
+def call_hooks(deliveries, plan, endings):
+    """Call `_handle_outbound_response` for each answer, each under a savepoint.
+
+    A hook that fails leaves a note; what it wrote is rolled back and the delivery stays
+    as it ended.
+    """
+    for hook in _hooks_of(deliveries, plan, endings):
+        race = hook.call()
+        if race:
+            hook.note(FAILED, error=describe(hook.delivery.env, race))
+
+
+def call_due_hooks(deliveries, plan, endings):
+    """The same for what was recorded with a mark; commits.
+
+    One that loses against another transaction keeps its mark and is tried again alone:
+    the locks that the hooks before it took may be what it lost by.
+    """
+    cr = deliveries.env.cr
+    due = _take(cr, [ending.attempt_id for ending in endings if ending.attempt_id])
+    endings = [ending for ending in endings if ending.attempt_id in due]
+    lost = [hook for hook in _hooks_of(deliveries, plan, endings) if hook.call()]
+    if lost:
+        cr.execute(sql.put_hooks_back([hook.attempt_id for hook in lost]))
+    cr.commit()
+    for hook in lost:
+        _call_alone(hook)
+
+
+def call_left_hooks(endpoint, plan, may_call) -> datetime | None:
+    """Call what was interrupted or lost a race, with the answers on record; commits.
+
+    To be called last, when nothing is in flight: one of them may end the worker. Those
+    that were begun least often come first.
+
+    :param may_call: asked before each
+    :return: naive UTC; when to call what is left, None when nothing is
+    """
+    cr = endpoint.env.cr
+    cr.execute(sql.left_hooks(endpoint.id))
+    left = [row[0] for row in cr.fetchall()]
+    cr.commit()
+    attempts = endpoint.env["bwt.webhook.outbound.delivery.attempt"]
+    retry_at = None
+    for attempt in attempts.browse(left):
+        if not may_call():
+            return utcnow()
+        delivery = _for_hooks(attempt.delivery_id, plan)
+        if not _call_alone(Hook(delivery, attempt.id, partial(_on_record, attempt))):
+            retry_at = utcnow() + RETRY_DELAY
+    return retry_at
+
+
+def _call_alone(hook) -> bool:
+    """One try in a transaction of its own; False: it lost a race and is still due."""
+    cr = hook.delivery.env.cr
+    cr.execute(sql.count_hook_try(hook.attempt_id))
+    begun = cr.fetchone()
+    cr.commit()
+    if not begun or not _take(cr, [hook.attempt_id]):
+        cr.commit()
+        return True
+    tries = begun[0]
+    _logger.info("hook attempt=%s begun before=%s", hook.attempt_id, tries)
+    if tries > TRIES_MAX:
+        hook.note(GIVEN_UP, count=TRIES_MAX)
+        cr.commit()
+        return True
+    race = hook.call()
+    if race and tries < TRIES_MAX:
+        cr.rollback()
+        return False
+    if race:
+        hook.note(FAILED, error=describe(hook.delivery.env, race))
+    cr.commit()
+    return True
+
+
+def _take(cr, attempt_ids) -> set[int]:
+    cr.execute(sql.take_hooks(attempt_ids))
+    return {row[0] for row in cr.fetchall()}
+
+
+def _for_hooks(deliveries, plan):
+    deliveries = deliveries.with_context(plan.context, outbound_plan=plan)
+    deliveries.env.invalidate_all(flush=False)
+    return deliveries
+
+
+def _hooks_of(deliveries, plan, endings):
+    deliveries = _for_hooks(deliveries, plan)
+    for ending in endings:
+        answer = ending.answer
+        if answer is None or answer.status_code is None:
+            continue
+        response = Response(
+            answer.status_code, by_name(joined(answer.headers)), answer.text
+        )
+        arguments = (response, ending.state, ending.prepared.outcome)
+        yield Hook(
+            deliveries.browse(ending.claimed.id),
+            ending.attempt_id,
+            lambda arguments=arguments: arguments,
+        )
+
+
+class Hook:
+    """One call of `_handle_outbound_response`.
+
+    :param arguments: called under the savepoint; gives response, state and outcome
+    """
+
+    def __init__(self, delivery, attempt_id: int, arguments):
+        self.delivery = delivery
+        self.attempt_id = attempt_id
+        self.arguments = arguments
+
+    def call(self):
+        """Returns the error of a lost race; any other error becomes a note."""
+        cr = self.delivery.env.cr
+        try:
+            with Savepoint(cr):
+                self.delivery._handle_outbound_response(*self.arguments())
+        except FOREIGN_ERRORS as error:
+            if cr.closed:
+                raise
+            self.delivery.env.invalidate_all(flush=False)
+            race = lost_race(error)
+            if race:
+                return race
+            self.note(FAILED, error=describe(self.delivery.env, error))
+        return None
+
+    def note(self, template, **values):
+        """Add to the delivery's note; one that cannot be written is in the log."""
+        delivery = self.delivery
+        said = delivery.env._(template, **values)  # pylint: disable=W8301
+        try:
+            with Savepoint(delivery.env.cr):
+                note = "\n".join(filter(None, [delivery.processing_note, said]))
+                delivery.write({"processing_note": storable_text(note)})
+        except FOREIGN_ERRORS:
+            if delivery.env.cr.closed:
+                raise
+            _logger.warning("note not written delivery=%s: %s", delivery.id, said)
+
+
+def _on_record(attempt) -> tuple:
+    """Response, state and outcome as the attempt has them: secrets are masked."""
+    response = Response(
+        attempt.response_status_code,
+        by_name(json.loads(attempt.response_headers_json or "{}")),
+        attempt.response_body or "",
+    )
+    request = OutboundRequest(
+        target_url=attempt.target_url,
+        http_method=attempt.http_method,
+        request_body_mode=attempt.request_body_mode,
+        headers=json.loads(attempt.request_headers_json),
+        payload=_payload_on_record(attempt),
+    )
+    return response, attempt.state, HandlerOutcome("send", request)
+
+
+def _payload_on_record(attempt):
+    """The JSON value; the text of a raw body, or where a masked number broke it."""
+    if attempt.request_body_mode != "raw":
+        with suppress(ValueError):
+            return json.loads(attempt.payload_json)
+    return attempt.payload_json

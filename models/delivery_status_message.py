@@ -1,0 +1,456 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What happened to a delivery and what to do next, in words."""
+
+from babel.dates import format_timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools.misc import babel_locale_parse, get_lang
+
+from ..lane.clock import utcnow
+from ..services.errors import ServiceError
+from ..services.retry import RetrySchedule
+from ..services.template import tokens
+from .const import UNFINISHED
+from .errors import capitalized
+
+
+def words_for(env, moment, now):
+    """`in 4 minutes`, `3 hours ago`, in the user's language."""
+    locale = babel_locale_parse(get_lang(env).code)
+    return format_timedelta(
+        moment - now, granularity="second", add_direction=True, locale=locale
+    )
+
+
+class DeliveryWords(models.AbstractModel):
+    """The plain sentence on top of a delivery."""
+
+    _name = "bwt.webhook.outbound.delivery.words"
+    _description = "Outbound Webhook Delivery: Words"
+
+    situation = fields.Text(
+        compute="_compute_situation",
+        help="What happened and what to do next.",
+    )
+    next_attempt_words = fields.Char(
+        string="Next Attempt In",
+        compute="_compute_next_attempt_words",
+        help="When it is tried next, from now.",
+    )
+    age_words = fields.Char(
+        string="Age", compute="_compute_age_words", help="Since when it exists."
+    )
+    shown_url = fields.Char(
+        string="URL",
+        compute="_compute_shown_url",
+        help="Where the last attempt went; before the first, the endpoint's URL.",
+    )
+    has_late_note = fields.Boolean(
+        compute="_compute_has_late_note",
+        help="Something was noted after the answer: a response hook failed.",
+    )
+    curl_command = fields.Text(
+        string="cURL",
+        compute="_compute_curl_command",
+        help="The last request as a command for a terminal; secrets are masked.",
+    )
+
+    @api.depends("state", "next_attempt_at")
+    def _compute_next_attempt_words(self):
+        now = utcnow()
+        for delivery in self:
+            due = delivery.next_attempt_at
+            waits = due and delivery.state in ("queued", "error")
+            if waits and due <= now:
+                delivery.next_attempt_words = self.env._("due now")
+            else:
+                delivery.next_attempt_words = waits and words_for(self.env, due, now)
+
+    @api.depends("create_date")
+    def _compute_age_words(self):
+        now = utcnow()
+        for delivery in self:
+            made = delivery.create_date
+            delivery.age_words = made and words_for(self.env, made, now)
+
+    @api.depends("attempt_ids")
+    def _compute_curl_command(self):
+        for delivery in self:
+            delivery.curl_command = delivery.attempt_ids[:1].curl_command
+
+    @api.depends("state", "attempt_ids.target_url", "target_url")
+    def _compute_shown_url(self):
+        for delivery in self:
+            sent = delivery.state != "draft" and delivery.attempt_ids[:1].target_url
+            delivery.shown_url = sent or delivery.target_url
+
+    @api.depends("processing_note", "attempt_ids.processing_note")
+    def _compute_has_late_note(self):
+        for delivery in self:
+            delivery.has_late_note = bool(delivery._late_note())
+
+    @api.depends(
+        "state",
+        "next_attempt_at",
+        "processing_error",
+        "processing_note",
+        "endpoint_id",
+        "context_line_ids.active",
+        "context_line_ids.key_name",
+        "context_line_ids.source_kind",
+        "context_line_ids.literal_value",
+    )
+    def _compute_situation(self):
+        for delivery in self:
+            delivery.situation = getattr(delivery, f"_words_{delivery.state}")()
+
+    # One per state
+
+    def _words_draft(self):
+        if not self.endpoint_id:
+            return self.env._(
+                "Choose an endpoint, write the payload, then press Queue."
+            )
+        held, missing = self._held_by_endpoint(), self._missing_words()
+        if held or missing:
+            return self._joined(held, missing)
+        return self.env._(
+            'Not queued yet. Press Queue to send it to "%s".',
+            self.endpoint_id.sudo().name,
+        )
+
+    def _words_queued(self):
+        held = self._held_by_endpoint() or self._held_by_order()
+        if held:
+            return held
+        now = utcnow()
+        due = self.next_attempt_at
+        if due and due > now:
+            return self.env._("Goes out %s.", words_for(self.env, due, now))
+        return self.endpoint_id.sudo().queue_trouble or self.env._(
+            "Is due and goes out within seconds."
+        )
+
+    def _words_processing(self):
+        return self.env._(
+            "Is being sent right now. An answer is awaited for up to %s s.",
+            self.endpoint_id.sudo().timeout_seconds,
+        )
+
+    def _words_done(self):
+        if not self.response_status_code:
+            return self._with_note(
+                self.env._("Ended as done without a request: nothing to do.")
+            )
+        if self.attempt_count == 1:
+            text = self.env._(
+                "Delivered at the first attempt: the target answered %s.",
+                self.response_status_code,
+            )
+        else:
+            text = self.env._(
+                "Delivered after %(count)s attempts: the target answered %(status)s.",
+                count=self.attempt_count,
+                status=self.response_status_code,
+            )
+        return self._with_note(text)
+
+    def _words_canceled(self):
+        return self._with_note(
+            self.env._("Canceled: it isn't sent. Reset to Draft takes it up again.")
+        )
+
+    def _words_error(self):
+        if not self.next_attempt_at:
+            return self._joined(
+                self._failure(), self._late_note(), self._way_on(), self._holds_back()
+            )
+        if self.next_attempt_at <= utcnow():
+            trouble = self.endpoint_id.sudo().queue_trouble
+            again = trouble or self.env._("It is due to be tried again.")
+        else:
+            again = self.env._(
+                "It is tried again %s; Retry Now doesn't wait.", self.next_attempt_words
+            )
+            again = " ".join(filter(None, [self._which(), again]))
+        return self._joined(
+            self._failure(), self._late_note(), self._held_by_endpoint() or again
+        )
+
+    def _words_dead_letter(self):
+        if not self.failure_reason and not self.processing_error:
+            return self._with_note(
+                self.env._(
+                    "Put to Dead Letter by hand. Retry Now sends it after all, Reset "
+                    "to Draft lets you correct it first."
+                )
+            )
+        return self._joined(self._failure(), self._other_note(), self._way_out())
+
+    # Their parts
+
+    def _failure(self):
+        """What failed: the words that were recorded."""
+        if self.processing_error:
+            return capitalized(self.processing_error)
+        if self.failure_reason == "handler" and self.processing_note:
+            return self._asked_to_wait()
+        reasons = dict(self._fields["failure_reason"]._description_selection(self.env))
+        reason = reasons.get(self.failure_reason)
+        return reason and self.env._("The last attempt failed: %s.", reason)
+
+    def _asked_to_wait(self):
+        handler = self.endpoint_id.sudo().handler_id
+        if not handler:
+            return self.env._(
+                "What checks it before it is sent asks to try again later: %s",
+                self.processing_note,
+            )
+        return self.env._(
+            'The handler "%(name)s" asks to try again later: %(note)s',
+            name=handler.name,
+            note=self.processing_note,
+        )
+
+    def _which(self):
+        """`This was attempt 2 of 8.`; False where the schedule says otherwise now."""
+        try:
+            schedule = RetrySchedule.parse(self.endpoint_id.sudo().retry_schedule or "")
+        except ServiceError:
+            return False
+        number, count = self.retry_number, schedule.attempts
+        if self.failure_reason == "interrupted" or not 0 < number < count:
+            return False
+        return self.env._(
+            "This was attempt %(number)s of %(count)s.", number=number, count=count
+        )
+
+    def _late_note(self):
+        """What was noted after the last attempt was recorded; False when nothing."""
+        known = self.attempt_ids[:1].processing_note or ""
+        note = self.processing_note or ""
+        if not self.attempt_ids or not note.startswith(known):
+            return False
+        return note[len(known) :].strip() or False
+
+    def _other_note(self):
+        """A note that says more than the error: a handler's, or a late one."""
+        if self.failure_reason != "handler":
+            return self._late_note()
+        return self.processing_note != self.processing_error and self.processing_note
+
+    def _with_note(self, text):
+        return self._joined(text, self.processing_note)
+
+    def _joined(self, *parts):
+        return "\n".join(filter(None, parts))
+
+
+# Statuses that the endpoint's settings mend; other 4xx speak of the content.
+ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
+
+
+class DeliveryAdvice(models.AbstractModel):
+    """Whether the delivery is to be corrected, as a draft, or what it goes through."""
+
+    _name = "bwt.webhook.outbound.delivery.advice"
+    _description = "Outbound Webhook Delivery: Advice"
+
+    needs_correction = fields.Boolean(
+        compute="_compute_needs_correction",
+        help="It fails again as it is: Reset to Draft comes before Queue.",
+    )
+
+    @api.depends("state", "next_attempt_at", "failure_reason", "processing_error")
+    def _compute_needs_correction(self):
+        for delivery in self:
+            if delivery.state == "dead_letter":
+                delivery.needs_correction = delivery._content_was_refused()
+            else:
+                delivery.needs_correction = (
+                    delivery.state == "error"
+                    and not delivery.next_attempt_at
+                    and bool(delivery._keys_at_fault() or delivery._is_malformed())
+                )
+
+    # An error that isn't tried again by itself
+
+    def _way_on(self):
+        """What is to be done, and where."""
+        if self.needs_build:
+            return self.env._(
+                "It isn't retried automatically. Correct the server action or the "
+                "record, then press Queue: it is built again, from the record as it is "
+                "then."
+            )
+        keys = self._keys_at_fault()
+        if keys:
+            known = set(self.context_line_ids.mapped("key_name"))
+            said = ", ".join(keys)
+            if known.issuperset(keys):
+                return self.env._(
+                    "It isn't tried again by itself: press Reset to Draft, give %s a "
+                    "value on the page Context, then press Queue.",
+                    said,
+                )
+            return self.env._(
+                "It isn't tried again by itself: press Reset to Draft, add %s on the "
+                "page Context, then press Queue.",
+                said,
+            )
+        if self._is_malformed():
+            return self.env._(
+                "It isn't tried again by itself: press Reset to Draft, correct it, "
+                "then press Queue."
+            )
+        if self.failure_reason == "build":
+            return self.env._(
+                'It isn\'t tried again by itself: mend endpoint "%s", then press Retry '
+                "Now. If payload, headers or context lines are at fault, press Reset "
+                "to Draft, correct them, then press Queue.",
+                self.endpoint_id.sudo().name,
+            )
+        return self.env._(
+            "It isn't tried again by itself: mend this, then press Retry Now."
+        )
+
+    def _keys_at_fault(self):
+        """The {tokens} that the recorded error names, in whatever language it is."""
+        if self.failure_reason not in ("build", "handler"):
+            return ()
+        return tokens(self.processing_error or "")
+
+    def _is_malformed(self):
+        """True when headers, payload or context lines can't work as they stand."""
+        if self.failure_reason != "build":
+            return False
+        try:
+            self._check_json()
+            for line in self.context_line_ids.filtered("active"):
+                line._check_one()
+        except (ServiceError, ValidationError):
+            return True
+        return False
+
+    # A dead letter
+
+    def _content_was_refused(self):
+        status = self.response_status_code or 0
+        return self.failure_reason == "http_4xx" and status not in ENDPOINT_STATUSES
+
+    def _way_out(self):
+        """Which buttons mend a dead letter."""
+        name = self.endpoint_id.sudo().name
+        if self._content_was_refused():
+            return self.env._(
+                "Given up. Press Reset to Draft, correct the payload, then Queue; or "
+                'mend the rules of endpoint "%s" and press Retry Now.',
+                name,
+            )
+        if self.failure_reason == "egress":
+            return self.env._(
+                "Given up. Once the address is allowed, or endpoint "
+                '"%s" has the right host, press Retry Now.',
+                name,
+            )
+        if self.failure_reason in ("http_4xx", "redirect"):
+            return self.env._(
+                'Given up. Mend endpoint "%s", then press Retry Now.', name
+            )
+        if self.failure_reason == "handler":
+            return self.env._(
+                "Given up by the handler. When what it looks at is mended, press Retry "
+                "Now."
+            )
+        return self.env._(
+            "Given up; attempts made: %s. Once the target is well, press Retry Now; "
+            "Recover on the endpoint does it for all.",
+            self.attempt_count,
+        )
+
+
+class DeliveryHeld(models.AbstractModel):
+    """What a delivery waits for, and what waits for it, in words."""
+
+    _name = "bwt.webhook.outbound.delivery.held"
+    _description = "Outbound Webhook Delivery: What Holds It"
+
+    def _held_by_endpoint(self):
+        """Why the endpoint sends nothing at present; False when it does."""
+        endpoint = self.endpoint_id.sudo()
+        states = dict(endpoint._fields["state"]._description_selection(self.env))
+        if endpoint.state != "active":
+            values = {"name": endpoint.name, "state": states.get(endpoint.state)}
+            if self.state == "draft":
+                return self.env._(
+                    'Endpoint "%(name)s" is in state %(state)s: activate it, then '
+                    "press Queue.",
+                    **values,
+                )
+            return self.env._(
+                'Waits: endpoint "%(name)s" is in state %(state)s. Activate it.',
+                **values,
+            )
+        if endpoint.is_paused:
+            return self.env._(
+                'Waits: endpoint "%s" is paused. Resume it.', endpoint.name
+            )
+        if self.state == "draft":
+            return False
+        if endpoint.circuit_state in (False, "closed"):
+            return self._held_by_receiver(endpoint)
+        if endpoint.circuit_state == "manual":
+            return self.env._(
+                'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
+                "path there, then press Close Circuit.",
+                endpoint.name,
+            )
+        return self.env._(
+            'Waits: the target of endpoint "%s" failed too often in a row and is only '
+            "probed. Sending continues when the target answers a probe, or when Close "
+            "Circuit is pressed there.",
+            endpoint.name,
+        )
+
+    def _held_by_receiver(self, endpoint):
+        """Until when the receiver wants no request; False when it didn't say."""
+        until = endpoint.next_probe_at
+        return bool(until and until > utcnow()) and self.env._(
+            'Waits: the receiver of endpoint "%(name)s" asked for no requests '
+            "until %(until)s UTC (Retry-After). It is sent then.",
+            name=endpoint.name,
+            until=f"{until:%H:%M:%S}",
+        )
+
+    def _held_by_order(self):
+        """Which delivery must end first; False when none."""
+        first = self._in_line([("queue_number", "<", self.queue_number)], 1)
+        return first and self.env._(
+            'Waits behind "%s", which must end first: they go one after the other.',
+            first.name,
+        )
+
+    def _holds_back(self):
+        """How many wait for this one."""
+        count = len(self._in_line([("queue_number", ">", self.queue_number)], 100))
+        if not count:
+            return False
+        return self.env._(
+            "Held back behind it, until it is done, dead-lettered or canceled: %s.",
+            self.env._("100 or more") if count == 100 else count,
+        )
+
+    def _in_line(self, domain, limit):
+        if not self.ordering_group or not isinstance(self.id, int):
+            return self.browse()
+        return self.sudo().search(
+            [
+                ("endpoint_id", "=", self.endpoint_id.id),
+                ("ordering_group", "=", self.ordering_group),
+                ("state", "in", UNFINISHED),
+                *domain,
+            ],
+            order="queue_number",
+            limit=limit,
+        )

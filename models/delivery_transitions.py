@@ -1,0 +1,452 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+
+from typing import NamedTuple
+
+from psycopg2 import errors as pg_errors
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, ValidationError
+from odoo.tools import SQL, split_every
+
+from ..lane import jobs, sql
+from ..lane.clock import utcnow
+from ..lane.inline_run import DirectRun
+from ..lane.pacing import check_size
+from ..services.errors import ConfigurationError, ServiceError, _lt
+from .delivery_access import engine_defaults
+from .endpoint_policy import READERS
+from .errors import refused
+from .queue_request import ordering_group, record_key
+
+# A lane has the row, or had it since this transaction began.
+TAKEN = (pg_errors.SerializationFailure, pg_errors.LockNotAvailable)
+
+
+class Transition(NamedTuple):
+    """What a button does: the states it takes, the state it leaves, its words."""
+
+    sources: tuple[str, ...]
+    target: str
+    label: str
+
+
+TRANSITIONS = {
+    "queue": Transition(("draft", "error"), "queued", _lt("queued")),
+    "retry_now": Transition(("error", "dead_letter"), "queued", _lt("retried")),
+    "reset": Transition(
+        ("error", "dead_letter", "canceled"), "draft", _lt("reset to draft")
+    ),
+    "cancel": Transition(("draft", "error", "queued"), "canceled", _lt("canceled")),
+    "dead_letter": Transition(("draft", "error"), "dead_letter", _lt("dead-lettered")),
+    "replay": Transition(
+        ("draft", "done", "error", "dead_letter", "canceled"), "", _lt("replayed")
+    ),
+}
+
+
+class DeliveryState(models.AbstractModel):
+    """What people may do with a delivery: a table of transitions, the buttons on it."""
+
+    _name = "bwt.webhook.outbound.delivery.state"
+    _description = "Outbound Webhook Delivery: States"
+
+    queue_job_ids = fields.Many2many(
+        comodel_name="queue.job", compute="_compute_queue_jobs", string="Jobs"
+    )
+    queue_job_count = fields.Integer(compute="_compute_queue_jobs")
+    latest_queue_job_id = fields.Many2one(
+        comodel_name="queue.job", compute="_compute_queue_jobs"
+    )
+    latest_queue_job_state = fields.Char(compute="_compute_queue_jobs")
+
+    @api.depends("job_uuid", "attempt_ids.job_uuid")
+    def _compute_queue_jobs(self):
+        uuids = {
+            delivery: {delivery.job_uuid, *delivery.attempt_ids.mapped("job_uuid")}
+            for delivery in self
+        }
+        jobs = (
+            self.env["queue.job"]
+            .sudo()
+            .search(
+                [("uuid", "in", list(set().union(*uuids.values()) - {False}))],
+                order="date_created desc, id desc",
+            )
+        )
+        for delivery in self:
+            found = jobs.filtered(lambda job, d=delivery: job.uuid in uuids[d])
+            delivery.queue_job_ids = found
+            delivery.queue_job_count = len(found)
+            delivery.latest_queue_job_id = found[:1]
+            delivery.latest_queue_job_state = found[:1].state
+
+    # Buttons
+
+    def action_queue_delivery(self):
+        if self.env.context.get("refuse_without_values"):  # the form's button
+            self._refuse_without_values()
+        self._act("queue")
+        return True
+
+    def action_retry_now(self):
+        self._act("retry_now")
+        return True
+
+    def action_reset_to_draft(self):
+        self._act("reset")
+        return True
+
+    def action_cancel_delivery(self):
+        self._act("cancel")
+        return True
+
+    def action_dead_letter(self):
+        self._act("dead_letter")
+        return True
+
+    def action_create_replay_delivery(self):
+        replays = self._act("replay")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "bwt_webhooks_outbound.action_webhook_outbound_delivery"
+        )
+        if len(replays) == 1:
+            return action | {
+                "res_id": replays.id,
+                "view_mode": "form",
+                "views": [(False, "form")],
+            }
+        return action | {"domain": [("id", "in", replays.ids)], "context": {}}
+
+    def action_view_queue_jobs(self):
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "bwt_webhooks_outbound.action_webhook_outbound_queue_job"
+        )
+        return action | {
+            "domain": [("id", "in", self.queue_job_ids.ids)],
+            "context": {},
+        }
+
+    def action_view_record(self):
+        """Open the record that the delivery is about."""
+        self.ensure_one()
+        record = None
+        if self.res_model in self.env and self.res_id:
+            record = self.env[self.res_model].browse(self.res_id).exists()
+        if not record:
+            raise refused(self, self.env._("the record that it is about is gone."))
+        return {
+            "type": "ir.actions.act_window",
+            "res_model": record._name,
+            "res_id": record.id,
+            "views": [(False, "form")],
+        }
+
+    # What stands behind them
+
+    def _act(self, name):
+        """Take all of self through one transition, or none: an illegal one raises."""
+        self._check_operator()
+        try:
+            with self.env.cr.savepoint():
+                fit, unfit = self._lock_fitting(TRANSITIONS[name], wait=True)
+        except pg_errors.LockNotAvailable:
+            fit, unfit = self, [(self[:1], self.env._("being sent right now"))]
+        for delivery, why in unfit:
+            raise refused(
+                delivery,
+                self.env._(
+                    "it can't be %(done)s, for it is %(why)s.",
+                    done=self.env._(TRANSITIONS[name].label),  # pylint: disable=W8301
+                    why=why,
+                ),
+            )
+        return fit._apply(name)
+
+    def _check_operator(self):
+        if not self.env.su and not self.env.user.has_group(READERS):
+            raise AccessError(
+                self.env._("Only webhooks operators may work on deliveries.")
+            )
+        self.check_access("read")
+
+    def _lock_fitting(self, transition, *, wait):
+        """Lock rows; give those in a fitting state, and (delivery, why) of the others.
+
+        `wait`: a row that a lane holds raises LockNotAvailable; else it is left out.
+        """
+        self.env.flush_all()
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
+                "ORDER BY id FOR NO KEY UPDATE %s",
+                list(self.ids),
+                SQL("NOWAIT") if wait else SQL("SKIP LOCKED"),
+            ),
+            log_exceptions=False,  # the caller says it to the person
+        )
+        locked = self.browse([row[0] for row in self.env.cr.fetchall()])
+        self.invalidate_recordset()
+        labels = dict(self._fields["state"]._description_selection(self.env))
+        left = [
+            (each, self.env._("being sent right now"))
+            for each in (self - locked).exists()
+        ]
+        left += [
+            (each, self.env._("in state %s", labels[each.state]))
+            for each in locked
+            if each.state not in transition.sources
+        ]
+        fit = locked.filtered(lambda each: each.state in transition.sources)
+        return self & fit, left
+
+    def _apply(self, name):
+        deliveries = self.sudo()
+        result = getattr(deliveries, f"_do_{name}")()
+        deliveries.endpoint_id._settle_given_up()
+        return result
+
+    def _do_queue(self):
+        for endpoint in self.endpoint_id:
+            endpoint._check_queueable()
+        self._put_in_queue(fresh=True)
+
+    def _do_retry_now(self):
+        for endpoint in self.endpoint_id:
+            endpoint._check_queueable()
+        self.filtered(lambda each: each.state == "dead_letter").retry_number = 0
+        self._put_in_queue()
+
+    def _do_reset(self):
+        self.write(
+            {
+                "state": "draft",
+                "queued_at": False,
+                "processed_at": False,
+                "next_attempt_at": False,
+                "retry_number": 0,
+                "interruption_count": 0,
+                "build_tries": 0,
+                "queue_number": 0,
+                "ordering_group": False,
+                "failure_reason": False,
+                "processing_note": False,
+                "processing_error": False,
+                "matched_outbound_rule_id": False,
+                "response_status_code": False,
+                "response_headers_json": False,
+                "response_body": False,
+            }
+        )
+        self.endpoint_id._wake_next_in_line()
+
+    def _do_cancel(self):
+        self._end("canceled")
+
+    def _do_dead_letter(self):
+        self._end("dead_letter")
+
+    def _end(self, state):
+        self.write(
+            {
+                "state": state,
+                "processed_at": utcnow(),
+                "next_attempt_at": False,
+            }
+        )
+        self.endpoint_id._wake_next_in_line()
+
+    def _do_replay(self):
+        replays = self.browse()
+        for delivery in self:
+            number = delivery.replay_count + 1
+            replay = delivery.copy(
+                engine_defaults(self)
+                | {
+                    "name": f"{delivery.name} / Replay {number}",
+                    "replayed_from_delivery_id": delivery.id,
+                    "server_action_id": delivery.server_action_id.id,
+                    "needs_build": delivery.needs_build,
+                }
+            )
+            delivery._copy_files_to(replay)
+            delivery.replay_count = number
+            replays += replay
+        return replays.sudo(False)
+
+
+BULK_CHUNK = 200
+
+
+class DeliveryBulk(models.AbstractModel):
+    """The buttons over many deliveries, beside lanes at work."""
+
+    _name = "bwt.webhook.outbound.delivery.bulk"
+    _description = "Outbound Webhook Delivery: Bulk Actions"
+
+    def action_bulk(self, name):
+        """Do what can be done of `name` (a key of the table) and say what could not.
+
+        :return: a notification that counts what was done and names what was not
+        """
+        if name not in TRANSITIONS:
+            raise ValidationError(self.env._("There is no bulk action %s.", name))
+        self._check_operator()
+        transition = TRANSITIONS[name]
+        done, left = self.browse(), []
+        for chunk in split_every(BULK_CHUNK, self.ids, self.browse):
+            try:
+                with self.env.cr.savepoint():
+                    fit, unfit = chunk._lock_fitting(transition, wait=False)
+                    fit._apply(name)
+            except (*TAKEN, ValidationError):
+                self.env.invalidate_all()
+                fit, unfit = chunk._one_by_one(name)
+            done += fit
+            left += unfit
+        return done._notify_bulk(transition, left)
+
+    def _one_by_one(self, name):
+        done, left = self.browse(), []
+        for delivery in self:
+            try:
+                with self.env.cr.savepoint():
+                    fit, unfit = delivery._lock_fitting(TRANSITIONS[name], wait=False)
+                    fit._apply(name)
+            except (*TAKEN, ValidationError) as error:
+                self.env.invalidate_all()
+                taken = isinstance(error, TAKEN)
+                why = self.env._("being sent right now") if taken else str(error)
+                fit, unfit = self.browse(), [(delivery, why)]
+            done += fit
+            left += unfit
+        return done, left
+
+    def _notify_bulk(self, transition, left):
+        lines = [
+            self.env._(
+                "%(count)s %(done)s.",
+                count=len(self),
+                done=self.env._(transition.label),  # pylint: disable=W8301
+            )
+        ]
+        if left:
+            lines.append(self.env._("%s left as they are:", len(left)))
+            lines += [f"{each.name} ({why})" for each, why in left[:5]]
+            if len(left) > 5:
+                lines.append(self.env._("and %s more", len(left) - 5))
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "warning" if left else "success",
+                "message": "\n".join(lines),
+                "className": "text-prewrap",  # else the lines run into one
+                "next": {"type": "ir.actions.act_window_close"},
+            },
+        }
+
+
+class DeliveryQueue(models.AbstractModel):
+    """How a delivery gets into the queue, and how it is sent without one."""
+
+    _name = "bwt.webhook.outbound.delivery.queue"
+    _description = "Outbound Webhook Delivery: Queue"
+
+    def _copy_files_to(self, replay):
+        attachments = self.env["ir.attachment"].search(
+            [("res_model", "=", self._name), ("res_id", "=", self.id)]
+        )
+        try:
+            attachments._bwt_webhook_copy_to(replay.id)
+        except ServiceError as error:
+            raise refused(self, error) from error
+
+    def _draw_queue_numbers(self, count):
+        """Places in the queue, in order."""
+        self.env.cr.execute(
+            SQL(
+                "SELECT nextval('bwt_webhook_outbound_queue_number') "
+                "FROM generate_series(1, %s)",
+                count,
+            )
+        )
+        return [row[0] for row in self.env.cr.fetchall()]
+
+    def _put_in_queue(self, fresh=False):
+        """Make these due and wake their lanes; a new place where they have none.
+
+        :param fresh: start the retry schedule anew
+        """
+        self._build_again()
+        self._check_sizes()
+        now = utcnow()
+        vals = {
+            "state": "queued",
+            "queued_at": now,
+            "next_attempt_at": now,
+            "processed_at": False,
+            "interruption_count": 0,
+            "build_tries": 0,
+            "processing_error": False,
+            "failure_reason": False,
+        }
+        if fresh:
+            vals["retry_number"] = 0
+        self.write(vals)
+        self._take_place()
+        if self.endpoint_id[:1]._runs_without_jobs():
+            self.process_delivery()
+            return
+        for endpoint in self.endpoint_id:
+            jobs.wake(endpoint)
+
+    def _check_sizes(self):
+        """Refuse deliveries that are too large to be sent.
+
+        :raise ValidationError: names the first one
+        """
+        self.flush_recordset(["payload_json", "request_headers_json"])
+        self.env["ir.attachment"].flush_model(["file_size", "description"])
+        sizes = dict(self.env.execute_query(sql.queued_bytes(self.ids)))
+        files = dict(self.env.execute_query(sql.file_bytes(self.ids)))
+        for delivery in self:
+            try:
+                check_size(sizes.get(delivery.id, 0) + files.get(delivery.id, 0))
+            except ConfigurationError as error:
+                raise refused(delivery, error) from error
+
+    def _take_place(self):
+        """Give each its line in the order now in force, and a place if it has none."""
+        placeless = self.filtered(lambda each: not each.queue_number).sorted("id")
+        numbers = self._draw_queue_numbers(len(placeless)) if placeless else ()
+        for delivery, number in zip(placeless, numbers, strict=True):
+            delivery.queue_number = number
+        for delivery in self:
+            key = delivery.ordering_key
+            ordering = delivery.endpoint_id.ordering
+            if not key and (delivery.supersede or ordering == "key"):
+                key = record_key(delivery.res_model, delivery.res_id)
+                delivery.ordering_key = key
+            delivery.ordering_group = ordering_group(ordering, key)
+
+    @api.private
+    def process_delivery(self):
+        """Build, decide, send and record now, in the caller's transaction.
+
+        Walks the lane's steps without a commit: for tests, scripts and connector
+        addons. Deliveries that ended are left alone.
+
+        :raise ValidationError: the endpoint doesn't send at present, the delivery is
+            being sent right now, or isn't first in its order
+        """
+        for delivery in self.sudo().sorted(lambda each: (each.queue_number, each.id)):
+            if delivery.state in ("done", "dead_letter", "canceled"):
+                continue
+            if delivery.endpoint_id.is_paused:
+                raise refused(
+                    delivery.endpoint_id,
+                    self.env._("it is paused and sends nothing. Resume it first."),
+                )
+            delivery.endpoint_id._check_queueable()
+            DirectRun(delivery).run()

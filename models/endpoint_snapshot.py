@@ -1,0 +1,330 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""An endpoint with its rules and its handler as plain values for some batches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from odoo import SUPERUSER_ID, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+from ..services.errors import ServiceError
+from .const import DELIVERY
+from .endpoint_policy import DeliveryPolicy
+from .endpoint_security import Trust
+from .value_source import compile_source
+
+RECORD_KINDS = frozenset({"record_field", "partner_field"})
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledSource:
+    """Where one value comes from, ready to be read.
+
+    read: `BuildScope -> value`
+    label: how errors name the rule, the condition or the line
+    """
+
+    kind: str
+    label: str
+    read: Callable
+
+    def value(self, scope):
+        """The value for one delivery; a `ServiceError` says `where` it came up."""
+        try:
+            return self.read(scope)
+        except ServiceError as error:
+            error.where = self.label
+            raise
+
+    @classmethod
+    def of(cls, record, *, as_typed=False, value_map=None):
+        """Compile a record of the source mixin.
+
+        A source that can't work is compiled into one that says so when it is read:
+        the deliveries that need it stop with its message, the others go on.
+        """
+        read = compile_or_refuse(
+            record.env,
+            record.source_kind,
+            record.source_expression,
+            record.literal_value,
+            as_typed=as_typed,
+            reader=record.limited_to_user_id.id,
+        )
+        if value_map:
+            read = _mapped(read, value_map)
+        return cls(record.source_kind, record._source_label(), read)
+
+
+def compile_or_refuse(env, kind, expression, literal, **options):
+    """`compile_source`, but what can't be compiled raises when it is read."""
+    try:
+        return compile_source(env, kind, expression, literal, **options)
+    except ServiceError as error:
+        return _refuses(error)
+
+
+def _refuses(error):
+    def read(scope):
+        raise type(error)(error.template, **error.values)
+
+    return read
+
+
+def _mapped(read, value_map):
+    return lambda scope: value_map.apply(read(scope))
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledRule:
+    """A header or payload rule: `target` is the header's name or the payload's path."""
+
+    target: str
+    source: CompiledSource
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledCondition:
+    """A comparison that must hold."""
+
+    source: CompiledSource
+    operator: str
+    expected: str
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledAssignment:
+    """A change of the request: scope is request, header or payload."""
+
+    scope: str
+    target: str
+    source: CompiledSource
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHandlerRule:
+    """One rule of a handler; status is what `HandlerOutcome` knows."""
+
+    id: int
+    name: str
+    status: str
+    seconds: int
+    note: str
+    conditions: tuple[CompiledCondition, ...]
+    assignments: tuple[CompiledAssignment, ...]
+
+    def sources(self):
+        """All sources of conditions and assignments."""
+        return [each.source for each in (*self.conditions, *self.assignments)]
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledHandler:
+    """A handler; `rules` are empty for a Python one."""
+
+    id: int
+    name: str
+    active: bool
+    mode: str
+    rules: tuple[CompiledHandlerRule, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EndpointPlan:
+    """All that a batch needs to know of its endpoint, as it was when it was read.
+
+    hostname: base URL; empty when a backend gives it per delivery
+    path: target path with its tokens as written
+    policy: durations in seconds, see `DeliveryPolicy`
+    trust: where requests may go, what is masked, see `Trust`
+    handler: compiled, or None when the endpoint has none
+    backend: (model, id) of the linked connector backend, None without one
+    backend_fault: why nothing may be sent for that backend; empty when it may
+    is_backend_archived: that is why; its gate is asked all the same
+    has_response_hook: True when `_handle_outbound_response` has something to do
+    context: environment in which all is resolved (company, language, UTC)
+    empty: what a field without a value becomes, None or False
+    inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
+    line_sources: (kind, expression, reader) of context lines -> compiled source
+    """
+
+    endpoint_id: int
+    name: str
+    code: str
+    company_id: int
+    http_method: str
+    body_mode: str
+    hostname: str
+    path: str
+    policy: DeliveryPolicy
+    trust: Trust
+    header_rules: tuple[CompiledRule, ...]
+    payload_rules: tuple[CompiledRule, ...]
+    handler: CompiledHandler | None
+    backend: tuple[str, int] | None
+    backend_fault: str
+    has_response_hook: bool
+    needs_records: bool
+    context: dict
+    is_backend_archived: bool = False
+    empty: bool | None = None
+    inputs: dict = field(default_factory=dict)
+    line_sources: dict = field(default_factory=dict)
+
+    @property
+    def has_backend(self):
+        """True when a connector backend is linked."""
+        return self.backend is not None
+
+    @property
+    def timeout(self):
+        """Total deadline of one request in seconds."""
+        return self.policy.timeout
+
+    @property
+    def schedule(self):
+        """When a failed delivery is tried again."""
+        return self.policy.schedule
+
+    @property
+    def retry_on(self):
+        """Statuses that are tried again."""
+        return self.policy.retry_on
+
+    @property
+    def max_in_flight(self):
+        """Requests under way at the same time in one lane."""
+        return self.policy.max_in_flight
+
+    @property
+    def ordering(self):
+        """none, key or endpoint."""
+        return self.policy.ordering
+
+
+def needs_records(header_rules, payload_rules, handler):
+    """True when a rule reads the record that a delivery is about, or its partner."""
+    sources = [rule.source for rule in (*header_rules, *payload_rules)]
+    for rule in handler.rules if handler else ():
+        sources += rule.sources()
+    return any(source.kind in RECORD_KINDS for source in sources)
+
+
+# Kept when code calls the steps directly: tests and scripts run without jobs.
+_KEPT_CONTEXT = ("queue_job__no_delay",)
+
+
+class WebhookEndpointPlanPart(models.AbstractModel):
+    """Gives the endpoint as one frozen value for a batch of deliveries."""
+
+    _name = "bwt.webhook.outbound.endpoint.plan"
+    _description = "Outbound Webhook Endpoint: Plan"
+
+    def _outbound_context(self):
+        """Context in which everything is resolved, whoever asked for it."""
+        context = {
+            "allowed_company_ids": self.sudo().company_id.ids,
+            "lang": self._company_lang(),
+            "tz": "UTC",
+        }
+        for key in _KEPT_CONTEXT:
+            if key in self.env.context:
+                context[key] = self.env.context[key]
+        return context
+
+    def _company_lang(self):
+        """Language of the company's partner, or an active one where that is archived.
+
+        Without the many fields of company and partner: a lane asks before its first
+        byte.
+        """
+        rows = self.env.execute_query(
+            SQL(
+                """SELECT p.lang FROM res_company c
+                JOIN res_partner p ON p.id = c.partner_id WHERE c.id = %s""",
+                self.sudo().company_id.id or None,
+                to_flush=(
+                    self.env["res.company"]._fields["partner_id"],
+                    self.env["res.partner"]._fields["lang"],
+                ),
+            )
+        )
+        return self._active_lang(rows and rows[0][0])
+
+    def _active_lang(self, code):
+        """`code` if that language is active, else English, else any active one.
+
+        Odoo refuses every translated text in an environment of another language.
+        """
+        languages = self.env["res.lang"]
+        for each in (code, "en_US"):
+            if each and languages._get_data(code=each):
+                return each
+        active = [each for each, _name in languages.get_installed()]
+        return active[0] if active else "en_US"
+
+    def _outbound_plan(self):
+        """This endpoint as an `EndpointPlan`: rules, handler and policy compiled.
+
+        A rule that can't work doesn't fail the plan: it raises when a delivery needs
+        it, with a message that names it.
+        """
+        self.ensure_one()
+        context = self._outbound_context()
+        # A mapping replaces the whole context: nothing of the caller's may count.
+        endpoint = self.with_user(SUPERUSER_ID)
+        endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
+        handler = endpoint.handler_id and endpoint.handler_id._compiled()
+        header_rules = endpoint._compiled_rules("header_rule_ids")
+        payload_rules = endpoint._compiled_rules("payload_rule_ids")
+        backend, backend_fault, is_archived = endpoint._backend_for_plan()
+        hook = type(self.env[DELIVERY])._handle_outbound_response
+        overridden = not (hook.__module__ or "").endswith(".models.delivery_request")
+        return EndpointPlan(
+            endpoint_id=endpoint.id,
+            name=endpoint.name,
+            code=endpoint.code,
+            company_id=endpoint.company_id.id,
+            http_method=endpoint.http_method,
+            body_mode=endpoint.request_body_mode,
+            hostname="" if backend_fault else endpoint._base_url_for_plan(),
+            path=endpoint.target_path or "/",
+            policy=endpoint._policy(),
+            trust=endpoint._trust(),
+            header_rules=header_rules,
+            payload_rules=payload_rules,
+            handler=handler or None,
+            backend=backend,
+            backend_fault=backend_fault,
+            is_backend_archived=is_archived,
+            has_response_hook=backend is not None or overridden,
+            needs_records=needs_records(header_rules, payload_rules, handler),
+            context=context,
+            empty=endpoint._empty_value(),
+        )
+
+    def _empty_value(self):
+        """What a field without a value becomes in a request: None or False."""
+        return False if self.empty_value == "false" else None
+
+    def _compiled_rules(self, field_name):
+        """Active rules of one kind, in their order, read in one query."""
+        rules = self.env[self._fields[field_name].comodel_name]
+        return rules.search_fetch(
+            [("endpoint_id", "=", self.id)], rules._READ
+        )._compiled()
+
+    def _backend_for_plan(self):
+        """(model, id) of the backend, why it may not send, whether it is archived."""
+        reference, is_archived = ("", 0), False
+        try:
+            backend = self._connector_backend()
+            if backend is None:
+                return None, "", False
+            reference = (backend._name, backend.id)
+            is_archived = bool(backend.exists()) and not backend._is_in_use()
+            self._check_connector_backend()
+        except UserError as error:
+            return reference, str(error), is_archived
+        return reference, "", False

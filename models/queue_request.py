@@ -1,0 +1,293 @@
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What code asks for when it queues a delivery, checked before anything is written."""
+
+import reprlib
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime, timezone
+from typing import NamedTuple
+
+from odoo import fields, models
+
+from ..lane.pacing import DELIVERY_BYTES_MAX, check_size
+from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.headers import check_header, check_header_name
+from ..services.transport import normalize_request_files
+from ..services.values import (
+    dumps_payload,
+    header_text,
+    serialize_headers,
+    storable_text,
+)
+from .const import CONTEXT_LINE
+from .errors import misconfigured, refused
+from .value_source import check_source
+
+ARGUMENTS = frozenset(
+    "payload context_lines headers files name record eta ordering_key supersede".split()
+)
+
+# PostgreSQL refuses an index row of more than 2,704 bytes, its other columns included.
+KEY_BYTES_MAX = 2600
+
+
+def new_message_uid() -> str:
+    """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
+    return f"msg_{uuid.uuid4().hex}"
+
+
+def record_key(res_model, res_id):
+    """The ordering key of deliveries about one record; False without a record."""
+    return f"{res_model},{res_id}" if res_model and res_id else False
+
+
+def ordering_group(ordering, key):
+    """The line that a delivery stands in where the endpoint's order is this."""
+    return {"endpoint": "*", "key": key or False}.get(ordering, False)
+
+
+class Asked(NamedTuple):
+    """One delivery that code asked for, checked: nothing of it can be refused later."""
+
+    vals: dict
+    lines: list  # of dicts
+    files: dict
+
+
+def read_request(endpoint, request, label, now) -> Asked:
+    """The arguments of `queue_delivery`, checked.
+
+    :param endpoint: with sudo
+    :param request: dict of the arguments
+    :param label: name of the delivery where none is given
+    :param now: naive UTC
+    :raise ValidationError: one can't be used; nothing was written
+    """
+    try:
+        if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
+            raise _unknown_arguments(request)
+        lines = request.get("context_lines")
+        asked = Asked(
+            _vals(endpoint, request, label, now),
+            _lines(endpoint.env, lines) if lines else [],
+            _checked_files(request.get("files")),
+        )
+        check_size(_size_of(asked))
+        return asked
+    except ServiceError as error:
+        raise misconfigured(endpoint, error) from error
+
+
+def _size_of(asked) -> int:
+    """Bytes of the request as far as they are known now."""
+    texts = [asked.vals["payload_json"], asked.vals["request_headers_json"]]
+    contents = [content for _name, content, *_rest in asked.files.values()]
+    return sum(map(_bytes_of, texts + contents))
+
+
+def _bytes_of(content) -> int:
+    length = len(content)
+    if isinstance(content, bytes) or length * 4 <= DELIVERY_BYTES_MAX:
+        return length  # of a text so short the exact size doesn't matter
+    return length if content.isascii() else len(content.encode())
+
+
+def _vals(endpoint, request, label, now):
+    get = request.get
+    payload, headers = get("payload"), get("headers")
+    res_model, res_id = _subject_of(endpoint, get("record"))
+    supersede = bool(get("supersede"))
+    key = get("ordering_key")
+    key = False if _is_absent(key) else storable_text(str(key))
+    check_ordering_key(endpoint, key)
+    if not key and (supersede or endpoint.ordering == "key"):
+        key = record_key(res_model, res_id)
+    if supersede and not key:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "supersede needs an ordering key, or the record it is about."
+            ),
+        )
+    return {
+        "endpoint_id": endpoint.id,
+        "name": label if _is_absent(get("name")) else storable_text(str(get("name"))),
+        "message_uid": new_message_uid(),
+        "state": "queued",
+        "queued_at": now,
+        "next_attempt_at": _eta(endpoint, get("eta")) or now,
+        "payload_json": "{}" if payload is None else dumps_payload(payload),
+        "request_headers_json": _checked_headers(headers) if headers else "{}",
+        "ordering_key": key,
+        "ordering_group": ordering_group(endpoint.ordering, key),
+        "supersede": supersede,
+        "res_model": res_model,
+        "res_id": res_id,
+    }
+
+
+def _is_absent(value) -> bool:
+    """Whether an argument counts as not given; 0 is a value."""
+    return value is None or value is False or value == ""
+
+
+def check_ordering_key(record, key):
+    """Refuse a key that the index of the queue cannot hold.
+
+    :param record: that the message names
+    """
+    size = len(str(key).encode()) if key else 0
+    if size > KEY_BYTES_MAX:
+        raise refused(
+            record,
+            record.env._(
+                "the ordering key %(key)s has %(size)s bytes. Give one of %(most)s "
+                "bytes or less, such as an id or a hash.",
+                key=reprlib.repr(key),
+                size=size,
+                most=KEY_BYTES_MAX,
+            ),
+        )
+
+
+def _subject_of(endpoint, record):
+    if record is None or record is False:
+        return False, False
+    if not isinstance(record, models.BaseModel):
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "record=%(record)s is no record. Give the record that the delivery is "
+                "about, or leave it out.",
+                record=reprlib.repr(record),
+            ),
+        )
+    if len(record) != 1:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "record= takes one record and got %(count)s (%(model)s). Give the one "
+                "that the delivery is about, or leave it out.",
+                count=len(record),
+                model=record._name,
+            ),
+        )
+    if not isinstance(record.id, int):
+        raise refused(
+            endpoint,
+            endpoint.env._("the record it is about isn't saved yet. Save it first."),
+        )
+    return record._name, record.id
+
+
+def _eta(endpoint, eta):
+    """`eta` as naive UTC; None without one."""
+    if _is_absent(eta):
+        return None
+    if isinstance(eta, datetime) and eta.tzinfo:
+        return eta.astimezone(timezone.utc).replace(tzinfo=None)
+    fault = None
+    if isinstance(eta, str | date):
+        try:
+            return fields.Datetime.to_datetime(eta)
+        except ValueError as error:
+            fault = error
+    raise refused(
+        endpoint,
+        endpoint.env._(
+            "eta=%(eta)s is no time. Give a datetime in UTC.", eta=repr(eta)[:80]
+        ),
+    ) from fault
+
+
+def _lines(env, given):
+    lines = env[CONTEXT_LINE]
+    found = lines._vals_from(given)
+    for vals in found:
+        for name in ("key_name", "source_expression", "literal_value"):
+            if isinstance(vals.get(name), str):
+                _check_storable(vals[name], vals["key_name"])
+    if not isinstance(given, Mapping):  # a mapping's values are literals
+        for vals in found:
+            _check_line(lines, vals)
+    return found
+
+
+def _check_storable(text, key):
+    """Refuse what no text column takes: replaced, another value would be sent."""
+    if storable_text(text) != text:
+        raise ConfigurationError(
+            _lt(
+                "context line %(key)s holds a NUL or half a character (a lone "
+                "surrogate), which can't be stored. Correct its key or value, or give "
+                "the value in a mapping."
+            ),
+            key=ascii(key),
+        )
+
+
+def _check_line(lines, vals):
+    """Raise what the line's constraints would, before anything is written."""
+    env = lines.env
+    kind = vals.setdefault("source_kind", "literal")
+    try:
+        for name, value in vals.items():
+            vals[name] = lines._fields[name].convert_to_cache(value, lines)
+        check_source(
+            env, kind, vals.get("source_expression"), vals.get("literal_value")
+        )
+    except (ServiceError, ValueError, TypeError) as error:
+        problem = error
+        if isinstance(error, ServiceError):
+            problem = env._(error.template, **error.values)
+        raise ConfigurationError(
+            _lt('context line "%(key)s": %(problem)s'),
+            key=vals["key_name"],
+            problem=problem,
+        ) from error
+
+
+def _checked_headers(headers):
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(
+            _lt('headers must be a mapping, not %(type)s. Give {"X-Shop": "1"}.'),
+            type=type(headers).__name__,
+        )
+    for name, value in headers.items():
+        check_header_name(str(name))
+        check_header(str(name), header_text(value, str(name)))
+    return serialize_headers(headers)
+
+
+def _checked_files(files):
+    if not files:
+        return {}
+    if not isinstance(files, Mapping):
+        raise ConfigurationError(
+            _lt(
+                "files must be a mapping of form field to file, not %(type)s. Give "
+                '{"doc": {"filename": "a.pdf", "content": b"..."}}.'
+            ),
+            type=type(files).__name__,
+        )
+    checked = normalize_request_files(files)
+    for field_name, (_filename, content, *_rest) in checked.items():
+        if not isinstance(content, bytes | str):
+            raise ConfigurationError(
+                _lt('the content of file "%(field)s" is %(type)s. Give bytes.'),
+                field=field_name,
+                type=type(content).__name__,
+            )
+    return checked
+
+
+def _unknown_arguments(request):
+    if not isinstance(request, Mapping):
+        given = repr(request)[:80]
+    else:
+        given = ", ".join(sorted(map(str, set(request) - ARGUMENTS)))
+    return ConfigurationError(
+        _lt("queueing knows no %(given)s. Give a dict with some of: %(known)s."),
+        given=given,
+        known=", ".join(sorted(ARGUMENTS)),
+    )

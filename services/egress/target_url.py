@@ -1,0 +1,168 @@
+"""Where a URL points: parsed once, by one parser, and refused when in doubt.
+
+One reading serves the check, the connection and the Host header, so that there is
+no second parser that could see another host in it.
+"""
+
+import ipaddress
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.url import parse_url
+
+from ..errors import ConfigurationError, EgressRefused, _lt
+
+_PORTS = {"http": 80, "https": 443}
+_SUSPECT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]|[^\S ]")
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<target>[/?][^#]*)?(?:#.*)?"
+)
+# A path that neither requests nor urllib3 rewrites: no escapes, no dot segments.
+_PLAIN = re.compile(
+    r"(?P<base>https?://[a-z0-9.:\[\]-]+)"
+    r"(?P<target>(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+/?"
+    r"(?:\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]+)?)"
+)
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a URL says.
+
+    url: as `requests` would send to it, without fragment
+    host: ASCII, lower case, no brackets; host_header: value of the Host header
+    target: path and query of the request line
+    """
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    target: str
+    host_header: str
+
+
+def locate(url):
+    """The `Place` of a URL. Raises EgressRefused (never sent to), ConfigurationError.
+
+    Refused: other schemes than http and https, user and password, control
+    characters, blanks and backslashes, hosts that are neither a DNS name (IDNA) nor
+    an IP address in its usual form (so no decimal, octal, hex or short IPv4).
+    """
+    plain = _PLAIN.fullmatch(url) if isinstance(url, str) else None
+    if plain is None:
+        return _locate(url)
+    place = _locate(plain["base"] + "/")
+    target = plain["target"]
+    return Place(
+        plain["base"] + target,
+        place.scheme,
+        place.host,
+        place.port,
+        target,
+        place.host_header,
+    )
+
+
+@lru_cache(1024)
+def origin_of(url):
+    """Scheme, host and port of a URL as one text; empty without a URL.
+
+    Two URLs have the same origin when they are requested from the same server. One
+    that can't be parsed is compared as text up to its path.
+    """
+    if not url:
+        return ""
+    try:
+        place = locate(url)
+    except (ConfigurationError, EgressRefused):
+        scheme, _, rest = url.strip().partition("://")
+        return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}".lower()
+    return f"{place.scheme}://{place.host}:{place.port}"
+
+
+@lru_cache(1024)
+def _locate(url):
+    if not isinstance(url, str) or not url:
+        raise ConfigurationError(_lt("the request has no URL."))
+    if _SUSPECT.search(url):
+        raise _refused(url, _lt("it holds a blank, a control character or a backslash"))
+    scheme = url.partition(":")[0].lower()
+    if scheme not in _PORTS or not url[len(scheme) :].startswith("://"):
+        raise _refused(url, _lt("it must begin with https:// or http://"))
+    authority = re.split(r"[/?#]", url[len(scheme) + 3 :], maxsplit=1)[0]
+    if "@" in authority:
+        raise _refused(None, _lt("it holds a user or a password"))
+    if "%" in authority:  # escapes and zones: read differently by each parser
+        raise _refused(url, _lt("its host is no name and no IP address"))
+    if re.search(r":0*$", authority):  # requests would take the default port
+        raise _refused(url, _lt("it has no valid port"))
+    prepared = requests.PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+    except (requests.RequestException, ValueError) as error:
+        raise _refused(url, str(error)) from error
+    found = _URL.fullmatch(prepared.url)
+    if not found:
+        raise _refused(url, _lt("its host is no name and no IP address"))
+    host = _host(found["host"], url)
+    port = int(found["port"] or _PORTS[found["scheme"]])
+    if not 0 < port < 65536:
+        raise _refused(url, _lt("it has no valid port"))
+    named = found["host"].lower().rstrip(".")
+    if port != _PORTS[found["scheme"]]:
+        named = f"{named}:{port}"
+    return Place(
+        prepared.url.partition("#")[0],
+        found["scheme"],
+        host,
+        port,
+        _target(prepared),
+        named,
+    )
+
+
+def _target(prepared):
+    """Path and query as the adapter of requests and urllib3 below it send them."""
+    prepared.method = "GET"
+    target = HTTPAdapter.request_url(_ADAPTER, prepared, {})
+    if target.startswith("/") and not target.startswith("//"):
+        return parse_url(target).url
+    return parse_url("http://x" + target).request_uri
+
+
+_ADAPTER = HTTPAdapter()
+
+
+def _host(text, url):
+    if text.startswith("["):
+        try:
+            return str(ipaddress.IPv6Address(text[1:-1]))
+        except ValueError:
+            raise _refused(url, _lt("its host is no name and no IP address")) from None
+    host = text.lower()
+    with suppress(ValueError):
+        return str(ipaddress.IPv4Address(host))
+    labels = host.removesuffix(".").split(".")
+    # A name whose last part is a number is an IPv4 address in an unusual form.
+    if _NUMBER.fullmatch(labels[-1]):
+        raise _refused(url, _lt("an IPv4 address is written as four decimal numbers"))
+    if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
+        raise _refused(url, _lt("its host is no name and no IP address"))
+    return host
+
+
+def _refused(url, why):
+    if url is None:
+        return EgressRefused(_lt("the URL is refused: %(why)s."), why=why)
+    shown = re.split(r"[?#]", url, maxsplit=1)[0]  # a query may hold a secret
+    return EgressRefused(
+        _lt('the URL "%(url)s" is refused: %(why)s.'), url=shown, why=why
+    )

@@ -1,0 +1,111 @@
+"""Connections that go to judged addresses only.
+
+The name is resolved once, every address is judged, and the socket is connected to
+one of those very addresses: a name that resolves to something else a moment later
+changes nothing. TLS, its server name and the Host header keep the name.
+"""
+
+import socket
+from time import monotonic
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from ..egress.resolver import resolve
+
+
+class HandshakeFailed(Exception):
+    """The peer was reached, TLS with it failed; the cause says how."""
+
+
+class _Guarded:
+    """Mixed into urllib3's connections, 1.26 and 2 alike: both dial in `_new_conn`."""
+
+    guard = None
+    deadline = 0.0
+    dialed = None
+
+    def _new_conn(self):
+        host = self._dns_host.strip("[]")
+        self.dialed = self.guard.dial(host, self.port, self.deadline)
+        return self.dialed
+
+
+class GuardedHTTPConnection(_Guarded, HTTPConnection):
+    """http, to a judged address."""
+
+
+class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
+    """https, to a judged address."""
+
+
+class Guard:
+    """Opens connections under a `Policy`.
+
+    policy: judges the addresses (see `egress.Policy`)
+    tls: SSL context of https connections
+    lookup: see `resolve.resolve`
+    proxy: `proxy.Proxy` that tunnels to the judged address, or None
+    """
+
+    def __init__(self, policy, tls, lookup=None, proxy=None):
+        self._policy = policy
+        self._tls = tls
+        self._lookup = lookup
+        self._proxy = proxy
+
+    def connect(self, scheme, host, port, deadline):
+        """A connected socket, TLS done.
+
+        Raises EgressRefused, NotResolved, TimeoutError, OSError, HandshakeFailed.
+        """
+        if scheme == "https":
+            connection = GuardedHTTPSConnection(host, port, ssl_context=self._tls())
+            connection.cert_reqs = "CERT_REQUIRED"  # 1.26 takes it as an attribute
+            connection.assert_hostname = None  # the host of the URL
+        else:
+            connection = GuardedHTTPConnection(host, port)
+        connection.guard = self
+        connection.deadline = deadline
+        try:
+            connection.connect()
+        except Exception as error:
+            connection.close()
+            if connection.dialed is None:
+                raise
+            connection.dialed.close()
+            if isinstance(error, TimeoutError):
+                raise
+            raise HandshakeFailed from error
+        return connection.sock
+
+    def dial(self, host, port, deadline):
+        """A TCP connection to the first judged address that answers."""
+        found = resolve(host, port, deadline, self._lookup)
+        self._policy.check(host, [sockaddr[0] for _, sockaddr in found])
+        while True:
+            (family, sockaddr), *found = found
+            try:
+                if self._proxy:
+                    return self._proxy.open_tunnel(sockaddr[0], port, deadline)
+                return _dial(family, sockaddr, deadline, len(found) + 1)
+            except OSError:
+                if not found or monotonic() >= deadline:
+                    raise
+
+
+def _dial(family, sockaddr, deadline, tries):
+    """Connect within a fair share of the time: the next address needs some too."""
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(left / tries)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect(sockaddr)
+        # What follows, a TLS handshake first, has all the time that is left.
+        sock.settimeout(max(0.001, deadline - monotonic()))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,449 @@
+"""What came back from one HTTP request, or why nothing did."""
+
+import codecs
+import io
+import re
+import zlib
+from dataclasses import dataclass
+from email.errors import (
+    FirstHeaderLineIsContinuationDefect,
+    HeaderDefect,
+    InvalidHeaderDefect,
+    MisplacedEnvelopeHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
+from http.client import (
+    BadStatusLine,
+    HTTPException,
+    HTTPResponse,
+    IncompleteRead,
+    LineTooLong,
+    RemoteDisconnected,
+    UnknownProtocol,
+)
+
+from ..errors import _lt
+from ..headers import charset_of
+
+# A byte order mark tells the charset, whatever the headers say.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # it begins with the one of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The end of one request, as far as the sender could tell.
+
+    status_code: of the answer; None when none came
+    headers: as received, in order, names may repeat
+    body: what was read of it, decoded from its transfer encoding
+    truncated: the body was longer than what is kept
+    broken: the body ended before it was complete
+    reason: why no whole answer came (dns, connect, tls, timeout, egress, response,
+        redirect), empty when one did
+    error: template and values that tell `reason` to a person
+    started_at: seconds since the epoch; duration: seconds
+    notes: (template, values) of what else is worth knowing
+    """
+
+    status_code: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    broken: bool = False
+    reason: str = ""
+    error: tuple | None = None
+    started_at: float = 0.0
+    duration: float = 0.0
+    notes: tuple = ()
+
+    def header(self, name):
+        """Value of the first header called `name` (case ignored), None without one."""
+        wanted = name.lower()
+        for each, value in self.headers:
+            if each.lower() == wanted:
+                return value
+        return None
+
+    @property
+    def text(self):
+        """The body as text in the charset it names, else UTF-8. Never fails.
+
+        A byte order mark is not part of it.
+        NUL, which PostgreSQL can't store, becomes U+FFFD like any undecodable byte.
+        """
+        return self._decoded().replace("\x00", "\ufffd")
+
+    def _decoded(self):
+        try:
+            return self.body.decode(self._charset(), "replace")
+        except (LookupError, ValueError):  # unknown, or no charset for text at all
+            return self.body.decode("utf-8", "replace")
+
+    def _charset(self):
+        for mark, charset in _MARKS:
+            if self.body.startswith(mark):
+                return charset
+        return charset_of(self.header("Content-Type") or "") or "utf-8"
+
+
+HEAD_LIMIT = 64 * 1024  # bytes of status line and headers, 1xx responses included
+INTERIM_LIMIT = 20  # 1xx responses before the final one
+BODY_LIMIT = 64 * 1024  # bytes that are kept, encoded and decoded
+DOUBTFUL_SECONDS = 1.0  # for a body whose end is unknown
+
+_RAW_LIMIT = 1024 * 1024  # bytes of a body with its chunk framing and trailers
+_BUFFER = 16 * 1024
+_LAYERS = 4  # encodings on top of each other; more is an attack on our time
+_LENGTH = re.compile(r"[0-9]{1,18}")
+# A head that `http.client` reads as it is written: see `_ordinary_reply`.
+_ORDINARY_HEAD = re.compile(
+    rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [!-~][ -~]*)?\r\n"
+    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*(?:[!-~][ -~\t]*)?\r\n){1,90})\r\n"
+)
+_FOLD = re.compile(r"\r?\n[ \t]*")
+# Where the parser has dropped lines. Others speak of a multipart body it didn't get.
+_HEAD_DEFECTS = (
+    FirstHeaderLineIsContinuationDefect,
+    HeaderDefect,
+    InvalidHeaderDefect,
+    MisplacedEnvelopeHeaderDefect,
+    MissingHeaderBodySeparatorDefect,
+)
+_FRAMING = frozenset(
+    {"connection", "content-encoding", "content-length", "transfer-encoding"}
+)
+_MALFORMED = _lt(
+    "The headers of the response are malformed. Its status counts; headers and body "
+    "may be incomplete."
+)
+
+
+class BadResponse(Exception):
+    """What came is not a valid HTTP response: template and values say why."""
+
+    def __init__(self, template, /, **values):
+        super().__init__(template, values)
+        self.template = template
+        self.values = values
+
+
+class NoResponse(Exception):
+    """The connection ended before a response came."""
+
+
+class _TooLong(Exception):
+    """More bytes came than are read."""
+
+
+@dataclass
+class Reply:
+    """One response.
+
+    broken: the body ended early; `failure` is what the network did, None when the
+    peer just closed
+    reusable: another request may follow on the connection
+    note: template and values of what is wrong with its head, or None
+    """
+
+    status: int
+    headers: tuple = ()
+    body: bytes = b""
+    truncated: bool = False
+    broken: bool = False
+    reusable: bool = False
+    failure: OSError | None = None
+    note: tuple | None = None
+
+
+def read_reply(link, method):
+    """The final response to a request with `method`, 1xx responses skipped.
+
+    link: `receive_into(buffer) -> int` (0 when the peer has closed) and
+    `hurry(seconds)`, which shortens the deadline. What `receive_into` raises before
+    the headers are there passes through, later it makes a broken reply.
+    Raises BadResponse, NoResponse, OSError.
+    """
+    source = _Source(link)
+    reader = _Reader(source, _BUFFER)
+    reply = _ordinary_reply(reader.peek(1), method)
+    if reply:
+        return reply
+    response = _final_head(reader, method)
+    source.left = _RAW_LIMIT
+    headers, framing = _headers_of(response.headers)
+    reply = Reply(response.status, headers)
+    chunked, length, is_clear = _framing(response, method, framing)
+    malformed = source.ended or _is_malformed(response.headers)
+    if malformed or length is False:
+        reply.note = (_MALFORMED, {})
+        link.hurry(DOUBTFUL_SECONDS)
+        length = None if length is False else length
+    _read_body(reply, _pieces(response, reader, chunked, length))
+    reply.broken = reply.broken or source.ended and malformed
+    if reply.note:
+        reply.failure = None  # the deadline was ours, not that of the request
+    elif is_clear and not (reply.broken or reply.truncated or source.ended):
+        reply.reusable = _keeps_alive(response.version, framing) and not _has_rest(
+            source, reader
+        )
+    _decode(reply, framing)
+    return reply
+
+
+def _ordinary_reply(received, method):
+    """The reply if all of it came at once and nothing in it is unusual, else None.
+
+    That is nearly every response. The parser of the standard library, made for mail,
+    takes longer for it than all the rest of a request; tests compare both.
+    """
+    head = _ORDINARY_HEAD.match(received)
+    if head is None or method == "HEAD" or head[1] in (b"204", b"304"):
+        return None
+    headers, framing = [], {}
+    for line in head[2].decode("ascii").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        value = value.strip(" \t")
+        headers.append((name, value))
+        name = name.lower()
+        if name in _FRAMING:
+            if name in framing:
+                return None
+            framing[name] = value
+    length = framing.get("content-length", "")
+    if "transfer-encoding" in framing or not _LENGTH.fullmatch(length):
+        return None
+    end = head.end() + int(length)
+    if end > len(received):
+        return None
+    reply = Reply(int(head[1]), tuple(headers), received[head.end() : end])
+    reply.reusable = end == len(received) and _keeps_alive(11, framing)
+    _decode(reply, framing)
+    return reply
+
+
+def _decode(reply, framing):
+    encoding = framing.get("content-encoding")
+    if encoding and reply.body:
+        reply.body, too_long = decode_content(reply.body, encoding)
+        reply.truncated = reply.truncated or too_long
+
+
+class _Source(io.RawIOBase):
+    """A connection as a file that ends with `_TooLong` after `left` bytes."""
+
+    def __init__(self, link):
+        self._receive_into = link.receive_into
+        self.left = HEAD_LIMIT
+        self.ended = False
+        self.is_stopped = False
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if self.is_stopped:
+            return None
+        if self.left <= 0:
+            raise _TooLong
+        count = self._receive_into(buffer)
+        self.left -= count
+        self.ended = count == 0
+        return count
+
+
+class _Reader(io.BufferedReader):
+    """What `HTTPResponse` takes for a socket; several of them read from it in turn."""
+
+    def makefile(self, _mode):
+        return self
+
+    def close(self):  # pylint: disable=method-required-super
+        """Nothing: a response closes its file, and the next one still reads."""
+
+
+def _final_head(reader, method):
+    for _ in range(INTERIM_LIMIT):
+        response = HTTPResponse(reader, method=method)
+        try:
+            response.begin()
+        except RemoteDisconnected as error:
+            raise NoResponse from error
+        except (BadStatusLine, UnknownProtocol) as error:
+            start = ascii(str(error.args[0])[:60])
+            raise BadResponse(
+                _lt("it is not an HTTP response: %(start)s"), start=start
+            ) from error
+        except (LineTooLong, _TooLong) as error:
+            raise _flood() from error
+        except HTTPException:  # more headers than http.client reads
+            _skip_headers(reader)
+        if response.status == 101:
+            raise BadResponse(_lt("the server switched to another protocol"))
+        if response.status >= 200:
+            return response
+    raise BadResponse(_lt("the server sent interim responses without end"))
+
+
+def _skip_headers(reader):
+    try:
+        while reader.readline(HEAD_LIMIT).strip(b"\r\n"):
+            pass
+    except _TooLong as error:
+        raise _flood() from error
+
+
+def _headers_of(message):
+    """All headers as pairs, and those that frame the body by their lower name."""
+    headers, framing = [], {}
+    for name, value in message.raw_items() if message else ():
+        value = (_FOLD.sub(" ", value) if "\n" in value else value).strip(" \t")
+        headers.append((name, value))
+        name = name.lower()
+        if name in _FRAMING:
+            framing[name] = f"{framing[name]}, {value}" if name in framing else value
+    return tuple(headers), framing
+
+
+def _is_malformed(message):
+    """Whether lines of the head were dropped."""
+    if message is None:
+        return True
+    return bool(message.defects) and any(
+        isinstance(each, _HEAD_DEFECTS) for each in message.defects
+    )
+
+
+def _framing(response, method, framing):
+    """How the body ends: (chunked, length, whether that is beyond doubt).
+
+    length: None until the peer closes, False when nobody knows
+    """
+    if method == "HEAD" or response.status in (204, 304):
+        return False, 0, True
+    length = _content_length(framing.get("content-length"))
+    coding = framing.get("transfer-encoding")
+    if coding is None:
+        return False, length, length is not None
+    if coding.lower().rpartition(",")[2].strip() == "chunked":
+        response.chunked = True  # http.client overlooks "gzip, chunked"
+        response.chunk_left = None
+        # RFC 9112, 6.1: a length beside it has perhaps been smuggled in.
+        return True, None, "content-length" not in framing
+    # "identity" was a coding once, and says nothing: an open connection stays open.
+    return False, False if length is None else length, False
+
+
+def _content_length(text):
+    """The length, None without one, False when it makes no sense."""
+    if text is None:
+        return None
+    lengths = {each.strip() for each in text.split(",")}
+    length = lengths.pop()
+    return False if lengths or not _LENGTH.fullmatch(length) else int(length)
+
+
+def _keeps_alive(version, framing):
+    connection = framing.get("connection")
+    if connection is None:
+        return version == 11
+    options = {each.strip() for each in connection.lower().split(",")}
+    return "close" not in options and (version == 11 or "keep-alive" in options)
+
+
+def _has_rest(source, reader):
+    """Whether bytes came that belong to no response; reads nothing more."""
+    source.is_stopped = True
+    return bool(reader.peek(1))
+
+
+def _pieces(response, reader, chunked, length):
+    if chunked:
+        while piece := response.read1(BODY_LIMIT):
+            if (response.chunk_left or 0) < 0:  # int() takes "-2" as a size
+                raise IncompleteRead(b"")
+            yield piece
+        return
+    while length is None or length > 0:
+        piece = reader.read1(BODY_LIMIT if length is None else min(length, BODY_LIMIT))
+        if piece:
+            yield piece
+        elif length is None:
+            return
+        else:
+            raise IncompleteRead(b"")
+        length = length and length - len(piece)
+
+
+def _read_body(reply, pieces):
+    parts, size = [], 0
+    try:
+        for piece in pieces:
+            parts.append(piece)
+            size += len(piece)
+            if size > BODY_LIMIT:
+                reply.truncated = True
+                break
+    except _TooLong:
+        reply.truncated = True
+    except HTTPException:
+        reply.broken = True
+    except OSError as error:
+        reply.broken, reply.failure = True, error
+    reply.body = b"".join(parts)[:BODY_LIMIT]
+
+
+def decode_content(body, encoding):
+    """The body without gzip or deflate, and whether it was cut at `BODY_LIMIT`.
+
+    Another encoding, or a body that isn't what it says, stays as it came.
+    """
+    too_long = False
+    layers = [each.strip().lower() for each in encoding.split(",")]
+    if len(layers) > _LAYERS:
+        return body, too_long
+    for name in reversed(layers):
+        if name in ("gzip", "x-gzip", "deflate"):
+            decoded = _inflate(body, name)
+            if decoded is None:
+                return body, too_long
+            body, cut = decoded
+            too_long = too_long or cut
+        elif name != "identity":
+            return body, too_long
+    return body, too_long
+
+
+def _inflate(body, name):
+    tries = (16 + zlib.MAX_WBITS,) if "gzip" in name else (15, -15)
+    for window in tries:  # "deflate" is sent with and without the zlib wrapper
+        try:
+            return _inflate_members(body, window)
+        except zlib.error:
+            continue
+    return None
+
+
+def _inflate_members(body, window):
+    decoded = b""
+    while body:
+        inflater = zlib.decompressobj(window)
+        try:
+            decoded += inflater.decompress(body, BODY_LIMIT + 1 - len(decoded))
+        except zlib.error:
+            if decoded:  # rubbish after a whole member
+                break
+            raise
+        if len(decoded) > BODY_LIMIT:
+            return decoded[:BODY_LIMIT], True
+        body = inflater.unused_data if inflater.eof else b""
+    return decoded, False
+
+
+def _flood():
+    return BadResponse(_lt("its headers are too long"))
