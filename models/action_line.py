@@ -15,7 +15,7 @@ LINE_KINDS = [
 ]
 
 
-class WebhookActionLine(models.Model):
+class BwtWebhookOutboundActionLine(models.Model):
     """One value that a server action sends: a field, a payload rule, a context line."""
 
     _name = "bwt.webhook.outbound.action.line"

@@ -45,7 +45,7 @@ class RunResult:
         return RunResult(*counts, error or other_error)
 
 
-class ActionRun(models.AbstractModel):
+class BwtWebhookOutboundActionRun(models.AbstractModel):
     """How a server action turns records into deliveries."""
 
     _name = "bwt.webhook.outbound.action.run"

@@ -13,7 +13,7 @@ from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
 from .fields import CopiedRelation
 
 
-class AttemptWords(models.AbstractModel):
+class BwtWebhookOutboundDeliveryAttemptWords(models.AbstractModel):
     """The request of an attempt as a command for a terminal."""
 
     _name = "bwt.webhook.outbound.delivery.attempt.words"
@@ -75,7 +75,7 @@ ATTEMPT_STATES = [
 ]
 
 
-class Attempt(models.Model):
+class BwtWebhookOutboundDeliveryAttempt(models.Model):
     """One HTTP request made, refused or interrupted. Append-only: the trace of a send.
 
     The lane writes these rows by SQL (``lane/sql.py``), before and after the request.

@@ -13,7 +13,7 @@ from .const import DELIVERY, ENDPOINT
 from .errors import refused
 
 
-class ConnectorWebhookNamingMixin(models.AbstractModel):
+class BwtConnectorWebhookNamingMixin(models.AbstractModel):
     """Code, name and prefix of a backend; part of the connector mixin."""
 
     _name = "bwt.connector.webhook.naming.mixin"
@@ -104,7 +104,7 @@ class ConnectorWebhookNamingMixin(models.AbstractModel):
         return f"{self[self._webhook_name_field] or ''} {suffix or ''}".strip()
 
 
-class ConnectorWebhookOutboundMixin(models.AbstractModel):
+class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
     """Makes a model a backend that outbound endpoints can be linked to."""
 
     _name = "bwt.connector.webhook.outbound.mixin"
@@ -145,7 +145,7 @@ class ConnectorWebhookOutboundMixin(models.AbstractModel):
 
     def _has_own_base_url_hook(self):
         hook = type(self)._get_outbound_api_base_url
-        return hook is not ConnectorWebhookOutboundMixin._get_outbound_api_base_url
+        return hook is not BwtConnectorWebhookOutboundMixin._get_outbound_api_base_url
 
     def _compute_outbound_endpoint_id(self):
         for backend in self:

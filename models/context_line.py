@@ -22,7 +22,7 @@ _COLUMNS = ("key_name", "source_kind", "source_expression", "literal_value")
 _GIVEN = frozenset({*_COLUMNS, "sequence", "active"})
 
 
-class WebhookDeliveryContextLine(models.Model):
+class BwtWebhookOutboundDeliveryContextLine(models.Model):
     """One context value of a delivery: what tokens and context keys refer to."""
 
     _name = "bwt.webhook.outbound.delivery.context_line"

@@ -23,7 +23,7 @@ from .queue_request import check_ordering_key, new_message_uid
 MODULE = "bwt_webhooks_outbound"
 
 
-class DeliveriesOfRecord(models.AbstractModel):
+class BwtWebhookOutboundDeliveryOfRecord(models.AbstractModel):
     """The way from any record to the deliveries about it."""
 
     _name = "bwt.webhook.outbound.delivery.of_record"
@@ -78,7 +78,7 @@ STORED = {
 }
 
 
-class ExchangeWords(models.AbstractModel):
+class BwtWebhookOutboundExchangeWords(models.AbstractModel):
     """Request and answer laid out for people; what is stored stays as it is."""
 
     _name = "bwt.webhook.outbound.exchange.words"
@@ -107,7 +107,7 @@ _logger = logging.getLogger(__name__)
 BATCH = 1000
 
 
-class DeliveryRetention(models.AbstractModel):
+class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
     """What ended well goes after its endpoint's days; errors and dead letters stay."""
 
     _name = "bwt.webhook.outbound.delivery.retention"
@@ -162,7 +162,7 @@ class DeliveryRetention(models.AbstractModel):
         return [row[0] for row in self.env.cr.fetchall()]
 
 
-class Delivery(models.Model):
+class BwtWebhookOutboundDelivery(models.Model):
     """One thing to deliver: what was asked for, how it stands, how it ended."""
 
     _name = "bwt.webhook.outbound.delivery"

@@ -15,7 +15,7 @@ CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
 ERROR_LENGTH = 10_000  # characters kept of an error
 
 
-class DeliveryByAction(models.AbstractModel):
+class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
     """Deliveries that server actions queue: one per action, record and transaction."""
 
     _name = "bwt.webhook.outbound.delivery.by.action"

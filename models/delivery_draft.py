@@ -8,13 +8,13 @@ from odoo import Command, api, models
 from ..services.errors import ServiceError
 from ..services.headers import check_header, check_header_name, header_text_of
 from ..services.jsonable import to_json_value
-from .delivery_input import WebhookDeliveryInput
+from .delivery_input import BwtWebhookOutboundDeliveryInput
 from .errors import misconfigured
 
 NO_VALUE = (False, "", '""', "null", "false")
 
 
-class DeliveryDraft(models.AbstractModel):
+class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
     """Lines for the tokens of the endpoint, and checks of the texts when saved."""
 
     _name = "bwt.webhook.outbound.delivery.draft"
@@ -47,7 +47,7 @@ class DeliveryDraft(models.AbstractModel):
         """Keep a draft whose {tokens} have no value: it would end in Error at once."""
         if (
             type(self)._get_context_values
-            is not WebhookDeliveryInput._get_context_values
+            is not BwtWebhookOutboundDeliveryInput._get_context_values
         ):
             return  # another addon may give what the lines don't
         # What a server action builds again brings its own lines.

@@ -15,7 +15,7 @@ from .path_reader import reader_env
 from .value_source import BuildScope, compile_source
 
 
-class WebhookResultHelpers(models.AbstractModel):
+class BwtWebhookOutboundResultHelpers(models.AbstractModel):
     """Result dicts of a decision; part of the delivery and of connector backends."""
 
     _name = "bwt.webhook.outbound.result.helpers"
@@ -73,7 +73,7 @@ _FILE_COLUMNS = (
 )
 
 
-class WebhookDeliveryInput(models.AbstractModel):
+class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
     """Reads deliveries, lines, files and records of a batch, and sources from them."""
 
     _name = "bwt.webhook.outbound.delivery.input"

@@ -5,7 +5,7 @@ from odoo.tools import SQL
 from .const import DELIVERY, ENDPOINT
 
 
-class DeliveryReport(models.Model):
+class BwtWebhookOutboundDeliveryReport(models.Model):
     """Service levels: how many deliveries of a day ended well, and how fast.
 
     Percentiles can't be added up: groups show the worst of their days.

@@ -33,7 +33,7 @@ from .errors import misconfigured
 from .rule_engine import refuse_another_host, run_rules
 
 
-class WebhookDeliveryRequest(models.AbstractModel):
+class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
     """Build, gate, handler, extra headers: what connectors override."""
 
     _name = "bwt.webhook.outbound.delivery.request"

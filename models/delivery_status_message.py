@@ -23,7 +23,7 @@ def words_for(env, moment, now):
     )
 
 
-class DeliveryWords(models.AbstractModel):
+class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
     """The plain sentence on top of a delivery."""
 
     _name = "bwt.webhook.outbound.delivery.words"
@@ -251,7 +251,7 @@ class DeliveryWords(models.AbstractModel):
 ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
 
 
-class DeliveryAdvice(models.AbstractModel):
+class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
     """Whether the delivery is to be corrected, as a draft, or what it goes through."""
 
     _name = "bwt.webhook.outbound.delivery.advice"
@@ -370,7 +370,7 @@ class DeliveryAdvice(models.AbstractModel):
         )
 
 
-class DeliveryHeld(models.AbstractModel):
+class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
     """What a delivery waits for, and what waits for it, in words."""
 
     _name = "bwt.webhook.outbound.delivery.held"

@@ -44,7 +44,7 @@ TRANSITIONS = {
 }
 
 
-class DeliveryState(models.AbstractModel):
+class BwtWebhookOutboundDeliveryState(models.AbstractModel):
     """What people may do with a delivery: a table of transitions, the buttons on it."""
 
     _name = "bwt.webhook.outbound.delivery.state"
@@ -278,7 +278,7 @@ class DeliveryState(models.AbstractModel):
 BULK_CHUNK = 200
 
 
-class DeliveryBulk(models.AbstractModel):
+class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
     """The buttons over many deliveries, beside lanes at work."""
 
     _name = "bwt.webhook.outbound.delivery.bulk"
@@ -347,7 +347,7 @@ class DeliveryBulk(models.AbstractModel):
         }
 
 
-class DeliveryQueue(models.AbstractModel):
+class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
     """How a delivery gets into the queue, and how it is sent without one."""
 
     _name = "bwt.webhook.outbound.delivery.queue"

@@ -18,7 +18,7 @@ from .endpoint_policy import READERS
 from .errors import misconfigured, refused
 
 
-class EndpointTarget(models.AbstractModel):
+class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
     """Host, path and the URL that they make; bad ones are refused when saved."""
 
     _name = "bwt.webhook.outbound.endpoint.target"
@@ -171,7 +171,7 @@ LETS_GO = {
 CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
-class Endpoint(models.Model):
+class BwtWebhookOutboundEndpoint(models.Model):
     """Where requests go and how: identity, lifecycle, what hangs on it."""
 
     _name = "bwt.webhook.outbound.endpoint"

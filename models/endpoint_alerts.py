@@ -20,7 +20,7 @@ NEEDS_PERSON = [
 ]
 
 
-class EndpointAlerts(models.AbstractModel):
+class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
     """Activities for the responsible user, closed by themselves when all is well."""
 
     _name = "bwt.webhook.outbound.endpoint.alerts"

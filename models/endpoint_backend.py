@@ -14,7 +14,7 @@ from .errors import misconfigured
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 
 
-class WebhookEndpointBackend(models.AbstractModel):
+class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     """Links an endpoint to a record of any model that inherits the connector mixin."""
 
     _name = "bwt.webhook.outbound.endpoint.backend"
@@ -64,7 +64,7 @@ class WebhookEndpointBackend(models.AbstractModel):
         for endpoint in self:
             kept = {key: value for key, value in vals.items() if key != "code"}
             code = endpoint._code_of_changed(vals)
-            super(WebhookEndpointBackend, endpoint).write(kept | code)
+            super(BwtWebhookOutboundEndpointBackend, endpoint).write(kept | code)
         return True
 
     @api.onchange("code_suffix", "connector_backend_ref")

@@ -20,7 +20,7 @@ CIRCUIT_STATES = [
 ]
 
 
-class EndpointHealth(models.Model):
+class BwtWebhookOutboundEndpointHealth(models.Model):
     """How a target stands: written by the lane alone, so that it never meets a user.
 
     A lane and a person who edits the endpoint would otherwise write one row.
@@ -72,7 +72,7 @@ _logger = logging.getLogger(__name__)
 SHORTAGE_SHOWN = timedelta(minutes=10)
 
 
-class EndpointFigures(models.AbstractModel):
+class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
     """How an endpoint stands, for its form: read when shown, never stored."""
 
     _name = "bwt.webhook.outbound.endpoint.figures"
@@ -254,7 +254,7 @@ READ_BESIDE = {
 }
 
 
-class EndpointStanding(models.AbstractModel):
+class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
     """How an endpoint stands, as one word to filter and group by: never stored.
 
     The lane writes a row of its own and time passes by itself, so the database is

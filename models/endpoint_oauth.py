@@ -34,7 +34,7 @@ class TokenAwaited(ServiceError):
         self.at = at
 
 
-class EndpointOauth(models.AbstractModel):
+class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
     """The settings of the token server, and the token in force."""
 
     _name = "bwt.webhook.outbound.endpoint.oauth"
@@ -251,7 +251,7 @@ class TokenRow(NamedTuple):
     ask_again_at: float
 
 
-class EndpointToken(models.Model):
+class BwtWebhookOutboundEndpointToken(models.Model):
     """Rows are read and written here alone, by SQL: the log shows no failed statement,
     and nobody has access, so that no token comes out by another way."""
 

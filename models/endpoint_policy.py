@@ -36,7 +36,7 @@ class DeliveryPolicy:
         return TokenBucket(self.rate_limit, self.rate_period, tokens, at)
 
 
-class EndpointPolicy(models.AbstractModel):
+class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     _name = "bwt.webhook.outbound.endpoint.policy"
     _description = "Outbound Webhook Endpoint: Delivery Policy"
 

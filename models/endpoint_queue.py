@@ -19,7 +19,7 @@ from .errors import refused
 from .queue_request import read_request
 
 
-class EndpointQueue(models.AbstractModel):
+class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
     """How a delivery is asked for, and the job that moves what was asked for."""
 
     _name = "bwt.webhook.outbound.endpoint.queue"
@@ -205,7 +205,7 @@ KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
 PAGE = 10_000  # rows per statement
 
 
-class DeliveryIntake(models.AbstractModel):
+class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
     """How the deliveries that code asks for come into being, many at once."""
 
     _name = "bwt.webhook.outbound.delivery.intake"

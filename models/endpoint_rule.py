@@ -10,7 +10,7 @@ from .endpoint_snapshot import CompiledRule, CompiledSource
 from .value_source import SOURCE_FIELDS, source_kind_field
 
 
-class WebhookEndpointRuleMixin(models.AbstractModel):
+class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
     """What header rules and payload rules have in common."""
 
     _name = "bwt.webhook.outbound.endpoint.rule.mixin"
@@ -70,7 +70,7 @@ class WebhookEndpointRuleMixin(models.AbstractModel):
         return self.endpoint_id
 
 
-class WebhookEndpointHeaderRule(models.Model):
+class BwtWebhookOutboundEndpointHeaderRule(models.Model):
     """One header of every request of an endpoint."""
 
     _name = "bwt.webhook.outbound.endpoint.header.rule"
@@ -78,7 +78,7 @@ class WebhookEndpointHeaderRule(models.Model):
     _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
     _order = "sequence, id"
     _rec_name = "header_name"
-    _READ = (*WebhookEndpointRuleMixin._READ, "header_name")
+    _READ = (*BwtWebhookOutboundEndpointRuleMixin._READ, "header_name")
 
     header_name = fields.Char(
         required=True,
@@ -112,7 +112,7 @@ class WebhookEndpointHeaderRule(models.Model):
         return self.env._('header rule "%s"', self.header_name or "")
 
 
-class WebhookEndpointPayloadRule(models.Model):
+class BwtWebhookOutboundEndpointPayloadRule(models.Model):
     """One value of the payload of every request of an endpoint."""
 
     _name = "bwt.webhook.outbound.endpoint.payload.rule"
@@ -120,7 +120,7 @@ class WebhookEndpointPayloadRule(models.Model):
     _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
     _order = "sequence, id"
     _rec_name = "target_path"
-    _READ = (*WebhookEndpointRuleMixin._READ, "target_path")
+    _READ = (*BwtWebhookOutboundEndpointRuleMixin._READ, "target_path")
 
     target_path = fields.Char(
         help="Where the value goes: a dotted path such as order.lines.0.sku, whose "

@@ -58,7 +58,7 @@ def secret_input(kind, **options):
     )
 
 
-class EndpointSecrets(models.AbstractModel):
+class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
     """Columns that hold secrets, and the fields that take them in."""
 
     _name = "bwt.webhook.outbound.endpoint.secrets"
@@ -161,7 +161,7 @@ class EndpointSecrets(models.AbstractModel):
             )
         )
         endpoint = self.sudo()
-        super(EndpointSecrets, endpoint).write(secrets)
+        super(BwtWebhookOutboundEndpointSecrets, endpoint).write(secrets)
         endpoint.flush_recordset(list(secrets))
 
     # Secrets follow the host

@@ -31,7 +31,7 @@ SIGNING_MODES = [
 ]
 
 
-class EndpointSigning(models.AbstractModel):
+class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
     """Standard Webhooks, or one header with an HMAC of the body."""
 
     _name = "bwt.webhook.outbound.endpoint.signing"
@@ -129,7 +129,9 @@ class EndpointSigning(models.AbstractModel):
         changed = self.filtered(lambda each: mode and each.signing_mode != mode)
         result = super().write(vals)
         if changed:
-            super(EndpointSigning, changed).write({"secret_expires_at": False})
+            super(BwtWebhookOutboundEndpointSigning, changed).write(
+                {"secret_expires_at": False}
+            )
         return result
 
     def _check_new_secret(self, secret, mode=None):
@@ -219,7 +221,7 @@ AUTH_MODES = [
 ]
 
 
-class EndpointAuth(models.AbstractModel):
+class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
     """How requests say who sends them; the secret of each mode is `auth_secret`."""
 
     _name = "bwt.webhook.outbound.endpoint.auth"
@@ -316,7 +318,7 @@ CHECKED = {
 }
 
 
-class EndpointTrust(models.AbstractModel):
+class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
     """Authentication, signature, secrets and the addresses that may be sent to."""
 
     _name = "bwt.webhook.outbound.endpoint.trust"

@@ -14,7 +14,7 @@ from .endpoint_policy import READERS
 NOTED = "bwt_webhooks_outbound.skipped"
 
 
-class EndpointSkip(models.Model):
+class BwtWebhookOutboundEndpointSkip(models.Model):
     """Deliveries that server actions did not queue, for the endpoint is archived.
 
     Rows are only inserted, never updated: a counter in one row would make users who
@@ -53,7 +53,7 @@ class EndpointSkip(models.Model):
         self.invalidate_model()
 
 
-class EndpointNotQueued(models.AbstractModel):
+class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
     """What server actions could not queue on this endpoint, and who is notified."""
 
     _name = "bwt.webhook.outbound.endpoint.not.queued"

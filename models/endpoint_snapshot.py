@@ -215,7 +215,7 @@ def needs_records(header_rules, payload_rules, handler):
 _KEPT_CONTEXT = ("queue_job__no_delay",)
 
 
-class WebhookEndpointPlanPart(models.AbstractModel):
+class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
     """Gives the endpoint as one frozen value for a batch of deliveries."""
 
     _name = "bwt.webhook.outbound.endpoint.plan"

@@ -17,7 +17,7 @@ HOURS = 24
 BAR, GAP, HEIGHT = 10, 3, 48  # of the chart, in its own units
 
 
-class EndpointWords(models.AbstractModel):
+class BwtWebhookOutboundEndpointWords(models.AbstractModel):
     """An endpoint in plain words: its URL, its policy, its last day as a picture."""
 
     _name = "bwt.webhook.outbound.endpoint.words"
@@ -281,7 +281,7 @@ def _marked(url, keys):
     return text
 
 
-class EndpointKeys(models.AbstractModel):
+class BwtWebhookOutboundEndpointKeys(models.AbstractModel):
     """Which context values the requests of an endpoint are made of."""
 
     _name = "bwt.webhook.outbound.endpoint.keys"

@@ -13,7 +13,7 @@ from .endpoint_snapshot import CompiledHandler
 from .errors import misconfigured, refused
 
 
-class WebhookHandler(models.Model):
+class BwtWebhookHandler(models.Model):
     """Decides by rules or by a marked Python method."""
 
     _name = "bwt.webhook.handler"

@@ -30,7 +30,7 @@ CONDITION = "bwt.webhook.outbound.handler.rule.condition"
 ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"
 
 
-class WebhookHandlerRule(models.Model):
+class BwtWebhookOutboundHandlerRule(models.Model):
     """One rule: when all its conditions hold it decides and no later rule is read."""
 
     _name = "bwt.webhook.outbound.handler.rule"
@@ -116,7 +116,7 @@ class WebhookHandlerRule(models.Model):
         )
 
 
-class WebhookHandlerRulePart(models.AbstractModel):
+class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
     """What conditions and assignments have in common."""
 
     _name = "bwt.webhook.outbound.handler.rule.part"
@@ -150,14 +150,14 @@ class WebhookHandlerRulePart(models.AbstractModel):
         return self.rule_id.handler_id
 
 
-class WebhookHandlerRuleCondition(models.Model):
+class BwtWebhookOutboundHandlerRuleCondition(models.Model):
     """One comparison that must hold."""
 
     _name = "bwt.webhook.outbound.handler.rule.condition"
     _description = "Outbound Webhook Handler Rule Condition"
     _inherit = "bwt.webhook.outbound.handler.rule.part"
     _order = "sequence, id"
-    _READ = (*WebhookHandlerRulePart._READ, "operator", "expected_value")
+    _READ = (*BwtWebhookOutboundHandlerRulePart._READ, "operator", "expected_value")
 
     source_kind = source_kind_field(SOURCE_KINDS, "delivery_field")
     operator = fields.Selection(
@@ -197,14 +197,18 @@ class WebhookHandlerRuleCondition(models.Model):
         )
 
 
-class WebhookHandlerRuleAssignment(models.Model):
+class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
     """One change of the request."""
 
     _name = "bwt.webhook.outbound.handler.rule.assignment"
     _description = "Outbound Webhook Handler Rule Assignment"
     _inherit = "bwt.webhook.outbound.handler.rule.part"
     _order = "sequence, id"
-    _READ = (*WebhookHandlerRulePart._READ, "target_scope", "target_expression")
+    _READ = (
+        *BwtWebhookOutboundHandlerRulePart._READ,
+        "target_scope",
+        "target_expression",
+    )
 
     source_kind = source_kind_field(SOURCE_KINDS)
     target_scope = fields.Selection(

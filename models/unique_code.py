@@ -10,7 +10,7 @@ from odoo import api, models
 from ..exceptions import WebhookProcessingConfigurationError
 
 
-class UniqueCode(models.AbstractModel):
+class BwtWebhookUniqueCode(models.AbstractModel):
     """Part of models with a field `code` and a unique index on it.
 
     Odoo words a violated index for clients alone: code that creates a record, or a data

@@ -257,7 +257,7 @@ def source_kind_field(kinds, default="literal"):
     )
 
 
-class WebhookSourceMixin(models.AbstractModel):
+class BwtWebhookOutboundSourceMixin(models.AbstractModel):
     """Expression and literal of a value, checked when saved.
 
     A model that inherits this declares `source_kind = source_kind_field(...)`.

@@ -10,7 +10,7 @@ from ..models.delivery_access import check_relations
 AT_ONCE = 5000  # deliveries in one transaction
 
 
-class Recover(models.TransientModel):
+class BwtWebhookOutboundRecover(models.TransientModel):
     """Queues anew what failed since a date, after saying how many that are."""
 
     _name = "bwt.webhook.outbound.recover"

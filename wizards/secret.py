@@ -6,7 +6,7 @@ from ..models.const import ENDPOINT
 from ..models.delivery_access import check_relations
 
 
-class WebhookSecret(models.TransientModel):
+class BwtWebhookOutboundSecret(models.TransientModel):
     """Makes a new signing secret and shows it once.
 
     The secret isn't stored here: it travels in the answer to the button, and the

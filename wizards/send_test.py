@@ -32,7 +32,7 @@ TECHNICAL = (
 )
 
 
-class SendTestAbout(models.AbstractModel):
+class BwtWebhookOutboundSendTestAbout(models.AbstractModel):
     """The record that a test is about."""
 
     _name = "bwt.webhook.outbound.send.test.about"
@@ -76,7 +76,7 @@ LOOKUP_SECONDS = 5
 SHOWN = 64 * 1024  # characters of a body
 
 
-class SendTestLook(models.AbstractModel):
+class BwtWebhookOutboundSendTestLook(models.AbstractModel):
     """Builds a test's request by the lane's own steps, shows it, and undoes it all."""
 
     _name = "bwt.webhook.outbound.send.test.look"
@@ -169,7 +169,7 @@ RECORDED = (
 RELATIONS = ("endpoint_id", "source_delivery_id", "delivery_id")
 
 
-class SendTest(models.TransientModel):
+class BwtWebhookOutboundSendTest(models.TransientModel):
     """Shows the exact request that would go out, sends it, shows the answer."""
 
     _name = "bwt.webhook.outbound.send.test"
@@ -464,7 +464,7 @@ def _line_values(line):
     return {name: line[name] for name in LINE_FIELDS}
 
 
-class SendTestLine(models.TransientModel):
+class BwtWebhookOutboundSendTestLine(models.TransientModel):
     """One context line of a test."""
 
     _name = "bwt.webhook.outbound.send.test.line"
