@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Refusals of this addon: all are `ValidationError`, hence shown to the user."""
 
 from odoo.exceptions import ValidationError

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`make bench`: the lane beside a script and beside jobs, on one machine in one run.
 
     python3 tools/cli.py bench [--quick] [--only NAME] [--json FILE] [--profile]

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The ground that is measured on: a database, who queues, a server, a receiver."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What a script would do: one process, one `requests.Session`, one after the other.
 
     python benchmarks/loop.py samples.json COUNT

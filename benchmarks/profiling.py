@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Where the time of the lane goes: c under py-spy, a sampling profiler from PyPI."""
 
 import collections

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What was measured: rows of figure, ratio and goal, as a table and as JSON."""
 
 import json

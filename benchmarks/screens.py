@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What people wait for: the screens over 100,000 deliveries, in server time."""
 
 from benchmarks.report import Row, median

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """How long it takes: to queue, to arrive, to get through a burst, to keep up."""
 
 import random

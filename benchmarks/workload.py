@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What is sent, and the code that the calling Odoo runs (see tests/live/caller.py)."""
 
 # 3 header rules, 3 payload rules, and a signature. The code sees `env` and its values.

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What a lane does once a second beside moving deliveries."""
 # A lane commits its own cursor, step by step: what left must be on disk.

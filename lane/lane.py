@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A lane: one queue_job job that drains one endpoint."""
 # A lane commits its own cursor, step by step: what left must be on disk.

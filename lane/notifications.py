@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The responsible user is notified, and sending continues whatever comes of it."""
 # A lane commits its own cursor, step by step: what left must be on disk.

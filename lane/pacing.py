@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """How much to claim ahead and when to record: by the rate that answers come at."""
 

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A lane's right to work on an endpoint: an advisory lock on a cursor of its own."""
 

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Selections and model names that several models share."""
 
 DELIVERY = "bwt.webhook.outbound.delivery"

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What a user may set on a delivery: never the engine's columns, and no record that
 they may not read.

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Part of the endpoint: OAuth2 client credentials, one token for all who send."""
 

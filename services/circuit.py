@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The circuit breaker: stops sending to a target that fails again and again."""
 
 from dataclasses import dataclass, replace

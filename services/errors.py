@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What can go wrong in a service: an untranslated template and its values.
 
 The caller that knows the record and the language says it:

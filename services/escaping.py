@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Values put into a raw body, written so that its content type reads them as text.
 
 Without this a customer called `Smith & Sons` breaks the XML that names them.

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What failed and what to do about it, as templates and values for people."""
 
 from http import HTTPStatus

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Dicts and lists that can be read and encoded like any other, but not changed."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None), bytes})

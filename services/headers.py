@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Which header names and values may be sent (RFC 9110, sections 5.1 and 5.5)."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Any Python value that makes sense in JSON, as JSON knows it."""
 
 import base64

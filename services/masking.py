@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Credentials out of what is stored and shown: the name stays, the value is `***`."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """OAuth2 client credentials (RFC 6749, section 4.4): a token from its server.
 
 Odoo brings no OAuth2 client library, and this grant is one form post. The token

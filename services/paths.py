@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Dotted paths into JSON values: `order.lines.0.sku`, `order.lines.*.sku`."""
 
 from copy import deepcopy

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A token bucket: at most so many requests per period, bursts up to that number."""
 
 from dataclasses import dataclass, replace

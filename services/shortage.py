@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What this process itself ran out of: files, threads or memory.
 
 Such a failure says nothing about the target: it costs no retry and opens no circuit.

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`{key}` tokens in paths, header values and payload literals.
 
 A key is a letter or `_`, then letters, digits or `_`; `{{` and `}}` are literal

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What guards an endpoint's requests, and how it is put on each of them."""
 
 from base64 import b64encode

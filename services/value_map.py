@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Value mappings of rules: one `from = to` a line, `* = default`."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Code that a receiver can copy to check our signatures, in Python and Node."""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from .http import test_json2_access, test_tours
 from .orm import (
     test_access,

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The HTTP server under test: records what arrives and answers by script.
 
 A socket loop of its own with minimal parsing, one thread per connection, so that it

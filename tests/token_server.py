@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """An OAuth2 server under test: Authlib's protocol over the receiver's sockets.
 
 tokens = TokenServer("shop", "s3cret")

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Odoo databases: copied from a template, installed, updated, asked, removed.
 
 Installing `mail` takes some twenty seconds, copying a database one. So a template

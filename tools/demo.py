@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`make demo` and `make serve`: the addon at work, with a receiver to send to."""
 
 import contextlib

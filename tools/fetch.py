@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A private Odoo 19 in the cache, from package registries alone.
 
 Debian's unstable suite carries `odoo-19`. It is downloaded through an apt root of

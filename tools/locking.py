@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`make lock`: the newest versions of all that is installed from PyPI and npm.
 
 uv resolves for every platform and every Python from 3.10 on, and lists the hashes of

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Odoo as a process: its configuration, one command run to its end, a server."""
 
 import configparser

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A private PostgreSQL: socket only, default durability, shared by all commands.
 
 Whoever uses the cluster holds a shared lock on a file; the last one to let go stops

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """pytest and Odoo's own runner, each as a process with a count in the end."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`make test`: all kinds of tests in order, then a table and one closing line."""
 
 import hashlib

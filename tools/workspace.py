@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Where things lie: the repository, the cache outside it, what child processes see."""
 
 import fcntl

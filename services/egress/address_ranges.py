@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Address ranges that no webhook has any business in.
 
 A table of our own: `ipaddress.is_global` lets NAT64, 6to4, multicast and more pass,

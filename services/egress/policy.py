@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Judges where requests may go. Opens nothing, resolves nothing."""
 
 import re

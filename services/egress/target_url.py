@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Where a URL points: parsed once, by one parser, and refused when in doubt.
 
 One reading serves the check, the connection and the Host header, so that there is

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Sends encoded requests, one at a time, over kept connections.
 
 One sender belongs to one thread. It never follows a redirect, and reads neither netrc

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Connections that go to judged addresses only.
 
 The name is resolved once, every address is judged, and the socket is connected to

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The bytes of one request: what `requests` would send, made faster.
 
 `requests` is the reference and tests compare byte for byte; only User-Agent and

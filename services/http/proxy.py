@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A way out through an HTTP proxy that can't lead past the judged address.
 
 The proxy is asked for a tunnel (CONNECT, RFC 9110 9.3.6) to the very address that was

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Few threads at work while answers come at once, all of them when answers take long.
 
 Threads that each wait a tenth of a millisecond for an answer spend more time on

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Who may read what, tried by real HTTP clients with API keys (`/json/2/...`).
 

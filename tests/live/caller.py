@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Code that runs in Odoo beside the server: whoever queues deliveries.
 
 One `odoo shell` process stays up and runs what it is sent, each transaction on a cursor

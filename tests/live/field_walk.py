@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Every field of every model, sent by server actions; runs inside `odoo shell`.
 
 `walk(env)` gives what came of it, as JSON has it; nothing is committed.

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A PostgreSQL of a test's own, to be stopped and killed at will."""
 
 import contextlib

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Logs of the servers of a failed test: the newest few stay, in the cache."""
 
 import contextlib

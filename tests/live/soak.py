@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The long form of the tests of faults: more kills, more deliveries.
 
     python tests/live/soak.py --seed 7 [--deliveries 2000] [--faults 20] [NAME ...]

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The stage of a live test: a database, who queues, a server, and what can be seen.
 
 Waiting is for a state with a deadline: `wait_until` and what stands on it.

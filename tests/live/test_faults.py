@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Nothing is lost while servers and databases are killed (long form: soak.py).
 
 The seed of a run is printed; `BWT_SEED=7` draws the same faults again.

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Sales, invoicing, inventory and CRM: can every field be sent by a server action?"""
 
 import json

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Jobs that people, or queue_job itself, end under a lane."""
 
 import contextlib

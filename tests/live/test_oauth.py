@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """OAuth2 under real lanes: one token for all, got outside of what is locked."""
 
 import time

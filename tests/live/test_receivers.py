@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Receivers that misbehave: each delivery ends as documented, on time, alone."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Worker processes, as in production: killed, told to stop, given a burst."""
 
 import os

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What rules, lines and handlers cost: no query per delivery, half a millisecond."""
 

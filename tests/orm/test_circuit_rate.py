@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Circuit breaker and rate limit on the health row, as a lane reads and writes it."""
 

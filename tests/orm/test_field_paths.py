@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo.addons.bwt_webhooks_outbound.models.field_path import compile_field_path
 from odoo.addons.bwt_webhooks_outbound.services.errors import ConfigurationError

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """OAuth2 client credentials against a real token server; lanes: tests/live."""
 

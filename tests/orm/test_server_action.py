@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Server action "Queue Outbound Webhook": what it sends and what it refuses."""
 

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Where no request may ever go, written in every way that we know of.
 
 `{port}` is a port of ours that listens on every address of this machine. Names are

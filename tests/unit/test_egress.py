@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The guard: hostile targets through the real sender, and nobody is reached."""
 
 import select

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A request can be read and encoded, and not changed, at any depth."""
 
 import copy

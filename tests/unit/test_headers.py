@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Headers of responses, as they are recorded and as hooks see them."""
 
 import pytest

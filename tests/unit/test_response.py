@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Reading answers: what framing says, what is refused, what is cut."""
 
 import gzip

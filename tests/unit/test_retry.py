@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Retry schedule, statuses worth a retry, Retry-After."""
 
 from datetime import datetime, timezone

@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What the `make` commands stand on: ports, locks, addon and temp folders."""
 
 import os
