@@ -125,13 +125,17 @@ _decode = json.JSONDecoder(
 ).decode
 
 
+# Most literals are plain texts: an error for each costs more than all the rest.
+_JSON_STARTS = frozenset('{["-0123456789tfn \t\r\n')
+
+
 def decode_literal_value(text):
     """A stored literal as a value: JSON where it parses, else the text itself.
 
     `149.99` is a number, `true` a boolean, `"x"` the text x, `abc` text; empty stays
     empty. What is not text comes back unchanged.
     """
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text or text[0] not in _JSON_STARTS:
         return text
     try:
         return _decode(text)
