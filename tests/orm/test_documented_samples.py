@@ -30,7 +30,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 LICENSE = "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).\n"
 README = "README.rst"
-GUIDE = "docs/developer.md"
+GUIDES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
+DEVELOPER_GUIDES = [path for path in GUIDES if path.startswith("docs/developer")]
 LANGUAGES = ("python", "xml", "csv", "sql", "ini")
 
 
@@ -45,13 +46,13 @@ class Sample:
 
 
 def markdown_samples(text):
-    """The fenced blocks of `LANGUAGES`, each with the heading it stands under."""
+    """The fenced blocks of `LANGUAGES`, each with the heading above it."""
     heading = before = ""
     language, lines = None, []
     for line in text.splitlines():
         if line.strip().startswith("```"):
             if language in LANGUAGES:
-                named = re.search(r"\]\(\.\./(tests/addons/\S+)\):$", before)
+                named = re.search(r"\]\((?:\.\./)+(tests/addons/\S+)\):$", before)
                 block = "\n".join(lines) + "\n"
                 yield Sample(heading, language, block, named[1] if named else "")
             language, lines = (None if language is not None else line.strip()[3:]), []
@@ -64,7 +65,7 @@ def markdown_samples(text):
 
 
 def rst_samples(text):
-    """The code-block directives of Python and XML, with the section they stand in."""
+    """The code-block directives of Python and XML, with the heading of their section."""
     lines, heading, place = text.splitlines(), "", 0
     while place < len(lines):
         line = lines[place]
@@ -84,6 +85,11 @@ def samples_of(guide):
     return list(read((ROOT / guide).read_text()))
 
 
+def text_of(guides):
+    """The pages of a guide as one text."""
+    return "\n".join((ROOT / path).read_text() for path in guides)
+
+
 @tagged("post_install", "-at_install")
 class TestDocumentedSamples(OutboundCase):
     """Each test runs the blocks of one section, in a database and with a receiver."""
@@ -93,32 +99,34 @@ class TestDocumentedSamples(OutboundCase):
         super().setUpClass()
         for model_name in ("shop.order", "shop.backend"):
             need_test_addon(cls.env, model_name)
-        cls.guide = samples_of(GUIDE)
+        cls.guide = [each for path in DEVELOPER_GUIDES for each in samples_of(path)]
         cls.readme = samples_of(README)
 
     def setUp(self):
         super().setUp()
-        [endpoint] = self.blocks("An endpoint as data")
+        [endpoint] = self.blocks("Ship an endpoint as data")
         self.load(endpoint)
         self.shop = self.env[ENDPOINT].search([("code", "=", "order-changes")])
         self.known = self.env[DELIVERY].search([])
         self.redirect()
 
-    def blocks(self, heading, guide=GUIDE):
-        """The samples under a heading that are run (files are in the addon already)."""
-        samples = self.guide if guide == GUIDE else self.readme
+    def blocks(self, heading, samples=None):
+        """The samples under a heading that are run (files are in the addon already).
+
+        samples: where to look, by default in the developer guide
+        """
+        samples = self.guide if samples is None else samples
         found = [each for each in samples if each.heading == heading and not each.file]
-        self.assertTrue(found, f"{guide} has no sample under {heading!r}")
+        self.assertTrue(found, f"no sample under {heading!r}")
         return found
 
     def samples_in(self, language):
         """The samples of one language in all guides under docs/."""
-        guides = sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))
-        samples = [each for guide in guides for each in samples_of(guide)]
+        samples = [each for guide in GUIDES for each in samples_of(guide)]
         return [each for each in samples if each.language == language]
 
     def run_block(self, sample, **values):
-        """Execute a sample; gives the names that it leaves."""
+        """Execute a sample; returns the names that it defines."""
         values["env"] = self.env
         code = compile(sample.text, f"<{sample.heading}>", "exec")
         with patch.object(self.env.cr, "commit"):
@@ -140,7 +148,7 @@ class TestDocumentedSamples(OutboundCase):
         self.env["shop.backend"].search([]).write({"api_base_url": url})
 
     def send(self):
-        """Send what the samples queued; gives deliveries and requests, as queued."""
+        """Send what the samples queued; returns deliveries and requests, as queued."""
         self.redirect()
         new = self.env[DELIVERY].search([]) - self.known
         new = new.filtered(lambda each: each.state == "queued").sorted("queue_number")
@@ -148,7 +156,7 @@ class TestDocumentedSamples(OutboundCase):
         return new, self.receiver.requests
 
     def sent(self):
-        """The one request that the samples asked for."""
+        """The one request that the samples queued."""
         deliveries, requests = self.send()
         self.assertEqual(["done"], deliveries.mapped("state"), deliveries.mapped(_why))
         self.assertEqual(1, len(requests))
@@ -179,10 +187,9 @@ class TestDocumentedSamples(OutboundCase):
                         self.assertIn(str(path.relative_to(ROOT)), named)
 
     def test_every_block_is_run(self):
-        """A new sample without a test is noticed, in whatever guide it stands."""
+        """A new sample without a test is noticed, whichever guide has it."""
         source = Path(__file__).read_text()
-        guides = [README, *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md"))]
-        for guide in guides:
+        for guide in (README, *GUIDES):
             for sample in samples_of(guide):
                 if sample.language in ("python", "xml") and not sample.file:
                     self.assertIn(f'"{sample.heading}"', source, f"{guide}: not run")
@@ -197,7 +204,7 @@ class TestDocumentedSamples(OutboundCase):
             self.assertTrue(self.env.cr.fetchall(), sample.heading)
 
     def test_configuration_samples(self):
-        """What stands in the samples of odoo.conf can be read by whom it is for."""
+        """The settings in the samples of odoo.conf are valid."""
         read = 0
         for sample in self.samples_in("ini"):
             parser = configparser.RawConfigParser()
@@ -212,9 +219,9 @@ class TestDocumentedSamples(OutboundCase):
         self.assertGreaterEqual(read, 3)
 
     def test_labels_are_those_of_the_forms(self):
-        """What the guides call by its label is found under it in the form."""
+        """The labels that the guides name are those of the forms."""
         operator = (ROOT / "docs/operator.md").read_text()
-        developer = (ROOT / GUIDE).read_text()
+        developer = text_of(DEVELOPER_GUIDES)
         for model, name, guides in (
             ("bwt.webhook.outbound.handler.rule", "result_status", 2),
             ("bwt.webhook.handler", "execution_mode", 1),
@@ -246,7 +253,7 @@ class TestDocumentedSamples(OutboundCase):
                 target_path="/orders/{order_id}",
                 payload_rule_ids=[Command.create(rule)],
             )
-        [sample] = self.blocks("The first delivery, by code", README)
+        [sample] = self.blocks("The first delivery, by code", self.readme)
         self.run_block(sample)
 
         request = self.sent()
@@ -262,7 +269,7 @@ class TestDocumentedSamples(OutboundCase):
         """The order of a reader's first addon arrives."""
         self.shop.code = "from-data"  # the sample makes its own
         self.env.flush_all()
-        [sample] = self.blocks("Your own addon")
+        [sample] = self.blocks("Send the first delivery")
         self.run_block(sample)
 
         request = self.sent()
@@ -290,7 +297,8 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_queue_a_delivery(self):
         """One delivery with all its parts, and a hundred at once."""
-        one, many = self.blocks("Queue a delivery")
+        [one] = self.blocks("Queue a delivery")
+        [many] = self.blocks("Queue many deliveries")
         self.run_block(one)
 
         request = self.sent()
@@ -306,7 +314,7 @@ class TestDocumentedSamples(OutboundCase):
         self.assertLessEqual(len(self.wake_ups(self.shop)) - jobs, 1)
 
     def test_order_of_the_samples(self):
-        """An ordinary user confirms an order, and the shop hears of it."""
+        """An ordinary user confirms an order, and the shop is notified."""
         user = new_test_user(self.env, "guide_salesperson", "base.group_user")
         orders = self.env["shop.order"].create([{"name": "S1", "total": 9.5}])
         orders.with_user(user).action_confirm()
@@ -316,8 +324,8 @@ class TestDocumentedSamples(OutboundCase):
         self.assertEqual(9.5, request.json()["total"])
 
     def test_files(self):
-        """Fields and file go out as parts."""
-        [sample] = self.blocks("Files")
+        """Fields and file are sent as parts."""
+        [sample] = self.blocks("Attach files")
         self.run_block(sample)
 
         request = self.sent()
@@ -330,8 +338,8 @@ class TestDocumentedSamples(OutboundCase):
             self.assertIn(part, request.body)
 
     def test_supersede(self):
-        """Three stock levels of one key: the last one goes out."""
-        [sample] = self.blocks("Order, and the last value only")
+        """Three stock levels of one key: only the last one is sent."""
+        [sample] = self.blocks("Keep deliveries in order, or send only the latest value")
         self.run_block(sample)
 
         deliveries, requests = self.send()
@@ -341,23 +349,23 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_draft_first(self):
         """A draft made by hand is queued and sent like any other."""
-        [sample] = self.blocks("A draft first")
+        [sample] = self.blocks("Create a draft first")
         self.run_block(sample)
 
         self.assertEqual("/orders/42?source=odoo", self.sent().path)
 
     def test_context_lines(self):
         """A later line uses an earlier one, and the path is encoded."""
-        [sample] = self.blocks("Context lines")
+        [sample] = self.blocks("Use context lines")
         self.run_block(sample)
 
         path = self.sent().path
         self.assertEqual("/orders/A-1%2F2026?source=odoo", path)
-        self.assertIn(f"`{path}`", (ROOT / GUIDE).read_text())
+        self.assertIn(f"`{path}`", text_of(DEVELOPER_GUIDES))
 
     def test_services_without_odoo(self):
         """The sample of the services runs in an interpreter that has no Odoo."""
-        [sample] = self.blocks("Body modes and transport")
+        [sample] = self.blocks("Transport")
         code = "import sys; sys.modules['odoo'] = None\n" + sample.text
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -371,7 +379,7 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_handler_by_rules(self):
         """The handler of the data file cancels test orders and marks large ones."""
-        [sample] = self.blocks("By rules")
+        [sample] = self.blocks("Decide with rules")
         self.load(sample)
         self.shop.handler_id = self.env.ref("bwt_test_guide.handler_orders")
         for number, total in (("TEST-1", 5), ("S1", 5), ("S2", 5000)):
@@ -389,7 +397,7 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_handler_in_python(self):
         """The callback cancels, asks again later, or adds to the payload."""
-        [sample] = self.blocks("In Python")
+        [sample] = self.blocks("Decide in Python")
         self.run_block(sample)
         partner = self.env["res.partner"].create({"name": "A", "email": "a@b.example"})
         orders = self.env["shop.order"].create(
@@ -443,9 +451,9 @@ class TestDocumentedSamples(OutboundCase):
         self.assertEqual("/in", self.receiver.requests[0].path)
 
     def test_connector(self):
-        """The connector's token goes out, and the answer's id comes back."""
+        """The connector's token is sent, and the id in the response is stored."""
         self.receiver.script("/orders", status(201, headers=[("X-Shop-Id", "S-77")]))
-        [sample] = self.blocks("Connectors")
+        [sample] = self.blocks("Create a backend and its endpoint")
         names = self.run_block(sample)
 
         request = self.sent()
@@ -458,9 +466,9 @@ class TestDocumentedSamples(OutboundCase):
     def test_connector_by_clicks(self):
         """Anyone exports a binding from its Action menu; the token stays unread.
 
-        The answer has no id here, as that of the receiver of `make serve`.
+        The response has no id here, like that of the receiver of `make serve`.
         """
-        [sample] = self.blocks("Connectors")
+        [sample] = self.blocks("Create a backend and its endpoint")
         names = self.run_block(sample)
         names["delivery"].action_cancel_delivery()
         user = new_test_user(self.env, "guide_clerk", "base.group_user")

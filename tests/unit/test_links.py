@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Links and anchors of README and guides lead somewhere, and the picture fits."""
+"""Links and anchors of README and guides have a target, and the picture matches."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted(
     path
-    for path in (*ROOT.glob("*.rst"), *ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+    for path in (*ROOT.glob("*.rst"), *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
     if path.is_file()
 )
 MARKDOWN_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -21,12 +21,12 @@ RST_LINK = re.compile(
 
 
 def without_blocks(text):
-    """Markdown without its fenced blocks, in which nothing is a link or heading."""
+    """Markdown without fenced blocks, whose text is neither a link nor a heading."""
     return re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def links_of(path):
-    """Link targets of a guide, as they are written."""
+    """Link targets of a guide, as written."""
     text = path.read_text()
     if path.suffix == ".rst":
         return [first or second for first, second in RST_LINK.findall(text)]
@@ -44,12 +44,12 @@ def anchors_of(path):
 
 
 def anchor(title):
-    """A heading as GitHub's anchor: lower case, blanks as dashes, the rest left out."""
+    """A heading as GitHub's anchor: lower case, spaces as dashes, punctuation removed."""
     return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
 
 
 def broken(path):
-    """Links of a guide that lead nowhere; those into the web are left alone."""
+    """Links of a guide without a target; links to web sites are not checked."""
     found = []
     for link in links_of(path):
         if re.match(r"[a-z][a-z+.-]*:", link):
@@ -62,20 +62,20 @@ def broken(path):
     return found
 
 
-@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.name)
-def test_links_lead_somewhere(path):
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_have_a_target(path):
     """Every relative link has its file, and every anchor its heading."""
     assert broken(path) == []
 
 
-def test_the_guides_are_looked_at():
-    """The patterns find links at all, in both markups."""
+def test_links_are_found():
+    """The patterns find links in both markups."""
     assert len(links_of(ROOT / "README.rst")) >= 5
     assert len(links_of(ROOT / "docs" / "developer.md")) >= 15
 
 
 def test_broken_links_are_found(tmp_path, monkeypatch):
-    """A missing file and a missing heading are told, code is left alone."""
+    """A missing file and a missing heading are reported; links in code are ignored."""
     monkeypatch.setitem(globals(), "ROOT", tmp_path)
     guide = tmp_path / "guide.md"
     guide.write_text(
@@ -86,15 +86,29 @@ def test_broken_links_are_found(tmp_path, monkeypatch):
     assert broken(guide) == ["#two", "gone.md"]
 
 
-def test_every_guide_is_linked_from_the_readme():
-    """Nobody has to guess that a guide exists."""
-    linked = {link.partition("#")[0] for link in links_of(ROOT / "README.rst")}
+def linked_from(path):
+    """The files that a guide links to."""
+    links = (link.partition("#")[0] for link in links_of(path))
+    return {(path.parent / link).resolve() for link in links if link}
 
-    assert {f"docs/{path.name}" for path in ROOT.glob("docs/*.md")} <= linked
+
+def test_every_guide_is_linked_from_the_readme():
+    """A reader finds every guide from the README, and every page from its guide."""
+    readme = linked_from(ROOT / "README.rst")
+    developer = linked_from(ROOT / "docs" / "developer.md")
+
+    assert set(ROOT.glob("docs/*.md")) <= readme
+    assert set(ROOT.glob("docs/developer/*.md")) <= developer
+
+
+def test_a_page_of_the_developer_guide_is_short():
+    """A page has one purpose: what has grown past 400 lines serves several."""
+    for path in ROOT.glob("docs/developer/*.md"):
+        assert len(path.read_text().splitlines()) <= 400, path.name
 
 
 def test_the_picture_was_drawn_from_its_source():
-    """Each label of pipeline.dot stands in pipeline.svg, and no other."""
+    """pipeline.svg has the labels of pipeline.dot and no others."""
     source = re.sub(r"//.*", "", (ROOT / "docs" / "pipeline.dot").read_text())
     labels = {
         line
