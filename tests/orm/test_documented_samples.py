@@ -165,7 +165,7 @@ class TestDocumentedSamples(OutboundCase):
     # Every block is accounted for
 
     def test_files_are_word_for_word(self):
-        """A block that names a file of tests/addons holds what that file holds."""
+        """A block that names a file of tests/addons is equal to that file."""
         named = [each for each in self.guide if each.file]
 
         self.assertGreaterEqual(len(named), 10)
@@ -396,7 +396,7 @@ class TestDocumentedSamples(OutboundCase):
         self.assertEqual({"large": True}, large.json()["order"])
 
     def test_handler_in_python(self):
-        """The callback cancels, asks again later, or adds to the payload."""
+        """The callback cancels, delays, or adds to the payload."""
         [sample] = self.blocks("Decide in Python")
         self.run_block(sample)
         partner = self.env["res.partner"].create({"name": "A", "email": "a@b.example"})
