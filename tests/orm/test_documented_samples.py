@@ -65,7 +65,7 @@ def markdown_samples(text):
 
 
 def rst_samples(text):
-    """The code-block directives of Python and XML, with the heading of their section."""
+    """The code-block directives of Python and XML, with their section's heading."""
     lines, heading, place = text.splitlines(), "", 0
     while place < len(lines):
         line = lines[place]
@@ -339,7 +339,7 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_supersede(self):
         """Three stock levels of one key: only the last one is sent."""
-        [sample] = self.blocks("Keep deliveries in order, or send only the latest value")
+        [sample] = self.blocks("Order and supersede deliveries")
         self.run_block(sample)
 
         deliveries, requests = self.send()

@@ -44,7 +44,7 @@ def anchors_of(path):
 
 
 def anchor(title):
-    """A heading as GitHub's anchor: lower case, spaces as dashes, punctuation removed."""
+    """A heading as GitHub's anchor: lower case, dashes for spaces, no punctuation."""
     return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
 
 
