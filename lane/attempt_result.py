@@ -146,7 +146,10 @@ def _try_again(ending, env, now):
     """This server ran short while the request was under way: that uses up no delay."""
     ending.state, ending.attempt_state = "error", "interrupted"
     ending.next_attempt_at = now
-    ending.note = env._("This server ran short while it sent; the target may have it.")
+    ending.note = env._(
+        "This server ran out of resources while sending. The target may have "
+        "received the request."
+    )
 
 
 def _renew_token(ending, plan, env, now):
@@ -157,7 +160,9 @@ def _renew_token(ending, plan, env, now):
     ending.state = ending.attempt_state = "error"
     ending.retry_number = ending.claimed.retry_number  # uses up no delay
     ending.next_attempt_at = now
-    ending.error = env._("HTTP 401: the OAuth2 token was refused. A new one is tried.")
+    ending.error = env._(
+        "HTTP 401: the OAuth2 access token was refused. A new one is requested."
+    )
 
 
 def ending_of_decision(decided: Decided, plan, env, now) -> Ending:
@@ -182,7 +187,7 @@ def ending_of_decision(decided: Decided, plan, env, now) -> Ending:
     ending.reason = "handler"
     if delay is None:
         ending.state = ending.attempt_state = "dead_letter"
-        ending.error = env._("The handler asked for a retry, and no delay is left.")
+        ending.error = env._("The handler requested a retry, but no retry is left.")
         return ending
     seconds = outcome.seconds if outcome.seconds is not None else delay
     ending.retry_number += 1

@@ -60,9 +60,9 @@ def trouble(
         return None
     minutes = int((now - oldest_due).total_seconds() // 60)
     waited = (
-        env._("The oldest due delivery waits for %s minutes. ", minutes)
+        env._("The oldest due delivery has been waiting for %s minutes. ", minutes)
         if minutes > 1
-        else env._("The oldest due delivery waits for a minute. ")
+        else env._("The oldest due delivery has been waiting for a minute. ")
     )
     longest = longest_timeout()
     if longest is not None and timeout > longest:
@@ -78,8 +78,8 @@ def trouble(
         return waited + diagnostics.summary(env, finding)
     if state.wake_up_waiting and state.jobs_running:
         return waited + env._(
-            "Its job waits for room: %s other jobs are running. Give the channel "
-            "root.webhooks.outbound a higher capacity, or wait for them.",
+            "Its job waits for channel capacity: %s other jobs are running. Raise "
+            "the capacity of the channel root.webhooks.outbound, or wait for them.",
             state.jobs_running,
         )
     if state.wake_up_waiting:
@@ -87,19 +87,19 @@ def trouble(
         if finding := diagnostics.load(stored):
             return waited + diagnostics.summary(env, finding)
         return waited + env._(
-            "Its job waits although nothing runs. Check the Job Runner says whether "
-            "the runner reaches Odoo."
+            "Its job waits although no other job is running. Press Check the Job "
+            "Runner to see whether the runner reaches Odoo."
         )
     held_since = state.oldest_transaction
     if held_since and now - held_since > LONG_TRANSACTION:
         return waited + env._(
-            "A transaction is open in the database since %s (UTC) and may hold its "
+            "A database transaction has been open since %s (UTC) and may lock its "
             "rows. Find it in pg_stat_activity and end it.",
             held_since.strftime("%Y-%m-%d %H:%M"),
         )
     return waited + env._(
-        "No job is asked for it. The scheduled action that wakes endpoints does so "
-        "every minute: check that it is active and that cron workers run."
+        "No job is queued for it. The scheduled action that wakes endpoints queues "
+        "one every minute: check that it is active and that cron workers run."
     )
 
 

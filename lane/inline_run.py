@@ -76,7 +76,7 @@ class DirectRun:
             raise self.delivery._refused(env._("it is being sent right now."))
         if self.endpoint.ordering != "none" and not first_in_line:
             raise self.delivery._refused(
-                env._("deliveries in front of it in its order must go first.")
+                env._("earlier deliveries in its ordering group must end first.")
             )
         return claimed
 

@@ -200,9 +200,9 @@ _logger = logging.getLogger(__name__)
 
 NOT_STORED = _lt("The database refused parts of the result: %(error)s")
 NOT_RECORDED = _lt(
-    "The request was sent and the result was %(state)s (HTTP status: %(status)s), but "
-    "the database refuses to store that: %(error)s Look for a trigger or a constraint. "
-    "It is not sent again by itself."
+    "The request was sent and the result was %(state)s (HTTP status: %(status)s), "
+    "but the database refuses to store that: %(error)s Check triggers and "
+    "constraints. It is not retried automatically."
 )
 NOT_OPENED = _lt("The request cannot be stored as an attempt: %(error)s")
 NOT_CONCLUDED = _lt("The database refuses to store the result %(state)s: %(error)s")

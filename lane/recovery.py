@@ -18,11 +18,13 @@ _logger = logging.getLogger(__name__)
 
 INTERRUPTIONS_MAX = 5
 UNTIL_LOCKED = 0.05  # seconds from a job's mark as started until its row is locked
-INTERRUPTED = _lt("The worker was cut off meanwhile; the target may have the request.")
+INTERRUPTED = _lt(
+    "The worker was interrupted. The target may have received the request."
+)
 DEAD = "The worker was killed; another lane of the endpoint goes on."
 GIVEN_UP = _lt(
-    "Cut off %(count)s times in a row: this delivery may be what stops the worker. "
-    "Look at its payload and the server's log, then queue it again."
+    "Interrupted %(count)s times in a row: this delivery may be what stops the "
+    "worker. Check its payload and the server's log, then queue it again."
 )
 
 

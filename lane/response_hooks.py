@@ -34,8 +34,8 @@ LEFT_SECONDS = 5.0  # that a lane spends on hooks that are left, once all is sen
 RETRY_DELAY = timedelta(seconds=5)
 FAILED = _lt("The response hook failed: %(error)s")
 GIVEN_UP = _lt(
-    "The worker ended %(count)s times while it ran this response hook alone. The hook "
-    "is not called again. Look for the reason in the server's log."
+    "The worker ended %(count)s times while it ran this response hook alone. The "
+    "hook is not called again. Find the reason in the server's log."
 )
 
 

@@ -40,8 +40,8 @@ class BwtWebhookOutboundActionLine(models.Model):
     )
     sequence = fields.Integer(default=10)
     target = fields.Char(
-        help="Payload rule: where the value goes, a dotted path such as "
-        "order.lines.0.sku. Context line: the key that {tokens} name."
+        help="Payload rule: dotted path of the value in the payload, such as "
+        "order.lines.0.sku. Context line: the key that {tokens} refer to."
     )
     source_kind = fields.Selection(
         selection=LINE_KINDS,
@@ -53,8 +53,9 @@ class BwtWebhookOutboundActionLine(models.Model):
         "text given here.",
     )
     value_map = fields.Text(
-        help="Replaces values, one 'from = to' a line, such as 'sale = confirmed'. "
-        "A line '* = something' is the default for all other values.",
+        help="Replaces values, one 'from = to' per line, such as 'sale = "
+        "confirmed'. A line '* = something' is the default for all other "
+        "values.",
     )
 
     @api.depends("action_id.model_id")

@@ -196,8 +196,8 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             raise refused(
                 delivery,
                 self.env._(
-                    "its server action now runs on another model. Press Reset to Draft "
-                    "and write the payload, or cancel it."
+                    "its server action now runs on another model. Press Reset to "
+                    "Draft and write the payload, or cancel the delivery."
                 ),
             )
         record = model.browse(delivery.res_id).exists()
@@ -205,8 +205,8 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             raise refused(
                 delivery,
                 self.env._(
-                    "the record that it is about was deleted, so its payload can't be "
-                    "built. Cancel it."
+                    "its record was deleted, so its payload can't be built. Cancel "
+                    "the delivery."
                 ),
             )
         return record

@@ -18,7 +18,7 @@ class BwtWebhookOutboundDeliveryAttemptWords(models.AbstractModel):
     """The request of an attempt as a command for a terminal."""
 
     _name = "bwt.webhook.outbound.delivery.attempt.words"
-    _description = "Outbound Webhook Attempt: Words"
+    _description = "Outbound Webhook Attempt: Summary"
 
     curl_command = fields.Text(
         string="cURL",
@@ -107,25 +107,30 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     )
     attempt_number = fields.Integer(required=True, readonly=True, aggregator=False)
     started_at = fields.Datetime(default=fields.Datetime.now, readonly=True)
-    finished_at = fields.Datetime(readonly=True, help="Empty while it is under way.")
+    finished_at = fields.Datetime(
+        readonly=True, help="Empty while the request is in flight."
+    )
     duration_ms = fields.Integer(
         string="Duration (ms)",
         readonly=True,
         aggregator="avg",
-        help="From the start of the request to the end of its answer.",
+        help="From the start of the request to the end of the response.",
     )
     state = fields.Selection(
         selection=ATTEMPT_STATES,
         default="processing",
         required=True,
         readonly=True,
-        help="Error: failed, a retry follows. Retry: a handler asked for it. Dead "
-        "Letter: failed for good. Interrupted: the worker was cut off meanwhile.",
+        help="Error: failed, a retry follows. Retry: requested by a handler. Dead "
+        "Letter: failed permanently. Interrupted: the worker stopped during "
+        "the attempt.",
     )
     failure_reason = fields.Selection(selection=FAILURE_REASONS, readonly=True)
-    http_method = fields.Selection(selection=HTTP_METHODS, required=True, readonly=True)
+    http_method = fields.Selection(
+        string="HTTP Method", selection=HTTP_METHODS, required=True, readonly=True
+    )
     request_body_mode = fields.Selection(
-        selection=BODY_MODES, required=True, readonly=True
+        string="Request Body", selection=BODY_MODES, required=True, readonly=True
     )
     target_url = fields.Char(required=True, readonly=True)
     request_headers_json = fields.Text(
@@ -135,14 +140,15 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         string="Payload", required=True, readonly=True, help="As sent; secrets masked."
     )
     multipart_file_keys = fields.Char(
-        string="Files", readonly=True, help="Form fields that held a file."
+        string="Files", readonly=True, help="Form fields that contained a file."
     )
     response_status_code = fields.Integer(
         string="HTTP Status", readonly=True, aggregator=False
     )
     response_headers_json = fields.Text(string="Response Headers", readonly=True)
     response_body = fields.Text(
-        readonly=True, help="The first 64 KiB of the answer, with a mark when cut."
+        readonly=True,
+        help="The first 64 KiB of the response body. A truncated body is marked.",
     )
     processing_note = fields.Text(string="Note", readonly=True)
     processing_error = fields.Text(string="Error", readonly=True)
@@ -150,7 +156,8 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     hook_try = fields.Integer(
         readonly=True,
         aggregator=False,
-        help="Set while the response hook is yet to be called: which try comes.",
+        help="Set while a call of the response hook is pending: the number of that "
+        "call.",
     )
 
     _number_unique = models.UniqueIndex("(delivery_id, attempt_number)")

@@ -71,7 +71,8 @@ class BwtConnectorWebhookNamingMixin(models.AbstractModel):
                 raise refused(
                     backend,
                     self.env._(
-                        "it has no code. Give it letters or digits, as in shop."
+                        "it has no code. Enter one with letters or digits, such as "
+                        "shop."
                     ),
                 )
 
@@ -117,8 +118,8 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
 
     api_base_url = fields.Char(
         string="API Base URL",
-        help="Base URL of the remote system, such as https://api.example.com. It wins "
-        "over the host of the linked endpoints.",
+        help="Base URL of the remote system, such as https://api.example.com. It "
+        "overrides the target hostname of the linked endpoints.",
     )
     outbound_endpoint_id = fields.Many2one(
         ENDPOINT,
@@ -204,8 +205,8 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         if len(self) != 1:
             raise WebhookValidationError(
                 self.env._(
-                    "Queueing needs one backend (%(model)s) and got %(count)s. Call it "
-                    "on the one that the endpoint is linked to.",
+                    "Queueing needs one backend (%(model)s), but got %(count)s. "
+                    "Call it on the backend that the endpoint is linked to.",
                     model=self._name,
                     count=len(self),
                 )
@@ -215,8 +216,9 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
             raise refused(
                 self,
                 self.env._(
-                    "queueing needs one outbound endpoint and got %(given)s. Give the "
-                    "one that get_outbound_endpoint() returns for a code or suffix.",
+                    "queueing needs one outbound endpoint, but got %(given)s. Pass "
+                    "the endpoint that get_outbound_endpoint() returns for a code "
+                    "or suffix.",
                     given=reprlib.repr(endpoint) if endpoint else self.env._("none"),
                 ),
             )
@@ -257,7 +259,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
             raise refused(
                 self,
                 self.env._(
-                    "it has several outbound endpoints (%(codes)s). Say which one, by "
+                    "it has several outbound endpoints (%(codes)s). Specify one by "
                     "code or suffix.",
                     codes=", ".join(endpoints.mapped("code")),
                 ),
@@ -280,8 +282,8 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
             raise refused(
                 self,
                 self.env._(
-                    "it has no outbound endpoint. Make one and choose this backend "
-                    "on it."
+                    "it has no outbound endpoint. Create one and choose this "
+                    "backend on it."
                 ),
             )
         action = {

@@ -103,7 +103,7 @@ UNFINISHED = ("queued", "processing", "error")
 
 FAILURE_REASONS = [
     ("dns", "Name Not Resolved"),
-    ("connect", "No Connection"),
+    ("connect", "Connection Failed"),
     ("tls", "TLS"),
     ("timeout", "Timeout"),
     ("interrupted", "Interrupted"),
@@ -111,7 +111,7 @@ FAILURE_REASONS = [
     ("redirect", "Redirect"),
     ("http_4xx", "HTTP 4xx"),
     ("http_5xx", "HTTP 5xx"),
-    ("response", "Answer Unreadable"),
+    ("response", "Invalid Response"),
     ("build", "Request Not Built"),
     ("handler", "Handler"),
 ]

@@ -45,13 +45,13 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
     )
     sequence = fields.Integer(
         default=10,
-        help="Lines are read in this order; later lines may use earlier ones.",
+        help="Lines are evaluated in this order; later lines can use earlier ones.",
     )
-    active = fields.Boolean(default=True, help="An inactive line gives no value.")
+    active = fields.Boolean(default=True, help="An inactive line is skipped.")
     key_name = fields.Char(
         string="Key",
         required=True,
-        help="Name under which rules and {tokens} find the value.",
+        help="Name by which rules and {tokens} refer to the value.",
     )
     source_kind = source_kind_field(CONTEXT_SOURCE_KINDS)
 
@@ -140,7 +140,7 @@ def _key(key):
     key = key.strip() if isinstance(key, str) else key
     if not key or not isinstance(key, str):
         raise ConfigurationError(
-            _lt("context key %(key)s is no text. Name each value, as in order_id."),
+            _lt("context key %(key)s is not a text. Name each value, as in order_id."),
             key=repr(key),
         )
     return key

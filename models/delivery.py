@@ -83,17 +83,19 @@ class BwtWebhookOutboundExchangeWords(models.AbstractModel):
     """Request and answer laid out for people; what is stored stays as it is."""
 
     _name = "bwt.webhook.outbound.exchange.words"
-    _description = "Outbound Webhook: Request and Answer to Read"
+    _description = "Outbound Webhook: Formatted Request and Response"
 
     request_headers_pretty = fields.Text(
-        string="Headers (to read)", compute="_compute_pretty"
+        string="Headers (formatted)", compute="_compute_pretty"
     )
-    payload_pretty = fields.Text(string="Payload (to read)", compute="_compute_pretty")
+    payload_pretty = fields.Text(
+        string=("Payload (formatted)"), compute="_compute_pretty"
+    )
     response_headers_pretty = fields.Text(
-        string="Response Headers (to read)", compute="_compute_pretty"
+        string="Response Headers (formatted)", compute="_compute_pretty"
     )
     response_body_pretty = fields.Text(
-        string="Response Body (to read)", compute="_compute_pretty"
+        string="Response Body (formatted)", compute="_compute_pretty"
     )
 
     @api.depends(*STORED.values())
@@ -189,7 +191,7 @@ class BwtWebhookOutboundDelivery(models.Model):
     _check_company_auto = True
 
     name = fields.Char(
-        required=True, help="Given when queueing, else endpoint and time."
+        required=True, help="Set when queueing. Default: endpoint and time."
     )
     endpoint_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.endpoint",
@@ -220,8 +222,8 @@ class BwtWebhookOutboundDelivery(models.Model):
         readonly=True,
         copy=False,
         default=lambda self: new_message_uid(),
-        help="Sent as header webhook-id with every attempt, so that the receiver can "
-        "drop what it has already.",
+        help="Sent as header webhook-id with every attempt, so that the receiver "
+        "can ignore duplicates.",
     )
     state = fields.Selection(
         selection=DELIVERY_STATES,
@@ -243,13 +245,13 @@ class BwtWebhookOutboundDelivery(models.Model):
         string="Next Attempt",
         readonly=True,
         copy=False,
-        help="When it is due. Empty on an error that needs a person.",
+        help="When the next attempt is due. Empty on an error that needs attention.",
     )
     retry_number = fields.Integer(
         readonly=True,
         copy=False,
         default=0,
-        help="Delays of the retry schedule used up.",
+        help="Number of retry schedule delays already used.",
     )
     queue_to_done_seconds = fields.Float(
         compute="_compute_durations", store=True, aggregator="avg"
@@ -267,7 +269,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         string="Payload",
         required=True,
         default="{}",
-        help="Payload given when queueing. What was sent stands on the attempts.",
+        help="Payload given when queueing. The attempts show what was sent.",
     )
     response_status_code = fields.Integer(
         string="HTTP Status", readonly=True, copy=False, aggregator=False
@@ -285,7 +287,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         index="btree_not_null",
         readonly=True,
         copy=False,
-        help="The handler's rule that decided.",
+        help="The handler's rule that applied.",
     )
     replayed_from_delivery_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.delivery",
@@ -316,13 +318,13 @@ class BwtWebhookOutboundDelivery(models.Model):
     attempt_count = fields.Integer(readonly=True, copy=False, default=0)
     ordering_key = fields.Char(
         readonly=True,
-        help="Deliveries with the same key go one after the other where the "
-        "endpoint's order is per key.",
+        help="Deliveries with the same key are sent one after the other if the "
+        "endpoint's ordering is per key.",
     )
     supersede = fields.Boolean(
         readonly=True,
         copy=False,  # an old value sent again must not cancel newer ones
-        help="Cancels deliveries of the same key that were not tried yet.",
+        help="Cancels deliveries with the same key that were not attempted yet.",
     )
     res_model = fields.Char(string="Record Model", readonly=True)
     res_id = fields.Many2oneReference(
@@ -331,35 +333,39 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     # The lane's own marks
     job_uuid = fields.Char(
-        string="Job UUID", readonly=True, copy=False, help="The job that holds it now."
+        string="Job UUID",
+        readonly=True,
+        copy=False,
+        help="The job that is processing it.",
     )
     lane_slot = fields.Integer(readonly=True, copy=False, aggregator=False)
     queue_number = fields.Integer(
         readonly=True,
         copy=False,
         aggregator=False,
-        help="Drawn when queueing: the order of the queue.",
+        help="Assigned when queueing: the position in the queue.",
     )
     ordering_group = fields.Char(
         readonly=True,
         copy=False,
-        help="The line it stands in: empty without an order, * for the whole endpoint.",
+        help="Ordering group: empty without ordering, * for the whole endpoint.",
     )
     interruption_count = fields.Integer(
         readonly=True,
         copy=False,
         default=0,
         aggregator=False,
-        help="Attempts in a row that were cut off, as by a killed worker.",
+        help="Consecutive attempts that were interrupted, for example by a killed "
+        "worker.",
     )
 
     build_tries = fields.Integer(
-        string="Builds That Ended the Worker",
+        string="Interrupted Builds",
         readonly=True,
         copy=False,
         aggregator=False,
-        help="In a row. Counted only after a worker was killed: it shows whether a "
-        "handler kills it.",
+        help="Consecutive builds during which the worker ended. Counted only after "
+        "a worker was killed, to find a handler that kills it.",
     )
 
     # `state` stands in WHERE, never in the key: rows that ended leave the index.

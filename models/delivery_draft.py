@@ -41,7 +41,7 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
         }
         needs = self.endpoint_id.sudo()._missing_words(given)
         return needs and self.env._(
-            "%(needs)s: give it on the page Context, then press Queue.", needs=needs
+            "%(needs)s: add it on the page Context, then press Queue.", needs=needs
         )
 
     def _refuse_without_values(self):

@@ -183,7 +183,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             raise misconfigured(
                 handler,
                 self.env._(
-                    "it is archived and decides nothing. Restore it, or take it off "
+                    "it is archived and can't run. Restore it, or remove it from "
                     "the endpoint."
                 ),
             )

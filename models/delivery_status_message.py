@@ -28,7 +28,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
     """The plain sentence on top of a delivery."""
 
     _name = "bwt.webhook.outbound.delivery.words"
-    _description = "Outbound Webhook Delivery: Words"
+    _description = "Outbound Webhook Delivery: Summary"
 
     situation = fields.Text(
         compute="_compute_situation",
@@ -37,19 +37,19 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
     next_attempt_words = fields.Char(
         string="Next Attempt In",
         compute="_compute_next_attempt_words",
-        help="When it is tried next, from now.",
+        help="Time until the next attempt.",
     )
     age_words = fields.Char(
-        string="Age", compute="_compute_age_words", help="Since when it exists."
+        string="Age", compute="_compute_age_words", help="Time since it was created."
     )
     shown_url = fields.Char(
         string="URL",
         compute="_compute_shown_url",
-        help="Where the last attempt went; before the first, the endpoint's URL.",
+        help="URL of the last attempt. Before the first attempt: the endpoint's URL.",
     )
     has_late_note = fields.Boolean(
         compute="_compute_has_late_note",
-        help="Something was noted after the answer: a response hook failed.",
+        help="Set when a response hook failed after the response was recorded.",
     )
     curl_command = fields.Text(
         string="cURL",
@@ -128,22 +128,20 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         now = utcnow()
         due = self.next_attempt_at
         if due and due > now:
-            return self.env._("Goes out %s.", words_for(self.env, due, now))
+            return self.env._("Will be sent %s.", words_for(self.env, due, now))
         return self.endpoint_id.sudo().queue_trouble or self.env._(
-            "Is due and goes out within seconds."
+            "Due: it is sent within seconds."
         )
 
     def _words_processing(self):
         return self.env._(
-            "Is being sent right now. An answer is awaited for up to %s s.",
+            "Is being sent now. The timeout is %s s.",
             self.endpoint_id.sudo().timeout_seconds,
         )
 
     def _words_done(self):
         if not self.response_status_code:
-            return self._with_note(
-                self.env._("Ended as done without a request: nothing to do.")
-            )
+            return self._with_note(self.env._("Done without a request: nothing to do."))
         if self.attempt_count == 1:
             text = self.env._(
                 "Delivered at the first attempt: the target answered %s.",
@@ -159,7 +157,9 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
 
     def _words_canceled(self):
         return self._with_note(
-            self.env._("Canceled: it isn't sent. Reset to Draft takes it up again.")
+            self.env._(
+                "Canceled: it isn't sent. Press Reset to Draft to send it after all."
+            )
         )
 
     def _words_error(self):
@@ -169,10 +169,11 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
             )
         if self.next_attempt_at <= utcnow():
             trouble = self.endpoint_id.sudo().queue_trouble
-            again = trouble or self.env._("It is due to be tried again.")
+            again = trouble or self.env._("It is due for a retry.")
         else:
             again = self.env._(
-                "It is tried again %s; Retry Now doesn't wait.", self.next_attempt_words
+                "It is retried %s. Press Retry Now to retry at once.",
+                self.next_attempt_words,
             )
             again = " ".join(filter(None, [self._which(), again]))
         return self._joined(
@@ -183,8 +184,8 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         if not self.failure_reason and not self.processing_error:
             return self._with_note(
                 self.env._(
-                    "Put to Dead Letter by hand. Retry Now sends it after all, Reset "
-                    "to Draft lets you correct it first."
+                    "Moved to Dead Letter by hand. Press Retry Now to send it, or "
+                    "Reset to Draft to correct it first."
                 )
             )
         return self._joined(self._failure(), self._other_note(), self._way_out())
@@ -205,11 +206,11 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         handler = self.endpoint_id.sudo().handler_id
         if not handler:
             return self.env._(
-                "What checks it before it is sent asks to try again later: %s",
+                "A check before sending requested a retry: %s",
                 self.processing_note,
             )
         return self.env._(
-            'The handler "%(name)s" asks to try again later: %(note)s',
+            'The handler "%(name)s" requested a retry: %(note)s',
             name=handler.name,
             note=self.processing_note,
         )
@@ -260,7 +261,7 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
 
     needs_correction = fields.Boolean(
         compute="_compute_needs_correction",
-        help="It fails again as it is: Reset to Draft comes before Queue.",
+        help="It fails again without a correction: press Reset to Draft before Queue.",
     )
 
     @api.depends("state", "next_attempt_at", "failure_reason", "processing_error")
@@ -291,29 +292,29 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
             said = ", ".join(keys)
             if known.issuperset(keys):
                 return self.env._(
-                    "It isn't tried again by itself: press Reset to Draft, give %s a "
-                    "value on the page Context, then press Queue.",
+                    "It isn't retried automatically: press Reset to Draft, give %s "
+                    "a value on the page Context, then press Queue.",
                     said,
                 )
             return self.env._(
-                "It isn't tried again by itself: press Reset to Draft, add %s on the "
-                "page Context, then press Queue.",
+                "It isn't retried automatically: press Reset to Draft, add %s on "
+                "the page Context, then press Queue.",
                 said,
             )
         if self._is_malformed():
             return self.env._(
-                "It isn't tried again by itself: press Reset to Draft, correct it, "
+                "It isn't retried automatically: press Reset to Draft, correct it, "
                 "then press Queue."
             )
         if self.failure_reason == "build":
             return self.env._(
-                'It isn\'t tried again by itself: mend endpoint "%s", then press Retry '
-                "Now. If payload, headers or context lines are at fault, press Reset "
-                "to Draft, correct them, then press Queue.",
+                'It isn\'t retried automatically: correct endpoint "%s", then press '
+                "Retry Now. If the payload, headers or context lines are wrong, "
+                "press Reset to Draft, correct them, then press Queue.",
                 self.endpoint_id.sudo().name,
             )
         return self.env._(
-            "It isn't tried again by itself: mend this, then press Retry Now."
+            "It isn't retried automatically: correct this, then press Retry Now."
         )
 
     def _keys_at_fault(self):
@@ -345,28 +346,30 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
         name = self.endpoint_id.sudo().name
         if self._content_was_refused():
             return self.env._(
-                "Given up. Press Reset to Draft, correct the payload, then Queue; or "
-                'mend the rules of endpoint "%s" and press Retry Now.',
+                "Failed permanently. Press Reset to Draft, correct the payload, "
+                'then press Queue; or correct the rules of endpoint "%s", then '
+                "press Retry Now.",
                 name,
             )
         if self.failure_reason == "egress":
             return self.env._(
-                "Given up. Once the address is allowed, or endpoint "
-                '"%s" has the right host, press Retry Now.',
+                'Failed permanently. Once the address is allowed, or endpoint "%s" '
+                "has the correct target hostname, press Retry Now.",
                 name,
             )
         if self.failure_reason in ("http_4xx", "redirect"):
             return self.env._(
-                'Given up. Mend endpoint "%s", then press Retry Now.', name
+                'Failed permanently. Correct endpoint "%s", then press Retry Now.', name
             )
         if self.failure_reason == "handler":
             return self.env._(
-                "Given up by the handler. When what it looks at is mended, press Retry "
-                "Now."
+                "Dead-lettered by the handler. Correct what the handler checks, "
+                "then press Retry Now."
             )
         return self.env._(
-            "Given up; attempts made: %s. Once the target is well, press Retry Now; "
-            "Recover on the endpoint does it for all.",
+            "Failed permanently; attempts made: %s. Once the target works again, "
+            "press Retry Now, or Recover on the endpoint to retry all failed "
+            "deliveries.",
             self.attempt_count,
         )
 
@@ -375,7 +378,7 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
     """What a delivery waits for, and what waits for it, in words."""
 
     _name = "bwt.webhook.outbound.delivery.held"
-    _description = "Outbound Webhook Delivery: What Holds It"
+    _description = "Outbound Webhook Delivery: What It Waits For"
 
     def _held_by_endpoint(self):
         """Why the endpoint sends nothing at present; False when it does."""
@@ -403,14 +406,14 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
             return self._held_by_receiver(endpoint)
         if endpoint.circuit_state == "manual":
             return self.env._(
-                'Waits: the target of endpoint "%s" answered 410 Gone. Correct host or '
-                "path there, then press Close Circuit.",
+                'Waits: the target of endpoint "%s" answered 410 Gone. Correct '
+                "Target Hostname or Target Path there, then press Close Circuit.",
                 endpoint.name,
             )
         return self.env._(
-            'Waits: the target of endpoint "%s" failed too often in a row and is only '
-            "probed. Sending continues when the target answers a probe, or when Close "
-            "Circuit is pressed there.",
+            'Waits: the circuit of endpoint "%s" is open, because its target '
+            "failed too often in a row. Sending resumes when a probe succeeds or "
+            "when Close Circuit is pressed there.",
             endpoint.name,
         )
 
@@ -418,8 +421,8 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         """Until when the receiver wants no request; False when it didn't say."""
         until = endpoint.next_probe_at
         return bool(until and until > utcnow()) and self.env._(
-            'Waits: the receiver of endpoint "%(name)s" asked for no requests '
-            "until %(until)s UTC (Retry-After). It is sent then.",
+            'Waits: the receiver of endpoint "%(name)s" requested a pause until '
+            "%(until)s UTC (Retry-After). It is sent then.",
             name=endpoint.name,
             until=f"{until:%H:%M:%S}",
         )
@@ -428,7 +431,8 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         """Which delivery must end first; False when none."""
         first = self._in_line([("queue_number", "<", self.queue_number)], 1)
         return first and self.env._(
-            'Waits behind "%s", which must end first: they go one after the other.',
+            'Waits behind "%s", which must end first: they are sent one after the '
+            "other.",
             first.name,
         )
 
@@ -438,7 +442,8 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         if not count:
             return False
         return self.env._(
-            "Held back behind it, until it is done, dead-lettered or canceled: %s.",
+            "Deliveries waiting behind it until it is done, dead-lettered or "
+            "canceled: %s.",
             self.env._("100 or more") if count == 100 else count,
         )
 

@@ -157,7 +157,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
             raise refused(
                 delivery,
                 self.env._(
-                    "it can't be %(done)s, for it is %(why)s.",
+                    "it can't be %(done)s: it is %(why)s.",
                     done=self.env._(TRANSITIONS[name].label),  # pylint: disable=W8301
                     why=why,
                 ),

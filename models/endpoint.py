@@ -28,7 +28,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
     target_hostname = fields.Char(
         tracking=True,
         groups=READERS,
-        help="Base URL with scheme, as https://api.example.com, without a path.",
+        help="Base URL with scheme, such as https://api.example.com, without a path.",
     )
     target_path = fields.Char(
         default="/",
@@ -36,13 +36,13 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
         tracking=True,
         groups=READERS,
         help="Path below the host, with {tokens} for context values and an optional "
-        "query part, as /orders/{order_id}?source=odoo.",
+        "query, such as /orders/{order_id}?source=odoo.",
     )
     target_url = fields.Char(
         compute="_compute_target_url",
         store=True,
         groups=READERS,
-        help="Host and path together, tokens as they are written.",
+        help="Hostname and path together, with tokens unresolved.",
     )
 
     @api.depends("target_hostname", "target_path", "connector_backend_ref")
@@ -98,8 +98,9 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
                 raise misconfigured(
                     endpoint,
                     self.env._(
-                        'host "%(host)s" is no base URL. Write scheme and host, as in '
-                        "https://api.example.com, without user, password or {tokens}.",
+                        'target hostname "%(host)s" is not a valid base URL. Enter '
+                        "scheme and host, as in https://api.example.com, without "
+                        "user, password or {tokens}.",
                         host=host,
                     ),
                 )
@@ -107,8 +108,8 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
                 raise misconfigured(
                     endpoint,
                     self.env._(
-                        'host "%(host)s" holds more than scheme and host. Move the '
-                        "rest to Path.",
+                        'target hostname "%(host)s" contains more than scheme and '
+                        "host. Move the rest to Target Path.",
                         host=host,
                     ),
                 )
@@ -133,8 +134,8 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
             raise misconfigured(
                 self,
                 self.env._(
-                    "it has no host. Write one, as https://api.example.com, or keep "
-                    "the endpoint in draft."
+                    "it has no target hostname. Enter one, such as "
+                    "https://api.example.com, or keep the endpoint in draft."
                 ),
             )
 
@@ -203,8 +204,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
         required=True,
         index=True,
         copy=False,
-        help="Technical name that code uses to find this endpoint: lower-case letters, "
-        "digits, and . _ - inside. Unique over all companies.",
+        help="Technical name that code uses to find this endpoint: lower-case "
+        "letters, digits, and . _ - inside. Unique across all companies.",
     )
     state = fields.Selection(
         selection=[("draft", "Draft"), ("active", "Active"), ("archived", "Archived")],
@@ -212,8 +213,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
         required=True,
         tracking=True,
         copy=False,
-        help="Only an active endpoint takes and sends deliveries. What waits keeps its "
-        "place while the endpoint is in draft or archived.",
+        help="Only an active endpoint accepts and sends deliveries. Waiting "
+        "deliveries keep their place while the endpoint is in draft or "
+        "archived.",
     )
     company_id = fields.Many2one(
         comodel_name="res.company",
@@ -225,7 +227,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         copy=False,
         tracking=True,
         groups=READERS,
-        help="A paused endpoint takes deliveries and sends none until it is resumed.",
+        help="A paused endpoint accepts deliveries but sends none until it is resumed.",
     )
     handler_id = fields.Many2one(
         comodel_name="bwt.webhook.handler",
@@ -234,9 +236,11 @@ class BwtWebhookOutboundEndpoint(models.Model):
         ondelete="restrict",
         index="btree_not_null",
         groups=READERS,
-        help="Decides for each delivery, before it is sent, what becomes of it.",
+        help="Decides for each delivery whether it is sent, changed, retried later "
+        "or ended.",
     )
     http_method = fields.Selection(
+        string="HTTP Method",
         selection=HTTP_METHODS,
         default="post",
         required=True,
@@ -244,11 +248,12 @@ class BwtWebhookOutboundEndpoint(models.Model):
         groups=READERS,
     )
     request_body_mode = fields.Selection(
+        string="Request Body",
         selection=BODY_MODES,
         default="json",
         required=True,
         groups=READERS,
-        help="How the payload becomes the body of the request.",
+        help="How the payload is encoded as the request body.",
     )
     empty_value = fields.Selection(
         selection=[("null", "null"), ("false", "false")],
@@ -256,9 +261,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         default="null",
         required=True,
         groups=READERS,
-        help="What rules, context lines and server actions send for a field without a "
-        "value. Choose false only for a receiver that was built for Odoo's own "
-        "habit. Numbers, booleans and lists always have a value.",
+        help="What rules, context lines and server actions send for a field without "
+        "a value. Choose false only for a receiver that expects false for "
+        "empty fields, as Odoo's own API returns it. Numbers, booleans and "
+        "lists always have a value.",
     )
     note = fields.Text(groups=READERS)
     header_rule_ids = fields.One2many(
@@ -365,8 +371,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
                 raise refused(
                     endpoint,
                     self.env._(
-                        "it has deliveries of company %(company)s and can't change its "
-                        "company. Make an endpoint for the other company.",
+                        "it has deliveries of company %(company)s and can't change "
+                        "its company. Create an endpoint for the other company.",
                         company=endpoint.company_id.display_name,
                     ),
                 )
@@ -378,8 +384,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
                 raise misconfigured(
                     endpoint,
                     self.env._(
-                        'code "%(code)s" is no technical name. Use lower-case letters '
-                        "and digits, with . _ - inside, as in shop-orders.",
+                        'code "%(code)s" is not a valid technical name. Use '
+                        "lower-case letters and digits, with . _ - inside, as in "
+                        "shop-orders.",
                         code=endpoint.code,
                     ),
                 )
@@ -406,7 +413,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def _move(self, state, allowed):
         for endpoint in self:
             if endpoint.state not in allowed:
-                raise refused(endpoint, self.env._("it is %s already.", endpoint.state))
+                raise refused(endpoint, self.env._("it is already %s.", endpoint.state))
         self.write({"state": state})
         return True
 

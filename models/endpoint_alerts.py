@@ -47,11 +47,12 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
             return True
         self._alert(
             GIVEN_UP,
-            self.env._("Webhook deliveries need you"),
+            self.env._("Webhook deliveries need attention"),
             self.env._(
-                "Deliveries were given up and aren't tried again by themselves. Open "
-                "Failed here: each says what happened and what to do. This closes "
-                "itself when none is left."
+                "Deliveries failed permanently and aren't retried automatically. "
+                "Press Failed on this endpoint: each delivery says what happened "
+                "and what to do. This activity closes automatically when no failed "
+                "delivery is left."
             ),
         )
         return True
@@ -67,7 +68,7 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
             domain = [("endpoint_id", "=", endpoint.id), *NEEDS_PERSON]
             if not deliveries.search_count(domain, limit=1):
                 endpoint._close_alerts(
-                    GIVEN_UP, self.env._("No delivery needs a person any more.")
+                    GIVEN_UP, self.env._("No deliveries need attention any more.")
                 )
 
     # A target that stopped answering
@@ -76,14 +77,14 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         """Say on the endpoint that its target stopped answering, or answers again."""
         words = {
             "open": self.env._(
-                "The target failed too often in a row: the circuit is open, and only a "
-                "probe is sent from time to time."
+                "The target failed too often in a row: the circuit is open, and "
+                "only probes are sent."
             ),
             "manual": self.env._(
-                "The target answered 410 Gone: nothing is sent until somebody presses "
-                "Close Circuit."
+                "The target answered 410 Gone: nothing is sent until Close Circuit "
+                "is pressed."
             ),
-            "closed": self.env._("The target answers again: sending continues."),
+            "closed": self.env._("The target answers again: sending resumes."),
         }
         if after not in words or (before == "half_open" and after == "open"):
             return
@@ -96,13 +97,13 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
             return
         if not self._alerts().search_count(self._alert_domain(RESTING), limit=1):
             endpoint._alert(
-                RESTING, self.env._("Webhook target is in trouble"), words[after]
+                RESTING, self.env._("Webhook target is failing"), words[after]
             )
 
     def _circuit_reset(self):
         """A person says that the target is well: noted on the endpoint."""
         note = self.env._(
-            "%s pressed Close Circuit: sending continues.", self.env.user.name
+            "%s pressed Close Circuit: sending resumes.", self.env.user.name
         )
         for endpoint in self:
             if not endpoint._close_alerts(RESTING, note):

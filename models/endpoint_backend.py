@@ -26,20 +26,21 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         string="Connector Backend",
         copy=False,
         groups=READERS,
-        help="Record of a connector that gives host, headers and checks to this "
-        "endpoint, and gets the responses. Its company must be the endpoint's.",
+        help="Connector record that provides the hostname, headers and checks of "
+        "this endpoint and receives the responses. Its company must be the "
+        "endpoint's company.",
     )
     code_suffix = fields.Char(
         copy=False,
         groups=READERS,
-        help="Last part of the code, for endpoints of a connector backend: the code is "
-        "the backend's prefix, a dash and this suffix, whatever is written as code.",
+        help="Last part of the code, for endpoints of a connector backend. The code "
+        "is always the backend's prefix, a dash and this suffix.",
     )
 
     is_code_made = fields.Boolean(
         compute="_compute_is_code_made",
         groups=READERS,
-        help="Backend and suffix make the code, so it isn't written by hand.",
+        help="The code is made from the backend and the suffix, so it can't be edited.",
     )
 
     @api.depends("connector_backend_ref", "code_suffix")
@@ -134,8 +135,8 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         if not slug:
             raise WebhookProcessingConfigurationError(
                 self.env._(
-                    'Code suffix "%(suffix)s" has no letter a to z and no digit. Write '
-                    "one as in orders.",
+                    'Code suffix "%(suffix)s" has no letter a to z and no digit. '
+                    "Enter one such as orders.",
                     suffix=suffix,
                 )
             )
@@ -218,7 +219,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             raise misconfigured(
                 self,
                 self.env._(
-                    "its backend %(backend)s is gone. Choose another one.",
+                    "its backend %(backend)s was deleted. Choose another one.",
                     backend=self._connector_backend_reference(),
                 ),
             )
@@ -271,16 +272,16 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             raise misconfigured(
                 self,
                 self.env._(
-                    "it has no host. Write one, as https://api.example.com, or give "
-                    "the backend a base URL."
+                    "it has no target hostname. Enter one, such as "
+                    "https://api.example.com, or set the base URL of the backend."
                 ),
             )
         if any(character in base for character in "{}?#"):
             raise misconfigured(
                 self,
                 self.env._(
-                    'host "%(host)s" holds a token, a query or a fragment. Move it to '
-                    "Target Path.",
+                    'target hostname "%(host)s" contains a token, a query or a '
+                    "fragment. Move it to Target Path.",
                     host=base,
                 ),
             )

@@ -44,11 +44,12 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
         default="closed",
         required=True,
         readonly=True,
-        help="As the last lane recorded it. Open: the target failed too often in a "
+        help="As recorded by the last lane. Open: the target failed too often in a "
         "row; one probe is sent after a pause. Stopped by Receiver: the target "
-        "answered 410 Gone; nothing is sent until the circuit is closed by hand.",
+        "answered 410 Gone; nothing is sent until the circuit is closed by "
+        "hand.",
     )
-    failure_streak = fields.Integer(readonly=True, help="Failures in a row.")
+    failure_streak = fields.Integer(readonly=True, help="Consecutive failures.")
     opened_at = fields.Datetime(readonly=True)
     cooldown_seconds = fields.Float(readonly=True)
     next_probe_at = fields.Datetime(readonly=True)
@@ -58,12 +59,15 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
     last_failure_at = fields.Datetime(readonly=True)
     shortage_at = fields.Datetime(
         readonly=True,
-        help="When this Odoo server last lacked files, threads or memory to send.",
+        help="When this Odoo server last ran out of files, threads or memory while "
+        "sending.",
     )
-    shortage = fields.Char(readonly=True, help="What this Odoo server lacked.")
+    shortage = fields.Char(
+        readonly=True, help="The resource that this Odoo server ran out of."
+    )
     ordering_in_force = fields.Char(
         readonly=True,
-        help="The order that the waiting deliveries are grouped for.",
+        help="The ordering by which the waiting deliveries are grouped.",
     )
 
     _endpoint_unique = models.UniqueIndex("(endpoint_id)")
@@ -80,11 +84,11 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
     _description = "Outbound Webhook Endpoint: Figures"
 
     health_ids = fields.One2many(
-        string="Lane's Record",
+        string="Recorded Health",
         comodel_name="bwt.webhook.outbound.endpoint.health",
         inverse_name="endpoint_id",
         groups=READERS,
-        help="The lane's own record of the target: one row.",
+        help="Health of the target as recorded by the lane: one row.",
     )
     next_probe_at = fields.Datetime(related="health_ids.next_probe_at", groups=READERS)
     last_success_at = fields.Datetime(
@@ -96,12 +100,14 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
     oldest_due_at = fields.Datetime(
         compute="_compute_oldest_due",
         groups=READERS,
-        help="Since when the longest due delivery waits. If this grows, nothing moves.",
+        help="When the oldest due delivery became due. If this time stays in the "
+        "past, nothing is being sent.",
     )
     queue_trouble = fields.Text(
         compute="_compute_queue_trouble",
         groups=READERS,
-        help="Why due deliveries lie about, and what to do; empty when all is well.",
+        help="Why due deliveries aren't sent and what to do. Empty when there is no "
+        "problem.",
     )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
@@ -162,8 +168,8 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
 
     def _shortage_text(self, health):
         return self.env._(
-            "%(time)s (UTC): %(shortage)s The deliveries keep their place and their "
-            "retries, and sending is tried again within seconds.",
+            "%(time)s (UTC): %(shortage)s The deliveries keep their place and "
+            "their retries, and sending is retried within seconds.",
             time=health.shortage_at.strftime("%Y-%m-%d %H:%M:%S"),
             shortage=health.shortage,
         )
@@ -263,7 +269,7 @@ class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
     """
 
     _name = "bwt.webhook.outbound.endpoint.standing"
-    _description = "Outbound Webhook Endpoint: Standing"
+    _description = "Outbound Webhook Endpoint: Status"
 
     health = fields.Selection(
         selection=STANDINGS,
@@ -286,7 +292,7 @@ class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
         "until the circuit is closed by hand.",
     )
     failure_streak = fields.Integer(
-        compute="_compute_circuit", groups=READERS, help="Failures in a row."
+        compute="_compute_circuit", groups=READERS, help="Consecutive failures."
     )
 
     @api.depends(

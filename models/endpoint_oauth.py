@@ -45,32 +45,36 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
         string="Token URL",
         tracking=True,
         groups=READERS,
-        help="Where tokens are got, as https://login.example.com/oauth/token.",
+        help="URL that issues tokens, such as https://login.example.com/oauth/token.",
     )
     oauth_client_id = fields.Char(string="Client ID", tracking=True, groups=READERS)
     oauth_scope = fields.Char(
-        string="Scope", groups=READERS, help="Sent when not empty; blanks part scopes."
+        string="Scope",
+        groups=READERS,
+        help="Scopes separated by spaces. Sent if not empty.",
     )
     oauth_audience = fields.Char(
-        string="Audience", groups=READERS, help="Some servers want one. Sent if given."
+        string="Audience",
+        groups=READERS,
+        help="Required by some servers. Sent if not empty.",
     )
     oauth_resource = fields.Char(
         string="Resource",
         groups=READERS,
         help="URI of the API that the token is for (RFC 8707), several separated by "
-        "spaces. Some servers want one. Sent if given.",
+        "spaces. Required by some servers. Sent if not empty.",
     )
     oauth_in_body = fields.Boolean(
         string="Client Secret in Body",
         groups=READERS,
-        help="For token servers that don't take the client's ID and secret as HTTP "
-        "Basic authentication.",
+        help="For token servers that don't accept the client's ID and secret as "
+        "HTTP Basic authentication.",
     )
     oauth_problem = fields.Text(
         string="Token Problem",
         compute="_compute_oauth_problem",
         groups=READERS,
-        help="Why there is no token at the moment; empty when all is well.",
+        help="Why no access token is available. Empty when there is no problem.",
     )
 
     @api.depends("auth_mode")

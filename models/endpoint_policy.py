@@ -52,33 +52,33 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         default="5s,5m,30m,2h,5h,10h,10h",
         groups=READERS,
         help="One delay per retry, each a number with s, m, h or d. Every delay is "
-        "lengthened by up to 20 % at random. Empty: a failure is not tried again.",
+        "lengthened by up to 20 % at random. Empty: a failure is not retried.",
     )
     retry_description = fields.Char(
         compute="_compute_retry_description",
         groups=READERS,
-        help="What the retry schedule comes to.",
+        help="Summary of the retry schedule.",
     )
     retry_on_status = fields.Char(
         default="408,425,429,500-599",
         groups=READERS,
-        help="Answers that are tried again, as numbers and ranges. Any other answer "
-        "outside 200-299 ends in Dead Letter at once.",
+        help="HTTP statuses that are retried, as numbers and ranges. Any other "
+        "status outside 200-299 ends in Dead Letter at once.",
     )
     max_in_flight = fields.Integer(
         default=16,
         required=True,
         groups=READERS,
-        help="Requests under way at the same time in one lane. Throughput is at most "
-        "this number divided by the target's response time.",
+        help="Requests in flight at the same time in one lane. Throughput is at "
+        "most this number divided by the target's response time.",
     )
     parallel_lanes = fields.Integer(
         default=1,
         required=True,
         groups=READERS,
-        help="Lanes (queue jobs) that may work on this endpoint at the same time. "
-        "More than one helps a target that answers fast, on a server with several "
-        "workers. With an order there is only one.",
+        help="Lanes (queue jobs) that may process this endpoint at the same time. "
+        "More than one helps with a fast target, on a server with several "
+        "workers. With an ordering there is only one.",
     )
     rate_limit = fields.Integer(
         groups=READERS,
@@ -101,29 +101,31 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         required=True,
         groups=READERS,
         help="Per key: deliveries with the same ordering key, or about the same "
-        "record, go one after the other as they were queued. A delivery that fails "
-        "holds back those behind it until it is done, dead-lettered or canceled.",
+        "record, are sent one after the other in the order they were queued. A "
+        "failed delivery blocks those behind it until it is done, "
+        "dead-lettered or canceled.",
     )
     circuit_threshold = fields.Integer(
         default=10,
         required=True,
         groups=READERS,
-        help="Failures in a row (target not reachable, 408, 429, 5xx) after which the "
-        "circuit opens and only probes are sent. 0: never.",
+        help="Consecutive failures (target not reachable, 408, 429, 5xx) after "
+        "which the circuit opens and only probes are sent. 0: never.",
     )
     retention_days = fields.Integer(
+        string="Retention (days)",
         default=90,
         required=True,
         groups=READERS,
-        help="Done and canceled deliveries are deleted after this many days; 0 keeps "
-        "them. Errors and dead letters stay.",
+        help="Done and canceled deliveries are deleted after this many days. 0: "
+        "never. Errors and dead letters are kept.",
     )
     responsible_id = fields.Many2one(
         comodel_name="res.users",
         default=lambda self: self.env.uid != SUPERUSER_ID and self.env.user,
         groups=READERS,
-        help="Who is told of dead letters and of a target that stopped answering: at "
-        "first who made the endpoint.",
+        help="User who is notified of dead letters and of a failing target. "
+        "Default: the user who created the endpoint.",
     )
 
     def _policy(self) -> DeliveryPolicy:
@@ -181,7 +183,8 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
                     raise misconfigured(
                         endpoint,
                         self.env._(
-                            "%(field)s is %(value)s. Give %(low)s to %(high)s.",
+                            "%(field)s is %(value)s. Enter a value from %(low)s to "
+                            "%(high)s.",
                             field=endpoint._fields[name]._description_string(self.env),
                             value=endpoint[name],
                             low=low,
@@ -197,7 +200,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
                     endpoint,
                     self.env._(
                         "%(lanes)s parallel lanes can't keep an order. Set "
-                        "Parallel Lanes to 1, or the order to none.",
+                        "Parallel Lanes to 1, or Ordering to No order.",
                         lanes=endpoint.parallel_lanes,
                     ),
                 )

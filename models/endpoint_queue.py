@@ -83,16 +83,16 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         if not self:
             raise WebhookValidationError(
                 self.env._(
-                    "Queueing needs one endpoint, and the search for it found none. "
-                    "Look it up by its code, and check that an endpoint with this code "
+                    "Queueing needs one endpoint, but the search found none. "
+                    "Search by code, and check that an endpoint with this code "
                     "exists."
                 )
             )
         if len(self) > 1:
             raise WebhookValidationError(
                 self.env._(
-                    "Queueing needs one endpoint, and the search for it found %s. Look "
-                    "it up by its code, which only one has.",
+                    "Queueing needs one endpoint, but the search found %s. Search "
+                    "by code, which is unique.",
                     len(self),
                 )
             )
@@ -110,8 +110,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
             raise refused(
                 self,
                 self.env._(
-                    "it is in state %(state)s and takes no deliveries. Activate it "
-                    "first.",
+                    "it is in state %(state)s and accepts no deliveries. Activate "
+                    "it first.",
                     state=state[self.state],
                 ),
             )
@@ -210,7 +210,7 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
     """How the deliveries that code asks for come into being, many at once."""
 
     _name = "bwt.webhook.outbound.delivery.intake"
-    _description = "Outbound Webhook Delivery: Intake"
+    _description = "Outbound Webhook Delivery: Queueing"
 
     @api.model
     def _take_in(self, endpoint, requests, vals=None):

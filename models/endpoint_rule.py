@@ -29,13 +29,15 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
     )
     sequence = fields.Integer(
         default=10,
-        help="Rules run in this order; where two write one target, the later wins.",
+        help="Rules are applied in this order; if two set the same target, the "
+        "later one wins.",
     )
     active = fields.Boolean(default=True, help="An inactive rule is skipped.")
     source_kind = source_kind_field(SOURCE_KINDS)
     value_map = fields.Text(
-        help="Replaces values, one 'from = to' a line, such as 'sale = confirmed'. "
-        "A line '* = something' is the default for all other values.",
+        help="Replaces values, one 'from = to' per line, such as 'sale = "
+        "confirmed'. A line '* = something' is the default for all other "
+        "values.",
     )
 
     @api.constrains("value_map")
@@ -83,9 +85,9 @@ class BwtWebhookOutboundEndpointHeaderRule(models.Model):
 
     header_name = fields.Char(
         required=True,
-        help="Name of the HTTP header, such as X-Order-Number. Names are compared "
-        "without case. Host, Content-Length, Transfer-Encoding and Connection are "
-        "set by the transport and can't be given here.",
+        help="Name of the HTTP header, such as X-Order-Number. Names are "
+        "case-insensitive. Host, Content-Length, Transfer-Encoding and "
+        "Connection are set by the transport and can't be set here.",
     )
 
     @api.constrains("header_name")
@@ -124,8 +126,9 @@ class BwtWebhookOutboundEndpointPayloadRule(models.Model):
     _READ = (*BwtWebhookOutboundEndpointRuleMixin._READ, "target_path")
 
     target_path = fields.Char(
-        help="Where the value goes: a dotted path such as order.lines.0.sku, whose "
-        "objects are made on the way. Left empty, the value replaces all.",
+        help="Dotted path of the value in the payload, such as order.lines.0.sku. "
+        "Missing objects are created. Empty: the value replaces the whole "
+        "payload.",
     )
 
     def _target(self):

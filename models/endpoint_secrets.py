@@ -73,20 +73,20 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
     auth_secret_input = secret_input(
         fields.Char,
         string="Secret",
-        help="The token, password, key or client secret. It is kept and never shown "
-        "again; leave it empty to keep the one that is there.",
+        help="Access token, password, API key or client secret. It is stored and "
+        "never shown again. Leave it empty to keep the current one.",
     )
     signing_secret_input = secret_input(
         fields.Char,
         string="Signing Secret",
-        help="A secret that the receiver gave you: it takes the place of the one that "
-        "is there at once. Generate Secret makes a new one instead.",
+        help="A secret that the receiver gave you. It replaces the current secret "
+        "at once. Press Generate Secret to create a new one instead.",
     )
     client_certificate_input = secret_input(
         fields.Text,
         string="New Client Certificate",
-        help="Certificate (and those between it and its authority) and private key "
-        "without password, one after the other as PEM. Kept and never shown again.",
+        help="Certificate, intermediate certificates and private key without "
+        "password, one after the other as PEM. Stored and never shown again.",
     )
     has_auth_secret = fields.Boolean(
         string="Secret Set", compute="_compute_has_secrets", groups=READERS
@@ -227,7 +227,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
             "simple_notification",
             {
                 "type": "warning",
-                "title": self.env._("Secrets forgotten: %s", self.name),
+                "title": self.env._("Secrets removed: %s", self.name),
                 "message": text,
                 "sticky": True,
             },
@@ -240,8 +240,8 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
             "client_certificate": self.env._("Client Certificate"),
         }
         return self.env._(
-            "Requests go to another host, so what was entered for the host before is "
-            "forgotten: %s. Enter it again for the new host.",
+            "The target host has changed, so the secrets of the previous host were "
+            "removed: %s. Enter them again for the new host.",
             ", ".join(label for name, label in labels.items() if name in columns),
         )
 
@@ -262,7 +262,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
             return None
         return {
             "warning": {
-                "title": self.env._("Secrets follow the host"),
+                "title": self.env._("Secrets removed"),
                 "message": self._forgotten_text(lost),
             }
         }

@@ -46,17 +46,17 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         required=True,
         tracking=True,
         groups=READERS,
-        help="Standard Webhooks (standardwebhooks.com): id, time and signature in "
-        "three headers. HMAC Header: for receivers that expect one of GitHub's or "
-        "Shopify's kind. Another mode forgets the secret.",
+        help="Standard Webhooks (standardwebhooks.com): ID, time and signature in "
+        "three headers. HMAC Header: one header, as GitHub and Shopify send "
+        "it. Changing the mode removes the secret.",
     )
     secret_expires_at = fields.Datetime(
         string="Old Secret Until",
         readonly=True,
         copy=False,
         groups=READERS,
-        help="Until then the secret before this one signs along, so that the receiver "
-        "can change over without losing a request.",
+        help="Until then, requests are also signed with the previous secret, so "
+        "that the receiver can switch without losing a request.",
     )
     hmac_header_name = fields.Char(
         string="Signature Header", default="X-Hub-Signature-256", groups=READERS
@@ -79,19 +79,19 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         string="Prefix",
         default="sha256=",
         groups=READERS,
-        help="Stands in front of the signature, as GitHub's sha256=.",
+        help="Text before the signature, such as GitHub's sha256=.",
     )
     verify_python = fields.Text(
         string="How to Verify (Python)",
         compute="_compute_verify",
         groups=READERS,
-        help="Code for the receiver. It takes the body as it came, byte for byte.",
+        help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
     verify_node = fields.Text(
         string="How to Verify (Node)",
         compute="_compute_verify",
         groups=READERS,
-        help="Code for the receiver. It takes the body as it came, byte for byte.",
+        help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
 
     @api.depends(
@@ -239,8 +239,8 @@ class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
         required=True,
         tracking=True,
         groups=READERS,
-        help="How requests say who sends them. A header that a rule, the handler or "
-        "the connector sets wins over this. Another mode forgets the secret.",
+        help="How requests are authenticated. A header set by a rule, the handler "
+        "or the connector overrides this. Changing the mode removes the secret.",
     )
     auth_user = fields.Char(
         string="User",
@@ -259,7 +259,7 @@ class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
         string="Client Certificate",
         compute="_compute_client_certificate_info",
         groups=READERS,
-        help="Whom the client certificate (mTLS) names, and its last day.",
+        help="Subject of the client certificate (mTLS) and its expiry date.",
     )
 
     @api.depends("client_certificate")
@@ -332,7 +332,8 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
     circuit_reset_at = fields.Datetime(
         copy=False,
         groups=READERS,
-        help="When the circuit was last closed by hand; what opened before is closed.",
+        help="When the circuit was last closed by hand. An earlier opening has no "
+        "effect.",
     )
 
     @api.model_create_multi

@@ -220,7 +220,7 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
     """Gives the endpoint as one frozen value for a batch of deliveries."""
 
     _name = "bwt.webhook.outbound.endpoint.plan"
-    _description = "Outbound Webhook Endpoint: Plan"
+    _description = "Outbound Webhook Endpoint: Snapshot"
 
     def _outbound_context(self):
         """Context in which everything is resolved, whoever asked for it."""

@@ -22,20 +22,20 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
     """An endpoint in plain words: its URL, its policy, its last day as a picture."""
 
     _name = "bwt.webhook.outbound.endpoint.words"
-    _description = "Outbound Webhook Endpoint: Words"
+    _description = "Outbound Webhook Endpoint: Summary"
 
     url_preview = fields.Html(
-        string="Goes To",
+        string="Request Preview",
         compute="_compute_url_preview",
         sanitize=False,
         groups=READERS,
-        help="Method and URL as they are sent; what stands in {braces} comes from the "
-        "context lines of each delivery.",
+        help="HTTP method and URL as they are sent. Values in {braces} come from "
+        "the context lines of each delivery.",
     )
     policy_words = fields.Text(
         compute="_compute_policy_words",
         groups=READERS,
-        help="What retry schedule, limits and order come to.",
+        help="Summary of retry schedule, limits and ordering.",
     )
     chart_24h = fields.Html(
         string="Last 24 Hours",
@@ -50,7 +50,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         for endpoint in self:
             url = endpoint.target_url
             if not url:
-                endpoint.url_preview = self.env._("The host is missing.")
+                endpoint.url_preview = self.env._("The target hostname is missing.")
                 continue
             keys = tokens(endpoint.target_path or "/")
             endpoint.url_preview = Markup("<div>%s <code>%s</code></div>%s") % (
@@ -63,7 +63,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         if not keys:
             return ""
         return Markup('<div class="text-muted small">%s</div>') % self.env._(
-            "Each delivery must give: %s", ", ".join(keys)
+            "Each delivery must provide: %s", ", ".join(keys)
         )
 
     @api.depends(
@@ -92,11 +92,11 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         except ServiceError as error:
             return self.env._(error.template, **error.values)
         if not schedule.delays:
-            return self.env._("A request that fails is a dead letter at once.")
+            return self.env._("A failed request is dead-lettered at once.")
         return self.env._(
-            "A target that doesn't answer, or answers %(statuses)s, is tried again "
-            "after %(delays)s: %(sum)s, each delay up to 20 %% longer. Then it is a "
-            "dead letter. Any other refusal is one at once.",
+            "If the target doesn't answer, or answers %(statuses)s, the request is "
+            "retried after %(delays)s: %(sum)s, each delay up to 20 %% longer. "
+            "Then it is dead-lettered. Any other failure is dead-lettered at once.",
             statuses=self.retry_on_status or self.env._("nothing"),
             delays=", ".join(map(str.strip, self.retry_schedule.split(","))),
             sum=schedule.describe(),
@@ -107,15 +107,15 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         texts = [
             {
                 "none": self.env._(
-                    "Requests out at the same time: up to %s.",
+                    "Requests in flight at the same time: up to %s.",
                     self.max_in_flight * lanes,
                 ),
                 "key": self.env._(
-                    "Deliveries of one key go one after the other; keys at the same "
-                    "time: up to %s.",
+                    "Deliveries with the same key are sent one after the other; "
+                    "keys at the same time: up to %s.",
                     self.max_in_flight,
                 ),
-                "endpoint": self.env._("All deliveries go one after the other."),
+                "endpoint": self.env._("All deliveries are sent one after the other."),
             }[self.ordering or "none"]
         ]
         if self.rate_limit:
@@ -133,8 +133,8 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         if not self.circuit_threshold:
             return self.env._("The circuit breaker is off.")
         return self.env._(
-            "Failures in a row after which the circuit opens and only probes are "
-            "sent: %s.",
+            "Consecutive failures after which the circuit opens and only probes "
+            "are sent: %s.",
             self.circuit_threshold,
         )
 
@@ -142,18 +142,19 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         """Why deliveries that are due aren't sent at present; False when they are."""
         if self.circuit_state == "manual":
             return self.env._(
-                "The target answered 410 Gone and the circuit is open: what is queued "
-                "waits until Close Circuit is pressed on the endpoint."
+                "The target answered 410 Gone and the circuit is open: queued "
+                "deliveries wait until Close Circuit is pressed on the endpoint."
             )
         if self.is_paused:
             return self.env._(
-                "The endpoint is paused: what is queued waits until Resume is pressed."
+                "The endpoint is paused: queued deliveries wait until Resume is "
+                "pressed."
             )
         if self.circuit_state in (False, "closed"):
             return False
         return self.env._(
-            "The circuit is open: what is queued waits until the target answers a "
-            "probe. Close Circuit on the endpoint sends it at once."
+            "The circuit is open: queued deliveries wait until a probe succeeds. "
+            "Press Close Circuit on the endpoint to send them at once."
         )
 
     def _compute_chart_24h(self):

@@ -263,7 +263,7 @@ class _Walk:
             raise ConfigurationError(
                 _lt(
                     'path "%(path)s": there are %(count)s records before '
-                    '"%(field)s". Say which: .0. for the first, .*. for all.'
+                    '"%(field)s". Write .0. for the first, .*. for all.'
                 ),
                 path=self.expression,
                 count=len(records),

@@ -28,13 +28,13 @@ class BwtWebhookHandler(models.Model):
         required=True,
         index=True,
         copy=False,
-        help="Technical name, unique over all companies.",
+        help="Technical name, unique across all companies.",
     )
     active = fields.Boolean(
         default=True,
         tracking=True,
-        help="An archived handler doesn't run: deliveries of its endpoints go to "
-        "error until it is restored or taken off the endpoint.",
+        help="An archived handler doesn't run: deliveries of its endpoints end in "
+        "Error until it is restored or removed from the endpoint.",
     )
     company_id = fields.Many2one(
         "res.company",
@@ -46,15 +46,15 @@ class BwtWebhookHandler(models.Model):
         [("outbound", "Outbound")],
         required=True,
         default="outbound",
-        help="This addon sends only, so every handler is an outbound one.",
+        help="Always Outbound: this addon only sends.",
     )
     execution_mode = fields.Selection(
         [("model_driven", "Rules"), ("python", "Python Method")],
         required=True,
         default="model_driven",
         tracking=True,
-        help="Rules: the first active rule whose conditions all hold decides. Python "
-        "Method: a model method that its author marked with @webhook_callback decides.",
+        help="Rules: the first active rule whose conditions are all met applies. "
+        "Python Method: a model method marked with @webhook_callback decides.",
     )
     python_model_name = fields.Char(
         string="Python Model",
@@ -62,8 +62,8 @@ class BwtWebhookHandler(models.Model):
     )
     python_method_name = fields.Char(
         string="Python Method",
-        help="Name of a method marked with @webhook_callback. It gets the delivery and "
-        "the request.",
+        help="Name of a method marked with @webhook_callback. It receives the "
+        "delivery and the request.",
     )
     note = fields.Text()
     outbound_rule_ids = fields.One2many(
@@ -72,14 +72,14 @@ class BwtWebhookHandler(models.Model):
         string="Rules",
         copy=True,
         context={"active_test": False},
-        help="The first active rule whose conditions all hold decides; when none "
-        "does, the request is sent.",
+        help="The first active rule whose conditions are all met applies. If none "
+        "applies, the request is sent.",
     )
     outbound_endpoint_ids = fields.One2many(
         ENDPOINT,
         "handler_id",
         string="Endpoints",
-        help="Endpoints whose requests this handler decides on.",
+        help="Endpoints that use this handler.",
     )
 
     _code_unique = models.UniqueIndex(
@@ -172,8 +172,8 @@ class BwtWebhookHandler(models.Model):
             raise misconfigured(
                 self,
                 self.env._(
-                    'method "%(method)s" of %(model)s is no webhook callback. Mark it '
-                    "with @webhook_callback, or name another one.",
+                    'method "%(method)s" of %(model)s is not a webhook callback. '
+                    "Mark it with @webhook_callback, or name another one.",
                     method=method_name,
                     model=model_name,
                 ),

@@ -48,37 +48,38 @@ class BwtWebhookOutboundHandlerRule(models.Model):
         "res.company", related="handler_id.company_id", store=True, index=True
     )
     sequence = fields.Integer(
-        default=10, help="Rules are read in this order; the first that holds decides."
+        default=10,
+        help="Rules are evaluated in this order; the first that matches applies.",
     )
     active = fields.Boolean(default=True, help="An inactive rule is skipped.")
     result_status = fields.Selection(
         RESULT_STATUSES,
         required=True,
         default="send",
-        help="What happens to a delivery for which this rule holds: sent as it is or "
-        "changed, ended as done, dead letter or canceled without sending, or tried "
-        "again after the given seconds.",
+        help="What happens to a delivery that matches this rule: sent unchanged or "
+        "changed, ended as done, dead-lettered or canceled without sending, or "
+        "retried after the given seconds.",
     )
     retry_seconds = fields.Integer(
-        help="Seconds until the handler is asked again, for the result Retry Later. "
-        "Each time counts as a retry of the endpoint's schedule.",
+        help="Seconds until the handler is called again, for the result Retry "
+        "Later. Each call counts as a retry of the endpoint's schedule.",
     )
     note = fields.Text(
-        help="Reason that is noted on the delivery and its attempt.",
+        help="Reason that is recorded on the delivery and its attempt.",
     )
     condition_ids = fields.One2many(
         CONDITION,
         "rule_id",
         string="Conditions",
         copy=True,
-        help="All of them must hold. A rule without conditions always holds.",
+        help="All conditions must be met. A rule without conditions always matches.",
     )
     assignment_ids = fields.One2many(
         ASSIGNMENT,
         "rule_id",
         string="Assignments",
         copy=True,
-        help="What is changed in the request when the rule holds.",
+        help="What is changed in the request when the rule matches.",
     )
 
     @api.constrains("result_status", "retry_seconds")
@@ -89,8 +90,8 @@ class BwtWebhookOutboundHandlerRule(models.Model):
                 raise misconfigured(
                     rule.handler_id,
                     self.env._(
-                        'rule "%(rule)s": a retry in %(seconds)s seconds is none. '
-                        "Give 0 or more.",
+                        'rule "%(rule)s": %(seconds)s seconds is not a valid retry '
+                        "delay. Enter 0 or more.",
                         rule=rule.name,
                         seconds=rule.retry_seconds,
                     ),
@@ -133,7 +134,7 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
     company_id = fields.Many2one(
         "res.company", related="rule_id.company_id", store=True, index=True
     )
-    sequence = fields.Integer(default=10, help="They are taken in this order.")
+    sequence = fields.Integer(default=10, help="Evaluated in this order.")
 
     @api.model
     def _compiled_by_rule(self, rules):

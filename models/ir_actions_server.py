@@ -30,7 +30,8 @@ class IrActionsServer(models.Model):
         string="Webhook Endpoint",
         ondelete="restrict",
         index="btree_not_null",
-        help="Where the deliveries go. It says host, path, headers and credentials.",
+        help="Endpoint of the deliveries. It defines hostname, path, headers and "
+        "credentials.",
     )
     bwt_webhook_endpoint_state = fields.Selection(
         related="bwt_webhook_endpoint_id.state", string="Webhook Endpoint State"
@@ -42,10 +43,10 @@ class IrActionsServer(models.Model):
         ],
         string="Webhook Payload",
         default="fields",
-        help="Fields: the values of the chosen fields under their own names, with the "
-        "record's _model and _id and the action's name as _action. Rules: each value "
-        "goes to a place of your choice. The endpoint's own payload rules run on top "
-        "when the request is sent.",
+        help="Fields: the values of the chosen fields under their own names, with "
+        "the record's _model and _id and the action's name as _action. Rules: "
+        "each value is written to a path that you choose. The endpoint's own "
+        "payload rules are applied afterwards, when the request is sent.",
     )
     bwt_webhook_field_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.action.line",
@@ -70,9 +71,10 @@ class IrActionsServer(models.Model):
         help="Values for the {tokens} of the endpoint's path, headers and rules.",
     )
     bwt_webhook_supersede = fields.Boolean(
-        string="Only the Last Value Counts",
-        help="A delivery about the same record that was not tried yet is canceled when "
-        "a newer one is queued: a record saved twenty times goes out once.",
+        string="Latest Value Only (supersede earlier)",
+        help="A delivery about the same record that was not attempted yet is "
+        "canceled when a newer one is queued: a record saved twenty times is "
+        "sent once.",
     )
     bwt_webhook_each_time = fields.Boolean(
         string="Each Time",
@@ -95,28 +97,29 @@ class IrActionsServer(models.Model):
     )
     bwt_webhook_without_records = fields.Selection(
         selection=[
-            ("one", "Queue one delivery about no record"),
-            ("domain", "Take the records that match"),
+            ("one", "Queue one delivery without a record"),
+            ("domain", "Use the records that match"),
         ],
         string="Webhook Without Records",
         default="one",
-        help="What it does when it is given no records, as a scheduled action is.",
+        help="What the action does when it runs without records, for example as a "
+        "scheduled action.",
     )
     bwt_webhook_domain = fields.Char(
         string="Webhook Records",
-        help="Which records it takes when it is given none.",
+        help="Records that the action uses when it runs without records.",
     )
     bwt_webhook_hint = fields.Char(
         string="Webhook Hint",
         compute="_compute_bwt_webhook_hint",
-        help="What the endpoint needs and no context line gives. An addon may give it "
-        "later, so the action runs all the same.",
+        help="What the endpoint needs and no context line provides. An addon may "
+        "provide it later, so the action still runs.",
     )
     bwt_webhook_fault = fields.Text(
         string="Webhook Fault",
         compute="_compute_bwt_webhook_fault",
-        help="Why no delivery can be built. Not one of Odoo's own warnings: those make "
-        "an action fail, and the work of whoever triggers it.",
+        help="Why no delivery can be built. This is not one of Odoo's own warnings, "
+        "because those make the action fail and roll back the user's work.",
     )
     bwt_webhook_sample = fields.Text(
         string="Webhook Sample",
@@ -189,11 +192,12 @@ class IrActionsServer(models.Model):
                 raise misconfigured(
                     action,
                     self.env._(
-                        "an automation rule on %(model)s doesn't fire: a lane writes "
-                        "it past Odoo's ORM. To react to the result of a delivery, "
-                        "override _handle_outbound_response of %(hook)s "
-                        "in an addon, or _handle_outbound_webhook_response of its "
-                        "connector backend.",
+                        "an automation rule on %(model)s doesn't fire: lanes write "
+                        "it with SQL, not through Odoo's ORM. To react to the "
+                        "result of a delivery, override _handle_outbound_response "
+                        "of %(hook)s in an addon, or "
+                        "_handle_outbound_webhook_response of its connector "
+                        "backend.",
                         model=action.model_id.name,
                         hook=DELIVERY,
                     ),
@@ -220,9 +224,7 @@ class IrActionsServer(models.Model):
                 ),
             )
         if not self.bwt_webhook_endpoint_id:
-            raise misconfigured(
-                self, self.env._("it has no endpoint. Choose where the deliveries go.")
-            )
+            raise misconfigured(self, self.env._("it has no endpoint. Choose one."))
         for line in self._bwt_webhook_lines():
             try:
                 line._check_one()
@@ -291,7 +293,7 @@ class IrActionsServer(models.Model):
         if not model._abstract and model.has_access("read"):
             record = model.search([], limit=1, order="id desc")
         if not record:
-            return self.env._("There is no record yet to show a sample of.")
+            return self.env._("No record exists yet, so there is no sample.")
         [request] = self._bwt_webhook_requests(record)
         payload, lines = request["payload"], request["context_lines"]
         text = serialize_payload(to_json_value(payload))

@@ -20,9 +20,9 @@ class IrAttachment(models.Model):
         readonly=True,
         prefetch=False,
         groups=GROUP_OPERATOR,
-        help="What is sent beside name and content: content type as it was given, "
-        "headers of the part. Odoo's own type may be another: it turns HTML and XML "
-        "into plain text so that no browser runs them.",
+        help="Content type as given and headers of the part. Odoo's own content "
+        "type may differ: it turns HTML and XML into plain text so that "
+        "browsers don't run them.",
     )
 
     def _bwt_webhook_store(self, files, res_model, res_id):

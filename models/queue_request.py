@@ -107,7 +107,7 @@ def _vals(endpoint, request, label, now):
         raise refused(
             endpoint,
             endpoint.env._(
-                "supersede needs an ordering key, or the record it is about."
+                "supersede needs an ordering key or a record. Give one of them."
             ),
         )
     return {
@@ -158,8 +158,8 @@ def _subject_of(endpoint, record):
         raise refused(
             endpoint,
             endpoint.env._(
-                "record=%(record)s is no record. Give the record that the delivery is "
-                "about, or leave it out.",
+                "record=%(record)s is not a record. Give the record that the "
+                "delivery is about, or leave it out.",
                 record=reprlib.repr(record),
             ),
         )
@@ -196,7 +196,8 @@ def _eta(endpoint, eta):
     raise refused(
         endpoint,
         endpoint.env._(
-            "eta=%(eta)s is no time. Give a datetime in UTC.", eta=repr(eta)[:80]
+            "eta=%(eta)s is not a valid time. Give a datetime in UTC.",
+            eta=repr(eta)[:80],
         ),
     ) from fault
 
@@ -219,9 +220,9 @@ def _check_storable(text, key):
     if storable_text(text) != text:
         raise ConfigurationError(
             _lt(
-                "context line %(key)s holds a NUL or half a character (a lone "
-                "surrogate), which can't be stored. Correct its key or value, or give "
-                "the value in a mapping."
+                "context line %(key)s contains a NUL or a lone surrogate (half a "
+                "character), which can't be stored. Correct its key or value, or "
+                "give the value in a mapping."
             ),
             key=ascii(key),
         )
@@ -288,7 +289,7 @@ def _unknown_arguments(request):
     else:
         given = ", ".join(sorted(map(str, set(request) - ARGUMENTS)))
     return ConfigurationError(
-        _lt("queueing knows no %(given)s. Give a dict with some of: %(known)s."),
+        _lt("queueing doesn't accept %(given)s. Give a dict with some of: %(known)s."),
         given=given,
         known=", ".join(sorted(ARGUMENTS)),
     )

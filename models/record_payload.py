@@ -28,8 +28,8 @@ class RecordScope(BuildScope):
             return self.record
         raise ConfigurationError(
             _lt(
-                "there is no record to read a field from. Run it on records, or give "
-                "it a filter that finds some."
+                "there is no record to read a field from. Run the action on "
+                "records, or set a filter that matches some."
             )
         )
 

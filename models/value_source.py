@@ -98,16 +98,17 @@ class BuildScope:
         if self.delivery.res_id:
             raise ConfigurationError(
                 _lt(
-                    "the record that the delivery is about (%(model)s, %(id)s) is "
-                    "gone. Cancel the delivery, or take the value from elsewhere."
+                    "the record that the delivery is about (%(model)s, %(id)s) was "
+                    "deleted. Cancel the delivery, or choose another source for "
+                    "the value."
                 ),
                 model=self.delivery.res_model,
                 id=self.delivery.res_id,
             )
         raise ConfigurationError(
             _lt(
-                "the delivery is about no record, but a record field is asked for. "
-                "Give record= when queueing, or take the value from elsewhere."
+                "the delivery has no record, but a record field is requested. Give "
+                "record= when queueing, or choose another source for the value."
             )
         )
 
@@ -152,15 +153,15 @@ def check_source(env, kind, expression, literal):
     expression = (expression or "").strip()
     if not expression:
         raise ConfigurationError(
-            _lt("no path is given. Write one, such as name or partner_id.name.")
+            _lt("the path is empty. Enter one, such as name or partner_id.name.")
         )
     if kind == "record_field":
         check_syntax(expression)
     elif kind == "request_field" and expression.split(".")[0] not in REQUEST_KEYS:
         raise ConfigurationError(
             _lt(
-                'path "%(path)s" starts at no part of the request. Start with one '
-                "of: %(keys)s."
+                'path "%(path)s" doesn\'t start with a part of the request. Start '
+                "with one of: %(keys)s."
             ),
             path=expression,
             keys=", ".join(REQUEST_KEYS),

@@ -121,7 +121,10 @@ def _pattern(text):
         return re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigurationError(
-            _lt('"%(pattern)s" is no regular expression: %(error)s. Mend the pattern.'),
+            _lt(
+                '"%(pattern)s" is not a valid regular expression: %(error)s. '
+                "Correct the pattern."
+            ),
             pattern=text,
             error=str(error),
         ) from None

@@ -41,8 +41,8 @@ def _for_xml(text, before):
     if _NOT_XML.search(text):
         raise ConfigurationError(
             _lt(
-                "a value holds a control character, which XML can't carry: %(value)s."
-                " Correct the value."
+                "a value contains a control character, which XML doesn't allow: "
+                "%(value)s. Correct the value."
             ),
             value=ascii(text[:60]),
         )

@@ -12,16 +12,17 @@ _SHOWN = 300
 _NO_ANSWER = {
     "dns": _lt("the host's name doesn't resolve. Check the endpoint's hostname."),
     "connect": _lt(
-        "no connection, or it closed without an answer."
-        " Check that the receiver is up and the endpoint's hostname and port."
+        "the connection failed or was closed without a response. Check that the "
+        "receiver is up, and the endpoint's hostname and port."
     ),
     "tls": _lt("no trusted TLS connection. Check the receiver's certificate."),
     "timeout": _lt(
-        "no complete answer in time. Check the receiver, or give it more time"
-        " in the endpoint's timeout."
+        "no complete response in time. Check the receiver, or raise the endpoint's "
+        "timeout."
     ),
     "response": _lt(
-        "the answer is no HTTP. Check that the endpoint's address is a web server."
+        "the response is not valid HTTP. Check that the endpoint's address is a "
+        "web server."
     ),
     "egress": _lt(
         "the address is not allowed. Check the endpoint's hostname, or have a Settings"
@@ -29,7 +30,7 @@ _NO_ANSWER = {
     ),
 }
 _NO_ANSWER_OTHERWISE = _lt(
-    "the request ended without an answer (%(reason)s). Check the endpoint, then retry."
+    "the request ended without a response (%(reason)s). Check the endpoint, then retry."
 )
 
 _CREDENTIALS = _lt(
@@ -41,52 +42,53 @@ _BY_STATUS = {
     403: _CREDENTIALS,
     407: _CREDENTIALS,
     404: _lt(
-        "HTTP %(status)s: nothing is at this address."
-        " Check the endpoint's hostname and path, then retry."
+        "HTTP %(status)s: nothing was found at this address. Check the endpoint's "
+        "hostname and path, then retry."
     ),
     405: _lt(
-        "HTTP %(status)s: the receiver doesn't take this method here."
-        " Check the endpoint's HTTP method and path, then retry."
+        "HTTP %(status)s: the receiver doesn't accept this method here. Check the "
+        "endpoint's HTTP method and path, then retry."
     ),
     408: _lt(
-        "HTTP %(status)s: the request took the receiver too long."
-        " Ask its operator if it stays like this."
+        "HTTP %(status)s: the receiver timed out. Contact its operator if this "
+        "continues."
     ),
     410: _lt(
-        "HTTP %(status)s: the receiver wants no more requests, so the endpoint sends"
-        " nothing. Ask its operator, then press Close Circuit on the endpoint."
+        "HTTP %(status)s: the receiver accepts no more requests, so the endpoint "
+        "sends nothing. Contact its operator, then press Close Circuit on the "
+        "endpoint."
     ),
     413: _lt(
         "HTTP %(status)s: the request is too large for the receiver."
         " Send less data, then retry."
     ),
     415: _lt(
-        "HTTP %(status)s: the receiver doesn't read this content type."
-        " Check the endpoint's body mode and Content-Type, then retry."
+        "HTTP %(status)s: the receiver doesn't accept this content type. Check the "
+        "endpoint's Request Body and Content-Type, then retry."
     ),
     429: _lt(
-        "HTTP %(status)s: too many requests for the receiver."
-        " Set a rate limit on the endpoint if it stays like this."
+        "HTTP %(status)s: too many requests for the receiver. Set a rate limit on "
+        "the endpoint if this continues."
     ),
 }
 _REDIRECT = _lt(
-    "HTTP %(status)s: the receiver redirects to %(location)s, and redirects aren't"
-    " followed. Put the final address on the endpoint, then retry."
+    "HTTP %(status)s: the receiver redirects to %(location)s, and redirects aren't "
+    "followed. Enter the final address on the endpoint, then retry."
 )
 _NO_LOCATION = _lt(
-    "HTTP %(status)s: the receiver redirects without saying where to."
-    " Check the endpoint's hostname and path, then retry."
+    "HTTP %(status)s: the receiver redirects without a location. Check the "
+    "endpoint's hostname and path, then retry."
 )
 _REFUSED = _lt(
-    "HTTP %(status)s: the receiver refused the request."
-    " Read its response, mend the data or the endpoint, then retry."
+    "HTTP %(status)s: the receiver refused the request. Read its response, correct "
+    "the data or the endpoint, then retry."
 )
 _FAILED = _lt(
-    "HTTP %(status)s: the receiver failed. Ask its operator if it stays like this."
+    "HTTP %(status)s: the receiver failed. Contact its operator if this continues."
 )
 _UNEXPECTED = _lt(
-    "HTTP %(status)s is no answer to a request."
-    " Check that the endpoint's address is right, then retry."
+    "HTTP %(status)s is not a valid response to a request. Check that the "
+    "endpoint's address is correct, then retry."
 )
 
 

@@ -82,9 +82,9 @@ def _check_text(field, text):
     except UnicodeEncodeError:
         raise ConfigurationError(
             _lt(
-                'file "%(field)s" holds half a character (a lone surrogate), which '
-                "UTF-8 doesn't know. Correct its name or content, or give the content "
-                "as bytes."
+                'file "%(field)s" contains a lone surrogate (half a character), '
+                "which UTF-8 can't encode. Correct its name or content, or give "
+                "the content as bytes."
             ),
             field=field,
         ) from None

@@ -37,8 +37,8 @@ def check_header(name, value):
         # The value may be a secret: the message doesn't quote it.
         raise ConfigurationError(
             _lt(
-                'the value of header "%(name)s" can\'t be sent: no line breaks,'
-                " control characters, blanks in front or letters beyond Latin-1."
+                'the value of header "%(name)s" can\'t be sent. Remove line breaks, '
+                "control characters, leading spaces and characters outside Latin-1."
             ),
             name=name,
         )
@@ -91,8 +91,8 @@ def _check_token(name):
     if not _is_token(name):
         raise ConfigurationError(
             _lt(
-                '"%(name)s" is no header name. Use letters, digits and any of'
-                " !#$%%&'*+-.^_`|~"
+                '"%(name)s" is not a valid header name. Use letters, digits and '
+                "any of !#$%%&'*+-.^_`|~"
             ),
             name=name,
         )

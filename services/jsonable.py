@@ -140,7 +140,8 @@ def _finite(number):
         return number
     raise _Misfit(
         _lt(
-            "%(path)s is %(number)s, which is no number in JSON. Give a finite number."
+            "%(path)s is %(number)s, which is not a valid number in JSON. Give a "
+            "finite number."
         ),
         number=str(number),
     )

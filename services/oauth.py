@@ -20,7 +20,7 @@ from .signing import bare_token
 LIFETIME = 300.0  # seconds, when the server doesn't say
 _MARGIN = 30.0  # renewed so much before the end, or after nine tenths of a short life
 _LONGEST = 10 * 365 * 86400.0
-_BROKEN = (_lt("its answer broke off."), {})
+_BROKEN = (_lt("its response was interrupted."), {})
 # What servers call a bearer token, without blanks, dashes and underscores.
 _BEARER = frozenset({"", "bearer", "bearertoken"})
 
@@ -145,7 +145,7 @@ def _refusal(status, said, host):
     why = ": ".join(each[:200] for each in words if isinstance(each, str) and each)
     family = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
     return TokenRefused(
-        _lt("%(url)s gave no OAuth2 token: status %(status)s %(why)s"),
+        _lt("%(url)s returned no OAuth2 token: status %(status)s %(why)s"),
         reason=family.get(status // 100, "response"),
         may_recover=status >= 500 or status in (408, 425, 429),
         status=status,

@@ -47,8 +47,8 @@ class HandlerOutcome:
         if not isinstance(raw, Mapping):
             raise ConfigurationError(
                 _lt(
-                    "the handler returned %(value)s, which is no decision."
-                    " Return None, True, False or a dict with a status."
+                    "the handler returned %(value)s, which is not a valid "
+                    "decision. Return None, True, False or a dict with a status."
                 ),
                 value=_quote(raw),
             )
@@ -99,8 +99,8 @@ def _seconds(raw):
         return seconds
     raise ConfigurationError(
         _lt(
-            "the handler asked for a retry in %(seconds)s seconds."
-            " Give a number from 0 to %(most)s."
+            "the handler requested a retry in %(seconds)s seconds. Give a number "
+            "from 0 to %(most)s."
         ),
         seconds=_quote(seconds),
         most=SECONDS_MAX,

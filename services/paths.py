@@ -106,8 +106,9 @@ def _keys(holder, parts, place):
             return (index,)
         raise ConfigurationError(
             _lt(
-                'path "%(path)s" can\'t be written: "%(where)s" is a list of %(count)s'
-                ' items and "%(part)s" none of its indexes. Use 0 to %(count)s or *.'
+                'path "%(path)s" can\'t be written: "%(where)s" is a list of '
+                '%(count)s items and "%(part)s" is not a valid index. Use 0 to '
+                "%(count)s or *."
             ),
             path=".".join(parts),
             where=".".join(parts[:place]) or "payload",
@@ -116,8 +117,9 @@ def _keys(holder, parts, place):
         )
     raise ConfigurationError(
         _lt(
-            'path "%(path)s" can\'t be written: "%(where)s" is %(value)s and holds no'
-            ' "%(part)s". Choose another path or write an object there first.'
+            'path "%(path)s" can\'t be written: "%(where)s" is %(value)s and can\'t '
+            'contain "%(part)s". Choose another path or write an object there '
+            "first."
         ),
         path=".".join(parts),
         where=".".join(parts[:place]) or "payload",

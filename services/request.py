@@ -117,7 +117,10 @@ class OutboundRequest:
             )
         if not _TOKEN.fullmatch(self.http_method):
             raise ConfigurationError(
-                _lt('"%(method)s" is no HTTP method. Use post, put, patch or delete.'),
+                _lt(
+                    '"%(method)s" is not a valid HTTP method. Use post, put, patch '
+                    "or delete."
+                ),
                 method=self.http_method,
             )
         files = self.raw("files")

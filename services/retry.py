@@ -83,8 +83,8 @@ def _seconds(part):
     if not match:
         raise ConfigurationError(
             _lt(
-                'retry schedule part "%(part)s" is no duration.'
-                ' Write a number with s, m, h or d, as in "5s,5m,30m".'
+                'retry schedule part "%(part)s" is not a valid duration. Write a '
+                'number with s, m, h or d, as in "5s,5m,30m".'
             ),
             part=part,
         )
@@ -175,7 +175,7 @@ def _aware(moment):
 _RETRIED_REASONS = {"dns", "connect", "tls", "timeout", "response"}
 _CIRCUIT_STATUSES = {408, 429}
 _HOLDING_STATUSES = {429, 503}  # they speak of the receiver, not of one request
-_BROKEN_BODY = _lt("The body of the answer broke off; its status counts.")
+_BROKEN_BODY = _lt("The response body was interrupted. Only its status counts.")
 _USED_UP = _lt("All %(attempts)s attempts are used up.")
 
 

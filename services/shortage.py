@@ -13,14 +13,14 @@ from .errors import ServiceError, _lt
 REASON = "shortage"  # of an `Answer`: nothing was sent
 
 _NO_FILE = _lt(
-    "this Odoo server lacks open files (%(error)s). Raise its limit (ulimit -n)."
+    "this Odoo server ran out of open files (%(error)s). Raise its limit (ulimit -n)."
 )
 _NO_MEMORY = _lt(
-    "this Odoo server lacks memory (%(error)s). Raise limit_memory_hard, or send less "
-    "in one delivery."
+    "this Odoo server ran out of memory (%(error)s). Raise limit_memory_hard, or "
+    "send less in one delivery."
 )
 _NO_THREAD = _lt(
-    "this Odoo server lacks threads (%(error)s). Raise its limit (ulimit -u)."
+    "this Odoo server ran out of threads (%(error)s). Raise its limit (ulimit -u)."
 )
 
 _BY_ERRNO = {

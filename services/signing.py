@@ -28,7 +28,7 @@ def standard_webhooks_headers(secrets, message_id, timestamp, body):
     """
     if not secrets:
         raise ConfigurationError(
-            _lt("there is no secret to sign with. Generate one on the endpoint.")
+            _lt("the signing secret is missing. Generate one on the endpoint.")
         )
     timestamp = str(int(timestamp))
     signed = f"{message_id}.{timestamp}.".encode() + _bytes(body)
@@ -53,7 +53,8 @@ def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefi
     if not secret:
         raise ConfigurationError(
             _lt(
-                "there is no secret to sign with. Enter the receiver's on the endpoint."
+                "the signing secret is missing. Enter the receiver's secret on the "
+                "endpoint."
             )
         )
     if algorithm not in ALGORITHMS or encoding not in ENCODINGS:

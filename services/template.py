@@ -91,8 +91,8 @@ def clean_path(text):
     if found:
         raise ConfigurationError(
             _lt(
-                'path "%(path)s" holds %(found)s, which no URL can carry. Remove it,'
-                " or write it percent-encoded."
+                'path "%(path)s" contains %(found)s, which a URL can\'t contain. '
+                "Remove it, or write it percent-encoded."
             ),
             path=ascii(text)[1:-1],
             found=ascii(found[0]),
@@ -157,8 +157,8 @@ def _quoted(key, values):
     except UnicodeEncodeError:
         raise ConfigurationError(
             _lt(
-                "token {%(token)s} holds half a character, which no URL can carry."
-                " Correct the value of its context line."
+                "token {%(token)s} contains a lone surrogate (half a character), "
+                "which a URL can't contain. Correct the value of its context line."
             ),
             token=key,
         ) from None

@@ -162,8 +162,8 @@ def _encoded(text, content_type):
     except UnicodeEncodeError as error:
         raise ConfigurationError(
             _lt(
-                "the body holds %(found)s, which the charset %(charset)s can't encode."
-                " Correct the value, or name utf-8 in the Content-Type."
+                "the body contains %(found)s, which the charset %(charset)s can't "
+                "encode. Correct the value, or name utf-8 in the Content-Type."
             ),
             found=ascii(text[error.start : error.start + 1]),
             charset=charset,

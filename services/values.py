@@ -63,8 +63,9 @@ def header_text(value, name=""):
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         raise ConfigurationError(
             _lt(
-                'the value of header "%(name)s" is a list or an object, which no header'
-                " can hold. Give a text or a number, or send it in the payload."
+                'the value of header "%(name)s" is a list or an object, which a '
+                "header can't contain. Give a text or a number, or send it in the "
+                "payload."
             )
             if name
             else _lt(

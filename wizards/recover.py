@@ -24,18 +24,18 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         string="Failed Since",
         required=True,
         default=lambda self: fields.Datetime.now() - timedelta(hours=24),
-        help="When the delivery was given up, or its last attempt recorded.",
+        help="When the delivery was dead-lettered, or its last attempt was recorded.",
     )
     failure_reason = fields.Selection(
         selection=FAILURE_REASONS,
-        string="Only Because Of",
-        help="Left empty: whatever the reason.",
+        string="Failure Reason",
+        help="Empty: any reason.",
     )
     with_dead_letters = fields.Boolean(string="Dead Letters", default=True)
     with_errors = fields.Boolean(
         string="Errors",
         default=True,
-        help="Those that need a person, and those that wait for their next attempt.",
+        help="Errors that need attention, and errors that wait for their next attempt.",
     )
     delivery_count = fields.Integer(
         string="Deliveries", compute="_compute_delivery_count"
@@ -43,7 +43,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     summary = fields.Text(compute="_compute_delivery_count")
     waits = fields.Text(
         compute="_compute_waits",
-        help="Why what is queued isn't sent at once; empty when it is.",
+        help="Why queued deliveries aren't sent at once. Empty when they are.",
     )
 
     @api.depends("endpoint_id")
@@ -101,7 +101,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         )
         if not deliveries:
             raise UserError(
-                self.env._("No delivery failed in that time. Give an earlier date.")
+                self.env._("No delivery failed in this period. Enter an earlier date.")
             )
         # One note on the endpoint instead of one on each of thousands.
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)

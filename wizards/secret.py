@@ -30,10 +30,11 @@ class BwtWebhookOutboundSecret(models.TransientModel):
         related="endpoint_id.has_signing_secret", related_sudo=False
     )
     overlap_hours = fields.Integer(
-        string="Old Secret Signs Along For (Hours)",
+        string="Keep Old Secret For (Hours)",
         default=24,
-        help="So long both secrets sign, and the receiver can change over without "
-        "losing a request. 0: the old secret ends at once, as after a leak.",
+        help="During this time both secrets sign, so that the receiver can switch "
+        "without losing a request. 0: the old secret is removed at once, for "
+        "example after a leak.",
     )
     secret = fields.Char(store=False, readonly=True, string="New Secret")
 
@@ -52,7 +53,7 @@ class BwtWebhookOutboundSecret(models.TransientModel):
         for dialog in self:
             if not 0 <= dialog.overlap_hours <= 24 * 365:
                 raise ValidationError(
-                    self.env._("Let the old secret sign along for 0 to 8760 hours.")
+                    self.env._("Keep the old secret for 0 to 8760 hours.")
                 )
 
     @api.model

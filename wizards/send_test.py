@@ -42,8 +42,8 @@ class BwtWebhookOutboundSendTestAbout(models.AbstractModel):
     record_ref = fields.Reference(
         selection="_selection_record_model",
         string="About the Record",
-        help="Rules that read record fields need one. Models that you may read, "
-        "without those that serve Odoo itself.",
+        help="Required by rules that read record fields. Only models that you may "
+        "read, without Odoo's technical models.",
     )
 
     @api.model
@@ -81,7 +81,7 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
     """Builds a test's request by the lane's own steps, shows it, and undoes it all."""
 
     _name = "bwt.webhook.outbound.send.test.look"
-    _description = "Outbound Webhook: Send Test, Look"
+    _description = "Outbound Webhook: Send Test, Request Preview"
 
     def action_look(self):
         """Show what would go out and what the guard says; nothing is sent or kept."""
@@ -118,7 +118,7 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
         if isinstance(stage, Decided):
             outcome = stage.outcome
             text = self.env._(
-                "Nothing would go out: the handler decides %(status)s. %(note)s",
+                "No request would be sent: the handler returned %(status)s. %(note)s",
                 status=outcome.status,
                 note=outcome.note or "",
             )
@@ -141,17 +141,15 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
                 return text
             if not schedule.delays:
                 return self.env._(
-                    "%s A delivery would be a dead letter: the endpoint has no retry "
-                    "schedule.",
+                    "%s A delivery would be dead-lettered: the endpoint has no "
+                    "retry schedule.",
                     text,
                 )
-            return self.env._(
-                "%s A delivery would be tried again on the schedule.", text
-            )
+            return self.env._("%s A delivery would be retried on the schedule.", text)
         if verdict.addresses == (verdict.host,):
-            return self.env._("%s may be sent to.", verdict.host)
+            return self.env._("Requests to %s are allowed.", verdict.host)
         return self.env._(
-            "%(host)s is at %(addresses)s and may be sent to.",
+            "Requests to %(host)s (%(addresses)s) are allowed.",
             host=verdict.host,
             addresses=", ".join(verdict.addresses),
         )
@@ -191,9 +189,9 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     )
     step = fields.Selection(
         selection=[
-            ("write", "What to Send"),
-            ("look", "The Request"),
-            ("answer", "The Answer"),
+            ("write", "Payload"),
+            ("look", "Request"),
+            ("answer", "Response"),
         ],
         default="write",
         required=True,
@@ -205,8 +203,8 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         domain="[('endpoint_id', '=', endpoint_id)]",
         check_company=True,
         ondelete="set null",
-        help="A past delivery: its payload, headers, context lines, files and record "
-        "are taken over. What you change here changes nothing there.",
+        help="A past delivery: its payload, headers, context lines, files and "
+        "record are copied. Changes made here don't affect it.",
     )
     payload_json = fields.Text(string="Payload", required=True, default="{}")
     request_headers_json = fields.Text(string="Headers", required=True, default="{}")
@@ -222,14 +220,17 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     request_headers = fields.Text(readonly=True, string="Headers Sent")
     request_body = fields.Text(readonly=True, string="Body")
     outcome = fields.Text(
-        readonly=True, help="Why nothing would go out; empty when it would."
+        readonly=True,
+        help="Why no request would be sent. Empty when one would be sent.",
     )
-    verdict = fields.Text(readonly=True, help="What the guard says of the target.")
+    verdict = fields.Text(
+        readonly=True, help="Result of the egress check of the target."
+    )
     is_allowed = fields.Boolean(readonly=True)
     is_unresolved = fields.Boolean(readonly=True)
     runner_warning = fields.Text(
         compute="_compute_runner_warning",
-        help="Set when nothing but this test would go out.",
+        help="Set when only this test would be sent.",
     )
 
     delivery_id = fields.Many2one(
@@ -255,7 +256,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         related="attempt_id.response_status_code", related_sudo=False
     )
     answer_ms = fields.Integer(
-        related="attempt_id.duration_ms", string="Took (ms)", related_sudo=False
+        related="attempt_id.duration_ms", string="Duration (ms)", related_sudo=False
     )
     answer_headers = fields.Text(
         related="attempt_id.response_headers_json", related_sudo=False
@@ -368,7 +369,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         self._check_may_test()
         if self.step != "look":
             raise ValidationError(
-                self.env._("Look at the request first, then send it.")
+                self.env._("Preview the request first, then send it.")
             )
         delivery = self._make_delivery()
         delivery.process_delivery()

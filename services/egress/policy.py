@@ -66,7 +66,7 @@ class Policy:
         address = _address(text.partition("%")[0])
         if address is None:
             raise EgressRefused(
-                _lt('"%(host)s" is refused: "%(address)s" is no IP address.'),
+                _lt('"%(host)s" is refused: "%(address)s" is not a valid IP address.'),
                 host=host,
                 address=text,
             )
@@ -109,8 +109,9 @@ def _network(part):
     except ValueError:
         raise ConfigurationError(
             _lt(
-                'allowed network "%(part)s" is none. Write a network, an address or a'
-                ' host name, as in "10.1.0.0/16, 10.2.3.4, intern.example".'
+                'allowed network "%(part)s" is not valid. Write a network, an '
+                'address or a host name, as in "10.1.0.0/16, 10.2.3.4, '
+                'intern.example".'
             ),
             part=part,
         ) from None
@@ -129,8 +130,8 @@ def _host(part):
     if place is None or re.search(r"[/?#:]", part):
         raise ConfigurationError(
             _lt(
-                'allowed host "%(part)s" is no host name. Write names without scheme,'
-                ' port or wildcard, as in "intern.example".'
+                'allowed host "%(part)s" is not a valid host name. Write names '
+                'without scheme, port or wildcard, as in "intern.example".'
             ),
             part=part,
         )

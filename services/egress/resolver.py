@@ -70,8 +70,8 @@ def _in_time(lookup, host, port, deadline):
     if not done.wait(max(0.0, deadline - monotonic())):
         raise NotResolved(
             _lt(
-                'the name "%(host)s" was not resolved in time: the name server gave no '
-                "answer. Check the DNS settings of this machine."
+                'the name "%(host)s" was not resolved in time: the name server did '
+                "not answer. Check the DNS settings of this machine."
             ),
             host=host,
         )

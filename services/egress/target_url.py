@@ -95,17 +95,19 @@ def _locate(url):
     if not isinstance(url, str) or not url:
         raise ConfigurationError(_lt("the request has no URL."))
     if _SUSPECT.search(url):
-        raise _refused(url, _lt("it holds a blank, a control character or a backslash"))
+        raise _refused(
+            url, _lt("it contains a space, a control character or a backslash")
+        )
     scheme = url.partition(":")[0].lower()
     if scheme not in _PORTS or not url[len(scheme) :].startswith("://"):
         raise _refused(url, _lt("it must begin with https:// or http://"))
     authority = re.split(r"[/?#]", url[len(scheme) + 3 :], maxsplit=1)[0]
     if "@" in authority:
-        raise _refused(None, _lt("it holds a user or a password"))
+        raise _refused(None, _lt("it contains a user or a password"))
     if "%" in authority:  # escapes and zones: read differently by each parser
-        raise _refused(url, _lt("its host is no name and no IP address"))
+        raise _refused(url, _lt("its host is not a valid name or IP address"))
     if re.search(r":0*$", authority):  # requests would take the default port
-        raise _refused(url, _lt("it has no valid port"))
+        raise _refused(url, _lt("its port is not valid"))
     prepared = requests.PreparedRequest()
     try:
         prepared.prepare_url(url, None)
@@ -113,11 +115,11 @@ def _locate(url):
         raise _refused(url, str(error)) from error
     found = _URL.fullmatch(prepared.url)
     if not found:
-        raise _refused(url, _lt("its host is no name and no IP address"))
+        raise _refused(url, _lt("its host is not a valid name or IP address"))
     host = _host(found["host"], url)
     port = int(found["port"] or _PORTS[found["scheme"]])
     if not 0 < port < 65536:
-        raise _refused(url, _lt("it has no valid port"))
+        raise _refused(url, _lt("its port is not valid"))
     named = found["host"].lower().rstrip(".")
     if port != _PORTS[found["scheme"]]:
         named = f"{named}:{port}"
@@ -148,7 +150,9 @@ def _host(text, url):
         try:
             return str(ipaddress.IPv6Address(text[1:-1]))
         except ValueError:
-            raise _refused(url, _lt("its host is no name and no IP address")) from None
+            raise _refused(
+                url, _lt("its host is not a valid name or IP address")
+            ) from None
     host = text.lower()
     with suppress(ValueError):
         return str(ipaddress.IPv4Address(host))
@@ -157,7 +161,7 @@ def _host(text, url):
     if _NUMBER.fullmatch(labels[-1]):
         raise _refused(url, _lt("an IPv4 address is written as four decimal numbers"))
     if len(host) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise _refused(url, _lt("its host is no name and no IP address"))
+        raise _refused(url, _lt("its host is not a valid name or IP address"))
     return host
 
 

@@ -250,14 +250,16 @@ def _explain(error, wire, timeout):
         reason = "egress" if isinstance(error, EgressRefused) else "dns"
         return reason, (error.template, error.values)
     if isinstance(error, TimeoutError):
-        said = _lt("no whole answer from %(host)s:%(port)s within %(seconds)s seconds.")
+        said = _lt(
+            "no complete response from %(host)s:%(port)s within %(seconds)s seconds."
+        )
         return "timeout", (said, {**place, "seconds": f"{timeout:g}"})
     if isinstance(error, BadResponse):
-        said = _lt("%(host)s:%(port)s sent no valid answer: %(why)s.")
+        said = _lt("%(host)s:%(port)s sent no valid response: %(why)s.")
         why = error.template % error.values if error.values else error.template
         return "response", (said, {**place, "why": why})
     if isinstance(error, NoResponse):
-        said = _lt("%(host)s:%(port)s closed the connection without an answer.")
+        said = _lt("%(host)s:%(port)s closed the connection without a response.")
         return "connect", (said, place)
     values = {**place, "error": _words(error.__cause__ or error)}
     if isinstance(error, HandshakeFailed | ssl.SSLError):

@@ -152,7 +152,7 @@ def _method(kwargs):
     if method.isascii() and method.isalpha():
         return method
     raise ConfigurationError(
-        _lt('"%(method)s" is no HTTP method. Use POST, PUT, PATCH or DELETE.'),
+        _lt('"%(method)s" is not a valid HTTP method. Use POST, PUT, PATCH or DELETE.'),
         method=method,
     )
 
@@ -166,7 +166,7 @@ def _json_body(value):
         return module.dumps(value, allow_nan=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(
-            _lt("the payload is no JSON: %(error)s"), error=str(error)
+            _lt("the payload is not valid JSON: %(error)s"), error=str(error)
         ) from error
 
 
@@ -201,7 +201,7 @@ def _encode_prepared(kwargs):
     unknown = sorted(kwargs.keys() - _SLOW)
     if unknown:
         raise ConfigurationError(
-            _lt('the sender takes no argument "%(name)s".'), name=unknown[0]
+            _lt('the sender has no argument "%(name)s".'), name=unknown[0]
         )
     method = _method(kwargs)
     headers = kwargs.get("headers") or {}
@@ -264,8 +264,8 @@ def _part_multipart_type(headers):
             if not _MULTIPART.match(found):
                 raise ConfigurationError(
                     _lt(
-                        'a multipart body can\'t have the Content-Type "%(type)s".'
-                        " Take that header away, or choose another body mode."
+                        'a multipart body can\'t have the Content-Type "%(type)s". '
+                        "Remove that header, or choose another body mode."
                     ),
                     type=given,
                 )

@@ -45,7 +45,10 @@ class Proxy:
             parts = port = None
         if parts is None or parts.scheme != "http" or not parts.hostname or not port:
             raise ConfigurationError(
-                _lt("the proxy is no http://host:port. Correct the system parameter.")
+                _lt(
+                    "the proxy is not a valid http://host:port. Correct the system "
+                    "parameter."
+                )
             )
         credentials = ""
         if parts.username is not None:

@@ -90,7 +90,7 @@ def describe(pem):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError as error:
         raise ConfigurationError(
-            _lt("the client certificate is no PEM certificate.")
+            _lt("the client certificate is not a valid PEM certificate.")
         ) from error
     name = names[0].value if names else certificate.subject.rfc4514_string()
     until = getattr(certificate, "not_valid_after_utc", None)

@@ -318,7 +318,7 @@ class TestRefuse(FailureCase):
         self.rule_action.bwt_webhook_failure_mode = "refuse"
         for state in ("draft", "archived"):
             self.endpoint.state = state
-            with self.refused("takes no deliveries"):
+            with self.refused("accepts no deliveries"):
                 self.partner.name = "Countess"
         self.endpoint.state = "active"
 

@@ -105,7 +105,7 @@ class TestAlerts(CommittedCase):
         self.press("action_reset_to_draft", [second])
 
         self.assertEqual([], self.activities(GIVEN_UP, active_test=False))
-        self.assertIn("No delivery needs a person any more.", self.notes()[0])
+        self.assertIn("No deliveries need attention any more.", self.notes()[0])
 
     def test_what_closed_itself_is_told_anew(self):
         """Mended, and broken again the same day: nobody is left in the dark."""
@@ -281,7 +281,7 @@ class TestAlerts(CommittedCase):
         self._probe(ids)
 
         self.assertEqual([], self.activities(RESTING, active_test=False))
-        self.assertIn("The target answers again: sending continues.", self.notes()[0])
+        self.assertIn("The target answers again: sending resumes.", self.notes()[0])
 
     def _probe(self, ids):
         """The cool-down has passed; a lane runs."""

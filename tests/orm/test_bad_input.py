@@ -65,7 +65,7 @@ class TestBadInput(OutboundCase):
             r"record='res\.partner,1' is no record": {"record": "res.partner,1"},
             r'header "Host" is set by the sender': {"headers": {"Host": "a"}},
             r'header "content-length" is set': {"headers": {"content-length": "1"}},
-            r'"X A" is no header name': {"headers": {"X A": "1"}},
+            r'"X A" is not a valid header name': {"headers": {"X A": "1"}},
             r"isn't saved yet": {"record": partner.new({})},
             r"eta='tomorrow' is no time": {"eta": "tomorrow"},
             r"eta=.*is no time": {"eta": timedelta(hours=1)},
@@ -91,7 +91,7 @@ class TestBadInput(OutboundCase):
             with self.refused(NAMED + f".*{label}.*Activate", WebhookValidationError):
                 self.queue({"a": 1})
         nobody = self.env[ENDPOINT].search([("code", "=", "no-such-code")])
-        with self.refused("found none. Look it up by its code"):
+        with self.refused("found none. Search by code"):
             nobody.queue_delivery({"a": 1})
         with self.refused("found 2. Look it up by its code"):
             (self.endpoint + self.make_endpoint("other")).queue_delivery({"a": 1})
@@ -100,23 +100,27 @@ class TestBadInput(OutboundCase):
     def test_what_an_endpoint_refuses(self):
         """Settings that can't work are refused when saved, with the value quoted."""
         cases = {
-            r'code "Shop Orders" is no technical name': {"code": "Shop Orders"},
+            r'code "Shop Orders" is not a valid technical name': {
+                "code": "Shop Orders"
+            },
             r'code "shop-Ä"': {"code": "shop-Ä"},
             r'code "-shop"': {"code": "-shop"},
-            r'host "shop\.example\.com" is no base URL': {
+            r'host "shop\.example\.com" is not a valid base URL': {
                 "target_hostname": "shop.example.com"
             },
-            r'host "ftp://x" is no base URL': {"target_hostname": "ftp://x"},
-            r'host "http://u:p@x" is no base URL': {"target_hostname": "http://u:p@x"},
-            r'host "http://x:port" is no base URL': {
+            r'host "ftp://x" is not a valid base URL': {"target_hostname": "ftp://x"},
+            r'host "http://u:p@x" is not a valid base URL': {
+                "target_hostname": "http://u:p@x"
+            },
+            r'host "http://x:port" is not a valid base URL': {
                 "target_hostname": "http://x:port"
             },
-            r'host "https://\{x\}\.com" is no base URL': {
+            r'host "https://\{x\}\.com" is not a valid base URL': {
                 "target_hostname": "https://{x}.com"
             },
             r'host "http://x/y" holds more': {"target_hostname": "http://x/y"},
             r'host "http://x\?y=1" holds more': {"target_hostname": "http://x?y=1"},
-            r"it has no host": {"target_hostname": False},
+            r"it has no target hostname": {"target_hostname": False},
             r'path "/x#y" has a fragment': {"target_path": "/x#y"},
             r"Timeout.* is 0\. Give 1 to 60": {"timeout_seconds": 0},
             r"Timeout.* is 61\. Give 1 to 60": {"timeout_seconds": 61},
@@ -124,7 +128,9 @@ class TestBadInput(OutboundCase):
             r"Parallel Lanes is 17": {"parallel_lanes": 17},
             r"Rate Limit is -1": {"rate_limit": -1},
             r"Retention.* is -1": {"retention_days": -1},
-            r'retry schedule part "5x" is no duration': {"retry_schedule": "5s,5x"},
+            r'retry schedule part "5x" is not a valid duration': {
+                "retry_schedule": "5s,5x"
+            },
             r'status "200" can\'t be retried': {"retry_on_status": "200"},
             r"2 parallel lanes can't keep an order": {
                 "parallel_lanes": 2,
@@ -166,7 +172,11 @@ class TestBadInput(OutboundCase):
             ("payload_json", "[NaN]", "Payload is not valid JSON: NaN"),
             ("request_headers_json", "[1]", r"Headers must be a JSON object.*\[1\]"),
             ("request_headers_json", '{"host": "a"}', '"host" is set by the sender'),
-            ("request_headers_json", '{"X A": "a"}', '"X A" is no header name'),
+            (
+                "request_headers_json",
+                '{"X A": "a"}',
+                '"X A" is not a valid header name',
+            ),
         ):
             with self.subTest(text=text), self.refused(pattern):
                 self.waiting[name] = text

@@ -164,7 +164,7 @@ class TestBatchBounds(OutboundCase):
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
         try:
-            with self.refused("lacks open files"):
+            with self.refused("ran out of open files"):
                 delivery.process_delivery()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -401,7 +401,7 @@ class TestKilledWhileBuilding(CommittedCase):
             self.assertFalse(env[DELIVERY].browse(ids).attempt_ids)
             self.assertEqual("closed", endpoint.circuit_state)
             self.assertEqual(0, endpoint.failure_streak)
-            self.assertRegex(endpoint.queue_trouble, "lacks open files.*ulimit -n")
+            self.assertRegex(endpoint.queue_trouble, "ran out of open files.*ulimit -n")
         [eta] = self.pending()
         self.assertLess(timedelta(seconds=2), eta - utcnow())
         with self.transaction() as env:

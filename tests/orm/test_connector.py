@@ -59,10 +59,10 @@ class TestConnector(RequestCase):
         )
 
     def test_backend_that_is_gone(self):
-        """A deleted backend, or one whose addon is gone, stops with a message."""
+        """A deleted backend, or one whose addon was deleted, stops with a message."""
         self.binding.unlink()
         self.backend.unlink()
-        with self.refused("is gone"):
+        with self.refused("was deleted"):
             self.decided()
         self.env.cr.execute(
             "UPDATE bwt_webhook_outbound_endpoint "

@@ -45,12 +45,12 @@ class TestContextLines(RequestCase):
         """What can't be a context line is refused by name."""
         for lines, text in (
             ({"a": {1, 2}}, "a is of type set"),
-            ({"": 1}, "is no text"),
+            ({"": 1}, "is not a text"),
             ("text", "must be a mapping"),
             ([{"key": "a"}], "context line 1"),
             (
                 [{"key_name": "a", "source_kind": "company_field"}],
-                "no path is given",
+                "the path is empty",
             ),
         ):
             with self.refused(text):

@@ -109,7 +109,7 @@ class TestContract(ConnectorCase):
         ):
             with (
                 self.subTest(words),
-                self.refused(f"one outbound endpoint and {words}"),
+                self.refused(f"one outbound endpoint, but {words}"),
             ):
                 queue(endpoint, "x")
         with self.refused("one backend .shop.backend. and got 0"):

@@ -136,7 +136,7 @@ class TestDirect(OutboundCase):
         self.endpoint.ordering = "key"
         first, second, other = self.queue_keys("a", "a", "b")
 
-        with self.refused("in front of it"):
+        with self.refused("ordering group"):
             second.process_delivery()
         (other + second + first).process_delivery()
 

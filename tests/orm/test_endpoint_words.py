@@ -23,7 +23,7 @@ class TestEndpointWords(TrustCase):
 
         self.assertIn("PUT", endpoint.url_preview)
         self.assertIn('<b class="text-info">{order_id}</b>', endpoint.url_preview)
-        self.assertIn("Each delivery must give: order_id", endpoint.url_preview)
+        self.assertIn("Each delivery must provide: order_id", endpoint.url_preview)
         self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
 
     def test_the_policy_in_words_follows_the_fields(self):

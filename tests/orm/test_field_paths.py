@@ -101,8 +101,8 @@ class TestFieldPaths(RequestCase):
             ("company_field", "partner_id.unlink", "res.partner has no field"),
             ("partner_field", "__class__", "is not a valid field name"),
             ("record_field", "_cr", "is not a valid field name"),
-            ("request_field", "body.a", "no part of the request"),
-            ("context_key", False, "no path is given"),
+            ("request_field", "body.a", "doesn't start with a part of the request"),
+            ("context_key", False, "the path is empty"),
         ):
             with self.refused(text):
                 self.rule("x", kind, path)

@@ -60,7 +60,7 @@ class TestRules(RequestCase):
         self.handler({"result_status": "retry", "retry_seconds": 90})
         outcome = self.decided()
         self.assertEqual((outcome.status, outcome.seconds), ("retry", 90))
-        with self.refused("Give 0 or more"):
+        with self.refused("Enter 0 or more"):
             self.endpoint.handler_id.outbound_rule_ids.retry_seconds = -1
 
     def test_assignments_change_request_header_and_payload(self):
@@ -193,9 +193,9 @@ class TestPythonHandlers(RequestCase):
     def test_unmarked_method_is_refused(self):
         """Anything its author didn't mark is refused when saved and when run."""
         for model, method, text in (
-            ("shop.backend", "unmarked", "no webhook callback"),
-            ("shop.backend", "unlink", "no webhook callback"),
-            ("shop.backend", "missing", "no webhook callback"),
+            ("shop.backend", "unmarked", "not a webhook callback"),
+            ("shop.backend", "unlink", "not a webhook callback"),
+            ("shop.backend", "missing", "not a webhook callback"),
             ("no.model", "decide", "doesn't exist"),
             ("shop.backend", False, "needs a model and a method"),
         ):
@@ -207,7 +207,7 @@ class TestPythonHandlers(RequestCase):
             "UPDATE bwt_webhook_handler SET python_method_name = 'unmarked'"
         )
         handler.invalidate_recordset()
-        with self.refused("no webhook callback"):
+        with self.refused("not a webhook callback"):
             self.decided()
 
     def test_an_override_keeps_the_mark(self):

@@ -100,7 +100,7 @@ class TestOauth(TrustCase):
         )
         self.assertEqual(0, delivery.retry_number)
         self.assertTrue(delivery.next_attempt_at)
-        self.assertIn("A new one is tried", delivery.processing_error)
+        self.assertIn("A new one is requested", delivery.processing_error)
         delivery.process_delivery()
         self.assertEqual("done", delivery.state)
         self.assertEqual(2, self.tokens.asked)

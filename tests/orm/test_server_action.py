@@ -202,7 +202,7 @@ class TestRefused(ServerActionCase):
 
     def test_an_endpoint_is_needed(self):
         """Without one there is nowhere to send to."""
-        with self.refused("has no endpoint. Choose where the deliveries go"):
+        with self.refused("has no endpoint. Choose one"):
             self.action("name", bwt_webhook_endpoint_id=False)
 
     def test_deliveries_do_not_queue_deliveries(self):
@@ -216,7 +216,7 @@ class TestRefused(ServerActionCase):
         action = self.action("name", bwt_webhook_failure_mode="refuse")
         self.endpoint.state = "draft"
 
-        with self.refused("takes no deliveries. Activate it first"):
+        with self.refused("accepts no deliveries. Activate it first"):
             self.run_on(action, self.partner)
 
     def test_a_copied_database_stays_silent_and_usable(self):

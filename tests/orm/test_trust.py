@@ -89,7 +89,7 @@ class TestAuthentication(TrustCase):
                     "auth_header_name": "X Key",
                     "auth_secret_input": "x",
                 },
-                '"X Key" is no header name',
+                '"X Key" is not a valid header name',
             ),
             (
                 {
@@ -104,8 +104,14 @@ class TestAuthentication(TrustCase):
                 {"signing_mode": "standard", "signing_secret_input": "whsec_%%"},
                 "whsec_",
             ),
-            ({"signing_mode": "hmac", "hmac_header_name": ""}, "is no header name"),
-            ({"client_certificate_input": "no PEM"}, "client certificate can't be"),
+            (
+                {"signing_mode": "hmac", "hmac_header_name": ""},
+                "is not a valid header name",
+            ),
+            (
+                {"client_certificate_input": "not a valid PEM"},
+                "client certificate can't be",
+            ),
         ):
             with self.subTest(values), self.refused(words):
                 with self.env.cr.savepoint():
@@ -267,7 +273,7 @@ class TestSigning(TrustCase):
                 delivery = self.process({"a": 1})
 
                 self.assertEqual("error", delivery.state)
-                self.assertIn("no secret to sign with", delivery.processing_error)
+                self.assertIn("signing secret is missing", delivery.processing_error)
         self.assertEqual(0, self.receiver.total)
 
     def test_snippets_follow_the_settings(self):

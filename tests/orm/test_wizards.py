@@ -77,7 +77,7 @@ class TestSendTest(TrustCase):
         test = self.opened()
         test.action_look()
         self.assertTrue(test.is_allowed)
-        self.assertIn("127.0.0.1 may be sent to.", test.verdict)
+        self.assertIn("Requests to 127.0.0.1 are allowed.", test.verdict)
 
         self.endpoint.target_hostname = "http://169.254.169.254"
         test.action_back()
@@ -104,7 +104,7 @@ class TestSendTest(TrustCase):
         test.action_look()
 
         self.assertRegex(
-            test.outcome, "Nothing would go out: the handler decides cancel"
+            test.outcome, "No request would be sent: the handler returned cancel"
         )
 
     def test_it_opens_with_the_keys_that_are_needed(self):
@@ -170,7 +170,7 @@ class TestSendTest(TrustCase):
         test = self.opened()
         test.action_look()
         test.action_send()
-        with self.refused("Look at the request first"):
+        with self.refused("Preview the request first"):
             test.action_send()
         test.action_back()
         test.action_look()
@@ -186,7 +186,7 @@ class TestSendTest(TrustCase):
         test.action_look()
         self.assertTrue(test.request_line)
 
-        with self.refused("takes no deliveries. Activate it first"):
+        with self.refused("accepts no deliveries. Activate it first"):
             test.action_send()
 
     def test_bad_json_is_refused(self):
@@ -243,7 +243,7 @@ class TestSendTest(TrustCase):
         self.endpoint.retry_schedule = False
         test.action_back()
         test.action_look()
-        self.assertRegex(test.verdict, "would be a dead letter")
+        self.assertRegex(test.verdict, "would be dead-lettered")
 
     def test_it_says_that_no_job_runner_works(self):
         """A green test isn't taken for a queue that moves: nothing else goes out."""

@@ -29,7 +29,7 @@ class TestSituation(TrustCase):
     def test_what_waits_names_what_it_waits_for(self):
         """Paused, not active, resting: each says so, and the way out."""
         delivery = self.deliver()
-        self.assertRegex(self.said(delivery), "goes out within seconds")
+        self.assertRegex(self.said(delivery), "is sent within seconds")
 
         self.endpoint.is_paused = True
         self.assertIn('"Shop orders" is paused. Resume it.', self.said(delivery))
@@ -74,7 +74,7 @@ class TestSituation(TrustCase):
         said = self.process({"a": 1}).situation
 
         self.assertIn("the receiver refused the credentials", said)
-        self.assertIn('Mend endpoint "Shop orders", then press Retry Now.', said)
+        self.assertIn('Correct endpoint "Shop orders", then press Retry Now.', said)
 
     def test_refused_content_leads_to_the_draft(self):
         """A 422 is about the content: the draft is where it can be corrected."""
@@ -83,7 +83,8 @@ class TestSituation(TrustCase):
         delivery = self.process({"a": 1})
 
         self.assertIn(
-            "Press Reset to Draft, correct the payload, then Queue", delivery.situation
+            "Press Reset to Draft, correct the payload, then press Queue",
+            delivery.situation,
         )
         self.assertTrue(delivery.needs_correction)
 
@@ -94,7 +95,7 @@ class TestSituation(TrustCase):
 
         said = self.process({"a": 1}).situation
 
-        self.assertRegex(said, r"attempt 1 of 2. It is tried again in 2 hours;")
+        self.assertRegex(said, r"attempt 1 of 2. It is retried in 2 hours.")
 
     def test_a_retry_that_is_due_says_so(self):
         """Past its date nobody reads "tried again due now"."""
@@ -103,7 +104,7 @@ class TestSituation(TrustCase):
 
         delivery.sudo().next_attempt_at = fields.Datetime.now() - timedelta(minutes=1)
 
-        self.assertIn("It is due to be tried again.", self.said(delivery))
+        self.assertIn("It is due for a retry.", self.said(delivery))
 
     def test_a_retry_that_nothing_moves_says_why(self):
         """Due for minutes it isn't "due" alone: no job runner works here."""
@@ -135,7 +136,7 @@ class TestSituation(TrustCase):
 
         self.assertIn('"lines" is 5', delivery.situation)
         self.assertIn(
-            'mend endpoint "Shop orders", then press Retry Now.', delivery.situation
+            'correct endpoint "Shop orders", then press Retry Now.', delivery.situation
         )
         self.assertFalse(delivery.needs_correction)
 
@@ -201,9 +202,9 @@ class TestSituation(TrustCase):
         said = self.process({"a": 1}).situation
 
         self.assertEqual(
-            'The handler "Decider" asks to try again later: the customer has no e-mail '
-            "yet\nThis was attempt 1 of 8. It is tried again in 9 minutes; Retry Now "
-            "doesn't wait.",
+            'The handler "Decider" requested a retry: the customer has no e-mail '
+            "yet\nThis was attempt 1 of 8. It is retried in 9 minutes. Press Retry "
+            "Now to retry at once.",
             said,
         )
 
@@ -214,7 +215,7 @@ class TestSituation(TrustCase):
         said = self.process({"a": 1}).situation
 
         self.assertIn("Once the address is allowed, or endpoint", said)
-        self.assertNotIn("Mend endpoint", said)
+        self.assertNotIn("Correct endpoint", said)
 
     def test_what_was_noted_after_the_answer_is_set_off(self):
         """A response hook that failed isn't hidden where all seems well."""
@@ -250,13 +251,15 @@ class TestSituation(TrustCase):
         """Given up after all attempts reads otherwise than put aside by a person."""
         self.endpoint.retry_schedule = False
         self.receiver.script("/orders", status(503))
-        self.assertIn("Given up; attempts made: 1.", self.process({"a": 1}).situation)
+        self.assertIn(
+            "Failed permanently; attempts made: 1.", self.process({"a": 1}).situation
+        )
 
         by_hand = self.env["bwt.webhook.outbound.delivery"].create(
             {"endpoint_id": self.endpoint.id}
         )
         by_hand.action_dead_letter()
-        self.assertIn("Put to Dead Letter by hand", self.said(by_hand))
+        self.assertIn("Moved to Dead Letter by hand", self.said(by_hand))
 
     def test_every_state_has_its_sentence(self):
         """A delivery is never without a word, whatever its state."""

@@ -22,7 +22,7 @@ def test_known_statuses_are_called_by_name():
     """A person reads the name of the status beside its number."""
     text = say(*status_text(404, Answer(404)))
 
-    assert text.startswith("HTTP 404 Not Found: nothing is at this address.")
+    assert text.startswith("HTTP 404 Not Found: nothing was found at this address.")
 
 
 @pytest.mark.parametrize("reason", ["dns", "connect", "tls", "timeout", "egress"])

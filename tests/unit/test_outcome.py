@@ -42,7 +42,7 @@ def test_decisions(raw, status, terminal, is_retry):
 @pytest.mark.parametrize("raw", [1, 0, "send", ["send"], object(), REQUEST, b""])
 def test_what_is_no_decision_is_quoted(raw):
     """Anything else is an error that shows what came back."""
-    with pytest.raises(ConfigurationError, match="no decision") as caught:
+    with pytest.raises(ConfigurationError, match="not a valid decision") as caught:
         HandlerOutcome.from_raw(raw, REQUEST)
 
     assert repr(raw)[:40] in str(caught.value)

@@ -66,7 +66,7 @@ def test_writing(data, path, after):
         ({"a": False}, "a.b", '"a" is False'),
         ("text", "a", "\"payload\" is 'text'"),
         ({"a": [1]}, "a.b", '"a" is a list of 1 items'),
-        ({"a": [1]}, "a.5", "none of its indexes"),
+        ({"a": [1]}, "a.5", "not a valid index"),
         ({}, "lines.*.sku", '"lines" is None'),
     ],
 )

@@ -146,8 +146,8 @@ def test_headers_that_are_no_mapping_are_refused():
     "changes, message",
     [
         ({"request_body_mode": "xml"}, 'body mode "xml"'),
-        ({"http_method": "post\r\nX-Evil: 1"}, "is no HTTP method"),
-        ({"http_method": ""}, "is no HTTP method"),
+        ({"http_method": "post\r\nX-Evil: 1"}, "is not a valid HTTP method"),
+        ({"http_method": ""}, "is not a valid HTTP method"),
         ({"files": [1]}, "files must be a mapping"),
     ],
 )

@@ -71,7 +71,7 @@ def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
     result = verdict(Answer(200, broken=True, reason=reason))
 
     assert (result.state, result.circuit) == ("done", "success")
-    assert "broke off" in say(*result.note)
+    assert "interrupted" in say(*result.note)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ registry.category("web_tour.tours").add("webhooks_refusal", {
     },
     {
       content: "The dialog says what is wrong and what to do",
-      trigger: `${DIALOG} .modal-body:contains("is no base URL"):contains("Write scheme and host")`,
+      trigger: `${DIALOG} .modal-body:contains("is not a valid base URL"):contains("Enter scheme and host")`,
     },
     {content: "Close it", trigger: `${DIALOG} footer .btn-primary`, run: "click"},
     {content: "It is closed", trigger: "body:not(:has(.modal))"},
