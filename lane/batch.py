@@ -179,8 +179,9 @@ BUILD_TRIES_MAX = 2  # builds alone that end with the worker, until it isn't bui
 KILLS = _lt(
     "The worker ended or ran out of memory %(count)s times while it built this "
     "request: a handler, gate or hook ends the process, takes longer than "
-    "limit_time_real or limit_time_cpu allow, or needs more memory than there is. Look "
-    "at the server's log, correct the cause, then queue the delivery again."
+    "limit_time_real or limit_time_cpu allow, or needs more memory than is "
+    "available. Check the server's log, correct the cause, then queue the delivery "
+    "again."
 )
 
 

@@ -298,9 +298,10 @@ def summary(env, finding: Finding) -> str:
             "channels, to 3 at least; with 1 this check occupies the only one."
         ),
         LOGIN: env._(
-            "The server at %(address)s asks the job runner for a login (HTTP "
+            "The server at %(address)s requires a login from the job runner (HTTP "
             "%(status)s). Set http_auth_user and http_auth_password in section "
-            "[queue_job] of odoo.conf, or a host and port that lead to Odoo directly."
+            "[queue_job] of odoo.conf, or a host and port that lead to Odoo "
+            "directly."
         ),
         DB_FILTER: env._(
             "The job runner calls %(address)s, and there dbfilter keeps the request "

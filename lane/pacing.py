@@ -230,9 +230,9 @@ def check_size(size: int):
     if size > DELIVERY_BYTES_MAX:
         raise ConfigurationError(
             _lt(
-                "the payload and its files take %(size)s MiB, and a delivery may take "
-                "%(limit)s MiB at most. Send less in one delivery, or a link to where "
-                "the receiver can fetch the data."
+                "the payload and its files take %(size)s MiB, and a delivery may "
+                "take %(limit)s MiB at most. Send less in one delivery, or send a "
+                "link from which the receiver can fetch the data."
             ),
             size=-(-size // 2**20),
             limit=DELIVERY_BYTES_MAX // 2**20,

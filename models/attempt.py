@@ -132,7 +132,7 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     request_body_mode = fields.Selection(
         string="Request Body", selection=BODY_MODES, required=True, readonly=True
     )
-    target_url = fields.Char(required=True, readonly=True)
+    target_url = fields.Char(string="Target URL", required=True, readonly=True)
     request_headers_json = fields.Text(
         string="Headers", required=True, readonly=True, help="As sent; secrets masked."
     )
@@ -154,6 +154,7 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     processing_error = fields.Text(string="Error", readonly=True)
     job_uuid = fields.Char(string="Job UUID", readonly=True)
     hook_try = fields.Integer(
+        string="Response Hook Call",
         readonly=True,
         aggregator=False,
         help="Set while a call of the response hook is pending: the number of that "

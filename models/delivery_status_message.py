@@ -31,6 +31,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
     _description = "Outbound Webhook Delivery: Summary"
 
     situation = fields.Text(
+        string="Status Message",
         compute="_compute_situation",
         help="What happened and what to do next.",
     )
@@ -48,6 +49,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         help="URL of the last attempt. Before the first attempt: the endpoint's URL.",
     )
     has_late_note = fields.Boolean(
+        string="Response Hook Failed",
         compute="_compute_has_late_note",
         help="Set when a response hook failed after the response was recorded.",
     )

@@ -135,7 +135,9 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
         if self.res_model in self.env and self.res_id:
             record = self.env[self.res_model].browse(self.res_id).exists()
         if not record:
-            raise refused(self, self.env._("the record that it is about is gone."))
+            raise refused(
+                self, self.env._("its record was deleted, so it can't be opened.")
+            )
         return {
             "type": "ir.actions.act_window",
             "res_model": record._name,
@@ -167,7 +169,10 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
     def _check_operator(self):
         if not self.env.su and not self.env.user.has_group(READERS):
             raise AccessError(
-                self.env._("Only webhooks operators may work on deliveries.")
+                self.env._(
+                    "Only webhooks operators may change deliveries. Ask one of "
+                    "them, or ask an administrator for that role."
+                )
             )
         self.check_access("read")
 
@@ -291,7 +296,7 @@ class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
         :return: a notification that counts what was done and names what was not
         """
         if name not in TRANSITIONS:
-            raise ValidationError(self.env._("There is no bulk action %s.", name))
+            raise ValidationError(self.env._("The bulk action %s doesn't exist.", name))
         self._check_operator()
         transition = TRANSITIONS[name]
         done, left = self.browse(), []

@@ -39,6 +39,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
         "query, such as /orders/{order_id}?source=odoo.",
     )
     target_url = fields.Char(
+        string="Target URL",
         compute="_compute_target_url",
         store=True,
         groups=READERS,
@@ -424,7 +425,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         """
         if not self.env.su and not self.env.user.has_group(READERS):
             raise AccessError(
-                self.env._("Only webhooks operators may pause and resume endpoints.")
+                self.env._(
+                    "Only webhooks operators may pause and resume endpoints. Ask "
+                    "one of them, or ask an administrator for that role."
+                )
             )
         self.check_access("read")
         return self.sudo()

@@ -38,6 +38,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     )
 
     is_code_made = fields.Boolean(
+        string="Code Is Generated",
         compute="_compute_is_code_made",
         groups=READERS,
         help="The code is made from the backend and the suffix, so it can't be edited.",

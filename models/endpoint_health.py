@@ -49,7 +49,9 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
         "answered 410 Gone; nothing is sent until the circuit is closed by "
         "hand.",
     )
-    failure_streak = fields.Integer(readonly=True, help="Consecutive failures.")
+    failure_streak = fields.Integer(
+        string="Consecutive Failures", readonly=True, help="Consecutive failures."
+    )
     opened_at = fields.Datetime(readonly=True)
     cooldown_seconds = fields.Float(readonly=True)
     next_probe_at = fields.Datetime(readonly=True)
@@ -66,6 +68,7 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
         readonly=True, help="The resource that this Odoo server ran out of."
     )
     ordering_in_force = fields.Char(
+        string="Current Ordering",
         readonly=True,
         help="The ordering by which the waiting deliveries are grouped.",
     )
@@ -104,6 +107,7 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
         "past, nothing is being sent.",
     )
     queue_trouble = fields.Text(
+        string="Sending Problem",
         compute="_compute_queue_trouble",
         groups=READERS,
         help="Why due deliveries aren't sent and what to do. Empty when there is no "
@@ -292,7 +296,10 @@ class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
         "until the circuit is closed by hand.",
     )
     failure_streak = fields.Integer(
-        compute="_compute_circuit", groups=READERS, help="Consecutive failures."
+        string="Consecutive Failures",
+        compute="_compute_circuit",
+        groups=READERS,
+        help="Consecutive failures.",
     )
 
     @api.depends(

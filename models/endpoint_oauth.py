@@ -275,7 +275,9 @@ class BwtWebhookOutboundEndpointToken(models.Model):
     problem = fields.Text(groups=fields.NO_ACCESS)
     may_recover = fields.Boolean(groups=fields.NO_ACCESS)
     failures = fields.Integer(groups=fields.NO_ACCESS)
-    ask_again_at = fields.Float(digits=False, groups=fields.NO_ACCESS)
+    ask_again_at = fields.Float(
+        string="Next Request At", digits=False, groups=fields.NO_ACCESS
+    )
 
     _endpoint_unique = models.UniqueIndex("(endpoint_id)")
 

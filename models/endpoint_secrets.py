@@ -227,7 +227,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
             "simple_notification",
             {
                 "type": "warning",
-                "title": self.env._("Secrets removed: %s", self.name),
+                "title": self.env._("Secrets removed: endpoint %s", self.name),
                 "message": text,
                 "sticky": True,
             },

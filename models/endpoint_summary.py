@@ -33,6 +33,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         "the context lines of each delivery.",
     )
     policy_words = fields.Text(
+        string="Policy Summary",
         compute="_compute_policy_words",
         groups=READERS,
         help="Summary of retry schedule, limits and ordering.",
@@ -94,10 +95,11 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         if not schedule.delays:
             return self.env._("A failed request is dead-lettered at once.")
         return self.env._(
-            "If the target doesn't answer, or answers %(statuses)s, the request is "
-            "retried after %(delays)s: %(sum)s, each delay up to 20 %% longer. "
-            "Then it is dead-lettered. Any other failure is dead-lettered at once.",
-            statuses=self.retry_on_status or self.env._("nothing"),
+            "Requests are retried if the target doesn't answer, and on these "
+            "statuses: %(statuses)s. Retry delays: %(delays)s (%(sum)s), each up "
+            "to 20 %% longer. Then the delivery is dead-lettered. Any other "
+            "failure is dead-lettered at once.",
+            statuses=self.retry_on_status or self.env._("none"),
             delays=", ".join(map(str.strip, self.retry_schedule.split(","))),
             sum=schedule.describe(),
         )
@@ -148,7 +150,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         if self.is_paused:
             return self.env._(
                 "The endpoint is paused: queued deliveries wait until Resume is "
-                "pressed."
+                "pressed on the endpoint."
             )
         if self.circuit_state in (False, "closed"):
             return False

@@ -89,11 +89,12 @@ class IrActionsServer(models.Model):
         ],
         string="Webhook On Failure",
         default="store",
-        help="When endpoint, action or data don't allow a delivery to be queued. Store "
-        "and Continue: the user's work is saved. An endpoint in draft gets the "
-        "delivery as a draft, an archived one skips and counts it, and what can't be "
-        "built is stored in Error, where Queue builds it again. Refuse: the user gets "
-        "an error and nothing is saved.",
+        help="When endpoint, action or data don't allow a delivery to be queued. "
+        "Store and Continue: the user's work is saved. For an endpoint in "
+        "draft the delivery is stored as a draft, for an archived one it is "
+        "skipped and counted, and a delivery that can't be built is stored in "
+        "Error, where Queue builds it again. Refuse: the user gets an error "
+        "and nothing is saved.",
     )
     bwt_webhook_without_records = fields.Selection(
         selection=[

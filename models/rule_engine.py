@@ -45,8 +45,9 @@ def refuse_another_host(rule, result, request_data, plan):
         raise ConfigurationError(
             _lt(
                 'rule "%(rule)s" sends to %(url)s, which is not the host that the '
-                "endpoint's secrets were entered for. Make an endpoint for that host, "
-                "or remove backend, authentication, signature and certificate here."
+                "endpoint's secrets were entered for. Create an endpoint for that "
+                "host, or remove backend, authentication, signature and "
+                "certificate here."
             ),
             rule=rule.name,
             url=mask_url(str(url)),

@@ -270,14 +270,14 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
 
     source_expression = fields.Char(
         help="Dotted path, such as partner_id.name, order_line.0.name or "
-        "order_line.*.product_id.default_code. A path that ends on a relation gives "
-        "its id or the list of its ids. Not used for literals.",
+        "order_line.*.product_id.default_code. A path that ends on a relation "
+        "returns its ID or the list of its IDs. Not used for literals.",
     )
     literal_value = fields.Text(
-        help="The value of a literal. It is read as JSON where it parses (149.99 is a "
-        'number, true a boolean, "42" a text) and taken as text otherwise. Texts may '
-        "hold {key} for a context value; a text that is nothing but {key} keeps that "
-        "value's type. Header values are sent as typed.",
+        help="The value of a literal. It is read as JSON if it parses (149.99 is a "
+        'number, true a boolean, "42" a text) and as text otherwise. Texts may '
+        "contain {key} for a context value; a text that consists only of {key} "
+        "keeps that value's type. Header values are sent as typed.",
     )
 
     limited_to_user_id = fields.Many2one(

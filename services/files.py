@@ -68,8 +68,8 @@ def _check_name(field, name):
     if _CONTROL.search(name):
         raise ConfigurationError(
             _lt(
-                "the form field or name of file %(name)s holds a line break or another "
-                "control character. Remove it."
+                "the form field or name of file %(name)s contains a line break or "
+                "another control character. Remove it."
             ),
             name=ascii(name),
         )

@@ -117,8 +117,8 @@ def _convert_rare(value, depth):
         return _convert_list(value, depth)
     raise _Misfit(
         _lt(
-            "%(path)s is of type %(type)s, which JSON can't hold."
-            " Give text, numbers, booleans, dates, lists or mappings."
+            "%(path)s is of type %(type)s, which JSON can't represent. Give text, "
+            "numbers, booleans, dates, lists or mappings."
         ),
         type=type(value).__name__,
     )
@@ -161,8 +161,8 @@ def _key(key):
         return _datetime_text(key) if isinstance(key, datetime) else key.isoformat()
     raise _Misfit(
         _lt(
-            "a key of %(path)s is of type %(type)s, which JSON can't hold."
-            " Use text or numbers as keys."
+            "a key of %(path)s is of type %(type)s, which JSON can't represent. "
+            "Use text or numbers as keys."
         ),
         type=type(key).__name__,
     )

@@ -174,8 +174,9 @@ def _path_text(key, value):
         return text
     raise ConfigurationError(
         _lt(
-            "path token {%(token)s} has no value that a path can hold: it is %(value)s."
-            " Give one text or one number as a context line, such as order_line.0.id."
+            "path token {%(token)s} has no value that a path can contain: it is "
+            "%(value)s. Give one text or one number as a context line, such as "
+            "order_line.0.id."
         ),
         token=key,
         value=text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...",

@@ -42,6 +42,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     )
     summary = fields.Text(compute="_compute_delivery_count")
     waits = fields.Text(
+        string="Waiting Reason",
         compute="_compute_waits",
         help="Why queued deliveries aren't sent at once. Empty when they are.",
     )

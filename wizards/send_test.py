@@ -214,17 +214,22 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         string="Context Lines",
         help="Values for {tokens} and context keys.",
     )
-    message_uid = fields.Char(default=lambda self: new_message_uid(), readonly=True)
+    message_uid = fields.Char(
+        string="Message ID", default=lambda self: new_message_uid(), readonly=True
+    )
 
     request_line = fields.Char(readonly=True, string="Request")
     request_headers = fields.Text(readonly=True, string="Headers Sent")
     request_body = fields.Text(readonly=True, string="Body")
     outcome = fields.Text(
+        string="Why Not Sent",
         readonly=True,
         help="Why no request would be sent. Empty when one would be sent.",
     )
     verdict = fields.Text(
-        readonly=True, help="Result of the egress check of the target."
+        string="Egress Check",
+        readonly=True,
+        help="Result of the egress check of the target.",
     )
     is_allowed = fields.Boolean(readonly=True)
     is_unresolved = fields.Boolean(readonly=True)

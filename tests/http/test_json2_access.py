@@ -445,7 +445,7 @@ class TestJson2Access(HttpCase):
         self.env[PAYLOAD_RULE].create(reads | {"source_expression": "display_name"})
         self.env.flush_all()
         line = {"key_name": "k", "source_kind": "company_field"}
-        about_nothing = "about no record"
+        about_nothing = "has no record"
         defaults = {
             "default_res_model": parameter._name,
             "default_res_id": parameter.id,

@@ -64,7 +64,7 @@ class TestBulkActions(OutboundCase):
 
     def test_no_such_action(self):
         """Only keys of the table: the name comes from outside."""
-        with self.refused("no bulk action"):
+        with self.refused("bulk action .* doesn.t exist"):
             self.in_state("error").action_bulk("unlink")
 
 

@@ -117,9 +117,9 @@ class TestPayloadRules(RequestCase):
         delivery = self.deliver(record=self.partner)
         self.partner.unlink()
 
-        with self.refused(r"shop-orders.*\"email\".*is gone"):
+        with self.refused(r"shop-orders.*\"email\".*was deleted"):
             delivery._build_outbound_request()
-        with self.refused("about no record"):
+        with self.refused("has no record"):
             self.built()
 
     def test_order_active_and_whole_payload(self):

@@ -108,7 +108,9 @@ class TestRunnerCheck(OutboundCase):
 
         self.assertRegex(messages[0], r"answers there \(HTTP 200\) is not this Odoo")
         self.assertRegex(messages[1], r"answers there \(HTTP 503\) is not this Odoo")
-        self.assertRegex(messages[2], r"asks the job runner for a login \(HTTP 401\)")
+        self.assertRegex(
+            messages[2], r"requires a login from the job runner \(HTTP 401\)"
+        )
 
     def test_odoo_without_a_database(self):
         """The page that Odoo shows where dbfilter leaves no database."""
@@ -173,7 +175,7 @@ class TestRunnerCheck(OutboundCase):
         self.endpoint.invalidate_recordset()
 
         self.assertRegex(first, r"waits for 2 minutes\. The server at .*for a login")
-        self.assertRegex(logged.output[0], "asks the job runner for a login")
+        self.assertRegex(logged.output[0], "requires a login from the job runner")
         self.assertIn("is not this Odoo", self.endpoint.queue_trouble)
 
     def test_it_is_forgotten_when_jobs_start(self):

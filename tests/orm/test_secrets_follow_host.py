@@ -185,7 +185,7 @@ class TestSecretsFollowHost(FollowCase):
         self.env.cr.precommit.run()
 
         message = (self.endpoint.message_ids - before).filtered("body")
-        text = "forgotten: Secret, Signing Secret, Client Certificate"
+        text = "removed: Secret, Signing Secret, Client Certificate"
         self.assertIn(text, message.body)
         self.assertNotIn("example.org", message.body)
         self.assertEqual(user.partner_id, message.author_id)
@@ -205,7 +205,7 @@ class TestSecretsFollowHost(FollowCase):
         )
         entered = self.endpoint.onchange(values | new, ["target_hostname"], spec)
 
-        self.assertIn("forgotten: Secret, Signing", warned["warning"]["message"])
+        self.assertIn("removed: Secret, Signing", warned["warning"]["message"])
         self.assertNotIn("warning", same)
         self.assertNotIn("warning", entered)
 
@@ -335,7 +335,7 @@ class TestSecretsFollowBackend(FollowCase):
         self.backend.api_base_url = "https://api.example.org"
 
         self.assertEqual(set(), self.kept())
-        self.assertIn("forgotten", self.endpoint.message_ids[:1].body)
+        self.assertIn("removed", self.endpoint.message_ids[:1].body)
 
     def test_a_snapshot_has_the_backends_url_of_one_moment(self):
         """A base URL that is changed while a lane runs does not get its secrets."""

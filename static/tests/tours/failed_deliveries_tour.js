@@ -31,7 +31,7 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
       trigger: '.modal .o_field_widget[name="target_url"]:contains("/missing")',
     },
     {
-      content: "The answer is shown",
+      content: "The response is shown",
       trigger:
         '.modal .o_field_widget[name^="response_body"]:contains("no such thing")',
     },

@@ -33,7 +33,7 @@ function newcomer() {
       trigger: '.modal div[name="alert_allowed"]:visible',
     },
     {
-      content: "The request is shown as it goes out",
+      content: "The request is shown as it is sent",
       trigger: '.modal .o_field_widget[name="request_line"]:contains("POST http")',
     },
     pressInDialog("action_send"),
