@@ -45,7 +45,7 @@ class TestBadInput(OutboundCase):
             r'context line "k".*no_such_kind': {
                 "context_lines": [{"key_name": "k", "source_kind": "no_such_kind"}]
             },
-            r'context line "k".*no path': {
+            r'context line "k".*path is empty': {
                 "context_lines": [{"key_name": "k", "source_kind": "company_field"}]
             },
             r'context line "k".*no_such_field': {
@@ -62,13 +62,13 @@ class TestBadInput(OutboundCase):
             r'file "doc"': {"files": {"doc": {"filename": "x"}}},
             r'content of file "doc" is int': {"files": {"doc": {"content": 7}}},
             r"record= takes one record and got 0 \(res\.partner\)": {"record": partner},
-            r"record='res\.partner,1' is no record": {"record": "res.partner,1"},
+            r"record='res\.partner,1' is not a record": {"record": "res.partner,1"},
             r'header "Host" is set by the sender': {"headers": {"Host": "a"}},
             r'header "content-length" is set': {"headers": {"content-length": "1"}},
             r'"X A" is not a valid header name': {"headers": {"X A": "1"}},
             r"isn't saved yet": {"record": partner.new({})},
-            r"eta='tomorrow' is no time": {"eta": "tomorrow"},
-            r"eta=.*is no time": {"eta": timedelta(hours=1)},
+            r"eta='tomorrow' is not a valid time": {"eta": "tomorrow"},
+            r"eta=.*is not a valid time": {"eta": timedelta(hours=1)},
             r"supersede needs an ordering key": {"supersede": True},
         }
         for pattern, given in cases.items():
@@ -78,7 +78,7 @@ class TestBadInput(OutboundCase):
 
     def test_arguments_that_do_not_exist(self):
         """A misspelt argument of a bulk request is told, not ignored."""
-        with self.refused(NAMED + ".*knows no paylod.*payload"):
+        with self.refused(NAMED + ".*doesn't accept paylod.*payload"):
             self.endpoint.queue_deliveries([{"paylod": 1}])
         with self.refused(NAMED + ".*knows no"):
             self.endpoint.queue_deliveries(["payload"])
@@ -93,7 +93,7 @@ class TestBadInput(OutboundCase):
         nobody = self.env[ENDPOINT].search([("code", "=", "no-such-code")])
         with self.refused("found none. Search by code"):
             nobody.queue_delivery({"a": 1})
-        with self.refused("found 2. Look it up by its code"):
+        with self.refused("found 2. Search by code"):
             (self.endpoint + self.make_endpoint("other")).queue_delivery({"a": 1})
         self.assertStillQueued()
 
@@ -118,12 +118,12 @@ class TestBadInput(OutboundCase):
             r'host "https://\{x\}\.com" is not a valid base URL': {
                 "target_hostname": "https://{x}.com"
             },
-            r'host "http://x/y" holds more': {"target_hostname": "http://x/y"},
-            r'host "http://x\?y=1" holds more': {"target_hostname": "http://x?y=1"},
+            r'host "http://x/y" contains more': {"target_hostname": "http://x/y"},
+            r'host "http://x\?y=1" contains more': {"target_hostname": "http://x?y=1"},
             r"it has no target hostname": {"target_hostname": False},
             r'path "/x#y" has a fragment': {"target_path": "/x#y"},
-            r"Timeout.* is 0\. Give 1 to 60": {"timeout_seconds": 0},
-            r"Timeout.* is 61\. Give 1 to 60": {"timeout_seconds": 61},
+            r"Timeout.* is 0\. Enter a value from 1 to 60": {"timeout_seconds": 0},
+            r"Timeout.* is 61\. Enter a value from 1 to 60": {"timeout_seconds": 61},
             r"In Flight is 0": {"max_in_flight": 0},
             r"Parallel Lanes is 17": {"parallel_lanes": 17},
             r"Rate Limit is -1": {"rate_limit": -1},

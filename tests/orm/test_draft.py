@@ -26,7 +26,7 @@ class TestDraft(TrustCase):
 
         with self.new() as form:
             form.endpoint_id = self.endpoint
-            self.assertIn("order_id, shop, ref: give it", form.situation)
+            self.assertIn("order_id, shop, ref: add it", form.situation)
         lines = form.record.context_line_ids
 
         self.assertEqual(["order_id", "shop", "ref"], lines.mapped("key_name"))
@@ -55,7 +55,7 @@ class TestDraft(TrustCase):
         delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
         from_form = delivery.with_context(refuse_without_values=True)
         self.assertIn("The path needs order_id", delivery.situation)
-        with self.assertRaisesRegex(ValidationError, "The path needs order_id: give"):
+        with self.assertRaisesRegex(ValidationError, "The path needs order_id: add"):
             from_form.action_queue_delivery()
         self.assertEqual("draft", delivery.state)
         by_code = delivery.copy()

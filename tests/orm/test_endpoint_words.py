@@ -30,12 +30,10 @@ class TestEndpointWords(TrustCase):
         """Schedule and pace are said as what they come to, a bad one as bad."""
         self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
 
-        self.assertIn(
-            "tried again after 5s, 1h: 3 attempts", self.endpoint.policy_words
-        )
+        self.assertIn("Retry delays: 5s, 1h (3 attempts", self.endpoint.policy_words)
         self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
         new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
-        self.assertIn('"5x" is no duration', new.policy_words)
+        self.assertIn('"5x" is not a valid duration', new.policy_words)
 
     def test_the_chart_counts_attempts_per_hour(self):
         """Done and failed stand in the hour in which they were made."""

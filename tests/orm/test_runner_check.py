@@ -174,7 +174,9 @@ class TestRunnerCheck(OutboundCase):
             self.env[ENDPOINT]._cron_wake_endpoints()
         self.endpoint.invalidate_recordset()
 
-        self.assertRegex(first, r"waits for 2 minutes\. The server at .*for a login")
+        self.assertRegex(
+            first, r"has been waiting for 2 minutes\. The server at .*for a login"
+        )
         self.assertRegex(logged.output[0], "requires a login from the job runner")
         self.assertIn("is not this Odoo", self.endpoint.queue_trouble)
 

@@ -233,5 +233,5 @@ class TestTransitions(OutboundCase):
         self.assertEqual(delivery.action_view_record()["res_model"], "res.partner")
         partner.unlink()
 
-        with self.refused("gone"):
+        with self.refused("was deleted"):
             delivery.action_view_record()

@@ -237,7 +237,7 @@ class TestSendTest(TrustCase):
 
         self.assertRegex(
             test.verdict,
-            r'^The name "nowhere.invalid" .* would be tried again on the schedule\.$',
+            r'^The name "nowhere.invalid" .* would be retried on the schedule\.$',
         )
         self.assertTrue(test.is_unresolved)
         self.endpoint.retry_schedule = False

@@ -54,7 +54,7 @@ class TestSituation(TrustCase):
         delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
 
         self.assertEqual("in 3 hours", delivery.next_attempt_words)
-        self.assertEqual("Goes out in 3 hours.", delivery.situation)
+        self.assertEqual("Will be sent in 3 hours.", delivery.situation)
         delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
         self.assertEqual("due now", delivery.next_attempt_words)
 
@@ -153,7 +153,7 @@ class TestSituation(TrustCase):
         self.assertTrue(delivery.needs_correction)
         delivery.action_reset_to_draft()
         self.assertIn(
-            "The path needs order_id: give it on the page Context",
+            "The path needs order_id: add it on the page Context",
             self.said(delivery),
         )
         self.assertFalse(delivery.needs_correction)
