@@ -98,8 +98,8 @@ class IrActionsServer(models.Model):
     )
     bwt_webhook_without_records = fields.Selection(
         selection=[
-            ("one", "Queue one delivery without a record"),
-            ("domain", "Use the records that match"),
+            ("one", "Queue one delivery about no record"),
+            ("domain", "Take the records that match"),
         ],
         string="Webhook Without Records",
         default="one",
