@@ -80,7 +80,7 @@ class TestBadInput(OutboundCase):
         """A misspelt argument of a bulk request is told, not ignored."""
         with self.refused(NAMED + ".*doesn't accept paylod.*payload"):
             self.endpoint.queue_deliveries([{"paylod": 1}])
-        with self.refused(NAMED + ".*knows no"):
+        with self.refused(NAMED + ".*doesn't accept"):
             self.endpoint.queue_deliveries(["payload"])
         self.assertStillQueued()
 
@@ -105,21 +105,25 @@ class TestBadInput(OutboundCase):
             },
             r'code "shop-Ä"': {"code": "shop-Ä"},
             r'code "-shop"': {"code": "-shop"},
-            r'host "shop\.example\.com" is not a valid base URL': {
+            r'hostname "shop\.example\.com" is not a valid base URL': {
                 "target_hostname": "shop.example.com"
             },
-            r'host "ftp://x" is not a valid base URL': {"target_hostname": "ftp://x"},
-            r'host "http://u:p@x" is not a valid base URL': {
+            r'hostname "ftp://x" is not a valid base URL': {
+                "target_hostname": "ftp://x"
+            },
+            r'hostname "http://u:p@x" is not a valid base URL': {
                 "target_hostname": "http://u:p@x"
             },
-            r'host "http://x:port" is not a valid base URL': {
+            r'hostname "http://x:port" is not a valid base URL': {
                 "target_hostname": "http://x:port"
             },
-            r'host "https://\{x\}\.com" is not a valid base URL': {
+            r'hostname "https://\{x\}\.com" is not a valid base URL': {
                 "target_hostname": "https://{x}.com"
             },
-            r'host "http://x/y" contains more': {"target_hostname": "http://x/y"},
-            r'host "http://x\?y=1" contains more': {"target_hostname": "http://x?y=1"},
+            r'hostname "http://x/y" contains more': {"target_hostname": "http://x/y"},
+            r'hostname "http://x\?y=1" contains more': {
+                "target_hostname": "http://x?y=1"
+            },
             r"it has no target hostname": {"target_hostname": False},
             r'path "/x#y" has a fragment': {"target_path": "/x#y"},
             r"Timeout.* is 0\. Enter a value from 1 to 60": {"timeout_seconds": 0},

@@ -175,7 +175,7 @@ class TestRunnerCheck(OutboundCase):
         self.endpoint.invalidate_recordset()
 
         self.assertRegex(
-            first, r"has been waiting for 2 minutes\. The server at .*for a login"
+            first, r"has been waiting for 2 minutes\. The server at .*requires a login"
         )
         self.assertRegex(logged.output[0], "requires a login from the job runner")
         self.assertIn("is not this Odoo", self.endpoint.queue_trouble)

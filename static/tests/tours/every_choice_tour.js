@@ -36,7 +36,7 @@ async function until(what, look) {
   throw new Error(`${what}: waited in vain`);
 }
 
-// What is asked of the server meanwhile is answered, and the form drawn anew.
+// Waits until pending requests are answered and the form is rendered again.
 async function settled(what) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   await until(what, () => !document.querySelector(".o_blockUI, .o_loading_indicator"));
