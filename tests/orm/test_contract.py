@@ -112,7 +112,7 @@ class TestContract(ConnectorCase):
                 self.refused(f"one outbound endpoint, but {words}"),
             ):
                 queue(endpoint, "x")
-        with self.refused("one backend .shop.backend.., but got 0"):
+        with self.refused("one backend .shop.backend., but got 0"):
             self.env["shop.backend"].queue_outbound_delivery(self.endpoint, "x")
 
     def test_create_with_a_default_endpoint(self):
