@@ -28,7 +28,6 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     )
     failure_reason = fields.Selection(
         selection=FAILURE_REASONS,
-        string="Failure Reason",
         help="Empty: any reason.",
     )
     with_dead_letters = fields.Boolean(string="Dead Letters", default=True)
