@@ -1,6 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Build and decide: from claimed rows to requests that are ready to leave."""
+# A lane commits its own cursor, step by step: what was sent must be on disk.
+# pylint: disable=invalid-commit
 
 import logging
 import time
