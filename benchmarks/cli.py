@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""`make bench`: the lane beside a script and beside jobs, on one machine in one run.
+"""`make bench`: compare the lane with a script and with jobs, in one run.
 
     python3 tools/cli.py bench [--quick] [--only NAME] [--json FILE] [--profile]
 
-Everything goes to a receiver on the loopback; databases are called bench_*.
+Everything is sent to a receiver on the loopback; databases are called bench_*.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Size:
     """How much of each; the defaults are the full run."""
 
     rounds: int = 3  # of a, b, c
-    pairs: int = 3  # of what is compared with and without something
+    pairs: int = 3  # of comparisons with and without something
     loop: int = 10_000
     lane: int = 10_000
     jobs: int = 600
@@ -86,7 +86,7 @@ NAMES = (*SCENARIOS, "history", "memory")
 
 
 class Bench:
-    """One run: what it works on, and the rows so far."""
+    """One run: its resources, and the rows so far."""
 
     def __init__(self, cluster, target, options):
         self.cluster = cluster
@@ -98,7 +98,7 @@ class Bench:
         self.where = None
 
     def run(self):
-        """All that is wanted."""
+        """Run all selected scenarios."""
         with self.ground(MAIN) as ground:
             with ground.serving():
                 ground.endpoint("orders")
@@ -126,22 +126,22 @@ class Bench:
         self.databases.drop(HISTORY)
 
     def note(self, name, title, rows):
-        """Run a scenario; its rows are told at once."""
+        """Run a scenario and print its rows."""
         started = time.monotonic()
         say(f"{name}: {title}")
         for row in rows:
             self.rows.append(row)
-            value = f"   {row.told(row.value)}" if row.value is not None else ""
+            value = f"   {row.formatted(row.value)}" if row.value is not None else ""
             say(f"  {row.scenario}: {row.figure}{value}   {row.verdict}")
         say(f"  ({duration(time.monotonic() - started)})")
 
     def ground(self, database):
-        """The ground on a database."""
+        """The `Ground` on a database."""
         return Ground(self.cluster, database, self.target)
 
 
 def bench(options) -> int:
-    """The scenarios, then the table; 1 if a figure misses what it must reach."""
+    """The scenarios, then the table; 1 if a figure misses its minimum."""
     started = time.monotonic()
     with exclusive("bench"), Cluster.running() as cluster, Target() as target:
         run = Bench(cluster, target, options)
@@ -174,7 +174,7 @@ def _profile(run):
 
 
 def main() -> int:
-    """Read the command line and run; gives the exit code."""
+    """Read the command line and run; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("command", choices=["bench"])
     parser.add_argument("--quick", action="store_true", help="three minutes in all")

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The ground that is measured on: a database, who queues, a server, a receiver."""
+"""The environment of a measurement: a database, a caller, a server, a receiver."""
 
 import contextlib
 import json
@@ -20,9 +20,9 @@ from tools.console import Trouble, say
 from tools.odoo_server import OdooServer
 from tools.workspace import REPOSITORY, child_environment, folder, tail
 
-WORKERS = 5  # one more than the channel has room for: a job finds a free worker
+WORKERS = 5  # one more than the capacity of the channel: a job finds a free worker
 CHANNELS = "root:4"
-PATIENCE = 180  # seconds
+TIMEOUT = 180  # seconds
 POLL = 0.02
 URL_PATH = "/orders"
 LEFT_TO_REQUESTS = {
@@ -30,7 +30,7 @@ LEFT_TO_REQUESTS = {
     *("content-length", "webhook-id"),
 }
 
-# Each a look-up in a partial index, whatever the size of the history.
+# Each reads a partial index, for any size of the history.
 LEFT = """
 SELECT EXISTS (
     SELECT 1 FROM bwt_webhook_outbound_delivery WHERE endpoint_id = ANY(%(ids)s)
@@ -65,7 +65,7 @@ class Run:
 
 
 class Target:
-    """The receiver of everything, and when what arrived."""
+    """The receiver of all requests, with their times of arrival."""
 
     def __init__(self):
         self.arrivals = []  # (webhook-id, seconds since the epoch)
@@ -82,12 +82,12 @@ class Target:
         self.receiver.stop()
 
     def clear(self):
-        """Forget what arrived and the scripts."""
+        """Reset arrivals and scripts."""
         self.receiver.clear()
         self.arrivals.clear()
 
-    def arrival_of(self, uid, timeout=PATIENCE) -> float:
-        """When this one arrived; waits for it."""
+    def arrival_of(self, uid, timeout=TIMEOUT) -> float:
+        """Wait for this delivery; returns when it arrived."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             for seen, moment in reversed(self.arrivals):
@@ -98,7 +98,7 @@ class Target:
 
 
 class Ground:
-    """A database with the addon, and what is done and seen there."""
+    """A database with the addon, and the operations on it."""
 
     def __init__(self, cluster, database, target):
         self.cluster = cluster
@@ -119,7 +119,7 @@ class Ground:
         self.caller.stop()
 
     def connect(self):
-        """A connection of one's own."""
+        """A separate connection."""
         given = self.cluster.environment()
         return psycopg2.connect(
             dbname=self.database,
@@ -135,7 +135,7 @@ class Ground:
 
     @contextlib.contextmanager
     def serving(self, *, workers=WORKERS, channels=CHANNELS):
-        """The server whose workers run the lanes; tells of errors in its log."""
+        """The server whose workers run the lanes; reports errors in its log."""
         server = OdooServer(
             self.cluster, self.database, workers=workers, channels=channels
         )
@@ -157,7 +157,7 @@ class Ground:
     # --- endpoints and deliveries
 
     def endpoint(self, code, path=URL_PATH, **values) -> str:
-        """An active endpoint with rules and signature; changed if it is there."""
+        """An active endpoint with rules and signature; updated if it exists."""
         values = {
             "code": code,
             "target_hostname": self.target.receiver.url,
@@ -168,7 +168,7 @@ class Ground:
         return code
 
     def clear(self):
-        """Back to an empty queue, once every job has ended; the target forgets too."""
+        """Wait until every job has ended, then empty the queue and reset the target."""
         self.wait_for_idle()
         with self.connection.cursor() as cursor:
             cursor.execute("TRUNCATE bwt_webhook_outbound_delivery CASCADE")
@@ -176,7 +176,7 @@ class Ground:
         self.target.clear()
 
     def queue(self, *codes, count, size=0) -> dict:
-        """Queue so many in all in one transaction, the same number per endpoint."""
+        """Queue `count` deliveries in one transaction, evenly over the endpoints."""
         return self.caller.run(workload.QUEUE, codes=codes, count=count, size=size)
 
     def run(self, *codes, count, size=0) -> Run:
@@ -186,7 +186,7 @@ class Ground:
         return self.finish(queued, codes, count, before)
 
     def finish(self, queued, codes, count, before) -> Run:
-        """Wait until what was queued is done: state read from the database."""
+        """Wait until what was queued is done, according to the database."""
         wait_until(
             lambda: self.target.receiver.total - before >= count,
             lambda: f"{self.target.receiver.total - before} of {count} arrived",
@@ -206,17 +206,17 @@ class Ground:
         return Run(count, ended - committed, last - committed, queued["seconds"])
 
     def wait_for_done(self, codes) -> float:
-        """When nothing was left to send and to record, in seconds since the epoch."""
+        """Wait until everything is recorded; returns seconds since the epoch."""
         values = {"ids": [self._ids[code] for code in codes]}
         wait_until(lambda: not self.ask(LEFT, values)[0][0], lambda: "deliveries left")
         return time.time()
 
     def wait_for_idle(self):
-        """Until no job runs or is about to."""
+        """Wait until no job runs or is about to run."""
         wait_until(lambda: not self.ask(BUSY)[0][0], lambda: "jobs still run", 0.05)
 
     def warm_worker(self) -> int:
-        """Run some deliveries; gives the process that ran them, the only worker."""
+        """Run some deliveries; returns the process that ran them, the only worker."""
         self.clear()
         self.run("orders", count=500)
         self.wait_for_idle()
@@ -227,10 +227,10 @@ class Ground:
         self.clear()
         return pid
 
-    # --- what it is compared with
+    # --- references
 
     def take_samples(self, code):
-        """Requests of ours as they arrived: headers and payload for loop and jobs."""
+        """Headers and payloads of received requests, for loop and jobs."""
         receiver = self.target.receiver
         receiver.compact = False
         self.run(code, count=50)
@@ -253,7 +253,7 @@ class Ground:
         return self.target.receiver.url + URL_PATH
 
     def run_loop(self, count) -> float:
-        """Requests per second of a bare `requests.Session` in a process of its own."""
+        """Requests per second of a bare `requests.Session` in a separate process."""
         path = folder("run") / f"bench-{os.getpid()}.json"
         path.write_text(json.dumps({"url": self.url, "samples": self.samples}))
         script = REPOSITORY / "benchmarks" / "loop.py"
@@ -283,9 +283,9 @@ class Ground:
 
 
 def wait_until(look, describe, poll=POLL):
-    """Wait until `look()` is true; the text of `describe()` tells what was seen."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until `look()` is true; on a timeout raise with `describe()`."""
+    deadline = time.monotonic() + TIMEOUT
     while not look():
         if time.monotonic() > deadline:
-            raise Trouble(f"after {PATIENCE} s: {describe()}")
+            raise Trouble(f"after {TIMEOUT} s: {describe()}")
         time.sleep(poll)

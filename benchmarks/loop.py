@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a script would do: one process, one `requests.Session`, one after the other.
+"""What a script would do: one process, one `requests.Session`, sequential requests.
 
     python benchmarks/loop.py samples.json COUNT
 
-The file holds a URL and samples of headers and payload. Prints the seconds it took.
+The file contains a URL and samples of headers and payload. Prints the seconds it took.
 """
 
 import itertools

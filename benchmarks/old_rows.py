@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A database with a million deliveries long done, kept between runs."""
+"""A database with a million old deliveries, kept between runs."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from tools.workspace import ADDON, REPOSITORY, Stamp
 
 TEMPLATE = "bench_history"
 COUNT = 1_000_000
-PARTS = 10  # transactions that the rows are made in
+PARTS = 10  # transactions that insert the rows
 
 # Each with its attempt and its two context lines, one every three seconds.
 INSERT = """
@@ -63,7 +63,7 @@ FROM delivery, generate_series(1, 2) AS line;
 def copy_with_history(cluster, databases, ground_of, name):
     """A database `name` with the history; the one it is copied from is kept.
 
-    ground_of: gives a `Ground` on a database, for the endpoint
+    ground_of: returns a `Ground` on a database, for the endpoint
     """
     rows, code = _stamps()
     if not rows.is_current():
@@ -105,7 +105,7 @@ def _build(cluster, databases, ground_of):
 
 
 def _stamps():
-    """What the rows were made by, and the addon that the tables belong to."""
+    """Stamps of the code that inserts the rows, and of the addon."""
     folders = ("models", "data", "security", "views")
     paths = [path for name in folders for path in (REPOSITORY / name).glob("*.*")]
     digest = hashlib.sha256()

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Where the time of the lane goes: c under py-spy, a sampling profiler from PyPI."""
+"""Profile of the lane: c under py-spy, a sampling profiler from PyPI."""
 
 import collections
 import subprocess
@@ -13,7 +13,7 @@ from tools.console import Trouble, say
 
 RATE = 200  # samples a second
 HEAD = 25  # lines
-# A function of ours, and what it stands for; the innermost on the stack counts.
+# Our functions and their stages; the innermost function on the stack counts.
 STAGES = {
     "_build_outbound_request": "build",
     "_invoke_handler": "handler",
@@ -22,16 +22,16 @@ STAGES = {
     "flush_all": "build: flush",
     "_rows": "claim: query",
     "open_attempts": "attempts: insert",
-    "ending_of_answer": "record: judge",
+    "result_of_response": "record: retry decision",
     "close_attempts": "record: attempts",
     "record": "record: deliveries",
     "note": "record: health",
     "commit": "commit",
     "_record": "record: rest",
     "_claim": "claim: rest",
-    "collect": "waiting for answers",
-    "keep": "keeping house",
-    "_read_plan": "plan",
+    "collect": "waiting for responses",
+    "keep": "housekeeping",
+    "_read_snapshot": "snapshot",
 }
 
 
@@ -66,7 +66,7 @@ def _thread(stack):
 
 
 def _by_stage(stacks):
-    """Samples of the lane's thread by what it was at."""
+    """Samples of the lane's thread by stage."""
     stages = collections.Counter()
     for stack, samples in stacks.items():
         names = [_function(frame) for frame in stack]
@@ -92,7 +92,7 @@ def _record(ground, worker, count, how):
         if process.poll() is not None:
             raise Trouble(f"py-spy can't look:\n{process.stderr.read()}")
         run = ground.run("orders", count=count)
-        process.send_signal(2)  # it writes what it saw
+        process.send_signal(2)  # it writes its samples
         process.communicate(timeout=60)
         stacks = collections.Counter()
         for line in path.read_text().splitlines():
@@ -113,11 +113,11 @@ def _name(frame):
 
 
 def _function(frame):
-    """Its bare name: newer versions of py-spy put the class in front."""
+    """Its bare name: newer versions of py-spy prepend the class."""
     return frame.partition(" (")[0].rpartition(".")[2]
 
 
 def _profiler():
-    """Path of py-spy; installed when missing."""
+    """Path of py-spy; installed if missing."""
     fetch.ensure("profile")
     return fetch.venv_folder("profile") / "bin" / "py-spy"

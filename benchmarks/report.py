@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What was measured: rows of figure, ratio and goal, as a table and as JSON."""
+"""Results: rows of figure, ratio and goal, as a table and as JSON."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from tools.console import say
 class Row:
     """One line of the table.
 
-    value: what is held against the goals; a ratio where `is_ratio`
-    at_least, aim: the goals; None where there is none. `lower` is better where set.
+    value: compared with the goals; a ratio if `is_ratio`
+    at_least, aim: the goals, or None. `lower`: less is better.
     """
 
     scenario: str
@@ -33,7 +33,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`aim`, `ok`, `NO`, or empty where nothing is asked for."""
+        """`aim`, `ok`, `NO`, or empty without a goal."""
         if self.at_least is None or self.value is None:
             return ""
         if self.aim is not None and self._meets(self.aim):
@@ -43,8 +43,8 @@ class Row:
     def _meets(self, goal):
         return self.value <= goal if self.lower else self.value >= goal
 
-    def told(self, number) -> str:
-        """A number as it stands in the table."""
+    def formatted(self, number) -> str:
+        """A number as shown in the table."""
         if number is None:
             return ""
         text = f"{number:,.2f}" if abs(number) < 100 else f"{number:,.0f}"
@@ -55,9 +55,9 @@ class Row:
         return (
             self.scenario,
             self.figure,
-            self.told(self.value),
-            f"{sign}{self.told(self.at_least)}",
-            self.told(self.aim),
+            self.formatted(self.value),
+            f"{sign}{self.formatted(self.at_least)}",
+            self.formatted(self.aim),
             self.verdict,
         )
 
@@ -66,7 +66,7 @@ HEAD = ("scenario", "figure", "ratio or value", "at least", "aim", "ok?")
 
 
 def show_table(rows):
-    """Print the rows below each other."""
+    """Print the rows as a table."""
     lines = [HEAD, *(row.cells() for row in rows)]
     widths = [max(len(line[number]) for line in lines) for number in range(len(HEAD))]
     rule = "  ".join("-" * width for width in widths)
@@ -78,7 +78,7 @@ def show_table(rows):
 
 
 def circumstances(cluster, database) -> dict:
-    """Where, when and with what: so that figures can be compared."""
+    """Machine, time and versions, for comparing figures."""
     import psycopg2
     import requests
     import urllib3
@@ -114,11 +114,11 @@ def write_json(path, where, rows):
 
 
 def percentile(values, share) -> float:
-    """The value that this share of them doesn't exceed."""
+    """The percentile `share` of the values."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
 def median(values) -> float:
-    """The middle one: a single disturbed run doesn't count."""
+    """The median, which a single disturbed run doesn't affect."""
     return statistics.median(values)

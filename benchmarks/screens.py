@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What people wait for: the screens over 100,000 deliveries, in server time."""
+"""Server time of the screens over 100,000 deliveries."""
 
 from benchmarks.report import Row, median
 
@@ -40,7 +40,7 @@ JOIN LATERAL (
 ) AS endpoint ON TRUE
 """
 
-# As the web client asks; the statements that took part come along, longest first.
+# The requests of the web client, with their SQL statements, longest first.
 LOOK = """
 import time
 from ast import literal_eval
@@ -115,7 +115,7 @@ for kind, name, show in screens():
 
 
 def screens(ground, _size):
-    """Each opening, filter, group and search; the longest of its kind is told."""
+    """Each opening, filter, group and search; the slowest of each kind is reported."""
     for code in ENDPOINTS:
         ground.endpoint(code)
     ground.clear()

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How many deliveries a second: beside a script, beside jobs, under difficulties."""
+"""How many deliveries a second: compared with a script and jobs, and under load."""
 
 import time
 
@@ -10,11 +10,11 @@ from benchmarks.report import Row, median, percentile
 from receiver import hold, status
 from tools.console import say
 
-REFERENCE_COUNTS = 0.04  # of a; slower, and it would be no fair comparison
+REFERENCE_COUNTS = 0.04  # of a; with less the comparison would be unfair
 
 
 def compare(ground, size):
-    """a, b and c in turn; each c and b against the a before and the a after it."""
+    """a, b and c alternating; each c and b is compared with the a before and after."""
     loop, jobs, lane, arrival = [ground.run_loop(size.loop)], [], [], []
     for _round in range(size.rounds):
         lane.append(_lane(ground, size.lane, "orders", note=arrival))
@@ -35,7 +35,7 @@ def compare(ground, size):
 
 
 def open_transaction(ground, size):
-    """With a snapshot held elsewhere for the whole run: no dead row can be cleared."""
+    """With an old snapshot held open during the run: no dead row can be vacuumed."""
     without, beside = [], []
     for _round in range(size.pairs):
         without.append(_lane(ground, size.disturbed, "orders"))
@@ -64,7 +64,7 @@ class _held_open:
 
 
 def hanging(ground, size):
-    """Nine healthy endpoints, without and beside a tenth that never answers."""
+    """Nine healthy endpoints, without and with a tenth that never responds."""
     codes = [ground.endpoint(f"healthy-{number}") for number in range(9)]
     ground.endpoint("hanging", "/hanging", timeout_seconds=30)
     count = size.disturbed // 9 * 9
@@ -81,7 +81,7 @@ def _beside_hanging(ground, count, codes):
     receiver = ground.target.receiver
     receiver.script("/hanging", hold())
     ground.queue("hanging", count=40)
-    time.sleep(1)  # its lane is at work now
+    time.sleep(1)  # its lane is running now
     rate = ground.run(*codes, count=count).rate
     receiver.script("/hanging", status(200))
     receiver.release()
@@ -99,10 +99,10 @@ def lanes(ground, size):
     for _round in range(size.pairs):
         for name, codes in cases.items():
             rates[name].append(_lane(ground, count, *codes))
-        told = "   ".join(
+        figures = "   ".join(
             f"{name}: {found[-1]:,.0f}/s" for name, found in rates.items()
         )
-        say(f"    {told}")
+        say(f"    {figures}")
     yield _compared("2 endpoints on 2 workers : one", rates["2"], rates["1"], 1.4, 1.6)
     yield _compared("4 endpoints on 4 workers : one", rates["4"], rates["1"])
     yield _compared("one endpoint, 2 lanes : 1", rates["wide"], rates["1"], 1.3, 1.5)
@@ -134,7 +134,7 @@ def history(ground, full, size):
 
 
 def _lane(ground, count, *codes, clear=True, note=None):
-    """Deliveries per second of ours."""
+    """Deliveries per second of the lane."""
     if clear:
         ground.clear()
     run = ground.run(*codes, count=count)
@@ -150,13 +150,13 @@ def _compared(scenario, rates, others, at_least=None, aim=None):
 
 
 def _ratio(rates, others):
-    """Median of the ratios of neighbours: a machine that slows down slows both."""
+    """Median of the ratios of adjacent runs: a slow machine slows both."""
     return median([one / other for one, other in zip(rates, others, strict=True)])
 
 
 def memory(ground, size):
     """How much the worker's resident memory grows over large deliveries."""
-    worker = ground.warm_worker()  # what is loaded once is loaded now
+    worker = ground.warm_worker()  # load everything that is loaded once
     before = _resident(worker)
     seen = [before]
     queued_before = ground.target.receiver.total

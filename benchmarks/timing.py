@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How long it takes: to queue, to arrive, to get through a burst, to keep up."""
+"""Latencies: of queueing, of arrival, of a burst, at a steady rate."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from tools.console import say
 
 
 def latency(ground, size):
-    """From the commit to the arrival of single deliveries, ours and by a job each."""
+    """From the commit to the arrival of single deliveries, by the lane and by jobs."""
     ground.clear()
     lane, jobs = [], []
     for number in range(size.singles + 3):
@@ -21,7 +21,10 @@ def latency(ground, size):
         sent = ground.queue_reference()
         jobs.append(ground.target.arrival_of(sent["uid"]) - sent["committed"])
         _pause()
-    lane, jobs = lane[3:], jobs[3:]  # the first ones load what is loaded once
+    lane, jobs = (
+        lane[3:],
+        jobs[3:],
+    )  # the first ones load everything that is loaded once
     for share, at_most, aim in ((0.5, 2.0, 1.3), (0.95, 2.5, 1.5)):
         ours, theirs = percentile(lane, share), percentile(jobs, share)
         yield Row(
@@ -40,7 +43,7 @@ def _pause():
 
 
 def queueing(ground, size):
-    """What the caller pays: one delivery alone, and many in bulk."""
+    """Time of the caller: for one delivery, and for many in bulk."""
     ground.clear()
     given = {"code": "orders", "count": size.queueing + 3, "pause": 0.04}
     cost = ground.caller.run(workload.COST, **given)
@@ -74,7 +77,7 @@ def queueing(ground, size):
 
 
 def burst(ground, size):
-    """So many deliveries in as many transactions."""
+    """Many deliveries, each in its own transaction."""
     ground.clear()
     before = ground.target.receiver.total
     sent = ground.caller.run(workload.BURST, code="orders", count=size.burst)
@@ -101,7 +104,7 @@ def burst(ground, size):
 
 
 def steady(ground, size):
-    """A steady offer of 1,000 a second: the delay in the last ten seconds."""
+    """A steady rate of 1,000 a second: the delay in the last ten seconds."""
     ground.clear()
     seconds = size.steady_seconds
     given = {"code": "orders", "rate": 1000, "seconds": seconds}

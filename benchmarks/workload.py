@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What is sent, and the code that the calling Odoo runs (see tests/live/caller.py)."""
+"""The deliveries, and the code that the calling Odoo runs (tests/live/caller.py)."""
 
 # 3 header rules, 3 payload rules, and a signature. The code sees `env` and its values.
 ENDPOINT = """
@@ -60,7 +60,7 @@ def asked(n, size=0):
     }
 """
 
-# The time of the commit is told: what follows is measured from it.
+# The time of the commit is returned: later times are measured from it.
 QUEUE = (
     ASKED
     + """

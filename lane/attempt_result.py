@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a delivery is on its way: each stage of the lane takes one and gives the next.
+"""The types that a delivery passes through: each step of the lane maps one to the next.
 
-Claimed -> Prepared -> (request out) -> Ending
-        -> Decided (a handler said so)   -> Ending
-        -> Refused (it can't be built)   -> Ending
+Claimed -> Prepared (request ready to send)  -> AttemptResult
+        -> Decided (ended by a handler)      -> AttemptResult
+        -> Refused (request can't be built)  -> AttemptResult
 """
 
 import random
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from ..services.retry import judge
+from ..services.retry import decide_retry
 
 
 class Claimed(NamedTuple):
@@ -28,23 +28,23 @@ class Claimed(NamedTuple):
     due_at: datetime | None = None
     queue_number: int | None = None
     size: int = 0  # bytes of payload and headers as queued
-    build_tries: int | None = None  # builds in a row that ended with the worker
+    build_tries: int | None = None  # consecutive builds that ended the worker
 
 
 @dataclass(eq=False, slots=True)
 class Prepared:
-    """A request ready to leave."""
+    """A request that is ready to be sent."""
 
     claimed: Claimed
     request: Any  # OutboundRequest
     outcome: Any  # HandlerOutcome
-    wire: Any  # WireRequest
+    encoded: Any  # EncodedRequest
     attempt_id: int = 0
 
 
 @dataclass(eq=False, slots=True)
 class Decided:
-    """A handler, gate or backend ended it before a byte left."""
+    """A handler, gate or backend decided the delivery; no request is sent."""
 
     claimed: Claimed
     request: Any
@@ -53,7 +53,10 @@ class Decided:
 
 @dataclass(eq=False, slots=True)
 class Refused:
-    """It can't be built or decided; `request` where it got that far."""
+    """The request can't be built, or the handler failed.
+
+    request: None when it failed before there was one
+    """
 
     claimed: Claimed
     reason: str  # build, handler
@@ -62,7 +65,7 @@ class Refused:
 
 
 @dataclass(eq=False, slots=True)
-class Ending:
+class AttemptResult:
     """How an attempt ended and what becomes of the delivery; times are naive UTC."""
 
     claimed: Claimed
@@ -77,18 +80,18 @@ class Ending:
     rule_id: int | None = None
     started_at: datetime | None = None
     duration: float = 0.0  # seconds
-    answer: Any = None  # Answer
+    response: Any = None  # HttpResponse
     attempt_id: int = 0
     prepared: Prepared | None = field(default=None, repr=False)
-    hold: float = 0.0  # seconds for which the receiver wants no request at all
+    backoff: float = 0.0  # seconds for which the receiver accepts no request
 
     @property
     def is_final(self) -> bool:
         return self.state in ("done", "dead_letter", "canceled")
 
     @property
-    def needs_person(self) -> bool:
-        """Given up, or failed without another attempt to come."""
+    def needs_attention(self) -> bool:
+        """A dead letter, or an error without a next attempt."""
         if self.state == "error":
             return self.next_attempt_at is None
         return self.state == "dead_letter"
@@ -101,74 +104,76 @@ HANDLER_ATTEMPT_STATES = {
 }
 
 
-def ending_of_answer(prepared: Prepared, answer, plan, env, now) -> tuple[Ending, str]:
-    """What an answer means for its delivery, and for the circuit."""
-    verdict = judge(
-        answer,
-        schedule=plan.schedule,
-        retry_on=plan.retry_on,
+def result_of_response(
+    prepared: Prepared, response, snapshot, env, now
+) -> tuple[AttemptResult, str]:
+    """What a response means for its delivery, and the signal for the circuit."""
+    decision = decide_retry(
+        response,
+        schedule=snapshot.schedule,
+        retry_on=snapshot.retry_on,
         retry_number=prepared.claimed.retry_number,
-        luck=random.random(),
+        jitter_factor=random.random(),
         now=now,
     )
-    retried = verdict.delay is not None
+    retried = decision.delay is not None
     note = prepared.outcome.note or None
-    notes = [*answer.notes, verdict.note] if verdict.note else answer.notes
+    notes = [*response.notes, decision.note] if decision.note else response.notes
     if notes:
         said = [_say(env, each) for each in notes]
         note = "\n".join(filter(None, [note, *said]))
-    ending = Ending(
+    result = AttemptResult(
         claimed=prepared.claimed,
-        state=verdict.state,
-        attempt_state=verdict.attempt_state,
+        state=decision.state,
+        attempt_state=decision.attempt_state,
         retry_number=prepared.claimed.retry_number + (1 if retried else 0),
-        at=as_utc(answer.started_at + answer.duration),
-        reason=verdict.failure_reason or None,
-        next_attempt_at=now + timedelta(seconds=verdict.delay) if retried else None,
+        at=as_utc(response.started_at + response.duration),
+        reason=decision.failure_reason or None,
+        next_attempt_at=now + timedelta(seconds=decision.delay) if retried else None,
         note=note,
-        error=_say(env, verdict.error) if verdict.error else None,
+        error=_say(env, decision.error) if decision.error else None,
         rule_id=prepared.outcome.matched_rule_id or None,
-        started_at=as_utc(answer.started_at),
-        duration=answer.duration,
-        answer=answer,
+        started_at=as_utc(response.started_at),
+        duration=response.duration,
+        response=response,
         attempt_id=prepared.attempt_id,
         prepared=prepared,
-        hold=verdict.hold,
+        backoff=decision.backoff,
     )
-    if answer.reason == "interrupted":
-        _try_again(ending, env, now)
-    if answer.status_code == 401 and plan.trust.is_token:
-        _renew_token(ending, plan, env, now)
-    return ending, verdict.circuit
+    if response.reason == "interrupted":
+        _try_again(result, env, now)
+    if response.status_code == 401 and snapshot.trust.is_token:
+        _renew_token(result, snapshot, env, now)
+    return result, decision.circuit
 
 
-def _try_again(ending, env, now):
-    """This server ran short while the request was under way: that uses up no delay."""
-    ending.state, ending.attempt_state = "error", "interrupted"
-    ending.next_attempt_at = now
-    ending.note = env._(
+def _try_again(result, env, now):
+    """This server ran out of a resource during the request: no delay is used up."""
+    result.state, result.attempt_state = "error", "interrupted"
+    result.next_attempt_at = now
+    result.note = env._(
         "This server ran out of resources while sending. The target may have "
         "received the request."
     )
 
 
-def _renew_token(ending, plan, env, now):
-    """A token was refused: the delivery goes once more, at once, with a new one."""
-    endpoint = env["bwt.webhook.outbound.endpoint"].browse(plan.endpoint_id)
-    if not endpoint._renews_token(ending.prepared.wire, ending.claimed.id):
+def _renew_token(result, snapshot, env, now):
+    """The access token was refused: retry once, immediately, with a new one."""
+    endpoint = env["bwt.webhook.outbound.endpoint"].browse(snapshot.endpoint_id)
+    if not endpoint._renews_token(result.prepared.encoded, result.claimed.id):
         return
-    ending.state = ending.attempt_state = "error"
-    ending.retry_number = ending.claimed.retry_number  # uses up no delay
-    ending.next_attempt_at = now
-    ending.error = env._(
+    result.state = result.attempt_state = "error"
+    result.retry_number = result.claimed.retry_number  # uses up no delay
+    result.next_attempt_at = now
+    result.error = env._(
         "HTTP 401: the OAuth2 access token was refused. A new one is requested."
     )
 
 
-def ending_of_decision(decided: Decided, plan, env, now) -> Ending:
-    """A handler's done, dead letter, cancel or retry."""
+def result_of_decision(decided: Decided, snapshot, env, now) -> AttemptResult:
+    """The result of a handler's decision: done, dead letter, cancel or retry."""
     claimed, outcome = decided.claimed, decided.outcome
-    ending = Ending(
+    result = AttemptResult(
         claimed=claimed,
         state=outcome.terminal_state or "error",
         attempt_state=HANDLER_ATTEMPT_STATES.get(outcome.status, "retry"),
@@ -179,25 +184,25 @@ def ending_of_decision(decided: Decided, plan, env, now) -> Ending:
         started_at=now,
     )
     if outcome.status == "dead_letter":
-        ending.reason = "handler"
-        ending.error = outcome.note or None
+        result.reason = "handler"
+        result.error = outcome.note or None
     if not outcome.is_retry:
-        return ending
-    delay = plan.schedule.next_delay(claimed.retry_number, luck=0.0)
-    ending.reason = "handler"
+        return result
+    delay = snapshot.schedule.next_delay(claimed.retry_number, jitter_factor=0.0)
+    result.reason = "handler"
     if delay is None:
-        ending.state = ending.attempt_state = "dead_letter"
-        ending.error = env._("The handler requested a retry, but no retry is left.")
-        return ending
+        result.state = result.attempt_state = "dead_letter"
+        result.error = env._("The handler requested a retry, but no retry is left.")
+        return result
     seconds = outcome.seconds if outcome.seconds is not None else delay
-    ending.retry_number += 1
-    ending.next_attempt_at = now + timedelta(seconds=seconds)
-    return ending
+    result.retry_number += 1
+    result.next_attempt_at = now + timedelta(seconds=seconds)
+    return result
 
 
-def ending_of_refusal(refused: Refused, now) -> Ending:
-    """It can't be built: an error without a date, for a person."""
-    return Ending(
+def result_of_refusal(refused: Refused, now) -> AttemptResult:
+    """The request can't be built: an error without a next attempt; needs attention."""
+    return AttemptResult(
         claimed=refused.claimed,
         state="error",
         attempt_state="error",
@@ -209,8 +214,8 @@ def ending_of_refusal(refused: Refused, now) -> Ending:
     )
 
 
-def ending_superseded(claimed, env, now) -> Ending:
-    return Ending(
+def result_superseded(claimed, env, now) -> AttemptResult:
+    return AttemptResult(
         claimed=claimed,
         state="canceled",
         attempt_state="canceled",

@@ -1,7 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Build and decide: from claimed rows to requests that are ready to leave."""
-# A lane commits its own cursor, step by step: what was sent must be on disk.
+"""Build and decide: from claimed rows to requests that are ready to be sent."""
+# A lane commits its own cursor after each step: what was sent must be on disk.
 # pylint: disable=invalid-commit
 
 import logging
@@ -20,9 +20,9 @@ from .attempt_result import (
     Decided,
     Prepared,
     Refused,
-    ending_of_decision,
-    ending_of_refusal,
-    ending_superseded,
+    result_of_decision,
+    result_of_refusal,
+    result_superseded,
 )
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
@@ -30,11 +30,11 @@ from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
 
 _logger = logging.getLogger(__name__)
 
-TRIES = 3  # of a delivery whose handler loses against another transaction
+TRIES = 3  # for a delivery whose handler conflicts with another transaction
 
 
 class HandlerFailed(Exception):
-    """The handler, gate or a hook raised; `request` is what it was asked about."""
+    """The handler, gate or a hook raised; `request` is what it was called with."""
 
     def __init__(self, request, cause):
         super().__init__(str(cause))
@@ -43,33 +43,33 @@ class HandlerFailed(Exception):
 
 
 def prepare_batch(
-    deliveries, plan, claimed: list[Claimed], limit=None, tries=TRIES
+    deliveries, snapshot, claimed: list[Claimed], limit=None, tries=TRIES
 ) -> list:
     """Prepared, Decided or Refused for each claimed row, in the same order.
 
-    One savepoint for all; only if something raises that may have written, one by one,
-    so that a bad delivery never hurts the others.
+    All share one savepoint. If code that may have written raises, they are built one
+    by one, so that a bad delivery never affects the others.
 
-    :param limit: `BatchLimit`; once it is reached the rest is left out, untouched
-    :param tries: how often a delivery is built that loses against another transaction;
+    :param limit: `BatchLimit`; once it is reached, the rest is left untouched
+    :param tries: how often a delivery is built that conflicts with another transaction;
         0 raises the error to a caller that repeats its whole transaction
     :raise Shortage: this process lacks what building the first one needs
     """
     cr = deliveries.env.cr
-    deliveries = deliveries.with_context(outbound_plan=plan)
+    deliveries = deliveries.with_context(outbound_snapshot=snapshot)
     if len(claimed) > 1:
         try:
-            return _prepare_together(deliveries, plan, claimed, limit)
+            return _prepare_together(deliveries, snapshot, claimed, limit)
         except FOREIGN_ERRORS:
             if cr.closed:
                 raise
             deliveries.env.invalidate_all(flush=False)
-    return _prepare_one_by_one(deliveries, plan, claimed, limit, tries)
+    return _prepare_one_by_one(deliveries, snapshot, claimed, limit, tries)
 
 
-def _prepare_together(deliveries, plan, claimed, limit):
+def _prepare_together(deliveries, snapshot, claimed, limit):
     with Savepoint(deliveries.env.cr) as savepoint:
-        deliveries = deliveries._prefetch_for_build(plan)
+        deliveries = deliveries._prefetch_for_build(snapshot)
         by_id = {delivery.id: delivery for delivery in deliveries}
         batch = []
         for each in claimed:
@@ -80,30 +80,32 @@ def _prepare_together(deliveries, plan, claimed, limit):
         return batch
 
 
-def _prepare_one_by_one(deliveries, plan, claimed, limit, tries):
+def _prepare_one_by_one(deliveries, snapshot, claimed, limit, tries):
     if limit:
         limit.restart()
     batch = []
     for each in claimed:
         try:
-            stage = _prepare_alone(deliveries.browse(each.id), plan, each, tries)
+            stage = _prepare_alone(deliveries.browse(each.id), snapshot, each, tries)
         except Shortage as shortage:
             if not batch:
                 shortage.delivery_id = each.id
                 raise
-            break  # what is built is sent first, and frees what it holds
+            break  # what is built is sent first, which frees its memory
         batch.append(stage)
         if limit and limit.add(stage):
             break
     return batch
 
 
-def _prepare_alone(delivery, plan, claimed: Claimed, tries: int):
+def _prepare_alone(delivery, snapshot, claimed: Claimed, tries: int):
     request = race = None
     for _try in range(max(tries, 1)):
         try:
             with Savepoint(delivery.env.cr) as savepoint:
-                stage = _prepare(delivery._prefetch_for_build(plan), claimed, savepoint)
+                stage = _prepare(
+                    delivery._prefetch_for_build(snapshot), claimed, savepoint
+                )
                 if isinstance(stage, Refused):
                     savepoint.undo()
                 return stage
@@ -151,21 +153,21 @@ def _prepare(delivery, claimed: Claimed, savepoint: Savepoint):
     if outcome.status != "send":
         return Decided(claimed, outcome.request, outcome)
     try:
-        wire = delivery._encode_request(outcome.request)
+        encoded = delivery._encode_request(outcome.request)
     except (ServiceError, UserError) as error:
         return Refused(claimed, "build", describe(delivery.env, error), outcome.request)
     try:
-        check_size(len(wire.body or b""))
+        check_size(len(encoded.body or b""))
     except ServiceError as error:
         # Without its request: nothing so large is stored on an attempt.
         return Refused(claimed, "build", describe(delivery.env, error))
     if claimed.size > LARGE:
         delivery.invalidate_recordset(["payload_json"], flush=False)
-    return Prepared(claimed, outcome.request, outcome, wire)
+    return Prepared(claimed, outcome.request, outcome, encoded)
 
 
 def describe(env, error: Exception) -> str:
-    """The message for people; the traceback of what nobody foresaw goes to the log."""
+    """The message for the user; an unexpected error is logged with its traceback."""
     if isinstance(error, SwallowedError):
         _logger.warning("a database error was swallowed", exc_info=error.__cause__)
     if isinstance(error, ServiceError):
@@ -176,8 +178,8 @@ def describe(env, error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-SCAN_FACTOR = 5  # rows looked at per row wanted, before going by the lines
-BUILD_TRIES_MAX = 2  # builds alone that end with the worker, until it isn't built again
+SCAN_FACTOR = 5  # rows scanned per row wanted, before claiming by group
+BUILD_TRIES_MAX = 2  # times that building it alone may end the worker
 KILLS = _lt(
     "The worker ended or ran out of memory %(count)s times while it built this "
     "request: a handler, gate or hook ends the process, takes longer than "
@@ -189,30 +191,30 @@ KILLS = _lt(
 
 @dataclass
 class Batch:
-    """One claim: what leaves, and how many ended before a byte left."""
+    """One claim: what is sent, and how many ended without a request."""
 
     claimed: int = 0
     is_last: bool = True  # nothing more is due at this moment
-    is_alone: bool = False  # an interrupted delivery, to go out alone
+    is_alone: bool = False  # an interrupted delivery, to be sent alone
     concluded: int = 0
-    given_up: int = 0  # of these, ended so that they need a person
+    failed_permanently: int = 0  # of these, how many need attention
     prepared: list[Prepared] = field(default_factory=list)
     not_before: datetime | None = None  # when more may be claimed, if none may now
-    needs_token: bool = False  # the plan's is gone: to be rolled back, nothing left
-    suspect: bool = False  # one may kill the worker: to be rolled back, built alone
-    seconds: float = 0.0  # that building took
+    needs_token: bool = False  # the snapshot's expired: roll back
+    suspect: bool = False  # one may kill the worker: roll back, build alone
+    seconds: float = 0.0  # spent on building
 
 
 class Claim:
     """Takes batches of one endpoint, in the transaction of the lane's cursor."""
 
-    def __init__(self, endpoint, plan, health, position, holder: str):
+    def __init__(self, endpoint, snapshot, health, position, owner: str):
         self.endpoint = endpoint
         self.cr = endpoint.env.cr
-        self.plan = plan
+        self.snapshot = snapshot
         self.health = health
         self.position = position
-        self.holder = holder
+        self.owner = owner
         self.marked = None  # id of the delivery whose mark is committed, while built
 
     def take(
@@ -220,9 +222,9 @@ class Claim:
     ) -> Batch:
         """Up to `limit` deliveries of up to `room` bytes.
 
-        :param alone: nothing else is out at this moment
-        :param careful: one, with a mark that is committed before it is built: a
-            delivery may be what killed the lane before this one
+        :param alone: nothing else is in flight
+        :param careful: take one, and commit a mark before it is built: a delivery
+            may have killed the previous lane
         :raise Shortage: this process lacks what building needs
         """
         if careful:
@@ -239,7 +241,7 @@ class Claim:
         rows = rows or self._lock(allowance.count, now, place)
         if alone and not rows and place is not None:
             rows = self._lock(allowance.count, now, None)
-        if rows and self._is_token_gone():
+        if rows and self._is_token_replaced():
             return Batch(needs_token=True)
         if any(row.build_tries for row in rows) and not (careful and alone):
             return Batch(suspect=True)
@@ -251,7 +253,7 @@ class Claim:
         claimed = self._prepare(rows, batch, now) if rows else 0
         self.marked = None
         batch.claimed = claimed
-        # No request is left for those that ended, and none for those left out.
+        # Nothing is sent for those that ended, nor for those left out.
         unused = allowance.count - claimed + batch.concluded
         self.health.return_tokens(unused)
         if allowance.is_probe and not batch.prepared:
@@ -259,16 +261,16 @@ class Claim:
         return batch
 
     def open_attempts(self, batch: Batch, slot: int, now):
-        """Leave the trace of what is sent; to be committed before a byte leaves."""
+        """Insert attempts of what is sent next; to be committed before that."""
         batch.prepared, refused = open_or_refuse(
-            self.endpoint.env, self.plan, batch.prepared, self.holder, slot, now
+            self.endpoint.env, self.snapshot, batch.prepared, self.owner, slot, now
         )
         batch.concluded += refused
-        batch.given_up += refused
+        batch.failed_permanently += refused
 
     def regroup_if_order_changed(self):
-        """Put what waits into line anew when the endpoint's order was edited."""
-        ordering = self.plan.ordering
+        """Assign waiting deliveries to new groups after an edit of the order."""
+        ordering = self.snapshot.ordering
         self.cr.execute(sql.health(self.endpoint.id, lock=False))
         in_force = self.cr.dictfetchone()["ordering_in_force"]
         if in_force == ordering or (not in_force and ordering == "none"):
@@ -277,25 +279,25 @@ class Claim:
         self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
         self.cr.commit()
 
-    def _is_token_gone(self) -> bool:
-        trust = self.plan.trust
-        return trust.is_token and self.endpoint._is_token_gone(trust.credential)
+    def _is_token_replaced(self) -> bool:
+        trust = self.snapshot.trust
+        return trust.is_token and self.endpoint._is_token_replaced(trust.credential)
 
     def _interrupted(self, now) -> list[Claimed]:
-        ordered = self.plan.ordering != "none"
+        ordered = self.snapshot.ordering != "none"
         return self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
 
     def _lock(self, limit, now, place) -> list[Claimed]:
         endpoint_id = self.endpoint.id
-        if self.plan.ordering == "none":
+        if self.snapshot.ordering == "none":
             rows = self._rows(sql.claim(endpoint_id, now, limit, place))
             self.position.reached(rows)
             return rows
-        if self.plan.ordering == "endpoint":
+        if self.snapshot.ordering == "endpoint":
             return self._rows(sql.claim_heads(endpoint_id, now, 1))
         scan = limit * SCAN_FACTOR
-        rows = self._rows(sql.claim_first_in_line(endpoint_id, now, limit, scan))
-        # None: few lines with long backlogs. Go from line to line instead.
+        rows = self._rows(sql.claim_first_in_group(endpoint_id, now, limit, scan))
+        # None: few groups with long backlogs. Go from group to group instead.
         return rows or self._rows(sql.claim_heads(endpoint_id, now, limit))
 
     def _rows(self, query) -> list[Claimed]:
@@ -303,7 +305,7 @@ class Claim:
         return [Claimed(*row) for row in self.cr.fetchall()]
 
     def _within(self, rows, room, batch, *, alone) -> list[Claimed]:
-        """The first of these that fit into `room` bytes; none of them is read yet."""
+        """The first of these that fit into `room` bytes, by their stored sizes."""
         if not rows:
             return rows
         self.cr.execute(sql.file_bytes([row.id for row in rows]))
@@ -316,9 +318,9 @@ class Claim:
         return rows[:count]
 
     def _mark(self, rows, now) -> list[Claimed]:
-        """Commit a mark on the one delivery, and lock it again.
+        """Commit a mark on this delivery, and lock it again.
 
-        One that was marked often enough isn't built again and keeps its lock.
+        One that reached the limit of marks isn't built again and keeps its lock.
         """
         if not rows or rows[0].superseded_by or _kills(rows[0]):
             return rows
@@ -326,11 +328,11 @@ class Claim:
         self.cr.commit()
         self.marked = rows[0].id
         locked = self._rows(sql.claim_marked(rows[0].id, now))
-        # Its kills so far: this build is not one yet.
+        # How often it killed a worker so far, without this build.
         return [row._replace(build_tries=rows[0].build_tries) for row in locked]
 
     def _prepare(self, rows, batch, now) -> int:
-        """Build and decide; how many of the rows, the others were left untouched."""
+        """Build and decide; returns how many rows were processed, in their order."""
         env = self.endpoint.env
         superseded = [row for row in rows if row.superseded_by]
         killers = [row for row in rows if _kills(row) and not row.superseded_by]
@@ -339,42 +341,42 @@ class Claim:
             [row.id for row in fresh]
         )
         began = time.monotonic()
-        limit = BatchLimit(keeps_payload=self.plan.has_response_hook)
-        stages = prepare_batch(deliveries, self.plan, fresh, limit) if fresh else []
+        limit = BatchLimit(keeps_payload=self.snapshot.has_response_hook)
+        stages = prepare_batch(deliveries, self.snapshot, fresh, limit) if fresh else []
         batch.seconds = time.monotonic() - began
         if len(stages) < len(fresh):
             batch.is_last = False
-            self.position.restart()  # the next look must find what was left out
+            self.position.restart()  # the next claim must find what was left out
         stages += [self._refused_as_killer(row) for row in killers]
         marked = [row.id for row in rows if row.build_tries or row.id == self.marked]
         if marked:
             self.cr.execute(sql.unmark_build(marked))
-        ended, endings = [], []
+        ended, results = [], []
         for stage in stages:
             if isinstance(stage, Prepared):
                 batch.prepared.append(stage)
                 continue
             ended.append(stage)
             if isinstance(stage, Decided):
-                endings.append(ending_of_decision(stage, self.plan, env, now))
+                results.append(result_of_decision(stage, self.snapshot, env, now))
             elif isinstance(stage, Refused):
-                endings.append(ending_of_refusal(stage, now))
+                results.append(result_of_refusal(stage, now))
         for row in superseded:
             ended.append(row)
-            endings.append(ending_superseded(row, env, now))
-        if endings:
-            endings = conclude(env, self.plan, ended, endings, self.holder, now)
-        batch.concluded = len(endings)
-        batch.given_up = sum(ending.needs_person for ending in endings)
+            results.append(result_superseded(row, env, now))
+        if results:
+            results = conclude(env, self.snapshot, ended, results, self.owner, now)
+        batch.concluded = len(results)
+        batch.failed_permanently = sum(result.needs_attention for result in results)
         return len(stages) + len(superseded)
 
     def _refused_as_killer(self, row) -> Refused:
-        plan = self.plan
-        reason = "handler" if plan.handler or plan.has_backend else "build"
+        snapshot = self.snapshot
+        reason = "handler" if snapshot.handler or snapshot.has_backend else "build"
         text = self.endpoint.env._(KILLS, count=row.build_tries)  # pylint: disable=W8301
         return Refused(row, reason, text)
 
 
 def _kills(row: Claimed) -> bool:
-    """Whether building this delivery ended the worker again and again."""
+    """Whether building this delivery ended the worker too often."""
     return (row.build_tries or 0) >= BUILD_TRIES_MAX

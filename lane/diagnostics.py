@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Why nothing moves: what an operator is told when due deliveries lie about."""
+"""Why due deliveries are not sent, as a message for the operator."""
 
 import json
 import re
@@ -23,23 +23,23 @@ from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 from . import diagnostics, sql
 from .pacing import longest_timeout
 
-PATIENCE = timedelta(seconds=30)
+GRACE_PERIOD = timedelta(seconds=30)
 LONG_TRANSACTION = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """What the database says of the queue at one moment."""
+    """The state of the queue at one moment, read from the database."""
 
     runner_alive: bool
     lane_at_work: bool
     wake_up_waiting: bool
     jobs_running: int
-    oldest_transaction: datetime | None  # naive UTC; of those that hold rows back
+    oldest_transaction: datetime | None  # naive UTC; of those that hide rows
 
 
 def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
-    """Look at runner, lane, wake-ups and transactions; changes nothing."""
+    """Read the state of runner, lane, wake-ups and transactions."""
     cr.execute(sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
     return QueueState(*cr.fetchone())
 
@@ -51,12 +51,12 @@ def trouble(
     now: datetime,
     timeout: float,
 ):
-    """What is wrong and what to do, in words; None when all is well.
+    """A message: what is wrong and what to do; None when nothing is.
 
-    :param oldest_due: since when the longest due delivery waits
+    :param oldest_due: when the longest waiting delivery became due
     :param timeout: of the endpoint, in seconds
     """
-    if not oldest_due or now - oldest_due < PATIENCE or state.lane_at_work:
+    if not oldest_due or now - oldest_due < GRACE_PERIOD or state.lane_at_work:
         return None
     minutes = int((now - oldest_due).total_seconds() // 60)
     waited = (
@@ -104,13 +104,15 @@ def trouble(
 
 
 PATH = "/bwt_webhooks_outbound/runner_check"
-PARAMETER = "bwt_webhooks_outbound.runner_check"  # the scheduled action's last finding
+PARAMETER = (
+    "bwt_webhooks_outbound.runner_check"  # result of the scheduled action's last check
+)
 SCOPE = "bwt_webhooks_outbound.runner_check"
 JOB_FUNCTION = "<bwt.webhook.outbound.endpoint>.run_lane"
 ADVICE = "server_wide_modules = base,rpc,web,queue_job"
-TIMEOUT = 3  # seconds for connecting, and for each part of the answer
-DEADLINE = 5  # seconds for all of it
-BODY_MAX = 4096  # bytes of the answer that are read
+TIMEOUT = 3  # seconds to connect, and for each part of the response
+DEADLINE = 5  # seconds in all
+BODY_MAX = 4096  # bytes read of the response
 NO_DATABASE = "No database is selected"  # Odoo's page for a URL without a database
 
 WORKS = "works"
@@ -126,7 +128,7 @@ OTHER_SERVER = "other_server"
 
 
 class Finding(NamedTuple):
-    """What a check found: a cause, and the values that `summary` puts into its text."""
+    """Result of a check: a cause, and the values for the text of `summary`."""
 
     cause: str
     values: dict
@@ -137,7 +139,7 @@ class Finding(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to the request, or why there is none."""
+    """The response to the request, or why there is none."""
 
     status: int = 0
     text: str = ""
@@ -145,7 +147,7 @@ class Reply(NamedTuple):
 
 
 def check_runner(env) -> Finding:
-    """Find out whether jobs of this database can start; takes `DEADLINE` at most."""
+    """Check whether jobs of this database can start; takes `DEADLINE` at most."""
     if not is_runner_alive(env.cr):
         return why_no_runner(env.cr.dbname)
     if channel := _stopped_channel(env):
@@ -154,13 +156,13 @@ def check_runner(env) -> Finding:
 
 
 def is_runner_alive(cr) -> bool:
-    """Whether some server's job runner works on this database."""
+    """Whether a job runner, on any server, is connected to this database."""
     cr.execute(sql.runner_alive(queue_job_runner.PG_ADVISORY_LOCK_ID))
     return cr.fetchone()[0]
 
 
 def why_no_runner(database: str) -> Finding:
-    """What this server's configuration says of a runner that doesn't work."""
+    """Why no runner works, judging by this server's configuration."""
     if queue_job_runner._channels().strip().startswith("root:0"):
         return Finding(NO_CAPACITY, {"channel": "root"})
     if "queue_job" not in config["server_wide_modules"]:
@@ -172,14 +174,14 @@ def why_no_runner(database: str) -> Finding:
 
 
 def proof(env, nonce: str) -> str:
-    """What only a server on this database can answer to a nonce."""
+    """The reply to a nonce that only a server on this database can compute."""
     return hmac(env, SCOPE, nonce)
 
 
 def _stopped_channel(env) -> str | None:
-    """The channel that keeps lanes from starting: ours or one above it.
+    """The channel that prevents lanes from starting: ours or a parent.
 
-    A capacity of 0 stops `root` alone: for any other channel it means no limit.
+    A capacity of 0 stops only `root`; for any other channel it means no limit.
     """
     functions = env["queue.job.function"].sudo()
     ours = functions.job_config(JOB_FUNCTION).channel
@@ -214,8 +216,8 @@ def _ask(env) -> Finding:
 
 
 def _get(url, auth, database) -> Reply:
-    """The request as the runner makes it; in a thread, since a timeout of `requests`
-    begins again with each part of the answer.
+    """Make the request that the runner makes; in a thread, because a timeout of
+    `requests` starts again with each part of the response.
     """
     replies = []
 
@@ -251,12 +253,12 @@ def _reason(error) -> str:
 
 
 def dump(finding: Finding) -> str:
-    """A finding as text, to be stored."""
+    """Serialize a finding."""
     return json.dumps(finding)
 
 
 def load(text: str | None) -> Finding | None:
-    """A stored finding; None where there is none."""
+    """Deserialize a finding; None where none is stored."""
     return Finding(*json.loads(text)) if text else None
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The health row of an endpoint: circuit and tokens, read and written by the lane."""
+"""The health row of an endpoint: circuit and rate limit, as the lane sees it."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from ..services.circuit import Circuit
 from . import sql
 
-PROBE_RESERVE = 15.0  # seconds beyond its timeout until a probe counts as lost
+PROBE_RESERVE = 15.0  # seconds after its timeout when a probe counts as lost
 
 
 class Allowance(NamedTuple):
-    """How many deliveries may be claimed, and when more may be if none."""
+    """How many deliveries may be claimed; if none, from when on."""
 
     count: int
     not_before: object = None  # naive UTC
@@ -29,7 +29,7 @@ class Health:
         self.reset_at = reset_at
 
     def allow(self, wanted: int, now) -> Allowance:
-        """What circuit and rate limit let through; locks the row where they decide."""
+        """What circuit and rate limit allow; locks the row if they are in use."""
         row = self._read(lock=bool(self.policy.rate_limit))
         circuit = self._circuit(row)
         gate = circuit.may_send(now)
@@ -47,18 +47,18 @@ class Health:
         return Allowance(granted, now + timedelta(seconds=wait), gate == "probe")
 
     def return_tokens(self, count: int):
-        """Tokens taken for deliveries that were not there."""
+        """Return rate-limit permits that no delivery used."""
         if not self.policy.rate_limit or count <= 0:
             return
         row = self._read(lock=True)
         bucket = self.policy.bucket(row["rate_tokens"] or 0.0, row["rate_tokens_at"])
-        self.cr.execute(sql.write_bucket(self.endpoint_id, bucket.give_back(count)))
+        self.cr.execute(sql.write_bucket(self.endpoint_id, bucket.refund(count)))
 
-    def note(self, signals, now, hold=0.0) -> tuple[str, str]:
-        """Fold what the answers say into the circuit; gives its state before and after.
+    def note(self, signals, now, backoff=0.0) -> tuple[str, str]:
+        """Apply the signals to the circuit; returns its state before and after.
 
-        :param signals: in the order of the answers: success, failure, open, ignore
-        :param hold: seconds for which the receiver wants no request at all
+        :param signals: in the order of the responses: success, failure, open, ignore
+        :param backoff: seconds for which the receiver accepts no request
         """
         row = self._read(lock=True)
         before = circuit = self._circuit(row)
@@ -71,8 +71,8 @@ class Health:
                 circuit = circuit.force_open(now)
             else:
                 circuit = circuit.after_ignored(now)
-        if hold:
-            circuit = circuit.hold_back(hold, now)
+        if backoff:
+            circuit = circuit.back_off(backoff, now)
         success = now if "success" in signals else None
         failure = now if {"failure", "open"} & set(signals) else None
         if circuit != before or success or failure:
@@ -82,13 +82,13 @@ class Health:
         return before.state, circuit.state
 
     def ran_short(self, count: int, shortage: str, now):
-        """Note that `count` requests were not sent for want of something of ours."""
+        """Record that `count` requests were not sent for lack of a resource."""
         self.note(["ignore"], now)
         self.return_tokens(count)
         self.cr.execute(sql.write_shortage(self.endpoint_id, now, shortage))
 
     def not_before(self, now):
-        """When the circuit lets something through again; None: now. False: never."""
+        """When the circuit allows requests again; None: now. False: not by itself."""
         circuit = self._circuit(self._read(lock=False))
         if circuit.state == "manual":
             return False
@@ -111,7 +111,7 @@ class Health:
                 threshold=self.policy.circuit_threshold,
                 next_probe_at=row["next_probe_at"],
             )
-        # A person closed it since it opened: their will stands on the endpoint.
+        # A user closed it after it opened: the endpoint records when.
         if self.reset_at and row["opened_at"] and self.reset_at >= row["opened_at"]:
             return fresh
         return Circuit(

@@ -13,10 +13,10 @@ from .attempt_result import (
     Claimed,
     Decided,
     Prepared,
-    ending_of_answer,
-    ending_of_decision,
-    ending_of_refusal,
-    ending_superseded,
+    result_of_decision,
+    result_of_refusal,
+    result_of_response,
+    result_superseded,
 )
 from .batch import prepare_batch
 from .clock import utcnow
@@ -31,31 +31,31 @@ class DirectRun:
         self.endpoint = delivery.endpoint_id._for_lane()
         self.delivery = delivery.with_env(self.endpoint.env)
         self.cr = delivery.env.cr
-        self.holder = f"direct:{uuid.uuid4()}"
+        self.owner = f"direct:{uuid.uuid4()}"
 
     def run(self):
         """:raise ValidationError: it is being sent, or isn't first in its order"""
-        if not self.delivery.queue_number:  # a draft: it gets its place now
+        if not self.delivery.queue_number:  # a draft: assign its number now
             self.delivery.queued_at = utcnow()
             self.delivery._take_place()
         claimed = self._lock()
         if claimed.superseded_by:
             return self._supersede(claimed)
-        plan = self.endpoint._outbound_plan()
+        snapshot = self.endpoint._outbound_snapshot()
         now = utcnow()
         try:
-            [stage] = prepare_batch(self.delivery, plan, [claimed], tries=0)
+            [stage] = prepare_batch(self.delivery, snapshot, [claimed], tries=0)
         except Shortage as shortage:
             raise self._ran_short(shortage.template, shortage.values) from shortage
         if isinstance(stage, Prepared):
-            self._send(stage, plan, now)
+            self._send(stage, snapshot, now)
         else:
-            ending = (
-                ending_of_decision(stage, plan, self.endpoint.env, now)
+            result = (
+                result_of_decision(stage, snapshot, self.endpoint.env, now)
                 if isinstance(stage, Decided)
-                else ending_of_refusal(stage, now)
+                else result_of_refusal(stage, now)
             )
-            conclude(self.endpoint.env, plan, [stage], [ending], self.holder, now)
+            conclude(self.endpoint.env, snapshot, [stage], [result], self.owner, now)
         self.delivery.env.invalidate_all(flush=False)
 
     def _ran_short(self, template, values):
@@ -82,28 +82,32 @@ class DirectRun:
 
     def _supersede(self, claimed):
         now = utcnow()
-        ending = ending_superseded(claimed, self.endpoint.env, now)
-        plan = self.endpoint._outbound_plan()
-        conclude(self.endpoint.env, plan, [claimed], [ending], self.holder, now)
+        result = result_superseded(claimed, self.endpoint.env, now)
+        snapshot = self.endpoint._outbound_snapshot()
+        conclude(self.endpoint.env, snapshot, [claimed], [result], self.owner, now)
         self.delivery.env.invalidate_all(flush=False)
 
-    def _send(self, prepared, plan, now):
+    def _send(self, prepared, snapshot, now):
         env = self.endpoint.env
-        opened, _refused = open_or_refuse(env, plan, [prepared], self.holder, None, now)
+        opened, _refused = open_or_refuse(
+            env, snapshot, [prepared], self.owner, None, now
+        )
         if not opened:
             return
-        trust = plan.trust
+        trust = snapshot.trust
         sender = trust.open_sender()
         try:
-            answer = sender.send(prepared.wire, timeout=plan.timeout)
+            response = sender.send(prepared.encoded, timeout=snapshot.timeout)
         finally:
             sender.close()
-        if answer.reason == SHORTAGE:  # nothing was sent: as if it had not begun
+        if response.reason == SHORTAGE:  # nothing was sent: undo the start
             claimed = prepared.claimed
             self.cr.execute(
-                sql.give_back([claimed.id], claimed.state, self.holder, utcnow())
+                sql.release_unsent([claimed.id], claimed.state, self.owner, utcnow())
             )
-            raise self._ran_short(*answer.error)
-        ending, _signal = ending_of_answer(prepared, answer, plan, env, utcnow())
-        written = record_singly(env, [ending], self.holder, utcnow(), trust.secrets)
-        call_hooks(self.delivery, plan, written)
+            raise self._ran_short(*response.error)
+        result, _signal = result_of_response(
+            prepared, response, snapshot, env, utcnow()
+        )
+        written = record_singly(env, [result], self.owner, utcnow(), trust.secrets)
+        call_hooks(self.delivery, snapshot, written)

@@ -1,8 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Wake-ups: jobs asked for in the transaction of the work that they are for.
+"""Wake-ups: jobs that are created in the transaction that queues their deliveries.
 
-Both commit or neither does, so no wake-up is ever lost and none comes too early.
+Both commit or neither does, so no wake-up is lost and none starts too early.
 """
 
 from datetime import datetime, timedelta
@@ -18,13 +18,13 @@ WATCHDOG_DELAY = timedelta(seconds=5)
 
 
 def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = None):
-    """Ask for a lane of `endpoint`, at `eta` (naive UTC) or at once.
+    """Request a lane for `endpoint`, at `eta` (naive UTC) or immediately.
 
-    :param transaction: this transaction's number, where the caller knows it already
+    :param transaction: this transaction's number, if the caller knows it
 
-    A burst in one transaction makes one job. The key is never shared between
-    transactions: whoever sees another's pending wake-up, leaves out its own and commits
-    only after that job has looked would leave its delivery lying.
+    Any number of deliveries in one transaction make one job. The key is never shared
+    between transactions: one that relied on another's pending wake-up, and committed
+    only after that job had checked the queue, would leave its delivery unsent.
     """
     if transaction is None:
         endpoint.env.cr.execute(sql.transaction_id())
@@ -34,11 +34,11 @@ def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = Non
 
 
 def watchdog(endpoint, duty, job_uuid: str) -> str:
-    """Ask for the lane that comes if this one is killed; gives its job's uuid.
+    """Request the lane that runs if this one is killed; returns its job's uuid.
 
-    queue_job looks for dead jobs up to a minute apart; this one fires in seconds. It
-    stands between a commit and its first request, so nothing is looked up for it: not
-    the endpoint (`duty` tells), nor a job with the same key, which can't be there.
+    queue_job checks for dead jobs up to a minute apart; this one starts within seconds.
+    It is created between a commit and the first request, so it makes no query: neither
+    for the endpoint (`duty` has it) nor for a job with the same key (there is none).
     """
     plain = _plain(endpoint, duty.company_id)
     job = Job(
@@ -52,13 +52,13 @@ def watchdog(endpoint, duty, job_uuid: str) -> str:
     return job.uuid
 
 
-def call_for_more(endpoint, job_uuid: str):
-    """Ask for one more lane beside the one of this job; a take-over spares it."""
+def request_another_lane(endpoint, job_uuid: str):
+    """Request one more lane beside this job's; it is not superseded as a wake-up."""
     _ask(endpoint, f"{sql.MORE_KEY}{endpoint.id}:{job_uuid}", None)
 
 
 def wake_for_due(endpoint, not_before: datetime | None = None):
-    """Leave one wake-up at the earliest date that something is due, if any.
+    """Create one wake-up for the earliest due delivery, if there is one.
 
     :param not_before: naive UTC; nothing can be sent earlier (circuit, rate limit)
     :return: when, or None
@@ -82,14 +82,14 @@ def _ask(endpoint, identity_key, eta) -> str:
     job = plain.with_delay(
         eta=eta,
         identity_key=identity_key,
-        max_retries=0,  # a kill counts as a retry: it must not use up a bound
+        max_retries=0,  # a kill counts as a retry and must not reach a limit
         description=_description(known.code),
     ).run_lane()
     return job.uuid
 
 
 def _plain(endpoint, company_id: int):
-    """Superuser and the company for the job's list: nothing of the caller's context."""
+    """As superuser, with only the company in the context: nothing of the caller's."""
     context = {"allowed_company_ids": [company_id], "tracking_disable": True}
     return endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
 

@@ -1,7 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The responsible user is notified, and sending continues whatever comes of it."""
-# A lane commits its own cursor, step by step: what left must be on disk.
+"""Notify the responsible user; a failed notification never stops sending."""
+# A lane commits its own cursor after each step: what was sent must be on disk.
 # pylint: disable=invalid-commit
 
 import logging
@@ -11,17 +11,17 @@ from .savepoint import FOREIGN_ERRORS, Savepoint
 _logger = logging.getLogger(__name__)
 
 
-def tell_of_given_up(endpoint) -> bool:
+def notify_of_failures(endpoint) -> bool:
     """Notify of dead letters, in a transaction of its own.
 
-    False: the user knows nothing yet (nobody is responsible, another lane is about to
-    notify, or it failed)
+    Returns False if the user wasn't notified: nobody is responsible, another lane is
+    about to notify, or it failed.
     """
-    return bool(_guarded(endpoint, endpoint._tell_of_given_up))
+    return bool(_guarded(endpoint, endpoint._notify_of_failures))
 
 
-def tell_of_circuit(endpoint, before: str, after: str):
-    """Post what became of the circuit, in a transaction of its own."""
+def notify_of_circuit(endpoint, before: str, after: str):
+    """Post the change of the circuit, in a transaction of its own."""
     _guarded(endpoint, endpoint._circuit_moved, before, after)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How much to claim ahead and when to record: by the rate that answers come at."""
+"""How much to claim ahead and when to record, derived from the response rate."""
 
 import signal
 import time
@@ -15,28 +15,28 @@ from .attempt_result import Prepared
 FIRST_BATCH = 32  # until the rate is known
 BATCH_MIN = 4
 BATCH_MAX = 500
-AHEAD = 0.5  # seconds of work claimed ahead; each row of it is an interrupted attempt
+AHEAD = 0.5  # seconds of work claimed ahead; a kill interrupts all of it
 CHUNK_MAX = 100
-RECORD_AFTER = 0.5  # seconds that an answer may stay unrecorded
+RECORD_AFTER = 0.5  # seconds that a response may stay unrecorded
 SMOOTHING = 0.3
-BYTES_MAX = 1_000_000  # of bodies in one batch: a batch is in memory several times
+BYTES_MAX = 1_000_000  # of bodies in a batch; a batch is in memory several times
 
 
 class Pace:
-    """Follows the rate (answers per second) and derives sizes from it."""
+    """Measures the rate (responses per second) and derives sizes from it."""
 
     def __init__(self):
         self.rate = 0.0
         self._since = time.monotonic()
         self._count = 0
         self._recorded_at = self._since
-        self._body = 0.0  # bytes of the average body
-        self._build = 0.0  # seconds that building one took
-        self.held = 0  # bytes of bodies that are claimed and not recorded
+        self._body = 0.0  # average size of a body in bytes
+        self._build = 0.0  # average seconds to build one
+        self.held = 0  # bytes of bodies claimed and not yet recorded
 
-    def saw(self, answers: int):
-        """Note answers that came; the rate moves a few times a second."""
-        self._count += answers
+    def saw(self, responses: int):
+        """Count responses; the rate is updated a few times a second."""
+        self._count += responses
         passed = time.monotonic() - self._since
         if passed < 0.1 or not self._count:
             return
@@ -48,19 +48,19 @@ class Pace:
         self._count = 0
 
     def built(self, count: int, seconds: float):
-        """Note how long building a batch took, decisions and refusals included."""
+        """Record how long building a batch took, decisions and refusals included."""
         if count:
             self._build = seconds / count
 
     def sent(self, bodies: list[int]):
-        """Note the sizes, in bytes, of the bodies that were claimed."""
+        """Add the sizes, in bytes, of the bodies that were claimed."""
         if bodies:
             total = sum(bodies)
             self._body = total / len(bodies)
             self.held += total
 
     def freed(self, size: int):
-        """Note bytes of bodies that were recorded or given back."""
+        """Subtract bytes of bodies that were recorded or released."""
         self.held -= size
 
     @property
@@ -70,7 +70,7 @@ class Pace:
 
     @property
     def build_seconds(self) -> float:
-        """Seconds that building the next batch is likely to take."""
+        """Estimated seconds to build the next batch."""
         return max(self._build, min(self._build * self.batch, BUILD_SECONDS))
 
     @property
@@ -86,12 +86,12 @@ class Pace:
 
     @property
     def low_water(self) -> int:
-        """Claim more when fewer than this wait for a thread."""
+        """Claim more when fewer requests than this wait for a thread."""
         return self.batch
 
     @property
     def chunk(self) -> int:
-        """Results to record at once: a tenth of a second's worth."""
+        """Results to record at once: those of a tenth of a second."""
         return max(1, min(int(self.rate * 0.1), CHUNK_MAX))
 
     def must_record(self, unrecorded: int) -> bool:
@@ -104,7 +104,7 @@ class Pace:
         self._recorded_at = time.monotonic()
 
     def wait(self, out: int) -> float:
-        """Seconds to wait for answers while `out` requests are on their way."""
+        """Seconds to wait for responses while `out` requests are in flight."""
         return 0.1 if out else 0.0
 
 
@@ -121,7 +121,7 @@ def longest_timeout() -> float | None:
 
 
 class Budget:
-    """Seconds of a lane's life; asked between steps, never waited for."""
+    """The time that a lane may run; checked between steps, never waited for."""
 
     def __init__(self):
         self.started = time.monotonic()
@@ -153,7 +153,7 @@ class Budget:
         return self._hard_end is None or time.monotonic() + timeout <= self._hard_end
 
     def cap(self, timeout: float) -> float:
-        """`timeout`, or what is left of the job's time: building may have been slow."""
+        """`timeout`, or the rest of the job's time if that is shorter."""
         if self._hard_end is None:
             return timeout
         return max(min(timeout, self._hard_end - time.monotonic()), 1.0)
@@ -164,10 +164,10 @@ class Budget:
 
 
 def server_stops() -> bool:
-    """Whether this server process was told to stop.
+    """Whether this server process was requested to stop.
 
-    Prefork workers get SIGINT and put `alive` off; the threaded server counts its quit
-    signals. Either object is the owner of the handler that stands for SIGINT.
+    Prefork workers get SIGINT and clear `alive`; the threaded server counts its quit
+    signals. Either object owns the method that is registered for SIGINT.
     """
     owner = getattr(signal.getsignal(signal.SIGINT), "__self__", None)
     if getattr(owner, "quit_signals_received", 0):
@@ -175,16 +175,16 @@ def server_stops() -> bool:
     return not getattr(owner, "alive", True)
 
 
-FULL_LOOK = 1.0  # seconds between looks from the beginning
-SLACK = timedelta(seconds=1)  # transactions that commit out of order
-BEHIND = timedelta(seconds=2)  # with a backlog this old the exact place will do
+FULL_CHECK = 1.0  # seconds between checks from the beginning
+SLACK = timedelta(seconds=1)  # margin for transactions that commit out of order
+BEHIND = timedelta(seconds=2)  # with an older backlog no margin is needed
 
 
 class Position:
-    """Where looks begin; one in a second begins at the beginning.
+    """Where a claim starts to read; once a second it starts at the beginning.
 
-    That one finds what a look from here can't see: transactions that were long in
-    committing, retries, rows that were locked.
+    That one finds what the others miss: transactions that took long to commit, retries,
+    rows that were locked.
     """
 
     def __init__(self):
@@ -192,12 +192,12 @@ class Position:
         self._full_at = None
 
     def begin(self, now: datetime):
-        """(next_attempt_at, queue_number) from which to look, None: the beginning."""
+        """(next_attempt_at, queue_number) to start from, None: the beginning."""
         clock = time.monotonic()
         if (
             self._last is None
             or self._full_at is None
-            or clock - self._full_at >= FULL_LOOK
+            or clock - self._full_at >= FULL_CHECK
         ):
             self._full_at = clock
             return None
@@ -205,25 +205,25 @@ class Position:
         return (due_at, number) if now - due_at > BEHIND else (due_at - SLACK, 0)
 
     def reached(self, claimed):
-        """Rows were claimed, in the queue's order."""
+        """Advance past the rows that were claimed, in the queue's order."""
         places = [(row.due_at, row.queue_number) for row in claimed if row.queue_number]
         if places:
             self._last = max(places)
 
     def restart(self):
-        """The next look begins at the beginning."""
+        """Start at the beginning next time."""
         self._full_at = None
 
 
 DELIVERY_BYTES_MAX = 100 * 2**20  # payload, headers and files of one delivery
-CLAIM_BYTES = 64 * 2**20  # that a lane holds at a time; one larger delivery goes alone
+CLAIM_BYTES = 64 * 2**20  # that a lane holds at a time; a larger delivery is sent alone
 STATEMENT_BYTES = 8 * 2**20  # a statement is in memory several times
-BUILD_SECONDS = 1.0  # of building, after which what is built is sent
+BUILD_SECONDS = 1.0  # of building, then what is built is sent
 LARGE = 2**20
 
 
 def check_size(size: int):
-    """Refuse what is too large to be sent from a worker's memory.
+    """Refuse what is too large for a worker's memory.
 
     :raise ConfigurationError:
     """
@@ -242,7 +242,7 @@ def check_size(size: int):
 def pages(rows, size_of, *, count, size=STATEMENT_BYTES):
     """Split rows into lists of at most `count` rows and `size` bytes.
 
-    :param size_of: bytes of one row; a row larger than `size` has a list of its own
+    :param size_of: bytes of one row; a row larger than `size` gets its own list
     """
     page, filled = [], 0
     for row in rows:
@@ -270,9 +270,9 @@ def fitting(sizes, room: int, *, alone: bool) -> int:
 
 
 class BatchLimit:
-    """Says when a batch that is being built is large enough.
+    """Determines when a batch that is being built is large enough.
 
-    Sizes are known before a delivery is built, except for what rules and handlers add.
+    Sizes are known before building, except for what rules and handlers add.
     """
 
     def __init__(self, *, keeps_payload: bool):
@@ -281,13 +281,13 @@ class BatchLimit:
         self._bytes = 0
 
     def restart(self):
-        """What was built is gone, the time spent on it counts."""
+        """Start again after what was built is lost; the time spent on it counts."""
         self._bytes = 0
 
     def add(self, stage) -> bool:
-        """Count one stage; True when no further one should be built now."""
-        if isinstance(stage, Prepared) and stage.wire.body:
-            length = len(stage.wire.body)
+        """Count one delivery; True when no further one should be built now."""
+        if isinstance(stage, Prepared) and stage.encoded.body:
+            length = len(stage.encoded.body)
             self._bytes += length
             if length > LARGE and not self._keeps_payload:
                 _drop_payload(stage)
@@ -295,7 +295,7 @@ class BatchLimit:
 
 
 def _drop_payload(stage):
-    """Free the payload of a JSON request: its body holds all that is needed now."""
+    """Free the payload of a JSON request: its encoded body is sufficient now."""
     if stage.request.request_body_mode == "json":
         stage.request = replace(stage.request, payload=None)
         stage.outcome = replace(stage.outcome, request=stage.request)

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The trace of a request: attempt rows, written in bulk before and after it."""
+"""The attempts of requests, written in bulk before and after they are sent."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from ..services.masking import mask_headers, mask_text, mask_url, url_secrets
 from ..services.shortage import Shortage
 from ..services.values import storable_text
 from . import sql
-from .attempt_result import Ending, Prepared, Refused, ending_of_refusal
+from .attempt_result import AttemptResult, Prepared, Refused, result_of_refusal
 from .pacing import pages
 from .savepoint import lost_race
 
@@ -21,28 +21,28 @@ TRUNCATED = "\n[... cut: the answer was longer]"
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def open_attempts(cr, plan, prepared: list[Prepared], holder, slot, now):
-    """Mark what goes out and leave its trace; to be committed before a byte leaves."""
+def open_attempts(cr, snapshot, prepared: list[Prepared], owner, slot, now):
+    """Mark as processing and insert attempts; to be committed before sending."""
     if not prepared:
         return
     ids = [each.claimed.id for each in prepared]
-    cr.execute(sql.hold(ids, holder, slot, now, attempts=1))
+    cr.execute(sql.mark_processing(ids, owner, slot, now, attempts=1))
     attempt_ids = {}
     for page in pages(prepared, _body_size, count=PAGE):
-        rows = [_attempt_row(plan, each) for each in page]
-        found = _insert_attempts(cr, plan, rows, holder, now)
+        rows = [_attempt_row(snapshot, each) for each in page]
+        found = _insert_attempts(cr, snapshot, rows, owner, now)
         attempt_ids.update((delivery_id, each_id) for each_id, delivery_id in found)
     for each in prepared:
         each.attempt_id = attempt_ids[each.claimed.id]
 
 
-def _insert_attempts(cr, plan, rows, holder, now):
+def _insert_attempts(cr, snapshot, rows, owner, now):
     template = cr.mogrify(
         sql.OPEN_ATTEMPTS_TEMPLATE,
         {
-            "endpoint": plan.endpoint_id,
-            "company": plan.company_id,
-            "holder": holder,
+            "endpoint": snapshot.endpoint_id,
+            "company": snapshot.company_id,
+            "owner": owner,
             "now": now,
         },
     )
@@ -56,20 +56,20 @@ def _insert_attempts(cr, plan, rows, holder, now):
 
 
 def _body_size(prepared: Prepared) -> int:
-    return len(prepared.wire.body or b"")
+    return len(prepared.encoded.body or b"")
 
 
-def _attempt_row(plan, prepared: Prepared):
-    wire, request = prepared.wire, prepared.request
+def _attempt_row(snapshot, prepared: Prepared):
+    encoded, request = prepared.encoded, prepared.request
     return _row(
-        plan,
+        snapshot,
         prepared.claimed,
         state="processing",
         method=request.http_method,
         body_mode=request.request_body_mode,
-        url=mask_url(wire.url),
-        headers=_dumps(dict(mask_headers(wire.headers))),
-        payload=_payload_text(request, wire.body),
+        url=mask_url(encoded.url),
+        headers=_dumps(dict(mask_headers(encoded.headers))),
+        payload=_payload_text(request, encoded.body),
         files=request.multipart_file_keys_label or None,
     )
 
@@ -86,7 +86,7 @@ def _payload_text(request, body: bytes | None) -> str:
 
 
 def _row(
-    plan,
+    snapshot,
     claimed,
     *,
     state,
@@ -101,7 +101,7 @@ def _row(
     error=None,
     reason=None,
 ):
-    secrets = plan.trust.secrets
+    secrets = snapshot.trust.secrets
     if secrets:
         url, headers, payload = (
             mask_text(text, secrets) for text in (url, headers, payload)
@@ -125,11 +125,11 @@ def _row(
     )
 
 
-def _decision_row(plan, request, ending, now):
+def _decision_row(snapshot, request, result, now):
     return _row(
-        plan,
-        ending.claimed,
-        state=ending.attempt_state,
+        snapshot,
+        result.claimed,
+        state=result.attempt_state,
         finished_at=now,
         method=request.http_method,
         body_mode=request.request_body_mode,
@@ -137,9 +137,9 @@ def _decision_row(plan, request, ending, now):
         headers=_dumps(mask_headers(request.raw("headers"))),
         payload=_payload_text(request, None),
         files=request.multipart_file_keys_label or None,
-        note=ending.note,
-        error=ending.error,
-        reason=ending.reason,
+        note=result.note,
+        error=result.error,
+        reason=result.reason,
     )
 
 
@@ -147,28 +147,31 @@ def _row_size(row) -> int:
     return sum(len(value) for value in row if isinstance(value, str))
 
 
-def trace_decisions(cr, plan, traced: list[tuple], holder, now):
-    """Rows for requests that a decision or a refusal ended: (request, Ending)."""
-    rows = (_decision_row(plan, *each, now) for each in traced)
+def trace_decisions(cr, snapshot, traced: list[tuple], owner, now):
+    """Record requests that a decision or a refusal ended.
+
+    traced: pairs of request and AttemptResult
+    """
+    rows = (_decision_row(snapshot, *each, now) for each in traced)
     for page in pages(rows, _row_size, count=PAGE):
-        _insert_attempts(cr, plan, page, holder, now)
+        _insert_attempts(cr, snapshot, page, owner, now)
 
 
-def response_values(answer, secrets):
-    """Status, headers and body of an answer as they are stored: secrets masked."""
-    if answer is None or answer.status_code is None:
+def response_values(response, secrets):
+    """Status, headers and body of a response as stored: secrets are masked."""
+    if response is None or response.status_code is None:
         return None, None, None
-    body = answer.text + (TRUNCATED if answer.truncated else "")
-    headers = _dumps(joined(mask_headers(answer.headers)))
+    body = response.text + (TRUNCATED if response.truncated else "")
+    headers = _dumps(joined(mask_headers(response.headers)))
     if secrets:
         headers, body = (mask_text(text, secrets) for text in (headers, body))
-    return answer.status_code, storable_text(headers), storable_text(body)
+    return response.status_code, storable_text(headers), storable_text(body)
 
 
 def close_attempts(cr, closed: list[tuple], *, hooks_follow=False):
-    """Write how attempts ended: (Ending, values of its answer).
+    """Update attempts from pairs (AttemptResult, values of its response).
 
-    :param hooks_follow: leave a mark that the response hook is yet to be called
+    :param hooks_follow: mark that the response hook is yet to be called
     """
     if closed:
         hook_try = 1 if hooks_follow else None
@@ -180,18 +183,18 @@ def close_attempts(cr, closed: list[tuple], *, hooks_follow=False):
         )
 
 
-def _attempt_values(ending, answer, hook_try):
-    has_response = answer[0] is not None
+def _attempt_values(result, response, hook_try):
+    has_response = response[0] is not None
     return (
-        ending.attempt_id,
-        ending.attempt_state,
-        ending.reason,
-        ending.started_at,
-        ending.at,
-        round(ending.duration * 1000),
-        *answer,
-        ending.note and storable_text(ending.note),
-        ending.error and storable_text(ending.error),
+        result.attempt_id,
+        result.attempt_state,
+        result.reason,
+        result.started_at,
+        result.at,
+        round(result.duration * 1000),
+        *response,
+        result.note and storable_text(result.note),
+        result.error and storable_text(result.error),
         hook_try if has_response else None,
     )
 
@@ -209,26 +212,26 @@ NOT_CONCLUDED = _lt("The database refuses to store the result %(state)s: %(error
 
 
 def record(
-    cr, endings: list[Ending], holder: str, now, secrets=(), *, hooks_follow=False
-) -> list[Ending]:
-    """Write results: deliveries this job still holds, and their attempts.
+    cr, results: list[AttemptResult], owner: str, now, secrets=(), *, hooks_follow=False
+) -> list[AttemptResult]:
+    """Write results: deliveries that this job still owns, and their attempts.
 
-    :param secrets: masked in all that is written
+    :param secrets: masked in everything that is written
     :param hooks_follow: response hooks are called in a later transaction
-    Gives the endings that were written; the others belong to a successor by now.
+    :return: the results that were written; a successor owns the others by now
     """
-    if not endings:
+    if not results:
         return []
-    answers = [
-        response_values(ending.answer, _secrets_of(ending, secrets))
-        for ending in endings
+    responses = [
+        response_values(result.response, _secrets_of(result, secrets))
+        for result in results
     ]
-    _mask(endings, secrets)
+    _mask(results, secrets)
     mine = cr.execute_values(
         sql.RECORD_DELIVERIES_VALUES,
         [
-            _delivery_values(ending, answer, holder, now)
-            for ending, answer in zip(endings, answers, strict=True)
+            _delivery_values(result, response, owner, now)
+            for result, response in zip(results, responses, strict=True)
         ],
         template=sql.RECORD_DELIVERIES_TEMPLATE,
         page_size=PAGE,
@@ -236,66 +239,72 @@ def record(
     )
     mine = {row[0] for row in mine}
     closed = [
-        (ending, answer)
-        for ending, answer in zip(endings, answers, strict=True)
-        if ending.attempt_id and ending.claimed.id in mine
+        (result, response)
+        for result, response in zip(results, responses, strict=True)
+        if result.attempt_id and result.claimed.id in mine
     ]
     close_attempts(cr, closed, hooks_follow=hooks_follow)
-    return [ending for ending in endings if ending.claimed.id in mine]
+    return [result for result in results if result.claimed.id in mine]
 
 
 def record_singly(
-    env, endings: list[Ending], holder: str, now, secrets=(), *, hooks_follow=False
-) -> list[Ending]:
-    """The same one by one, after the database refused all of them together.
+    env,
+    results: list[AttemptResult],
+    owner: str,
+    now,
+    secrets=(),
+    *,
+    hooks_follow=False,
+) -> list[AttemptResult]:
+    """Like `record`, one by one, after the database refused all of them together.
 
-    A result that cannot be stored keeps its state and loses its texts, with a note that
-    names the error; where that is refused too, the delivery waits in error.
+    A result that can't be stored keeps its state and loses its texts, with a note that
+    names the error; if that is refused too, the delivery waits in error.
     """
     written = []
-    for ending in endings:
-        written += _record_one(env, ending, holder, now, secrets, hooks_follow)
+    for result in results:
+        written += _record_one(env, result, owner, now, secrets, hooks_follow)
     return written
 
 
-def _record_one(env, ending, holder, now, secrets, hooks_follow) -> list[Ending]:
-    error, tried = None, ending
+def _record_one(env, result, owner, now, secrets, hooks_follow) -> list[AttemptResult]:
+    error, tried = None, result
     for reduce in (_without_texts, _in_error, _without_attempt, None):
         try:
             with env.cr.savepoint(flush=False):
                 written = record(
-                    env.cr, [tried], holder, now, secrets, hooks_follow=hooks_follow
+                    env.cr, [tried], owner, now, secrets, hooks_follow=hooks_follow
                 )
-            # Hooks get the answer as it came.
+            # Hooks get the response as it was received.
             return [
-                replace(each, answer=ending.answer, attempt_id=ending.attempt_id)
+                replace(each, response=result.response, attempt_id=result.attempt_id)
                 for each in written
             ]
         except Exception as refusal:
             if env.cr.closed or lost_race(refusal):
                 raise
             error = error or refusal
-        tried = reduce and reduce(env, ending, error)
+        tried = reduce and reduce(env, result, error)
     _logger.error(
         "result not recorded delivery=%s state=%s: %s",
-        ending.claimed.id,
-        ending.state,
+        result.claimed.id,
+        result.state,
         error,
     )
     return []
 
 
-def _without_texts(env, ending, error):
+def _without_texts(env, result, error):
     said = env._(NOT_STORED, error=_message(error))  # pylint: disable=W8301
-    answer = ending.answer and replace(ending.answer, headers=(), body=b"")
-    return replace(ending, answer=answer, rule_id=None, note=said)
+    response = result.response and replace(result.response, headers=(), body=b"")
+    return replace(result, response=response, rule_id=None, note=said)
 
 
-def _in_error(env, ending, error):
-    reduced = _without_texts(env, ending, error)
-    status = ending.answer.status_code if ending.answer else None
+def _in_error(env, result, error):
+    reduced = _without_texts(env, result, error)
+    status = result.response.status_code if result.response else None
     said = env._(  # pylint: disable=W8301
-        NOT_RECORDED, state=ending.state, status=status or "-", error=_message(error)
+        NOT_RECORDED, state=result.state, status=status or "-", error=_message(error)
     )
     return replace(
         reduced,
@@ -307,59 +316,59 @@ def _in_error(env, ending, error):
     )
 
 
-def _without_attempt(env, ending, error):
-    return replace(_in_error(env, ending, error), attempt_id=0)
+def _without_attempt(env, result, error):
+    return replace(_in_error(env, result, error), attempt_id=0)
 
 
 def _message(error) -> str:
     return f"{type(error).__name__}: {str(error).strip()}"
 
 
-def _secrets_of(ending, secrets):
-    """What to mask, with the secret query values of the request that was sent."""
-    url = ending.prepared.wire.url if ending.prepared else ""
+def _secrets_of(result, secrets):
+    """Secrets to mask, including the secret query values of the sent request."""
+    url = result.prepared.encoded.url if result.prepared else ""
     return (*secrets, *url_secrets(url)) if "?" in url else secrets
 
 
-def _mask(endings, given):
-    for ending in endings:
-        secrets = _secrets_of(ending, given)
+def _mask(results, given):
+    for result in results:
+        secrets = _secrets_of(result, given)
         if not secrets:
             continue
-        ending.note = ending.note and mask_text(ending.note, secrets)
-        ending.error = ending.error and mask_text(ending.error, secrets)
+        result.note = result.note and mask_text(result.note, secrets)
+        result.error = result.error and mask_text(result.error, secrets)
 
 
-def _delivery_values(ending, answer, holder, now):
-    status, headers, body = answer
+def _delivery_values(result, response, owner, now):
+    status, headers, body = response
     return (
-        ending.claimed.id,
-        holder,
-        ending.state,
-        ending.reason,
-        ending.next_attempt_at,
-        ending.retry_number,
-        ending.at if ending.is_final else None,
+        result.claimed.id,
+        owner,
+        result.state,
+        result.reason,
+        result.next_attempt_at,
+        result.retry_number,
+        result.at if result.is_final else None,
         status,
         headers,
         body,
-        ending.note and storable_text(ending.note),
-        ending.error and storable_text(ending.error),
-        ending.rule_id,
+        result.note and storable_text(result.note),
+        result.error and storable_text(result.error),
+        result.rule_id,
         now,
     )
 
 
-def open_or_refuse(env, plan, prepared, holder, slot, now) -> tuple[list, int]:
-    """Leave the trace of what is sent next; to be committed before a byte leaves.
+def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, int]:
+    """Insert the attempts of what is sent next; to be committed before that.
 
-    :return: what may be sent, and the number of those whose request can't be stored
+    :return: what may be sent, and the number of requests that can't be stored
     """
     if not prepared:
         return [], 0
     try:
         with env.cr.savepoint(flush=False):
-            open_attempts(env.cr, plan, prepared, holder, slot, now)
+            open_attempts(env.cr, snapshot, prepared, owner, slot, now)
         return prepared, 0
     except Exception as error:
         if env.cr.closed or lost_race(error):
@@ -369,66 +378,66 @@ def open_or_refuse(env, plan, prepared, holder, slot, now) -> tuple[list, int]:
             if shortage:
                 shortage.delivery_id = prepared[0].claimed.id
                 raise shortage from error
-            _refuse(env, plan, prepared[0].claimed, error, holder, now)
+            _refuse(env, snapshot, prepared[0].claimed, error, owner, now)
             return [], 1
     opened, refused = [], 0
     for each in prepared:
-        more, failed = open_or_refuse(env, plan, [each], holder, slot, now)
+        more, failed = open_or_refuse(env, snapshot, [each], owner, slot, now)
         opened += more
         refused += failed
     return opened, refused
 
 
-def _refuse(env, plan, claimed, error, holder, now):
+def _refuse(env, snapshot, claimed, error, owner, now):
     _logger.warning("attempt refused delivery=%s", claimed.id, exc_info=error)
     said = env._(NOT_OPENED, error=_message(error))  # pylint: disable=W8301
     refused = Refused(claimed, "build", said)
-    conclude(env, plan, [refused], [ending_of_refusal(refused, now)], holder, now)
+    conclude(env, snapshot, [refused], [result_of_refusal(refused, now)], owner, now)
 
 
-def conclude(env, plan, stages, endings, holder, now) -> list[Ending]:
-    """Record what ended before a byte left: decisions, refusals, the superseded.
+def conclude(env, snapshot, stages, results, owner, now) -> list[AttemptResult]:
+    """Record what ended without a request: decided, refused and superseded deliveries.
 
-    Where a request existed an attempt row tells what would have gone out. What the
+    If the request was built, an attempt shows what would have been sent. What the
     database refuses to store becomes an error of that delivery alone.
     """
     try:
         with env.cr.savepoint(flush=False):
-            return _conclude(env.cr, plan, stages, endings, holder, now)
+            return _conclude(env.cr, snapshot, stages, results, owner, now)
     except Exception as error:
         if env.cr.closed or lost_race(error):
             raise
-        if len(endings) == 1:
-            return _conclude_refused(env, plan, endings[0], error, holder, now)
+        if len(results) == 1:
+            return _conclude_refused(env, snapshot, results[0], error, owner, now)
     written = []
-    for stage, ending in zip(stages, endings, strict=True):
-        written += conclude(env, plan, [stage], [ending], holder, now)
+    for stage, result in zip(stages, results, strict=True):
+        written += conclude(env, snapshot, [stage], [result], owner, now)
     return written
 
 
-def _conclude_refused(env, plan, ending, error, holder, now):
-    _logger.warning("result refused delivery=%s", ending.claimed.id, exc_info=error)
+def _conclude_refused(env, snapshot, result, error, owner, now):
+    _logger.warning("result refused delivery=%s", result.claimed.id, exc_info=error)
     said = env._(  # pylint: disable=W8301
-        NOT_CONCLUDED, state=ending.state, error=_message(error)
+        NOT_CONCLUDED, state=result.state, error=_message(error)
     )
-    refused = Refused(ending.claimed, ending.reason or "handler", said)
-    endings = [ending_of_refusal(refused, now)]
-    return _conclude(env.cr, plan, [refused], endings, holder, now)
+    refused = Refused(result.claimed, result.reason or "handler", said)
+    results = [result_of_refusal(refused, now)]
+    return _conclude(env.cr, snapshot, [refused], results, owner, now)
 
 
-def _conclude(cr, plan, stages, endings, holder, now) -> list[Ending]:
-    secrets = plan.trust.secrets
-    _mask(endings, secrets)
+def _conclude(cr, snapshot, stages, results, owner, now) -> list[AttemptResult]:
+    secrets = snapshot.trust.secrets
+    _mask(results, secrets)
     traced = [
-        (stage.request, ending)
-        for stage, ending in zip(stages, endings, strict=True)
+        (stage.request, result)
+        for stage, result in zip(stages, results, strict=True)
         if getattr(stage, "request", None) is not None
     ]
-    traced_ids = [ending.claimed.id for _request, ending in traced]
-    others = [each.claimed.id for each in endings if each.claimed.id not in traced_ids]
+    traced_ids = [result.claimed.id for _request, result in traced]
+    others = [each.claimed.id for each in results if each.claimed.id not in traced_ids]
     if traced:
-        cr.execute(sql.hold(traced_ids, holder, None, now, attempts=1))
-        trace_decisions(cr, plan, traced, holder, now)
+        cr.execute(sql.mark_processing(traced_ids, owner, None, now, attempts=1))
+        trace_decisions(cr, snapshot, traced, owner, now)
     if others:
-        cr.execute(sql.hold(others, holder, None, now, attempts=0))
-    return record(cr, endings, holder, now, secrets)
+        cr.execute(sql.mark_processing(others, owner, None, now, attempts=0))
+    return record(cr, results, owner, now, secrets)

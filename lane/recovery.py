@@ -1,7 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Leftovers of lanes that died, and endpoints that nobody comes for."""
-# A lane commits its own cursor, step by step: what left must be on disk.
+"""Interrupted deliveries of lanes that died, and stuck endpoints."""
+# A lane commits its own cursor after each step: what was sent must be on disk.
 # pylint: disable=invalid-commit
 
 import logging
@@ -11,35 +11,35 @@ from psycopg2 import OperationalError
 
 from ..services.errors import _lt
 from . import sql
-from .notifications import tell_of_given_up
+from .notifications import notify_of_failures
 from .slot import read_committed
 
 _logger = logging.getLogger(__name__)
 
 INTERRUPTIONS_MAX = 5
-UNTIL_LOCKED = 0.05  # seconds from a job's mark as started until its row is locked
+UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
 INTERRUPTED = _lt(
     "The worker was interrupted. The target may have received the request."
 )
 DEAD = "The worker was killed; another lane of the endpoint goes on."
-GIVEN_UP = _lt(
+INTERRUPTED_TOO_OFTEN = _lt(
     "Interrupted %(count)s times in a row: this delivery may be what stops the "
     "worker. Check its payload and the server's log, then queue it again."
 )
 
 
-def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
-    """Mark what stands in flight in slots that nobody holds, and make it due.
+def recover_interrupted(endpoint, slots, own_slot: int, now) -> int:
+    """Make deliveries due that are in flight in slots that no lane holds.
 
-    Whoever holds a slot owns all that stands in `processing` for it: killed, failed,
-    cancelled, deleted and dead jobs are one case. Slots above today's number of lanes
-    are tried too. Commits; gives the number of deliveries.
+    The lane that holds a slot owns every delivery in `processing` with that slot, so
+    killed, failed, cancelled, deleted and dead jobs are one case. Slots above the
+    current number of lanes are checked too. Commits; returns the number of deliveries.
     """
     cr = endpoint.env.cr
     cr.execute(sql.slots_in_use(endpoint.id))
-    left = []  # per delivery: whether it was cut off too often
+    left = []  # per delivery: whether it was interrupted too often
     for (slot,) in cr.fetchall():
-        if slot in (own_slot, None):  # none: somebody wrote the state by hand
+        if slot in (own_slot, None):  # none: the state was written by hand
             left += _interrupt(endpoint, slot, now)
             continue
         with slots.borrow(slot) as nobody_holds_it:
@@ -50,18 +50,18 @@ def interrupt_leftovers(endpoint, slots, own_slot: int, now) -> int:
         cr.commit()
         _logger.info("recover endpoint=%s interrupted=%s", endpoint.id, len(left))
     if any(left):
-        tell_of_given_up(endpoint)
+        notify_of_failures(endpoint)
     return len(left)
 
 
 def _interrupt(endpoint, slot, now) -> list[bool]:
     env, cr = endpoint.env, endpoint.env.cr
     note = env._(INTERRUPTED)  # pylint: disable=W8301
-    error = env._(GIVEN_UP, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
+    error = env._(INTERRUPTED_TOO_OFTEN, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
     cr.execute(sql.close_dead_jobs(endpoint.id, slot, now, DEAD))
     cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
     cr.execute(
-        sql.release_leftovers(
+        sql.release_interrupted(
             endpoint.id, slot, now, limit=INTERRUPTIONS_MAX, note=note, error=error
         )
     )
@@ -71,8 +71,8 @@ def _interrupt(endpoint, slot, now) -> list[bool]:
 def free_dead_jobs(endpoint, now) -> bool:
     """Close the jobs of this endpoint's killed lanes, requeue those of others.
 
-    queue_job's runner counts them as running: after as many kills as the channel has
-    room for, nothing would start before its next poll, up to 60 s later. Commits.
+    queue_job's runner counts them as running: after as many kills as the channel's
+    capacity, nothing would start before its next poll, up to 60 s later. Commits.
     :return: whether a lane of this endpoint was killed
     """
     cr = endpoint.env.cr
@@ -94,7 +94,7 @@ def free_dead_jobs(endpoint, now) -> bool:
 
 
 def requeue_dead_jobs(cr):
-    """Set lane jobs to pending that nobody runs; a job changed meanwhile is left."""
+    """Set lane jobs to pending that no worker runs; skips a job changed meanwhile."""
     try:
         with cr.savepoint(flush=False):
             cr.execute(sql.requeue_dead_jobs(), log_exceptions=False)
@@ -103,18 +103,20 @@ def requeue_dead_jobs(cr):
 
 
 def requeue_dead_jobs_at_start(registry):
-    """The same while a registry is loaded, on a cursor of its own.
+    """Like `requeue_dead_jobs`, while a registry is loaded, on a cursor of its own.
 
-    Loading takes long: its own snapshot is older than what lanes wrote since, and each
-    of those rows would be a serialization failure.
+    Loading takes long: its transaction began before lanes wrote their rows, and each
+    of those would be a serialization failure.
     """
     with registry.cursor() as cr:
         read_committed(cr)
-        cr.execute("SET LOCAL lock_timeout = '2s'")  # an upgrade may have the table
+        cr.execute(
+            "SET LOCAL lock_timeout = '2s'"
+        )  # an upgrade may have locked the table
         requeue_dead_jobs(cr)
 
 
-def stranded_endpoints(cr, now) -> list[int]:
-    """Ids of active endpoints with work, and neither lane nor wake-up for it."""
-    cr.execute(sql.stranded(now))
+def find_stuck_endpoints(cr, now) -> list[int]:
+    """Ids of active endpoints with due work, but without a lane or wake-up."""
+    cr.execute(sql.stuck_endpoints(now))
     return [row[0] for row in cr.fetchall()]

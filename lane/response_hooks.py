@@ -1,11 +1,11 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What other addons do with an answer, after the result is safe on disk.
+"""Call the response hooks of other addons, after the result is committed.
 
-The recording leaves a mark on the attempt; the transaction that calls the hook takes it
-away. What a hook writes is therefore on disk once, whenever the worker is killed.
+The recording leaves a mark on the attempt; the transaction that calls the hook removes
+it. What a hook writes is therefore stored exactly once, whenever the worker is killed.
 """
-# A lane commits its own cursor, step by step: what left must be on disk.
+# A lane commits its own cursor after each step: what was sent must be on disk.
 # pylint: disable=invalid-commit
 
 import json
@@ -29,11 +29,11 @@ from .savepoint import FOREIGN_ERRORS, Savepoint, lost_race
 
 _logger = logging.getLogger(__name__)
 
-TRIES_MAX = 3  # alone, after the first one beside other hooks
-LEFT_SECONDS = 5.0  # that a lane spends on hooks that are left, once all is sent
+TRIES_MAX = 3  # alone, after the first try beside other hooks
+INTERRUPTED_SECONDS = 5.0  # for interrupted hooks, after everything is sent
 RETRY_DELAY = timedelta(seconds=5)
 FAILED = _lt("The response hook failed: %(error)s")
-GIVEN_UP = _lt(
+HOOK_DROPPED = _lt(
     "The worker ended %(count)s times while it ran this response hook alone. The "
     "hook is not called again. Find the reason in the server's log."
 )
@@ -41,7 +41,7 @@ GIVEN_UP = _lt(
 
 @dataclass(frozen=True)
 class Response:
-    """The answer as hooks see it: headers by name in any case, the body as text.
+    """The response as hooks see it: case-insensitive headers, the body as text.
 
     The values of a repeated header are joined by ", ".
     """
@@ -51,28 +51,28 @@ class Response:
     text: str
 
 
-def call_hooks(deliveries, plan, endings):
-    """Call `_handle_outbound_response` for each answer, each under a savepoint.
+def call_hooks(deliveries, snapshot, results):
+    """Call `_handle_outbound_response` for each response, each under a savepoint.
 
-    A hook that fails leaves a note; what it wrote is rolled back and the delivery stays
-    as it ended.
+    A hook that fails leaves a note; what it wrote is rolled back and the state of the
+    delivery stays.
     """
-    for hook in _hooks_of(deliveries, plan, endings):
+    for hook in _hooks_of(deliveries, snapshot, results):
         race = hook.call()
         if race:
             hook.note(FAILED, error=describe(hook.delivery.env, race))
 
 
-def call_due_hooks(deliveries, plan, endings):
-    """The same for what was recorded with a mark; commits.
+def call_due_hooks(deliveries, snapshot, results):
+    """Like `call_hooks`, for results that were recorded with a mark; commits.
 
-    One that loses against another transaction keeps its mark and is tried again alone:
-    the locks that the hooks before it took may be what it lost by.
+    A hook that conflicts with another transaction keeps its mark and is tried again
+    alone: locks of the hooks before it may have caused the conflict.
     """
     cr = deliveries.env.cr
-    due = _take(cr, [ending.attempt_id for ending in endings if ending.attempt_id])
-    endings = [ending for ending in endings if ending.attempt_id in due]
-    lost = [hook for hook in _hooks_of(deliveries, plan, endings) if hook.call()]
+    due = _take(cr, [result.attempt_id for result in results if result.attempt_id])
+    results = [result for result in results if result.attempt_id in due]
+    lost = [hook for hook in _hooks_of(deliveries, snapshot, results) if hook.call()]
     if lost:
         cr.execute(sql.put_hooks_back([hook.attempt_id for hook in lost]))
     cr.commit()
@@ -80,17 +80,19 @@ def call_due_hooks(deliveries, plan, endings):
         _call_alone(hook)
 
 
-def call_left_hooks(endpoint, plan, may_call) -> datetime | None:
-    """Call what was interrupted or lost a race, with the answers on record; commits.
+def call_interrupted_hooks(endpoint, snapshot, may_call) -> datetime | None:
+    """Call hooks that were interrupted or lost a race; commits.
+
+    They get the responses as stored.
 
     To be called last, when nothing is in flight: one of them may end the worker. Those
-    that were begun least often come first.
+    that were started least often come first.
 
-    :param may_call: asked before each
-    :return: naive UTC; when to call what is left, None when nothing is
+    :param may_call: called before each; False ends the loop
+    :return: naive UTC; when to call the remaining ones, None when there are none
     """
     cr = endpoint.env.cr
-    cr.execute(sql.left_hooks(endpoint.id))
+    cr.execute(sql.interrupted_hooks(endpoint.id))
     left = [row[0] for row in cr.fetchall()]
     cr.commit()
     attempts = endpoint.env["bwt.webhook.outbound.delivery.attempt"]
@@ -98,7 +100,7 @@ def call_left_hooks(endpoint, plan, may_call) -> datetime | None:
     for attempt in attempts.browse(left):
         if not may_call():
             return utcnow()
-        delivery = _for_hooks(attempt.delivery_id, plan)
+        delivery = _for_hooks(attempt.delivery_id, snapshot)
         if not _call_alone(Hook(delivery, attempt.id, partial(_on_record, attempt))):
             retry_at = utcnow() + RETRY_DELAY
     return retry_at
@@ -116,7 +118,7 @@ def _call_alone(hook) -> bool:
     tries = begun[0]
     _logger.info("hook attempt=%s begun before=%s", hook.attempt_id, tries)
     if tries > TRIES_MAX:
-        hook.note(GIVEN_UP, count=TRIES_MAX)
+        hook.note(HOOK_DROPPED, count=TRIES_MAX)
         cr.commit()
         return True
     race = hook.call()
@@ -134,25 +136,25 @@ def _take(cr, attempt_ids) -> set[int]:
     return {row[0] for row in cr.fetchall()}
 
 
-def _for_hooks(deliveries, plan):
-    deliveries = deliveries.with_context(plan.context, outbound_plan=plan)
+def _for_hooks(deliveries, snapshot):
+    deliveries = deliveries.with_context(snapshot.context, outbound_snapshot=snapshot)
     deliveries.env.invalidate_all(flush=False)
     return deliveries
 
 
-def _hooks_of(deliveries, plan, endings):
-    deliveries = _for_hooks(deliveries, plan)
-    for ending in endings:
-        answer = ending.answer
-        if answer is None or answer.status_code is None:
+def _hooks_of(deliveries, snapshot, results):
+    deliveries = _for_hooks(deliveries, snapshot)
+    for result in results:
+        response = result.response
+        if response is None or response.status_code is None:
             continue
-        response = Response(
-            answer.status_code, by_name(joined(answer.headers)), answer.text
+        for_hook = Response(
+            response.status_code, by_name(joined(response.headers)), response.text
         )
-        arguments = (response, ending.state, ending.prepared.outcome)
+        arguments = (for_hook, result.state, result.prepared.outcome)
         yield Hook(
-            deliveries.browse(ending.claimed.id),
-            ending.attempt_id,
+            deliveries.browse(result.claimed.id),
+            result.attempt_id,
             lambda arguments=arguments: arguments,
         )
 
@@ -160,7 +162,7 @@ def _hooks_of(deliveries, plan, endings):
 class Hook:
     """One call of `_handle_outbound_response`.
 
-    :param arguments: called under the savepoint; gives response, state and outcome
+    :param arguments: called under the savepoint; returns response, state and outcome
     """
 
     def __init__(self, delivery, attempt_id: int, arguments):
@@ -169,7 +171,7 @@ class Hook:
         self.arguments = arguments
 
     def call(self):
-        """Returns the error of a lost race; any other error becomes a note."""
+        """Returns the error of a lost race; any other error is added as a note."""
         cr = self.delivery.env.cr
         try:
             with Savepoint(cr):
@@ -185,7 +187,7 @@ class Hook:
         return None
 
     def note(self, template, **values):
-        """Add to the delivery's note; one that cannot be written is in the log."""
+        """Add to the delivery's note; a note that can't be written is logged."""
         delivery = self.delivery
         said = delivery.env._(template, **values)  # pylint: disable=W8301
         try:
@@ -199,7 +201,7 @@ class Hook:
 
 
 def _on_record(attempt) -> tuple:
-    """Response, state and outcome as the attempt has them: secrets are masked."""
+    """Response, state and outcome as stored on the attempt: secrets are masked."""
     response = Response(
         attempt.response_status_code,
         by_name(json.loads(attempt.response_headers_json or "{}")),
@@ -216,7 +218,7 @@ def _on_record(attempt) -> tuple:
 
 
 def _payload_on_record(attempt):
-    """The JSON value; the text of a raw body, or where a masked number broke it."""
+    """The JSON value; text for a raw body or JSON that masking made invalid."""
     if attempt.request_body_mode != "raw":
         with suppress(ValueError):
             return json.loads(attempt.payload_json)

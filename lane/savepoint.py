@@ -3,7 +3,7 @@
 """A savepoint around code of other addons: handlers, gates, callbacks and hooks.
 
 `cr.savepoint()` trusts the code inside. Code that catches a database error and returns
-leaves the transaction aborted: the next statement fails, whose ever it is, and a commit
+leaves the transaction aborted: the next statement of any code fails, and a commit
 silently rolls back. Code that commits releases the locks of the whole claim.
 """
 
@@ -22,7 +22,7 @@ _logger = logging.getLogger(__name__)
 
 # What code of other addons may raise; none of it may end a lane.
 FOREIGN_ERRORS = (Exception, SystemExit, KeyboardInterrupt)
-# Lost against another transaction: the same statements may succeed a moment later.
+# Conflicts with other transactions: the same statements may succeed later.
 RACES = (
     psycopg2.errors.SerializationFailure,
     psycopg2.errors.DeadlockDetected,
@@ -102,15 +102,15 @@ class Savepoint:
         self._is_undone = True
 
     def check(self):
-        """Raise SwallowedError if a statement failed and nobody rolled it back.
+        """Raise SwallowedError if a statement failed and was not rolled back.
 
-        Asks the connection, not the database: it costs nothing.
+        Reads the state of the connection, without a query.
         """
         if self.cr.connection.get_transaction_status() == TRANSACTION_STATUS_INERROR:
             raise self._swallowed()
 
     def cause_of(self, error):
-        """The error that made the transaction fail, where `error` only follows it."""
+        """The error that aborted the transaction; `error` may be its consequence."""
         if isinstance(error, psycopg2.errors.InFailedSqlTransaction):
             return self._swallowed()
         return error
@@ -130,7 +130,7 @@ class Savepoint:
     def _undo(self):
         self._restore()
         if self.cr.closed:
-            return  # with its connection: what is raised says so
+            return  # with its connection: the raised error reports it
         self.cr.clear()
         self.cr.execute("ROLLBACK TO SAVEPOINT bwt_foreign_code")
         self.cr.execute("RELEASE SAVEPOINT bwt_foreign_code")

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A lane's right to work on an endpoint: an advisory lock on a cursor of its own."""
+"""The right of a lane to run: an advisory lock on a separate cursor."""
 
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from .locks import SLOTS
 
 
 def read_committed(cr) -> bool:
-    """Put a fresh cursor on READ COMMITTED for good, before its first statement.
+    """Set a new cursor to READ COMMITTED permanently, before its first statement.
 
-    ``SET TRANSACTION`` would end at each commit. False where the cursor is a test's:
-    its transaction has begun, in whatever isolation it has.
+    ``SET TRANSACTION`` would end at each commit. Returns False for the cursor of a
+    test, whose transaction has already started.
     """
     connection = getattr(cr, "_cnx", None)
     if connection is None:
@@ -25,12 +25,12 @@ def read_committed(cr) -> bool:
 
 
 class Duty(NamedTuple):
-    """A lane's endpoint in a few plain values; all None when it is gone."""
+    """A lane's endpoint as plain values; all None when it was deleted."""
 
     endpoint_id: int | None
     company_id: int | None
     code: str | None
-    lanes: int | None  # that may work on it at the same time
+    lanes: int | None  # that may run at the same time
     was_killed: bool = False  # this job ran before, and its worker ended
 
 
@@ -42,10 +42,10 @@ class Slots:
         self.endpoint_id = endpoint_id
 
     def duty(self, job_uuid) -> Duty | None:
-        """What queue_job runs under this uuid at this moment, if it is a lane.
+        """What queue_job currently runs under this uuid, if it is a lane.
 
-        The uuid alone proves nothing: it is also in the context of other addons' jobs
-        and of jobs that a test or a caller performs in its own transaction.
+        The uuid alone is not sufficient: it is also in the context of other addons'
+        jobs, and of jobs that a test or a caller performs in its own transaction.
         """
         if not job_uuid:
             return None
@@ -54,19 +54,19 @@ class Slots:
         return row and Duty(*row)
 
     def take(self, lanes: int) -> int | None:
-        """The number of a free slot, now ours, or None."""
+        """Lock a free slot; returns its number, or None."""
         slots_of_lanes = range(min(lanes, len(SLOTS)))
         return next((slot for slot in slots_of_lanes if self.take_slot(slot)), None)
 
     @contextmanager
     def borrow(self, slot: int):
-        """Hold a slot for a moment; gives whether it is held."""
+        """Lock a slot for a moment; yields whether that succeeded."""
         self.cr.execute("SAVEPOINT bwt_borrowed_slot")
         try:
-            # A number that no lane can have was written by hand: nobody holds it.
+            # A number that no lane can have was written by hand: no lane holds it.
             yield slot not in range(len(SLOTS)) or self.take_slot(slot)
         finally:
-            # Rolling back lets the lock go: a lane may want this slot.
+            # Rolling back releases the lock: a lane may need this slot.
             self.cr.execute("ROLLBACK TO SAVEPOINT bwt_borrowed_slot")
 
     def check(self):
@@ -80,9 +80,9 @@ class Slots:
 
 @contextmanager
 def slots(registry, endpoint_id: int):
-    """A cursor of its own for the slots: READ COMMITTED, so that it holds no snapshot.
+    """A separate cursor for the slots: READ COMMITTED, so that it holds no snapshot.
 
-    On leaving, however that comes, the transaction ends and the slots are free.
+    On exit, also by an exception, the transaction ends and the slots are free.
     """
     cr = registry.cursor()
     try:

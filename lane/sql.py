@@ -1,8 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Every statement of the hot path, in the order of a delivery's way.
+"""Every statement of the hot path, in the order in which a delivery passes them.
 
-Functions give an ``SQL`` object; the ``..._VALUES`` texts take their rows through
+Functions return an ``SQL`` object; the ``..._VALUES`` texts take their rows through
 ``cr.execute_values``. A lane's cursor is on READ COMMITTED: each statement sees what is
 committed, and SKIP LOCKED never fails for a row that changed since a snapshot.
 """
@@ -13,8 +13,8 @@ from .locks import ALERTS, SLOTS
 
 SUPERUSER = 1
 
-# Identity keys of our jobs, in front of the endpoint's id: a wake-up for work, a lane's
-# watchdog, a lane's call for another one beside it.
+# Prefixes of our jobs' identity keys, before the endpoint's id: a wake-up for work, a
+# lane's watchdog, a lane's request for another lane.
 WAKE_KEY = "bwt_webhook_outbound:lane:"
 WATCH_KEY = "bwt_webhook_outbound:watch:"
 MORE_KEY = "bwt_webhook_outbound:more:"
@@ -36,8 +36,8 @@ QUEUED_COLUMNS = (
     "res_id",
     "server_action_id",
 )
-# Places are drawn in the order of the rows. `now()` as the ORM writes it: the start of
-# the transaction. The transaction's number goes into the key of its wake-up.
+# Queue numbers follow the order of the rows. `now()` is what the ORM writes: the start
+# of the transaction. The transaction's number is part of the key of its wake-up.
 QUEUE_DELIVERIES_VALUES = f"""
     INSERT INTO bwt_webhook_outbound_delivery (
         {", ".join(QUEUED_COLUMNS)}, queue_number, endpoint_id, company_id,
@@ -63,7 +63,7 @@ QUEUE_LINES_TEMPLATE = (
     "now() AT TIME ZONE 'UTC', %(uid)s, now() AT TIME ZONE 'UTC', %(uid)s)"
 )
 
-# What a server action queued in this transaction and nothing has worked on yet.
+# What a server action queued in this transaction and no lane has claimed yet.
 REQUEUE_VALUES = """
     UPDATE bwt_webhook_outbound_delivery d SET payload_json = v.payload,
         write_date = now() AT TIME ZONE 'UTC', write_uid = v.uid
@@ -71,7 +71,7 @@ REQUEUE_VALUES = """
 
 
 def updatable(ids: list[int], endpoint_id: int) -> SQL:
-    """Of these deliveries those that may still take other values, with their state."""
+    """Those of these deliveries that may still be updated, with their state."""
     return SQL(
         """SELECT id, state FROM bwt_webhook_outbound_delivery
         WHERE id = ANY(%s) AND endpoint_id = %s AND attempt_count = 0
@@ -98,7 +98,7 @@ def transaction_id() -> SQL:
 
 
 def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
-    """A row if queue_job runs this lane at this moment; its endpoint may be gone."""
+    """A row if queue_job currently runs this lane; its endpoint may be deleted."""
     return SQL(
         """SELECT e.id, e.company_id, e.code,
             CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END,
@@ -110,8 +110,8 @@ def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
     )
 
 
-def take_over(endpoint_id: int, now, reason: str) -> SQL:
-    """Close the pending wake-ups of an endpoint: what they ask for is visible now."""
+def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:
+    """Close the pending wake-ups of an endpoint: their deliveries are visible now."""
     # SKIP LOCKED: the runner may be enqueueing one; it then finds no slot and ends.
     # The first LIKE names the partial index, the second the endpoint.
     # `retry`: its lane was killed, and it was set back to pending.
@@ -125,7 +125,7 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
         ) RETURNING COALESCE(retry, 0) > 0""",
         now=now,
         why=reason,
-        # `_` stands for any character: unescaped, the index is read from "bwt" on.
+        # `_` matches any character: unescaped, the index would be read from "bwt" on.
         key=f"{WAKE_KEY}{endpoint_id}:%".replace("_", r"\_"),
     )
 
@@ -133,10 +133,10 @@ def take_over(endpoint_id: int, now, reason: str) -> SQL:
 def push_watchdog(watchdog_uuid: str, job_uuid: str, eta) -> SQL:
     """Move a lane's own wake-up further into the future.
 
-    One row: whether it was moved (not if it fired), and whether the job of the lane
-    itself is there and free: whoever has its row locked waits for the lane's end.
+    One row: whether it was moved (not if it has started), and whether the job of the
+    lane itself exists and is not locked: a lock means that someone waits for its end.
     """
-    # SKIP LOCKED: who deletes both jobs in one transaction holds the watchdog's row and
+    # SKIP LOCKED: a transaction that deletes both jobs holds the watchdog's row and
     # waits for queue_job's lock on the other one, which ends with this lane. PostgreSQL
     # sees no deadlock, since that lock is another connection's.
     return SQL(
@@ -186,12 +186,12 @@ def others_waiting(endpoint_id: int, now) -> SQL:
 
 
 def try_slot(endpoint_id: int, slot: int) -> SQL:
-    """True if the slot is ours until the transaction of this cursor ends."""
+    """True if the slot is locked until the transaction of this cursor ends."""
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
 
 
 def try_alerts(endpoint_id: int) -> SQL:
-    """True if nobody else notifies about this endpoint until our transaction ends."""
+    """True if no other lane notifies about this endpoint until our transaction ends."""
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", ALERTS[0], endpoint_id)
 
 
@@ -205,9 +205,9 @@ def slots_in_use(endpoint_id: int) -> SQL:
 
 
 def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL:
-    """Close the jobs of killed lanes whose deliveries lie in this slot."""
+    """Close the jobs of killed lanes whose deliveries are in this slot."""
     # Until then queue_job's runner counts them as running: after as many kills as the
-    # channel has room for, nothing starts before its next look, up to 60 s later.
+    # channel has room for, nothing starts before its next poll, up to 60 s later.
     # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it alone.
     return SQL(
         """WITH dead AS MATERIALIZED (
@@ -229,7 +229,7 @@ def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL
 
 
 def dead_lane_jobs() -> SQL:
-    """Started lane jobs that seem to run nowhere: id, and endpoint's id as a text."""
+    """Started lane jobs that no worker seems to run: id, and endpoint's id as text."""
     # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it out. One
     # that is just between its mark and its lock looks the same for a moment.
     return SQL(
@@ -242,7 +242,7 @@ def dead_lane_jobs() -> SQL:
 
 
 def close_killed(job_ids: list[int], now, reason: str) -> SQL:
-    """Close those of these jobs that still run nowhere."""
+    """Close those of these jobs that still no worker runs."""
     return SQL(
         """WITH dead AS MATERIALIZED (
             SELECT l.queue_job_id FROM queue_job_lock l
@@ -259,12 +259,12 @@ def close_killed(job_ids: list[int], now, reason: str) -> SQL:
 
 
 def requeue_dead_jobs() -> SQL:
-    """Set lane jobs back to pending that are marked as started and run nowhere.
+    """Set lane jobs back to pending that are marked as started and that no worker runs.
 
-    `retry` tells the lane that comes that its predecessor was killed.
+    `retry` tells the next lane that its predecessor was killed.
     """
     # A job that runs holds its row of queue_job_lock. One that is just between its
-    # mark and its lock is set back too: its worker notices, and it starts anew.
+    # mark and its lock is set back too: its worker notices, and it starts again.
     return SQL(
         """WITH dead AS MATERIALIZED (
             SELECT l.queue_job_id FROM queue_job_lock l
@@ -295,10 +295,10 @@ def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
     )
 
 
-def release_leftovers(
+def release_interrupted(
     endpoint_id: int, slot: int, now, *, limit: int, note: str, error: str
 ) -> SQL:
-    """Make due what stands in flight in this slot; too often cut off: to a person."""
+    """Make deliveries in flight in this slot due, unless interrupted too often."""
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET
             state = 'error', failure_reason = 'interrupted',
@@ -326,7 +326,7 @@ _KEY = SQL("COALESCE(ordering_key, res_model || ',' || res_id)")
 
 
 def regroup(endpoint_id: int, ordering: str) -> SQL:
-    """Put what waits into the line that the endpoint's order asks for."""
+    """Assign waiting deliveries to the groups of the endpoint's order."""
     group = {"endpoint": SQL("'*'"), "key": _KEY}.get(ordering, SQL("NULL"))
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
@@ -354,7 +354,7 @@ _CLAIMED = SQL(
 )
 
 _IN_LINE = SQL("d.state IN ('queued', 'error') AND d.next_attempt_at <= ")
-# What was cut off goes alone (`claim_interrupted`): it may be what kills the worker.
+# Interrupted deliveries are sent alone (`claim_interrupted`): one may kill the worker.
 _UNHURT = SQL("d.failure_reason IS DISTINCT FROM 'interrupted'")
 
 # A predecessor is any unfinished row in front, never what SKIP LOCKED left out: a row
@@ -370,7 +370,7 @@ _FIRST_IN_LINE = SQL(
 
 
 def claim_interrupted(endpoint_id: int, now, ordered: bool) -> SQL:
-    """The one interrupted delivery that is due longest: it is sent alone."""
+    """The interrupted delivery that has been due longest: it is sent alone."""
     return SQL(
         """SELECT %s FROM bwt_webhook_outbound_delivery d
         WHERE d.endpoint_id = %s AND %s %s AND d.failure_reason = 'interrupted' AND %s
@@ -385,7 +385,7 @@ def claim_interrupted(endpoint_id: int, now, ordered: bool) -> SQL:
 
 
 def _from(place) -> SQL:
-    """Rows from `place` in the queue on; all where it is None (lane/pacing.py)."""
+    """Rows from `place` in the queue on; all if it is None (lane/pacing.py)."""
     if place is None:
         return SQL("TRUE")
     return SQL("(d.next_attempt_at, d.queue_number) >= (%s, %s)", *place)
@@ -396,7 +396,7 @@ def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
 
     :param place: (next_attempt_at, queue_number) where to begin
     """
-    # SKIP LOCKED: lanes share the work, none waits for another.
+    # SKIP LOCKED: lanes share the work without waiting for each other.
     # NO KEY: rows that refer to a delivery may still be inserted meanwhile.
     # WHERE matches the partial index; one more state and it scans the history.
     return SQL(
@@ -414,8 +414,8 @@ def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
     )
 
 
-def claim_first_in_line(endpoint_id: int, now, limit: int, scan: int) -> SQL:
-    """Like `claim`, but only those with nobody in front; looks at `scan` rows."""
+def claim_first_in_group(endpoint_id: int, now, limit: int, scan: int) -> SQL:
+    """Like `claim`, but only the first of each group; reads `scan` rows."""
     return SQL(
         """SELECT %s FROM bwt_webhook_outbound_delivery d
         WHERE d.id IN (
@@ -439,7 +439,7 @@ def claim_first_in_line(endpoint_id: int, now, limit: int, scan: int) -> SQL:
 
 
 def _heads(endpoint_id: int) -> SQL:
-    """The first of every line of an endpoint, by a jump from line to line."""
+    """The first delivery of every group of an endpoint, by a loose index scan."""
     return SQL(
         """RECURSIVE heads AS (
             (SELECT ordering_group, id FROM bwt_webhook_outbound_delivery
@@ -459,7 +459,7 @@ def _heads(endpoint_id: int) -> SQL:
 
 
 def claim_heads(endpoint_id: int, now, limit: int) -> SQL:
-    """Like `claim_first_in_line`, by the lines: for few long lines with a backlog."""
+    """Like `claim_first_in_group`, by group: for few groups with long backlogs."""
     return SQL(
         """WITH %s SELECT %s FROM bwt_webhook_outbound_delivery d
         WHERE d.id IN (
@@ -516,7 +516,7 @@ def queued_bytes(ids: list[int]) -> SQL:
 
 def file_bytes(ids: list[int]) -> SQL:
     """Bytes of the files that are sent with these deliveries, where there are any."""
-    # Files name their form field in the description; what people attach does not.
+    # Only files to send have a form field in the description; other attachments don't.
     return SQL(
         """SELECT res_id, sum(file_size)::bigint FROM ir_attachment
         WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = ANY(%s)
@@ -526,7 +526,7 @@ def file_bytes(ids: list[int]) -> SQL:
 
 
 def mark_build(delivery_id: int) -> SQL:
-    """Note that a delivery is about to be built: if that kills the worker, it stays."""
+    """Mark a delivery that is about to be built; the mark remains after a kill."""
     return SQL(
         "UPDATE bwt_webhook_outbound_delivery "
         "SET build_tries = COALESCE(build_tries, 0) + 1 WHERE id = %s",
@@ -535,7 +535,7 @@ def mark_build(delivery_id: int) -> SQL:
 
 
 def unmark_build(ids: list[int]) -> SQL:
-    """Building these did not end the worker."""
+    """Remove the marks: building these did not end the worker."""
     return SQL(
         "UPDATE bwt_webhook_outbound_delivery SET build_tries = NULL "
         "WHERE id = ANY(%s) AND build_tries IS NOT NULL",
@@ -543,14 +543,16 @@ def unmark_build(ids: list[int]) -> SQL:
     )
 
 
-def hold(ids: list[int], holder: str, slot: int | None, now, *, attempts: int) -> SQL:
-    """Mark locked rows as held by this job; `attempts`: how many to count, 0 or 1."""
+def mark_processing(
+    ids: list[int], owner: str, slot: int | None, now, *, attempts: int
+) -> SQL:
+    """Mark locked rows as processing by `owner`; `attempts`: 0 or 1 to add."""
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET
             state = 'processing', job_uuid = %s, lane_slot = %s,
             attempt_count = attempt_count + %s, write_date = %s, write_uid = %s
         WHERE id = ANY(%s)""",
-        holder,
+        owner,
         slot,
         attempts,
         now,
@@ -566,18 +568,18 @@ OPEN_ATTEMPTS_VALUES = """
         multipart_file_keys, processing_note, processing_error, failure_reason,
         endpoint_id, company_id, job_uuid
     ) VALUES %s RETURNING id, delivery_id"""
-# What all rows of a batch share is filled in once: binding costs as much as the insert.
+# Values that all rows of a batch share are bound once: binding is as slow as inserting.
 OPEN_ATTEMPTS_TEMPLATE = (
     "(%%s, %%s, %%s, %%s, %(now)s, %%s, 0, "
     "%%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, "
-    "%(endpoint)s, %(company)s, %(holder)s)"
+    "%(endpoint)s, %(company)s, %(owner)s)"
 )
 
 # Record -------------------------------------------------------------------------------
 
-# Fence: only what this job still holds. A lane that lost its slot without noticing
-# writes nothing over its successor. The rule is looked up: a callback may name one that
-# isn't there, and one may be deleted while its request is out.
+# Fence: only what this job still owns. A lane that lost its slot without noticing
+# doesn't overwrite its successor. The rule is looked up: a callback may name one that
+# doesn't exist, and one may be deleted while its request is in flight.
 RECORD_DELIVERIES_VALUES = """
     UPDATE bwt_webhook_outbound_delivery d SET
         state = v.state, failure_reason = v.failure_reason,
@@ -629,8 +631,8 @@ CLOSE_ATTEMPTS_TEMPLATE = (
 )
 
 
-def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
-    """What was claimed and never left goes back to its place, as if never claimed.
+def release_unsent(ids: list[int], state: str, owner: str, now) -> SQL:
+    """Return to the queue what was claimed and not sent, as if never claimed.
 
     :param state: in which they were claimed
     """
@@ -640,7 +642,7 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
                 state = %(state)s, attempt_count = attempt_count - 1,
                 job_uuid = NULL, lane_slot = NULL,
                 write_date = %(now)s, write_uid = %(uid)s
-            WHERE id = ANY(%(ids)s) AND state = 'processing' AND job_uuid = %(holder)s
+            WHERE id = ANY(%(ids)s) AND state = 'processing' AND job_uuid = %(owner)s
             RETURNING id
         )
         DELETE FROM bwt_webhook_outbound_delivery_attempt a USING back
@@ -649,7 +651,7 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
         now=now,
         uid=SUPERUSER,
         ids=ids,
-        holder=holder,
+        owner=owner,
     )
 
 
@@ -657,7 +659,7 @@ def give_back(ids: list[int], state: str, holder: str, now) -> SQL:
 
 
 def take_hooks(attempt_ids: list[int]) -> SQL:
-    """Those whose hook is due: theirs is called in this transaction, by nobody else."""
+    """Attempts whose hook is due; it is called in this transaction and in no other."""
     # SKIP LOCKED: another lane is calling it.
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = NULL
@@ -671,7 +673,7 @@ def take_hooks(attempt_ids: list[int]) -> SQL:
 
 
 def put_hooks_back(attempt_ids: list[int]) -> SQL:
-    """Hooks that were taken in this transaction are due as they were before."""
+    """Make hooks due again that were taken in this transaction."""
     return SQL(
         "UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = 1 "
         "WHERE id = ANY(%s)",
@@ -679,9 +681,9 @@ def put_hooks_back(attempt_ids: list[int]) -> SQL:
     )
 
 
-def left_hooks(endpoint_id: int) -> SQL:
-    """Attempts whose hook was not called to its end; not those of a lane at work."""
-    # Begun least often first: one that ends the worker does not hold up the others.
+def interrupted_hooks(endpoint_id: int) -> SQL:
+    """Attempts whose hook was not completed; not those of a running lane."""
+    # Started least often first: one that ends the worker does not delay the others.
     return SQL(
         """SELECT id FROM bwt_webhook_outbound_delivery_attempt
         WHERE endpoint_id = %s AND hook_try IS NOT NULL
@@ -691,7 +693,7 @@ def left_hooks(endpoint_id: int) -> SQL:
 
 
 def count_hook_try(attempt_id: int) -> SQL:
-    """How many times this hook was begun; no row if it was called meanwhile."""
+    """How many times this hook was started; no row if it was called meanwhile."""
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = hook_try + 1
         WHERE id = (
@@ -707,7 +709,7 @@ def count_hook_try(attempt_id: int) -> SQL:
 
 
 def health(endpoint_id: int, *, lock: bool) -> SQL:
-    """How the target stands; locked where what is read decides what is written."""
+    """The state of the target; locked if what is read determines what is written."""
     return SQL(
         """SELECT circuit_state, failure_streak, opened_at, cooldown_seconds,
             next_probe_at, rate_tokens, rate_tokens_at, ordering_in_force
@@ -737,9 +739,9 @@ def write_circuit(endpoint_id: int, circuit, last_success, last_failure) -> SQL:
 
 
 def take_probe(endpoint_id: int, seen, until) -> SQL:
-    """A row if the probe is ours: one lane tries the resting target, not each.
+    """A row if this lane may probe: while the circuit is open only one lane does.
 
-    :param seen: `next_probe_at` as it was read; whoever changed it took the probe
+    :param seen: `next_probe_at` as it was read; another lane that probes changed it
     """
     return SQL(
         """UPDATE bwt_webhook_outbound_endpoint_health
@@ -781,11 +783,11 @@ def write_ordering_in_force(endpoint_id: int, ordering: str) -> SQL:
     )
 
 
-# The last look, the sweep -------------------------------------------------------------
+# The last check, the sweep ------------------------------------------------------------
 
 
 def next_due(endpoint_id: int, ordered: bool, place=None) -> SQL:
-    """When the earliest delivery that may go is due; NULL if none waits.
+    """When the earliest delivery that may be sent is due; NULL if none waits.
 
     :param place: (next_attempt_at, queue_number) where to begin, without an order
     """
@@ -809,9 +811,9 @@ def next_due(endpoint_id: int, ordered: bool, place=None) -> SQL:
     )
 
 
-def stranded(now) -> SQL:
-    """Active endpoints with work due or left behind, and nobody coming for it."""
-    # Locks are read, not tried: a try could turn away a lane that starts just then.
+def stuck_endpoints(now) -> SQL:
+    """Active endpoints with due or interrupted work, but without a lane or wake-up."""
+    # Locks are read, not tried: a try could stop a lane that is just starting.
     return SQL(
         """WITH held AS (
             SELECT classid::bigint AS slot, objid::bigint AS endpoint_id FROM pg_locks
@@ -875,7 +877,7 @@ def _runner_holds_its_lock(runner_lock: int) -> SQL:
 
 
 def runner_alive(runner_lock: int) -> SQL:
-    """Whether queue_job's runner works on this database."""
+    """Whether queue_job's runner is connected to this database."""
     return SQL("SELECT %s", _runner_holds_its_lock(runner_lock))
 
 

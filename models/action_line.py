@@ -69,8 +69,8 @@ class BwtWebhookOutboundActionLine(models.Model):
     def _check_line(self):
         self._check_source()
 
-    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
-        """Raise ServiceError when this can't work on the action's model."""
+    def _check_one(self):  # pylint: disable=missing-return  # returns nothing
+        """Raise ServiceError if this is invalid for the action's model."""
         super()._check_one()
         parse_value_map(self.value_map)
         if self.usage == "context" and not (self.target or "").strip():
@@ -93,7 +93,7 @@ class BwtWebhookOutboundActionLine(models.Model):
     def _compiled_value(self, env):
         """A function `scope -> value`, with the value map applied.
 
-        :raise ConfigurationError: the line can't work
+        :raise ConfigurationError: the line is invalid
         """
         self._check_one()
         read = compile_source(env, *(self[name] for name in SOURCE_FIELDS))

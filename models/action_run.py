@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did, in deliveries; `error`: why the first was not built."""
+    """Numbers of deliveries of a run; `error`: why the first was not built."""
 
     queued: int = 0
     drafts: int = 0
@@ -36,7 +36,7 @@ class RunResult:
 
     @property
     def is_plain(self):
-        """Nothing happened but queueing."""
+        """Whether deliveries were only queued."""
         return not (self.drafts or self.skipped or self.not_built)
 
     def plus(self, other):
@@ -55,8 +55,8 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
     def _run_action_bwt_webhook_outbound_multi(self, eval_context=None):
         """Queue one delivery per record, all in one insert.
 
-        Nothing that is wrong with endpoint, action or data is raised to the user who
-        triggers it, unless the action is set to refuse.
+        An error of endpoint, action or data is not raised to the user who triggers it,
+        unless the action is set to refuse.
         """
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         if endpoint.state != "active" and self._bwt_webhook_is_neutralized():
@@ -69,7 +69,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return self._bwt_webhook_notification(result)
 
     def _bwt_webhook_run_or_raise(self, eval_context):
-        """Queue on an active endpoint; raise what is wrong."""
+        """Queue on an active endpoint; raises every error."""
         records = self._bwt_webhook_records(eval_context)
         if records is None:
             return RunResult()
@@ -78,9 +78,9 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return self._bwt_webhook_queue(endpoint, records)
 
     def _bwt_webhook_run(self, eval_context):
-        """Queue, store as draft, skip, or store as an error; raise nothing.
+        """Queue, store as draft, skip, or store as an error; raises nothing itself.
 
-        The user's own errors, and those that Odoo runs the request again for, pass.
+        Errors of the user's changes, and those that Odoo retries, are raised.
         """
         with guarded(self.env) as outcome:
             records = self._bwt_webhook_records(eval_context)
@@ -100,7 +100,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return self._bwt_webhook_run_parts(records)
 
     def _bwt_webhook_run_parts(self, records):
-        """Halve until what fails is alone, so that the rest is queued."""
+        """Split in halves until the failing record is alone; the rest is queued."""
         with guarded(self.env) as outcome:
             result = self._bwt_webhook_dispatch(records)
         if outcome.error is None:
@@ -113,7 +113,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         )
 
     def _bwt_webhook_dispatch(self, records):
-        """What the state of the endpoint asks for; None: there is nothing to do."""
+        """The action for the state of the endpoint; None: nothing to do."""
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         if records is None:
             return RunResult()
@@ -134,7 +134,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return RunResult(queued=len(deliveries))
 
     def _bwt_webhook_keep(self, records, error):
-        """Store deliveries that could not be built, and have somebody notified."""
+        """Store deliveries that could not be built, and request a notification."""
         text = describe(self.env, error)
         if isinstance(error, ServiceError) or not isinstance(error, UserError):
             text = str(misconfigured(self, text))
@@ -151,7 +151,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
                 result = RunResult(not_built=len(kept), error=text)
         if outcome.error is None:
             return result
-        # The last resort: not even the delivery could be stored.
+        # Last resort: the delivery could not even be stored.
         _logger.error(
             "%s queued nothing for %s: %s", self, records, text, exc_info=outcome.error
         )
@@ -160,9 +160,9 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
     def _bwt_webhook_request_again(self, delivery):
         """Arguments of `queue_delivery` for a delivery that was not built before.
 
-        A delivery about no record takes the first that the action's filter finds;
-        the others are queued beside it.
-        :raise ValidationError: it can't be built now either; says why
+        A delivery without a record takes the first one that the action's filter finds;
+        the others are queued in addition.
+        :raise ValidationError: it still can't be built; the message says why
         """
         records = self._bwt_webhook_subject(delivery)
         if records[1:]:
@@ -173,7 +173,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             raise refused(delivery, describe(self.env, error)) from error
         except RETRIED_BY_ODOO:
             raise
-        except Exception as error:  # what a computed field raises
+        except Exception as error:  # any error of a computed field
             text = describe(self.env, error)
             raise refused(delivery, str(misconfigured(self, text))) from error
         return request
@@ -212,9 +212,9 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return record
 
     def _bwt_webhook_notification(self, result):
-        """What the person who pressed a button is shown; False where nobody did."""
+        """Notification for the user who pressed a button; False if none did."""
         if self.usage != "ir_actions_server":
-            return False  # an automation rule or a schedule: nobody waits
+            return False  # an automation rule or a schedule: no user to notify
         if not self.binding_model_id and result.is_plain:
             return False
         endpoint = self.bwt_webhook_endpoint_id.sudo()
@@ -267,9 +267,9 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         return bool(get_param("database.is_neutralized"))
 
     def _bwt_webhook_records(self, eval_context):
-        """What it runs on: given records, else its filter's; None: nothing to do.
+        """The given records, else those of its filter; None: nothing to do.
 
-        An empty recordset stands for one delivery about no record.
+        An empty recordset means one delivery without a record.
         """
         records = eval_context.get("records") or eval_context.get("record")
         model = self.env[self.model_id.model]
@@ -282,10 +282,10 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
     def _bwt_webhook_filter(self):
         """The filter of the action, evaluated.
 
-        :raise ValidationError: it can't be evaluated; says why
+        :raise ValidationError: it can't be evaluated; the message says why
         """
         # What Odoo offers to automation rules (`user`, `uid`, `time`, `datetime`,
-        # `dateutil`, `model`) and what its filter editor writes.
+        # `dateutil`, `model`) and the names that its filter editor writes.
         names = {
             **self.env["ir.actions.actions"]._get_eval_context(self),
             "model": self.env[self.model_id.model],
@@ -301,8 +301,8 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             return Domain(safe_eval(text, names))
         except RETRIED_BY_ODOO:
             raise
-        except Exception as error:  # whatever the expression raises
-            # safe_eval puts the filter itself behind the reason.
+        except Exception as error:  # any error of the expression
+            # safe_eval appends the filter itself to the reason.
             reason = str(error).partition(" while evaluating")[0]
             raise misconfigured(
                 self,
@@ -316,7 +316,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
     def _bwt_webhook_check_filter(self):
         """Raise when the filter can't be evaluated or searched for.
 
-        :raise ValidationError: says what is wrong
+        :raise ValidationError: the message says why
         """
         domain = self._bwt_webhook_filter()
         with guarded(self.env) as outcome:
@@ -332,13 +332,13 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             ) from outcome.error
 
     def _bwt_webhook_env(self):
-        """Superuser in the endpoint's company and language."""
+        """The superuser environment in the endpoint's company and language."""
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         context = endpoint._outbound_context() if endpoint else {}
         return self.env(user=SUPERUSER_ID, su=True, context=context)
 
     def _bwt_webhook_requests(self, records):
-        """Arguments of `queue_deliveries`: values as they are at this moment."""
+        """Arguments of `queue_deliveries`: with the current values."""
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         env = self._bwt_webhook_env()
         # One prefetch group: a field read from one record is read for all.
@@ -383,7 +383,7 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
             refuse_limited_fields(env, model_name, path)
         read = compile_record_payload(env, model_name, paths)
         head = {"_model": model_name, "_id": False}
-        # As Odoo's own webhook action names itself; without a number until it is saved.
+        # As Odoo's webhook action names itself; without a number until it is saved.
         number = f"(#{self._origin.id})" if self._origin.id else ""
         tail = {"_action": f"{self.name}{number}"}
 

@@ -14,10 +14,10 @@ from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
 from .fields import CopiedRelation
 
 
-class BwtWebhookOutboundDeliveryAttemptWords(models.AbstractModel):
+class BwtWebhookOutboundDeliveryAttemptCurl(models.AbstractModel):
     """The request of an attempt as a command for a terminal."""
 
-    _name = "bwt.webhook.outbound.delivery.attempt.words"
+    _name = "bwt.webhook.outbound.delivery.attempt.curl"
     _description = "Outbound Webhook Attempt: Summary"
 
     curl_command = fields.Text(
@@ -32,7 +32,7 @@ class BwtWebhookOutboundDeliveryAttemptWords(models.AbstractModel):
             attempt.curl_command = attempt._as_curl()
 
     def _as_curl(self):
-        """The command; the body is made from what the attempt keeps of it."""
+        """The command; its body is rebuilt from what the attempt stores."""
         headers = json.loads(self.request_headers_json or "{}")
         mode, body = self.request_body_mode, self.payload_json
         form, files = None, ()
@@ -41,7 +41,7 @@ class BwtWebhookOutboundDeliveryAttemptWords(models.AbstractModel):
             if mode == "multipart":
                 form, body = flatten_form_data(payload), None
                 files = (self.multipart_file_keys or "").split(", ")
-                headers.pop("Content-Type", None)  # holds the boundary of that body
+                headers.pop("Content-Type", None)  # contains another boundary
             else:
                 body = self._form_body(payload)
         if not self.target_url:
@@ -77,7 +77,7 @@ ATTEMPT_STATES = [
 
 
 class BwtWebhookOutboundDeliveryAttempt(models.Model):
-    """One HTTP request made, refused or interrupted. Append-only: the trace of a send.
+    """One HTTP request made, refused or interrupted. Append-only.
 
     The lane writes these rows by SQL (``lane/sql.py``), before and after the request.
     """
@@ -85,12 +85,12 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
     _inherit = [
-        "bwt.webhook.outbound.delivery.attempt.words",
-        "bwt.webhook.outbound.exchange.words",
+        "bwt.webhook.outbound.delivery.attempt.curl",
+        "bwt.webhook.outbound.exchange.display",
     ]
     _order = "attempt_number desc, id desc"
     _check_company_auto = True
-    _log_access = False  # the lane writes it, and says itself when
+    _log_access = False  # written by the lane, including the time
 
     name = fields.Char(required=True, readonly=True)
     delivery_id = fields.Many2one(
@@ -174,6 +174,6 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
                 autovacuum_analyze_scale_factor = 0.02
             )"""
         )
-        # A column that an update has added is without statistics: the planner takes it
-        # for filled, and each lane would read the history for the few rows where it is.
+        # A column added by an update has no statistics: the planner would assume that
+        # all rows have a value, and each lane would read the whole history.
         self.env.cr.execute("ANALYZE bwt_webhook_outbound_delivery_attempt (hook_try)")

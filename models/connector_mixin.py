@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How a connector backend is named, and how its endpoints are named after it."""
+"""Mixins for connector backends: naming, queueing and hooks."""
 
 import inspect
 import reprlib
@@ -20,7 +20,7 @@ class BwtConnectorWebhookNamingMixin(models.AbstractModel):
     _name = "bwt.connector.webhook.naming.mixin"
     _description = "Connector Webhook Naming Mixin"
 
-    # Class markers: a connector whose fields have other names says so here.
+    # Class markers: a connector whose fields have other names sets them here.
     _is_connector_webhook_backend = True
     _webhook_code_field = "code"
     _webhook_name_field = "name"
@@ -44,7 +44,7 @@ class BwtConnectorWebhookNamingMixin(models.AbstractModel):
         return result
 
     def _prepare_webhook_backend_vals(self, vals, *, for_create):
-        """Values with the code as a slug; a missing one is made from the name."""
+        """Values with the code as a slug; a missing code is derived from the name."""
         name = self._webhook_code_field
         if name not in self._fields or not self._fields[name].store:
             return vals
@@ -56,11 +56,11 @@ class BwtConnectorWebhookNamingMixin(models.AbstractModel):
 
     @api.model
     def _get_webhook_backend_default_code(self, vals):
-        """Code of a backend that was given none: its name as a slug."""
+        """Default code of a backend: its name as a slug."""
         return slugify_identifier(vals.get(self._webhook_name_field))
 
     def _validate_webhook_backend_configuration(self):
-        """Refuse a backend that its endpoints couldn't be named after."""
+        """Refuse a backend without a usable name or code for its endpoints."""
         self._validate_webhook_backend_code()
 
     def _validate_webhook_backend_code(self):
@@ -77,22 +77,22 @@ class BwtConnectorWebhookNamingMixin(models.AbstractModel):
                 )
 
     def _is_in_use(self):
-        """False for a backend that is archived."""
+        """False for an archived backend."""
         self.ensure_one()
         return "active" not in self._fields or self.active
 
     def _get_connector_backend_reference(self):
-        """`model,id`, as the endpoint's reference field stores it."""
+        """`model,id`, as stored in the endpoint's reference field."""
         self.ensure_one()
         return f"{self._name},{self.id}"
 
     def _get_backend_scope_company_id(self):
-        """Id of the backend's company; False when it belongs to none."""
+        """Id of the backend's company; False without one."""
         self.ensure_one()
         return "company_id" in self._fields and self.company_id.id
 
     def _get_technical_prefix(self):
-        """Hook: first part of the code of this backend's endpoints; made a slug."""
+        """Hook: prefix of the codes of this backend's endpoints; slugified."""
         self.ensure_one()
         return f"{self._name}-{self.id}"
 
@@ -132,7 +132,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         origins = endpoints._origins()
         result = super().write(vals)
         if endpoints:
-            # The URL that endpoints show is stored, and theirs begins with this one.
+            # Endpoints store their displayed URL, which begins with this one.
             self.env.add_to_compute(endpoints._fields["target_url"], endpoints)
             endpoints.with_env(self.env)._forget_misplaced(origins)
         return result
@@ -198,7 +198,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         if auto_queue:
             return endpoint.queue_deliveries([request])
         endpoint.check_access("read")
-        delivery = self.env[DELIVERY]._draft_asked(endpoint.sudo(), request)
+        delivery = self.env[DELIVERY]._draft_requested(endpoint.sudo(), request)
         return delivery.with_env(self.env)
 
     def _check_linked(self, endpoint):
@@ -247,7 +247,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         """One endpoint of this backend, by suffix, else by code, else the only one.
 
         :return: the endpoint; an empty set when there is none and `required` is False
-        :raise ValidationError: none, or several and nothing to choose by
+        :raise ValidationError: none, or several without a way to choose
         """
         self.ensure_one()
         endpoints = self._linked_endpoints().sudo()
@@ -310,13 +310,13 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         return {}
 
     def _check_outbound_dispatch_allowed(self, delivery):
-        """Hook: None lets the delivery go, a result dict decides."""
+        """Hook: None allows the delivery, a result dict decides."""
         return None
 
     def _handle_outbound_webhook_delivery(self, delivery, request=None):
-        """Hook instead of a handler, for endpoints without one.
+        """Hook in place of a handler, for endpoints without one.
 
-        An override may take `delivery` alone, and call `super()` with it alone.
+        An override may take only `delivery`, and call `super()` with only that.
         :param request: the `OutboundRequest` as it would be sent
         :return: None to send, or a result dict
         """
@@ -325,7 +325,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
     def _handle_outbound_webhook_response(
         self, delivery, response, state, outcome, *, binding=False, operation=False
     ):
-        """Hook after a response was recorded; what it raises is noted, not lost.
+        """Hook after a response was recorded; an error is noted on the delivery.
 
         :param response: has `status_code`, `headers` and `text`
         :param state: done, error or dead_letter
@@ -334,7 +334,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         """
 
     def _dispatch_outbound_webhook_delivery(self, delivery, request):
-        """Call the delivery hook, also where it is written with `delivery` alone."""
+        """Call the delivery hook, also if it takes only `delivery`."""
         hook = self._handle_outbound_webhook_delivery
         how = _takes_request(hook.__func__)
         if how == "position":
@@ -347,10 +347,10 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
     def resolve_outbound_delivery_binding(self, delivery, model_name=None):
         """The record that the context lines binding_model and binding_id name.
 
-        :param model_name: only a record of this model; it also stands for a line
-            binding_model that isn't there
-        :return: the record; empty when it is gone, unknown, of another backend, or when
-            a user wrote the lines by hand who may not read it
+        :param model_name: only a record of this model; also the default for a missing
+            line binding_model
+        :return: the record; empty if it is deleted, unknown, of another backend, or if
+            the lines were written by a user who may not read it
         """
         self.ensure_one()
         values = delivery._get_context_values()
@@ -365,7 +365,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
             record = nothing.browse(int(values.get("binding_id") or 0)).exists()
         except (TypeError, ValueError):
             return nothing
-        # One without a backend is nobody else's.
+        # A record without a backend belongs to no other backend.
         if record and "backend_id" in record._fields and record.backend_id:
             if record.backend_id != self:
                 return nothing
@@ -374,7 +374,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
 
 @lru_cache(256)
 def _takes_request(function):
-    """How an override takes the request: by "position", by "name", or None: not."""
+    """How an override takes the request: by "position", by "name", or None if not."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     kinds = {each.kind for each in parameters}
     positional = (

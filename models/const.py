@@ -27,8 +27,8 @@ SOURCE_KINDS = CONTEXT_SOURCE_KINDS + [
     ("request_field", "Request Field"),
 ]
 
-# The record that a field path starts at; a `record_field` starts at whatever record
-# the delivery is about, so its model is known at run time only.
+# The record at which a field path starts; a `record_field` starts at the record of the
+# delivery, whose model is known only at run time.
 SOURCE_MODELS = {
     "delivery_field": DELIVERY,
     "endpoint_field": ENDPOINT,
@@ -98,7 +98,7 @@ DELIVERY_STATES = [
     ("canceled", "Canceled"),
 ]
 
-# In one of these a delivery holds its place: whoever stands behind it waits.
+# In one of these states a delivery blocks those behind it in its ordering group.
 UNFINISHED = ("queued", "processing", "error")
 
 FAILURE_REASONS = [

@@ -63,12 +63,12 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
 
     @api.model
     def _vals_from(self, context_lines):
-        """Create values for what `queue_delivery` was given.
+        """Create values from the argument of `queue_delivery`.
 
         :param context_lines: a mapping of key to value, or a list of dicts with
             `key_name`, `source_kind`, `source_expression`, `literal_value`; None
-        :return: list of dicts for `create`, in the order given
-        :raise ServiceError: a value is no JSON, a dict names something unknown
+        :return: list of dicts for `create`, in the given order
+        :raise ServiceError: a value is not valid JSON, a dict has an unknown key
         """
         if not context_lines:
             return []
@@ -110,10 +110,10 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
 
 
 def literal_text(value, key):
-    """The literal that gives back `value` itself, whatever braces its texts hold.
+    """The literal that evaluates to `value` itself, including braces in its texts.
 
-    A text is stored as it is, unless it would come back as something else: "42" is
-    stored with its quotes.
+    A text is stored unchanged, unless it would be read as another value: "42" is stored
+    with its quotes.
     """
     value = to_json_value(value, key)
     if isinstance(value, str) and value:
@@ -124,7 +124,7 @@ def literal_text(value, key):
 
 
 def _escaped(value):
-    """Texts with their braces doubled where they would be read as tokens."""
+    """Texts with braces doubled that would be read as tokens."""
     if isinstance(value, str):
         if "{{" in value or "}}" in value or "{" in value and tokens(value):
             return value.replace("{", "{{").replace("}", "}}")

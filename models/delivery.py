@@ -25,7 +25,7 @@ MODULE = "bwt_webhooks_outbound"
 
 
 class BwtWebhookOutboundDeliveryOfRecord(models.AbstractModel):
-    """The way from any record to the deliveries about it."""
+    """Opens the deliveries of any record."""
 
     _name = "bwt.webhook.outbound.delivery.of_record"
     _description = "Outbound Webhook Delivery: Of a Record"
@@ -34,7 +34,7 @@ class BwtWebhookOutboundDeliveryOfRecord(models.AbstractModel):
     def _bind_to_model(self, model_name):
         """Put "Webhook Deliveries" into a model's Action menu, once.
 
-        The action has an XML id of this addon, so that it goes when the addon goes.
+        The action has an XML id of this addon, so that uninstalling removes it.
         :return: the window action
         """
         name = f"record_deliveries_{model_name.replace('.', '_')}"
@@ -79,10 +79,10 @@ STORED = {
 }
 
 
-class BwtWebhookOutboundExchangeWords(models.AbstractModel):
-    """Request and answer laid out for people; what is stored stays as it is."""
+class BwtWebhookOutboundExchangeDisplay(models.AbstractModel):
+    """Request and response formatted for display; stored values stay unchanged."""
 
-    _name = "bwt.webhook.outbound.exchange.words"
+    _name = "bwt.webhook.outbound.exchange.display"
     _description = "Outbound Webhook: Formatted Request and Response"
 
     request_headers_pretty = fields.Text(
@@ -111,7 +111,7 @@ BATCH = 1000
 
 
 class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
-    """What ended well goes after its endpoint's days; errors and dead letters stay."""
+    """Deletes done and canceled deliveries after the retention; keeps failed ones."""
 
     _name = "bwt.webhook.outbound.delivery.retention"
     _description = "Outbound Webhook Delivery: Retention"
@@ -120,17 +120,17 @@ class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
     def _gc_ended_deliveries(self):
         """Delete done and canceled deliveries older than `retention_days`, one batch.
 
-        Attempts, context lines, files and messages go with them.
-        :return: how many went and whether more are left: the vacuum commits and comes
-            back for those
+        Attempts, context lines, files and messages are deleted with them.
+        :return: how many were deleted and whether more are left: the vacuum commits
+            and calls again for those
         """
-        if self._name != DELIVERY:  # the vacuum asks every model, this part too
+        if self._name != DELIVERY:  # the vacuum calls every model, including this part
             return 0, 0
         try:
             with self.env.cr.savepoint():
                 found = self._lock_expired(BATCH)
                 self.browse(found).unlink()
-        except TAKEN:  # somebody works on one of them: a fresh snapshot will do
+        except TAKEN:  # one of them is in use: retry with a new transaction
             self.env.invalidate_all(flush=False)
             return 0, 1
         if found:
@@ -139,8 +139,8 @@ class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
 
     @api.model
     def _lock_expired(self, limit):
-        """Ids of up to `limit` deliveries whose days are over, longest ended first."""
-        # By endpoint, so that each reads its own stretch of the partial index.
+        """Ids of up to `limit` deliveries past their retention, oldest first."""
+        # By endpoint, so that each reads its own range of the partial index.
         self.env.cr.execute(
             SQL(
                 """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
@@ -160,13 +160,13 @@ class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
                 "FOR UPDATE SKIP LOCKED",
                 ids,
             ),
-            log_exceptions=False,  # the next run has them
+            log_exceptions=False,  # the next run deletes them
         )
         return [row[0] for row in self.env.cr.fetchall()]
 
 
 class BwtWebhookOutboundDelivery(models.Model):
-    """One thing to deliver: what was asked for, how it stands, how it ended."""
+    """One delivery: what was requested, its state, its result."""
 
     _name = "bwt.webhook.outbound.delivery"
     _description = "Outbound Webhook Delivery"
@@ -183,8 +183,8 @@ class BwtWebhookOutboundDelivery(models.Model):
         "bwt.webhook.outbound.delivery.advice",
         "bwt.webhook.outbound.delivery.draft",
         "bwt.webhook.outbound.delivery.held",
-        "bwt.webhook.outbound.delivery.words",
-        "bwt.webhook.outbound.exchange.words",
+        "bwt.webhook.outbound.delivery.message",
+        "bwt.webhook.outbound.exchange.display",
         "bwt.webhook.outbound.delivery.of_record",
     ]
     _order = "create_date desc, id desc"
@@ -198,12 +198,12 @@ class BwtWebhookOutboundDelivery(models.Model):
         required=True,
         ondelete="cascade",
     )
-    # The endpoint's own, whatever it is: nothing to check per record.
+    # That of the endpoint: nothing to check per record.
     company_id = CopiedRelation(
         related="endpoint_id.company_id", store=True, readonly=True, precompute=True
     )
-    # Not stored: an edited endpoint takes effect on what waits, without a rewrite.
-    # Without sudo: a form that is being filled in shows no other company's endpoint.
+    # Not stored: an edited endpoint applies to waiting deliveries without a rewrite.
+    # Without sudo: an unsaved form must not show another company's endpoint.
     handler_id = fields.Many2one(related="endpoint_id.handler_id", related_sudo=False)
     request_body_mode = fields.Selection(
         related="endpoint_id.request_body_mode", related_sudo=False
@@ -323,7 +323,7 @@ class BwtWebhookOutboundDelivery(models.Model):
     )
     supersede = fields.Boolean(
         readonly=True,
-        copy=False,  # an old value sent again must not cancel newer ones
+        copy=False,  # a copy of an old delivery must not cancel newer ones
         help="Cancels deliveries with the same key that were not attempted yet.",
     )
     res_model = fields.Char(string="Record Model", readonly=True)
@@ -331,7 +331,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         string="Record", model_field="res_model", readonly=True
     )
 
-    # The lane's own marks
+    # Marks of the lane
     job_uuid = fields.Char(
         string="Job UUID",
         readonly=True,
@@ -368,7 +368,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         "a worker was killed, to find a handler that kills it.",
     )
 
-    # `state` stands in WHERE, never in the key: rows that ended leave the index.
+    # `state` is in WHERE, never in the key: ended rows are not in the index.
     _due = models.Index(
         "(endpoint_id, next_attempt_at, queue_number) "
         "WHERE state IN ('queued', 'error') AND next_attempt_at IS NOT NULL"
@@ -386,15 +386,15 @@ class BwtWebhookOutboundDelivery(models.Model):
     _ended = models.Index(
         "(endpoint_id, processed_at) WHERE state IN ('done', 'canceled')"
     )
-    # What people look for; most deliveries never enter it.
+    # What users filter for; most deliveries are never in it.
     _failed = models.Index("(endpoint_id) WHERE state IN ('error', 'dead_letter')")
 
     def init(self):
         self.env.cr.execute(
             "CREATE SEQUENCE IF NOT EXISTS bwt_webhook_outbound_queue_number AS integer"
         )
-        # Each delivery is written three times in its first second and then never
-        # again: vacuum by a small fixed number of rows, not by a share of the history.
+        # Each delivery is updated three times in its first second and then never
+        # again: vacuum after a fixed number of rows, not a fraction of the history.
         self.env.cr.execute(
             """ALTER TABLE bwt_webhook_outbound_delivery SET (
                 fillfactor = 80,
@@ -457,11 +457,11 @@ class BwtWebhookOutboundDelivery(models.Model):
         in_line = self.filtered(lambda each: each.state in UNFINISHED)
         endpoints = in_line.endpoint_id.sudo()
         result = super().unlink()
-        endpoints._wake_next_in_line()
+        endpoints._wake_next_in_group()
         return result
 
     def _refused(self, text):
-        """The error that names this delivery; `text` says why and what to do."""
+        """The error that names this delivery; `text` has the reason and what to do."""
         return refused(self, text)
 
 

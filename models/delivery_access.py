@@ -1,10 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a user may set on a delivery: never the engine's columns, and no record that
-they may not read.
+"""What a user may set on a delivery: no engine columns, and no unreadable record.
 
-A delivery is built as superuser. Without this, a record named on it would be read for
-a user who may not read it.
+A delivery is built as superuser. Without this check a user could have any record read
+by naming it on a delivery.
 """
 
 from collections import defaultdict
@@ -42,13 +41,13 @@ ENGINE_COLUMNS = (
     "company_id",
 )
 COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")
-# Where a delivery waits and what it is about: fixed once it is queued.
+# Its place in the queue and its record: fixed once it is queued.
 FIXED_ONCE_QUEUED = ("endpoint_id", "res_model", "res_id", "ordering_key", "supersede")
 BINDING = ("res_model", "res_id")
 
 
 def engine_defaults(deliveries):
-    """A new delivery's engine columns, whatever defaults context and user have."""
+    """Engine columns of a new delivery, regardless of defaults of context and user."""
     fields = deliveries._fields
     return {
         name: fields[name].default(deliveries) if fields[name].default else False
@@ -58,7 +57,7 @@ def engine_defaults(deliveries):
 
 
 def checked_to_create(deliveries, vals):
-    """`vals` for `create` by a user, complete: no default can add to them.
+    """`vals` for `create` by a user, complete, so that no default adds to them.
 
     :raise AccessError: an engine column is set, or the record may not be read
     """
@@ -95,7 +94,7 @@ def check_to_write(deliveries, vals):
                     fields=_labels(deliveries, fixed),
                 )
             )
-    # Another endpoint has other rules: they read the record, too.
+    # Another endpoint has other rules, which read the record too.
     check_subjects(
         deliveries.env,
         [
@@ -132,7 +131,7 @@ def check_subjects(env, subjects):
 def check_relations(model, names, values):
     """Refuse records that the user may not read, given for relations of a form.
 
-    A form that is being filled in computes fields of whatever record it is given.
+    A form computes fields of any record that it is given, before it is saved.
     :param names: fields of `model`
     :param values: field -> id, as a client gave them
     :raise AccessError: one may not be read
@@ -149,7 +148,7 @@ def _known_records(env, model_name, ids):
     if model is None or model._abstract or model._transient:
         return None
     records = model.browse(each for each in ids if each)
-    # Asked first, so that nobody learns which ids exist of what they may not read.
+    # Checked first, so that a user can't find out which ids exist.
     if not model.has_access("read") or records.sudo().exists() != records:
         return None
     return records

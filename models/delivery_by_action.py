@@ -8,10 +8,10 @@ from ..services.values import storable_text
 from .endpoint_queue import DRAFT, label_of
 from .errors import refused
 
-# Key of the deliveries of this transaction, kept by its cursor until it ends. A
-# rollback to a savepoint leaves it alone: what is remembered is looked up again.
+# Key of the deliveries of this transaction, stored on its cursor until it ends. A
+# rollback to a savepoint doesn't change it: entries are verified before use.
 REMEMBERED = "bwt_webhooks_outbound.by_action"
-# Written by a person, these replace what the action would build.
+# Written by a user, these replace what the action would build.
 CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
 ERROR_LENGTH = 10_000  # characters kept of an error
 
@@ -40,7 +40,7 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
 
     def write(self, vals):
         if CONTENT & vals.keys() and "needs_build" not in vals:
-            # Somebody wrote what is to be sent, or about what: that stays.
+            # A user wrote the content or the record: keep that.
             vals = vals | {"needs_build": False}
         return super().write(vals)
 
@@ -50,8 +50,8 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
     def _take_in_for_action(self, action, endpoint, requests):
         """Queue what `action` built; on an endpoint in draft, store it as draft.
 
-        What the action queued about the same record in this transaction takes the
-        values of now instead, unless the action is set to queue each time.
+        A delivery that the action queued about the same record in this transaction is
+        updated with the current values, unless the action is set to queue each time.
 
         :param endpoint: active or in draft, with sudo
         :param requests: list of dicts with the arguments of `queue_delivery`
@@ -79,9 +79,9 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
 
     @api.model
     def _store_not_built(self, action, endpoint, records, text):
-        """Keep what could not be built as deliveries in Error, one per record.
+        """Store what could not be built as deliveries in Error, one per record.
 
-        They have no next attempt and no place in an order.
+        They have no next attempt and no ordering group.
 
         :param records: empty for one delivery about no record
         :param text: what is wrong and where
@@ -122,7 +122,7 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
         return deliveries + made
 
     def _of_this_transaction(self, action, endpoint, requests):
-        """What the action queued before in this transaction and may still change.
+        """Deliveries that the action queued in this transaction and may still update.
 
         :return: dict of key -> (id, state)
         """
@@ -134,7 +134,7 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
         if not ids:
             return {}
         self.env.flush_all()
-        # Asked of the database: a rollback to a savepoint may have taken some away.
+        # Read from the database: a rollback to a savepoint may have removed some.
         self.env.cr.execute(sql.updatable(list(ids), endpoint.id))
         return {ids[row[0]]: row for row in self.env.cr.fetchall()}
 
@@ -147,58 +147,58 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
                 remembered[_key(action, record)] = delivery.id
 
     def _update_requested(self, endpoint, found, requests):
-        """Give deliveries the values of these requests.
+        """Update deliveries with the values of these requests.
 
         :param found: (id, state) of each
         """
-        asked = self._read_requests(endpoint, requests, utcnow())
+        requested = self._read_requests(endpoint, requests, utcnow())
         quiet = self._quiet()
         deliveries = quiet.browse(delivery_id for delivery_id, _state in found)
         failed = quiet.browse(each for each, state in found if state == "error")
         if failed or quiet._has_foreign_hooks():
-            for delivery, each in zip(deliveries, asked, strict=True):
+            for delivery, each in zip(deliveries, requested, strict=True):
                 delivery._write_requested(each)
         else:
-            self._update_rows(endpoint, deliveries, asked)
+            self._update_rows(endpoint, deliveries, requested)
         if endpoint.state == "active":
             failed._put_in_queue(fresh=True)
         else:
             failed.write(DRAFT | {"failure_reason": False, "processing_error": False})
         return deliveries
 
-    def _update_rows(self, endpoint, deliveries, asked):
-        """By up to three statements, whatever the number of deliveries."""
+    def _update_rows(self, endpoint, deliveries, requested):
+        """Update with up to three statements for any number of deliveries."""
         cr = self.env.cr
         cr.execute_values(
             sql.REQUEUE_VALUES,
             [
                 (delivery.id, each.vals["payload_json"], self.env.uid)
-                for delivery, each in zip(deliveries, asked, strict=True)
+                for delivery, each in zip(deliveries, requested, strict=True)
             ],
         )
-        if any(each.lines for each in asked):
+        if any(each.lines for each in requested):
             cr.execute(sql.delete_lines(deliveries.ids))
-            deliveries._insert_lines(endpoint, deliveries.ids, asked)
+            deliveries._insert_lines(endpoint, deliveries.ids, requested)
         changed = ["payload_json", "context_line_ids", "write_date", "write_uid"]
         deliveries.invalidate_recordset(changed, flush=False)
 
-    def _write_requested(self, asked, vals=None):
-        """Payload and context lines of a request; lines of other keys stay.
+    def _write_requested(self, requested, vals=None):
+        """Write payload and context lines of a request; lines of other keys are kept.
 
-        No line is deleted: `unlink` drops the whole cache, which the save that runs
-        the action may be reading at this moment.
+        No line is deleted: `unlink` invalidates the whole cache, which the save that
+        runs the action may be using.
         """
         known = {line.key_name: line.id for line in self.context_line_ids}
         self.write(
             (vals or {})
             | {
-                "payload_json": asked.vals["payload_json"],
+                "payload_json": requested.vals["payload_json"],
                 "needs_build": False,
                 "context_line_ids": [
                     Command.update(known[line["key_name"]], line)
                     if line["key_name"] in known
                     else Command.create(line)
-                    for line in asked.lines
+                    for line in requested.lines
                 ],
             }
         )
@@ -206,9 +206,9 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
     # Build again
 
     def _build_again(self):
-        """Build those that their server action could not build before.
+        """Build deliveries that their server action could not build before.
 
-        :raise ValidationError: one can't be built now either
+        :raise ValidationError: one still can't be built
         """
         for delivery in self.filtered("needs_build"):
             action = delivery.server_action_id.sudo()
@@ -222,14 +222,15 @@ class BwtWebhookOutboundDeliveryByAction(models.AbstractModel):
                     ),
                 )
             request = action._bwt_webhook_request_again(delivery)
-            [asked] = self._read_requests(
+            [requested] = self._read_requests(
                 delivery.endpoint_id, [request], utcnow(), None
             )
             delivery._write_requested(
-                asked, {name: asked.vals[name] for name in ("res_model", "res_id")}
+                requested,
+                {name: requested.vals[name] for name in ("res_model", "res_id")},
             )
 
 
 def _key(action, record):
-    """What one delivery per transaction is about; None without a record."""
+    """Key of the one delivery per transaction; None without a record."""
     return (action.id, record._name, record.id) if record else None

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a person writes into a draft: what must be given, what is refused."""
+"""Drafts written by users: required values, and checks when saved."""
 
 import json
 
@@ -23,7 +23,7 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
 
     @api.onchange("endpoint_id")
     def _onchange_endpoint(self):
-        """A line for each {token} of the endpoint, beside what is there already."""
+        """Add a line for each {token} of the endpoint that has none yet."""
         known = set(self.context_line_ids.mapped("key_name"))
         self.context_line_ids = [
             Command.create({"key_name": key})
@@ -31,29 +31,29 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
             if key not in known
         ]
 
-    def _missing_words(self):
-        """Which {tokens} of the endpoint have no value yet; False when none."""
+    def _missing_values_message(self):
+        """Message on {tokens} of the endpoint without a value; False if none."""
         given = {
             line.key_name
             for line in self.context_line_ids
             if line.active
             and (line.source_kind != "literal" or line.literal_value not in NO_VALUE)
         }
-        needs = self.endpoint_id.sudo()._missing_words(given)
+        needs = self.endpoint_id.sudo()._missing_values_message(given)
         return needs and self.env._(
             "%(needs)s: add it on the page Context, then press Queue.", needs=needs
         )
 
     def _refuse_without_values(self):
-        """Keep a draft whose {tokens} have no value: it would end in Error at once."""
+        """Refuse to queue a draft with {tokens} without a value: it would fail."""
         if (
             type(self)._get_context_values
             is not BwtWebhookOutboundDeliveryInput._get_context_values
         ):
-            return  # another addon may give what the lines don't
-        # What a server action builds again brings its own lines.
+            return  # another addon may provide the missing values
+        # A delivery that its server action builds again gets its lines from that.
         for delivery in self.filtered(lambda each: not each.needs_build):
-            missing = delivery._missing_words()
+            missing = delivery._missing_values_message()
             if missing:
                 raise delivery._refused(missing)
 
@@ -80,7 +80,7 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
                 for name, value in headers.items():
                     check_header_name(name)
                     text = header_text_of(value, name)
-                    # What code queues stops with its message when it is built.
+                    # Deliveries queued by code fail with a message when they are built.
                     if delivery.state == "draft":
                         check_header(name, text)
             except ServiceError as error:

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What gates, callbacks and backends may return, as methods beside them."""
+"""Result helpers of gates, callbacks and backends; inputs of a batch."""
 
 from collections import defaultdict
 
@@ -29,12 +29,12 @@ class BwtWebhookOutboundResultHelpers(models.AbstractModel):
 
     @api.private
     def webhook_dead_letter(self, note=None):
-        """Result: failed for good, nothing is sent."""
+        """Result: failed permanently, nothing is sent."""
         return result_types.webhook_dead_letter(note)
 
     @api.private
     def webhook_retry(self, note=None, seconds=60):
-        """Result: ask again in `seconds`; counts as a retry."""
+        """Result: retry in `seconds`; counts as a retry."""
         return result_types.webhook_retry(note, seconds)
 
     @api.private
@@ -81,14 +81,14 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
     _description = "Outbound Webhook Delivery: Input"
     _inherit = "bwt.webhook.outbound.result.helpers"
 
-    def _prefetch_for_build(self, plan):
-        """Read all that building these deliveries needs, in a few queries.
+    def _prefetch_for_build(self, snapshot):
+        """Read everything that building these deliveries needs, in a few queries.
 
-        The number of queries doesn't depend on the number of deliveries, and none is
-        made per delivery afterwards.
+        The number of queries doesn't depend on the number of deliveries, and later
+        steps make none per delivery.
         :return: the deliveries in the environment in which they are resolved
         """
-        deliveries = self._in_outbound_env(plan)
+        deliveries = self._in_outbound_env(snapshot)
         deliveries.fetch(_READ)
         lines = defaultdict(list)
         kinds = set()
@@ -96,22 +96,22 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
             lines[delivery_id].append(line)
             kinds.add(line[1])
         files = deliveries._read_files()
-        endpoint = self._endpoint_of(plan, deliveries.env)
-        company = deliveries.env["res.company"].browse(plan.company_id)
+        endpoint = self._endpoint_of(snapshot, deliveries.env)
+        company = deliveries.env["res.company"].browse(snapshot.company_id)
         for delivery in deliveries:
-            scope = BuildScope(delivery, endpoint, company, plan.empty)
+            scope = BuildScope(delivery, endpoint, company, snapshot.empty)
             scope.lines = lines.get(delivery.id, ())
             scope.files = files.get(delivery.id) or {}
-            plan.inputs[delivery.id] = scope
-        if plan.needs_records or kinds & RECORD_KINDS:
-            deliveries._read_records(plan)
+            snapshot.inputs[delivery.id] = scope
+        if snapshot.needs_records or kinds & RECORD_KINDS:
+            deliveries._read_records(snapshot)
         return deliveries
 
     def _read_files(self):
-        """Files by delivery id: form field -> file, from attachments that name one.
+        """Files by delivery id: form field -> file, from attachments with a form field.
 
-        The form field is the attachment's description, so that what people add in the
-        chatter isn't sent. The order is the one in which they were given.
+        The form field is the attachment's description, so that files added in the
+        chatter aren't sent. The order is that of the request.
         """
         attachments = self.env["ir.attachment"].search_fetch(
             [
@@ -127,18 +127,18 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
             try:
                 file = attachment._bwt_webhook_file()
             except ServiceError as error:
-                file = error  # of one delivery: the others of the batch are sent
+                file = error  # concerns one delivery: the others of the batch are sent
             files[attachment.res_id][attachment.description] = file
         return files
 
     def _files_to_send(self, scope):
-        """The files of this delivery; raises what keeps one from being read."""
+        """The files of this delivery; raises the error of one that can't be read."""
         for file in scope.files.values():
             if isinstance(file, ServiceError):
                 raise self._outbound_fault(file) from file
         return scope.files
 
-    def _read_records(self, plan):
+    def _read_records(self, snapshot):
         """Find the records that these deliveries are about, one query per model."""
         by_model = defaultdict(dict)
         for delivery in self:
@@ -151,71 +151,75 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
             found = self.env[model_name].browse(set(ids.values())).exists()
             records = {record.id: record for record in found}
             for delivery_id, record_id in ids.items():
-                plan.inputs[delivery_id].record = records.get(record_id, found.browse())
+                snapshot.inputs[delivery_id].record = records.get(
+                    record_id, found.browse()
+                )
 
     def _outbound_self(self):
-        """This delivery in the environment in which it is resolved, and its plan."""
+        """This delivery in the environment in which it is built, and its snapshot."""
         self.ensure_one()
-        plan = self.env.context.get("outbound_plan")
-        if plan is None or plan.endpoint_id != self.endpoint_id.id:
-            plan = self.endpoint_id._outbound_plan()
+        snapshot = self.env.context.get("outbound_snapshot")
+        if snapshot is None or snapshot.endpoint_id != self.endpoint_id.id:
+            snapshot = self.endpoint_id._outbound_snapshot()
         elif self.env.context.get("outbound_resolved"):
-            return self, plan
-        scope = self._known_scope(plan)
+            return self, snapshot
+        scope = self._known_scope(snapshot)
         if scope is not None:
-            return scope.delivery, plan
-        return self._in_outbound_env(plan), plan
+            return scope.delivery, snapshot
+        return self._in_outbound_env(snapshot), snapshot
 
-    def _in_outbound_env(self, plan):
-        """These deliveries as superuser, in the plan's company, language and UTC."""
-        context = dict(plan.context, outbound_plan=plan, outbound_resolved=True)
+    def _in_outbound_env(self, snapshot):
+        """These deliveries as superuser, in the snapshot's company and language."""
+        context = dict(
+            snapshot.context, outbound_snapshot=snapshot, outbound_resolved=True
+        )
         return self.with_env(self.env(user=SUPERUSER_ID, su=True, context=context))
 
-    def _outbound_scope(self, plan):
-        """What the sources of this delivery are read from."""
-        scope = self._known_scope(plan)
+    def _outbound_scope(self, snapshot):
+        """The `BuildScope` from which the sources of this delivery are read."""
+        scope = self._known_scope(snapshot)
         if scope is None:
-            self._prefetch_for_build(plan)
-            scope = plan.inputs[self.id]
+            self._prefetch_for_build(snapshot)
+            scope = snapshot.inputs[self.id]
         return scope
 
-    def _known_scope(self, plan):
+    def _known_scope(self, snapshot):
         """What was prefetched for this delivery on this cursor, else None."""
-        scope = plan.inputs.get(self.id)
-        # A hook may run on another cursor than the build did.
+        scope = snapshot.inputs.get(self.id)
+        # A hook may run on another cursor than the build.
         return scope if scope and scope.delivery.env.cr is self.env.cr else None
 
-    def _endpoint_of(self, plan, env=None):
-        return (env or self.env)[ENDPOINT].browse(plan.endpoint_id)
+    def _endpoint_of(self, snapshot, env=None):
+        return (env or self.env)[ENDPOINT].browse(snapshot.endpoint_id)
 
-    def _handler_of(self, plan):
-        return self.env[HANDLER].browse(plan.handler.id)
+    def _handler_of(self, snapshot):
+        return self.env[HANDLER].browse(snapshot.handler.id)
 
-    def _outbound_backend(self, plan, *, archived=False):
+    def _outbound_backend(self, snapshot, *, archived=False):
         """The connector backend of the endpoint, None without one.
 
         :param archived: True returns an archived one too
-        :raise ValidationError: the backend is archived or gone
+        :raise ValidationError: the backend is archived or deleted
         """
-        if plan.backend is None:
+        if snapshot.backend is None:
             return None
-        if plan.backend_fault and not (archived and plan.is_backend_archived):
-            raise WebhookProcessingConfigurationError(plan.backend_fault)
-        model_name, record_id = plan.backend
+        if snapshot.backend_fault and not (archived and snapshot.is_backend_archived):
+            raise WebhookProcessingConfigurationError(snapshot.backend_fault)
+        model_name, record_id = snapshot.backend
         return self.env[model_name].browse(record_id)
 
     def _get_context_values(self):
         """Values of the active context lines: key -> value, later ones see earlier."""
-        self, plan = self._outbound_self()
-        scope = self._outbound_scope(plan)
-        # Set before it is filled: a line may use those before it.
+        self, snapshot = self._outbound_self()
+        scope = self._outbound_scope(snapshot)
+        # Set before it is filled: a line may use earlier ones.
         values = scope.context_values = {}
         for key, kind, expression, literal, reader in scope.lines:
             try:
                 if kind == "literal":
                     read = compile_source(self.env, kind, expression, literal)
                 else:
-                    read = self._line_source(plan, kind, expression, reader)
+                    read = self._line_source(snapshot, kind, expression, reader)
                 values[key] = to_json_value(read(scope), key)
             except ServiceError as error:
                 error.where = self.env._('context line "%s"', key)
@@ -224,15 +228,15 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
 
     def _may_be_named(self, record):
         """True when each user who wrote a context line here may read the record."""
-        self, plan = self._outbound_self()
-        readers = {line[-1] for line in self._outbound_scope(plan).lines} - {None}
+        self, snapshot = self._outbound_self()
+        readers = {line[-1] for line in self._outbound_scope(snapshot).lines} - {None}
         return all(
             record.with_env(reader_env(record.env, reader)).has_access("read")
             for reader in readers
         )
 
-    def _line_source(self, plan, kind, expression, reader):
-        sources = plan.line_sources
+    def _line_source(self, snapshot, kind, expression, reader):
+        sources = snapshot.line_sources
         key = (kind, expression, reader)
         if key not in sources:
             sources[key] = compile_or_refuse(
@@ -246,11 +250,11 @@ class BwtWebhookOutboundDeliveryInput(models.AbstractModel):
         """The value of a source for this delivery.
 
         :param context_values: key -> value; by default those of the context lines
-        :param request_data: request as `OutboundRequest.to_dict()` gives it
-        :return: a plain value; False or None where there is none
+        :param request_data: request as returned by `OutboundRequest.to_dict()`
+        :return: a plain value; False or None without one
         """
-        self, plan = self._outbound_self()
-        scope = self._outbound_scope(plan)
+        self, snapshot = self._outbound_self()
+        scope = self._outbound_scope(snapshot)
         if context_values is None:
             context_values = self._get_context_values()
         scope.context_values = context_values

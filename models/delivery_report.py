@@ -7,9 +7,9 @@ from .const import DELIVERY, ENDPOINT
 
 
 class BwtWebhookOutboundDeliveryReport(models.Model):
-    """Service levels: how many deliveries of a day ended well, and how fast.
+    """Service levels: how many deliveries of a day succeeded, and how fast.
 
-    Percentiles can't be added up: groups show the worst of their days.
+    Percentiles can't be summed: groups show the worst of their days.
     """
 
     _name = "bwt.webhook.outbound.delivery.report"

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the delivery: builds its request, asks who decides, encodes it.
+"""Part of the delivery: build, decide and encode its request.
 
 The lane calls `_prefetch_for_build` once per batch and then, per delivery,
 `_build_outbound_request`, `_invoke_handler` and `_encode_request`; connectors override
@@ -44,32 +44,32 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
     # Build
 
     def _build_outbound_request(self):
-        """The request as queued and as the endpoint's rules shape it.
+        """The request as queued, with the endpoint's rules applied.
 
         Context values, then payload, headers and URL; nothing is decided yet. For an
-        archived backend, whose gate decides before anything else, it is the request as
-        queued: it isn't sent, and what can't be built doesn't come before the gate.
+        archived backend, whose gate decides first, it is the request as queued: it
+        isn't sent, and an error of the build must not precede the gate.
         :return: `OutboundRequest`
-        :raise ValidationError: a value is missing or a rule can't work
+        :raise ValidationError: a value is missing or a rule is invalid
         """
-        self, plan = self._outbound_self()
-        if plan.is_backend_archived:
-            return self._request_as_queued(plan)
-        self._outbound_backend(plan)  # one that is gone stops here, with a message
-        scope = self._outbound_scope(plan)
+        self, snapshot = self._outbound_self()
+        if snapshot.is_backend_archived:
+            return self._request_as_queued(snapshot)
+        self._outbound_backend(snapshot)  # a deleted one raises here
+        scope = self._outbound_scope(snapshot)
         context_values = scope.context_values = self._get_context_values()
         data = scope.request_data = {
-            "target_url": self._endpoint_of(plan)._render_outbound_target_url(
+            "target_url": self._endpoint_of(snapshot)._render_outbound_target_url(
                 context_values, delivery=self
             ),
-            "http_method": plan.http_method,
-            "request_body_mode": plan.body_mode,
+            "http_method": snapshot.http_method,
+            "request_body_mode": snapshot.body_mode,
             "headers": self._stored_json("request_headers_json", dict),
             "payload": self._stored_json("payload_json", None),
             "files": self._files_to_send(scope),
         }
-        self._apply_payload_rules(plan, scope, data)
-        self._apply_header_rules(plan, scope, data)
+        self._apply_payload_rules(snapshot, scope, data)
+        self._apply_header_rules(snapshot, scope, data)
         request = OutboundRequest(**data)
         try:
             request.assert_valid()
@@ -77,15 +77,15 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             raise self._outbound_fault(error) from error
         return request
 
-    def _request_as_queued(self, plan):
-        """Payload and headers given when queueing, and the URL with its {tokens}."""
+    def _request_as_queued(self, snapshot):
+        """Payload and headers as given to queueing, and the URL with its {tokens}."""
         return OutboundRequest(
-            target_url=self._endpoint_of(plan).target_url or "",
-            http_method=plan.http_method,
-            request_body_mode=plan.body_mode,
+            target_url=self._endpoint_of(snapshot).target_url or "",
+            http_method=snapshot.http_method,
+            request_body_mode=snapshot.body_mode,
             headers=self._stored_json("request_headers_json", dict),
             payload=self._stored_json("payload_json", None),
-            files=self._outbound_scope(plan).files,
+            files=self._outbound_scope(snapshot).files,
         )
 
     def _stored_json(self, name, kind):
@@ -109,25 +109,25 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 raise self._outbound_fault(error) from error
         return {} if value is None or value is False else value
 
-    def _apply_payload_rules(self, plan, scope, data):
-        if plan.payload_rules and data["request_body_mode"] == "raw":
-            scope.escape = escaper(self._raw_content_type(plan, scope, data))
+    def _apply_payload_rules(self, snapshot, scope, data):
+        if snapshot.payload_rules and data["request_body_mode"] == "raw":
+            scope.escape = escaper(self._raw_content_type(snapshot, scope, data))
         try:
-            self._run_payload_rules(plan, scope, data)
+            self._run_payload_rules(snapshot, scope, data)
         finally:
             scope.escape = None
 
-    def _raw_content_type(self, plan, scope, data):
-        """The Content-Type that the header rules will give the body."""
+    def _raw_content_type(self, snapshot, scope, data):
+        """The Content-Type that the header rules will set."""
         found = content_type_of(data["headers"])
-        for rule in plan.header_rules:
+        for rule in snapshot.header_rules:
             if rule.target.lower() == "content-type":
-                with suppress(ServiceError):  # said where the header is made
+                with suppress(ServiceError):  # reported where the header is built
                     found = header_text_of(rule.source.read(scope))
         return found
 
-    def _run_payload_rules(self, plan, scope, data):
-        for rule in plan.payload_rules:
+    def _run_payload_rules(self, snapshot, scope, data):
+        for rule in snapshot.payload_rules:
             try:
                 value = to_json_value(rule.source.read(scope), rule.target)
                 data["payload"] = write_path(data["payload"], rule.target, value)
@@ -135,9 +135,9 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 error.where = rule.source.label
                 raise self._outbound_fault(error) from error
 
-    def _apply_header_rules(self, plan, scope, data):
+    def _apply_header_rules(self, snapshot, scope, data):
         headers = data["headers"]
-        for rule in plan.header_rules:
+        for rule in snapshot.header_rules:
             try:
                 value = header_text_of(rule.source.read(scope), rule.target)
             except ServiceError as error:
@@ -148,23 +148,23 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
     # Decide
 
     def _invoke_handler(self, request):
-        """What becomes of the request: gate, handler or backend, extra headers.
+        """Decide on the request: gate, handler or backend, extra headers.
 
         :param request: `OutboundRequest` from `_build_outbound_request`
         :return: `HandlerOutcome`; its request is the one to send
         """
-        self, plan = self._outbound_self()
-        backend = self._outbound_backend(plan, archived=True)
+        self, snapshot = self._outbound_self()
+        backend = self._outbound_backend(snapshot, archived=True)
         for raw in self._gate_results(backend):
             if raw is not None:
                 outcome = self._resolve_handler_outcome(raw, request)
                 if outcome.status != "send":
                     return outcome
                 request = outcome.request
-        self._outbound_backend(plan)  # an archived one stops here, with a message
+        self._outbound_backend(snapshot)  # an archived one raises here
         raw = None
-        if plan.handler is not None:
-            raw = self._run_handler(plan, request)
+        if snapshot.handler is not None:
+            raw = self._run_handler(snapshot, request)
         elif backend:
             raw = backend._dispatch_outbound_webhook_delivery(self, request)
         outcome = self._resolve_handler_outcome(raw, request)
@@ -177,9 +177,9 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         if backend:
             yield backend._check_outbound_dispatch_allowed(self)
 
-    def _run_handler(self, plan, request):
-        handler = self._handler_of(plan)
-        if not plan.handler.active:
+    def _run_handler(self, snapshot, request):
+        handler = self._handler_of(snapshot)
+        if not snapshot.handler.active:
             raise misconfigured(
                 handler,
                 self.env._(
@@ -194,21 +194,21 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
         :param request_data: the request so far, an `OutboundRequest` or its `to_dict()`
         :return: dict with `status`, the request keys that changed, `note`, `seconds`
-            and `matched_rule_id`; only the status `send` when no rule holds
+            and `matched_rule_id`; only the status `send` if no rule matches
         """
-        self, plan = self._outbound_self()
-        compiled = plan.handler
+        self, snapshot = self._outbound_self()
+        compiled = snapshot.handler
         if compiled is None or compiled.id != handler.id:
             compiled = handler._compiled()
         if request_data is None:
             request_data = self._build_outbound_request()
-        scope = self._outbound_scope(plan)
+        scope = self._outbound_scope(snapshot)
         if scope.context_values is None:
             scope.context_values = self._get_context_values()
         request_data = as_request_data(request_data)
         try:
             rule, result = run_rules(compiled.rules, scope, request_data)
-            refuse_another_host(rule, result, request_data, plan)
+            refuse_another_host(rule, result, request_data, snapshot)
         except ServiceError as error:
             raise self._outbound_fault(error) from error
         if result["status"] != "send" and "note" not in result:
@@ -220,7 +220,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         return result
 
     def _with_extra_headers(self, outcome, backend):
-        """Headers of `_collect_extra_headers`, then the backend's, over the rest."""
+        """Set headers of `_collect_extra_headers`, then those of the backend."""
         headers = given = outcome.request.raw("headers")
         extra = self._collect_extra_headers()
         if extra:
@@ -237,7 +237,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         """What a handler, gate or backend returned, as a checked `HandlerOutcome`.
 
         :param raw: None or True to send, False to cancel, or a result dict
-        :raise ValidationError: it makes no sense; the message quotes it
+        :raise ValidationError: it is invalid; the message quotes it
         """
         try:
             outcome = HandlerOutcome.from_raw(raw, request)
@@ -250,30 +250,31 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
     # Encode
 
     def _encode_request(self, request):
-        """The bytes that leave: message id, body and headers encoded, then trust.
+        """The bytes that are sent: message id, body and headers, then credential and
+        signature.
 
-        :return: `WireRequest`
+        :return: `EncodedRequest`
         """
-        self, plan = self._outbound_self()
+        self, snapshot = self._outbound_self()
         headers = dict(request.raw("headers"))
         set_header(headers, "webhook-id", self.message_uid)
         try:
             kwargs = build_transport_kwargs(request.replaced(headers=headers))
-            return self._apply_trust(encode(kwargs), plan)
+            return self._apply_trust(encode(kwargs), snapshot)
         except ServiceError as error:
             raise self._outbound_fault(error) from error
 
-    def _apply_trust(self, wire, plan):
-        """Auth header where none is set, then the signature: see the endpoint's trust.
+    def _apply_trust(self, encoded, snapshot):
+        """Add the authentication header unless set, then the signature.
 
-        :return: `WireRequest`
+        :return: `EncodedRequest`
         """
-        return plan.trust.apply(wire, self.message_uid, time.time())
+        return snapshot.trust.apply(encoded, self.message_uid, time.time())
 
     # Hooks
 
     def _pre_dispatch_check(self):
-        """Hook before the handler: None lets the request go, a result dict decides."""
+        """Hook before the handler: None allows the request, a result dict decides."""
         return None
 
     def _collect_extra_headers(self):
@@ -281,17 +282,17 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         return {}
 
     def _handle_outbound_response(self, response, state, outcome):
-        """Hook after the result is safe: by default the backend is told.
+        """Hook after the result is committed; by default calls the backend's hook.
 
         :param response: has `status_code`, `headers` (mapping) and `text`
         :param state: done, error or dead_letter
-        :param outcome: the `HandlerOutcome` that let the request go
+        :param outcome: the `HandlerOutcome` that allowed the request
         """
-        self, plan = self._outbound_self()
-        if not plan.has_backend:
+        self, snapshot = self._outbound_self()
+        if not snapshot.has_backend:
             return
-        # Archived since it was sent: the answer is the backend's all the same.
-        backend = self._outbound_backend(plan, archived=True)
+        # Archived since it was sent: the backend still gets the response.
+        backend = self._outbound_backend(snapshot, archived=True)
         operation = self._get_context_values().get("operation") or False
         backend._handle_outbound_webhook_response(
             self,
@@ -312,7 +313,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
 
 def as_request_data(request):
-    """A request as the dict that sources read; shares its payload and headers."""
+    """A request as a dict for sources; shares its payload and headers."""
     if isinstance(request, Mapping):
         return dict(request)
     return {

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What happened to a delivery and what to do next, in words."""
+"""Messages: what happened to a delivery and what to do next."""
 
 from babel.dates import format_timedelta
 
@@ -16,7 +16,7 @@ from .const import UNFINISHED
 from .errors import capitalized
 
 
-def words_for(env, moment, now):
+def relative_time(env, moment, now):
     """`in 4 minutes`, `3 hours ago`, in the user's language."""
     locale = babel_locale_parse(get_lang(env).code)
     return format_timedelta(
@@ -24,10 +24,10 @@ def words_for(env, moment, now):
     )
 
 
-class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
-    """The plain sentence on top of a delivery."""
+class BwtWebhookOutboundDeliveryMessage(models.AbstractModel):
+    """The status message at the top of a delivery."""
 
-    _name = "bwt.webhook.outbound.delivery.words"
+    _name = "bwt.webhook.outbound.delivery.message"
     _description = "Outbound Webhook Delivery: Summary"
 
     situation = fields.Text(
@@ -68,14 +68,16 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
             if waits and due <= now:
                 delivery.next_attempt_words = self.env._("due now")
             else:
-                delivery.next_attempt_words = waits and words_for(self.env, due, now)
+                delivery.next_attempt_words = waits and relative_time(
+                    self.env, due, now
+                )
 
     @api.depends("create_date")
     def _compute_age_words(self):
         now = utcnow()
         for delivery in self:
             made = delivery.create_date
-            delivery.age_words = made and words_for(self.env, made, now)
+            delivery.age_words = made and relative_time(self.env, made, now)
 
     @api.depends("attempt_ids")
     def _compute_curl_command(self):
@@ -106,16 +108,16 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
     )
     def _compute_situation(self):
         for delivery in self:
-            delivery.situation = getattr(delivery, f"_words_{delivery.state}")()
+            delivery.situation = getattr(delivery, f"_message_{delivery.state}")()
 
     # One per state
 
-    def _words_draft(self):
+    def _message_draft(self):
         if not self.endpoint_id:
             return self.env._(
                 "Choose an endpoint, write the payload, then press Queue."
             )
-        held, missing = self._held_by_endpoint(), self._missing_words()
+        held, missing = self._held_by_endpoint(), self._missing_values_message()
         if held or missing:
             return self._joined(held, missing)
         return self.env._(
@@ -123,25 +125,25 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
             self.endpoint_id.sudo().name,
         )
 
-    def _words_queued(self):
+    def _message_queued(self):
         held = self._held_by_endpoint() or self._held_by_order()
         if held:
             return held
         now = utcnow()
         due = self.next_attempt_at
         if due and due > now:
-            return self.env._("Will be sent %s.", words_for(self.env, due, now))
+            return self.env._("Will be sent %s.", relative_time(self.env, due, now))
         return self.endpoint_id.sudo().queue_trouble or self.env._(
             "Due: it is sent within seconds."
         )
 
-    def _words_processing(self):
+    def _message_processing(self):
         return self.env._(
             "Is being sent now. The timeout is %s s.",
             self.endpoint_id.sudo().timeout_seconds,
         )
 
-    def _words_done(self):
+    def _message_done(self):
         if not self.response_status_code:
             return self._with_note(self.env._("Done without a request: nothing to do."))
         if self.attempt_count == 1:
@@ -157,17 +159,20 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
             )
         return self._with_note(text)
 
-    def _words_canceled(self):
+    def _message_canceled(self):
         return self._with_note(
             self.env._(
                 "Canceled: it isn't sent. Press Reset to Draft to send it after all."
             )
         )
 
-    def _words_error(self):
+    def _message_error(self):
         if not self.next_attempt_at:
             return self._joined(
-                self._failure(), self._late_note(), self._way_on(), self._holds_back()
+                self._failure(),
+                self._late_note(),
+                self._next_step(),
+                self._holds_back(),
             )
         if self.next_attempt_at <= utcnow():
             trouble = self.endpoint_id.sudo().queue_trouble
@@ -182,7 +187,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
             self._failure(), self._late_note(), self._held_by_endpoint() or again
         )
 
-    def _words_dead_letter(self):
+    def _message_dead_letter(self):
         if not self.failure_reason and not self.processing_error:
             return self._with_note(
                 self.env._(
@@ -190,21 +195,21 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
                     "Reset to Draft to correct it first."
                 )
             )
-        return self._joined(self._failure(), self._other_note(), self._way_out())
+        return self._joined(self._failure(), self._other_note(), self._remedies())
 
     # Their parts
 
     def _failure(self):
-        """What failed: the words that were recorded."""
+        """What failed: the recorded message."""
         if self.processing_error:
             return capitalized(self.processing_error)
         if self.failure_reason == "handler" and self.processing_note:
-            return self._asked_to_wait()
+            return self._requested_wait()
         reasons = dict(self._fields["failure_reason"]._description_selection(self.env))
         reason = reasons.get(self.failure_reason)
         return reason and self.env._("The last attempt failed: %s.", reason)
 
-    def _asked_to_wait(self):
+    def _requested_wait(self):
         handler = self.endpoint_id.sudo().handler_id
         if not handler:
             return self.env._(
@@ -218,7 +223,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         )
 
     def _which(self):
-        """`This was attempt 2 of 8.`; False where the schedule says otherwise now."""
+        """`This was attempt 2 of 8.`; False if the schedule has changed since."""
         try:
             schedule = RetrySchedule.parse(self.endpoint_id.sudo().retry_schedule or "")
         except ServiceError:
@@ -231,7 +236,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         )
 
     def _late_note(self):
-        """What was noted after the last attempt was recorded; False when nothing."""
+        """A note added after the last attempt was recorded; False without one."""
         known = self.attempt_ids[:1].processing_note or ""
         note = self.processing_note or ""
         if not self.attempt_ids or not note.startswith(known):
@@ -239,7 +244,7 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         return note[len(known) :].strip() or False
 
     def _other_note(self):
-        """A note that says more than the error: a handler's, or a late one."""
+        """A note with more than the error: of a handler, or a late one."""
         if self.failure_reason != "handler":
             return self._late_note()
         return self.processing_note != self.processing_error and self.processing_note
@@ -251,12 +256,12 @@ class BwtWebhookOutboundDeliveryWords(models.AbstractModel):
         return "\n".join(filter(None, parts))
 
 
-# Statuses that the endpoint's settings mend; other 4xx speak of the content.
+# Statuses that a change of the endpoint can fix; other 4xx concern the content.
 ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
 
 
 class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
-    """Whether the delivery is to be corrected, as a draft, or what it goes through."""
+    """What to do about a failed delivery: correct the draft, or the endpoint."""
 
     _name = "bwt.webhook.outbound.delivery.advice"
     _description = "Outbound Webhook Delivery: Advice"
@@ -278,10 +283,10 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
                     and bool(delivery._keys_at_fault() or delivery._is_malformed())
                 )
 
-    # An error that isn't tried again by itself
+    # An error without an automatic retry
 
-    def _way_on(self):
-        """What is to be done, and where."""
+    def _next_step(self):
+        """What to do, and where."""
         if self.needs_build:
             return self.env._(
                 "It isn't retried automatically. Correct the server action or the "
@@ -320,13 +325,13 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
         )
 
     def _keys_at_fault(self):
-        """The {tokens} that the recorded error names, in whatever language it is."""
+        """The {tokens} that the recorded error names, in any language."""
         if self.failure_reason not in ("build", "handler"):
             return ()
         return tokens(self.processing_error or "")
 
     def _is_malformed(self):
-        """True when headers, payload or context lines can't work as they stand."""
+        """True if headers, payload or context lines are invalid."""
         if self.failure_reason != "build":
             return False
         try:
@@ -343,8 +348,8 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
         status = self.response_status_code or 0
         return self.failure_reason == "http_4xx" and status not in ENDPOINT_STATUSES
 
-    def _way_out(self):
-        """Which buttons mend a dead letter."""
+    def _remedies(self):
+        """Which buttons apply to a dead letter."""
         name = self.endpoint_id.sudo().name
         if self._content_was_refused():
             return self.env._(
@@ -377,13 +382,13 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
 
 
 class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
-    """What a delivery waits for, and what waits for it, in words."""
+    """Messages: what a delivery waits for, and what waits for it."""
 
     _name = "bwt.webhook.outbound.delivery.held"
     _description = "Outbound Webhook Delivery: What It Waits For"
 
     def _held_by_endpoint(self):
-        """Why the endpoint sends nothing at present; False when it does."""
+        """Why the endpoint sends nothing at present; False if it does."""
         endpoint = self.endpoint_id.sudo()
         states = dict(endpoint._fields["state"]._description_selection(self.env))
         if endpoint.state != "active":
@@ -420,7 +425,7 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         )
 
     def _held_by_receiver(self, endpoint):
-        """Until when the receiver wants no request; False when it didn't say."""
+        """Until when the receiver accepts no request; False without such a time."""
         until = endpoint.next_probe_at
         return bool(until and until > utcnow()) and self.env._(
             'Waits: the receiver of endpoint "%(name)s" requested a pause until '
@@ -430,8 +435,8 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         )
 
     def _held_by_order(self):
-        """Which delivery must end first; False when none."""
-        first = self._in_line([("queue_number", "<", self.queue_number)], 1)
+        """Which delivery must end first; False if none."""
+        first = self._in_group([("queue_number", "<", self.queue_number)], 1)
         return first and self.env._(
             'Waits behind "%s", which must end first: they are sent one after the '
             "other.",
@@ -439,8 +444,8 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         )
 
     def _holds_back(self):
-        """How many wait for this one."""
-        count = len(self._in_line([("queue_number", ">", self.queue_number)], 100))
+        """How many deliveries wait for this one."""
+        count = len(self._in_group([("queue_number", ">", self.queue_number)], 100))
         if not count:
             return False
         return self.env._(
@@ -449,7 +454,7 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
             self.env._("100 or more") if count == 100 else count,
         )
 
-    def _in_line(self, domain, limit):
+    def _in_group(self, domain, limit):
         if not self.ordering_group or not isinstance(self.id, int):
             return self.browse()
         return self.sudo().search(

@@ -19,12 +19,12 @@ from .endpoint_policy import READERS
 from .errors import refused
 from .queue_request import ordering_group, record_key
 
-# A lane has the row, or had it since this transaction began.
+# A lane has locked the row, or changed it since this transaction began.
 TAKEN = (pg_errors.SerializationFailure, pg_errors.LockNotAvailable)
 
 
 class Transition(NamedTuple):
-    """What a button does: the states it takes, the state it leaves, its words."""
+    """What a button does: its source states, its target state, its texts."""
 
     sources: tuple[str, ...]
     target: str
@@ -46,7 +46,7 @@ TRANSITIONS = {
 
 
 class BwtWebhookOutboundDeliveryState(models.AbstractModel):
-    """What people may do with a delivery: a table of transitions, the buttons on it."""
+    """User actions on a delivery: the table of transitions, and its buttons."""
 
     _name = "bwt.webhook.outbound.delivery.state"
     _description = "Outbound Webhook Delivery: States"
@@ -145,10 +145,10 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
             "views": [(False, "form")],
         }
 
-    # What stands behind them
+    # Their implementation
 
     def _act(self, name):
-        """Take all of self through one transition, or none: an illegal one raises."""
+        """Apply one transition to all of self, or to none: an illegal one raises."""
         self._check_operator()
         try:
             with self.env.cr.savepoint():
@@ -177,9 +177,9 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
         self.check_access("read")
 
     def _lock_fitting(self, transition, *, wait):
-        """Lock rows; give those in a fitting state, and (delivery, why) of the others.
+        """Lock rows; returns those in a valid state, and (delivery, why) of the others.
 
-        `wait`: a row that a lane holds raises LockNotAvailable; else it is left out.
+        `wait`: a row locked by a lane raises LockNotAvailable; else it is left out.
         """
         self.env.flush_all()
         self.env.cr.execute(
@@ -189,7 +189,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
                 list(self.ids),
                 SQL("NOWAIT") if wait else SQL("SKIP LOCKED"),
             ),
-            log_exceptions=False,  # the caller says it to the person
+            log_exceptions=False,  # the caller reports it to the user
         )
         locked = self.browse([row[0] for row in self.env.cr.fetchall()])
         self.invalidate_recordset()
@@ -209,7 +209,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
     def _apply(self, name):
         deliveries = self.sudo()
         result = getattr(deliveries, f"_do_{name}")()
-        deliveries.endpoint_id._settle_given_up()
+        deliveries.endpoint_id._close_failure_alerts()
         return result
 
     def _do_queue(self):
@@ -244,7 +244,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
                 "response_body": False,
             }
         )
-        self.endpoint_id._wake_next_in_line()
+        self.endpoint_id._wake_next_in_group()
 
     def _do_cancel(self):
         self._end("canceled")
@@ -260,7 +260,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
                 "next_attempt_at": False,
             }
         )
-        self.endpoint_id._wake_next_in_line()
+        self.endpoint_id._wake_next_in_group()
 
     def _do_replay(self):
         replays = self.browse()
@@ -285,13 +285,13 @@ BULK_CHUNK = 200
 
 
 class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
-    """The buttons over many deliveries, beside lanes at work."""
+    """Buttons for many deliveries, while lanes are running."""
 
     _name = "bwt.webhook.outbound.delivery.bulk"
     _description = "Outbound Webhook Delivery: Bulk Actions"
 
     def action_bulk(self, name):
-        """Do what can be done of `name` (a key of the table) and say what could not.
+        """Apply transition `name` where possible, and report the rest.
 
         :return: a notification that counts what was done and names what was not
         """
@@ -347,14 +347,14 @@ class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
             "params": {
                 "type": "warning" if left else "success",
                 "message": "\n".join(lines),
-                "className": "text-prewrap",  # else the lines run into one
+                "className": "text-prewrap",  # else the lines would be joined
                 "next": {"type": "ir.actions.act_window_close"},
             },
         }
 
 
 class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
-    """How a delivery gets into the queue, and how it is sent without one."""
+    """Puts deliveries into the queue, or sends one without it."""
 
     _name = "bwt.webhook.outbound.delivery.queue"
     _description = "Outbound Webhook Delivery: Queue"
@@ -369,7 +369,7 @@ class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
             raise refused(self, error) from error
 
     def _draw_queue_numbers(self, count):
-        """Places in the queue, in order."""
+        """Draw new queue numbers, in order."""
         self.env.cr.execute(
             SQL(
                 "SELECT nextval('bwt_webhook_outbound_queue_number') "
@@ -380,9 +380,9 @@ class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
         return [row[0] for row in self.env.cr.fetchall()]
 
     def _put_in_queue(self, fresh=False):
-        """Make these due and wake their lanes; a new place where they have none.
+        """Make these due and wake their lanes; assigns missing queue numbers.
 
-        :param fresh: start the retry schedule anew
+        :param fresh: start the retry schedule again
         """
         self._build_again()
         self._check_sizes()
@@ -423,7 +423,7 @@ class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
                 raise refused(delivery, error) from error
 
     def _take_place(self):
-        """Give each its line in the order now in force, and a place if it has none."""
+        """Assign ordering groups by the current order, and missing queue numbers."""
         placeless = self.filtered(lambda each: not each.queue_number).sorted("id")
         numbers = self._draw_queue_numbers(len(placeless)) if placeless else ()
         for delivery, number in zip(placeless, numbers, strict=True):
@@ -440,11 +440,11 @@ class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
     def process_delivery(self):
         """Build, decide, send and record now, in the caller's transaction.
 
-        Walks the lane's steps without a commit: for tests, scripts and connector
-        addons. Deliveries that ended are left alone.
+        Runs the lane's steps without a commit: for tests, scripts and connector
+        addons. Deliveries that ended are skipped.
 
         :raise ValidationError: the endpoint doesn't send at present, the delivery is
-            being sent right now, or isn't first in its order
+            being sent, or isn't first in its group
         """
         for delivery in self.sudo().sorted(lambda each: (each.queue_number, each.id)):
             if delivery.state in ("done", "dead_letter", "canceled"):

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: host and path that requests go to."""
+"""Part of the endpoint: host and path of its target."""
 
 import re
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from .errors import misconfigured, refused
 
 
 class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
-    """Host, path and the URL that they make; bad ones are refused when saved."""
+    """Host, path and the resulting URL; invalid ones are refused when saved."""
 
     _name = "bwt.webhook.outbound.endpoint.target"
     _description = "Outbound Webhook Endpoint: Target"
@@ -67,7 +67,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
 
     @api.model
     def _cleaned(self, vals):
-        """Host without outer blanks and trailing slash, path with a leading one."""
+        """Host without outer spaces and trailing slash, path with a leading slash."""
         vals = dict(vals)
         if vals.get("target_hostname"):
             vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
@@ -90,7 +90,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
                 continue
             try:
                 parts = urlsplit(host)
-                port = parts.port  # ValueError when it is none
+                port = parts.port  # ValueError if invalid
                 known = parts.scheme in ("http", "https") and parts.hostname
                 known = known and port != 0
             except ValueError:
@@ -118,7 +118,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
     def _check_backend_is_readable(self):
         """A user links only a backend that they may read.
 
-        Its headers, its token among them, are sent to the endpoint's host. Not a
+        Its headers, including its access token, are sent to the endpoint's host. Not a
         constraint: those run as superuser.
         """
         for endpoint in self if not self.env.su else ():
@@ -161,7 +161,7 @@ class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
                 raise misconfigured(endpoint, error) from error
 
 
-# A change of these may let something go that waits.
+# A change of these may allow waiting deliveries to be sent.
 LETS_GO = {
     "state",
     "is_paused",
@@ -175,7 +175,7 @@ CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
 class BwtWebhookOutboundEndpoint(models.Model):
-    """Where requests go and how: identity, lifecycle, what hangs on it."""
+    """A target of deliveries: identity, lifecycle, related records."""
 
     _name = "bwt.webhook.outbound.endpoint"
     _description = "Outbound Webhook Endpoint"
@@ -186,15 +186,15 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "bwt.webhook.outbound.endpoint.policy",
         "bwt.webhook.outbound.endpoint.trust",
         "bwt.webhook.outbound.endpoint.backend",
-        "bwt.webhook.outbound.endpoint.plan",
+        "bwt.webhook.outbound.endpoint.snapshot",
         "bwt.webhook.outbound.endpoint.queue",
         "bwt.webhook.outbound.endpoint.figures",
         "bwt.webhook.outbound.endpoint.standing",
-        "bwt.webhook.outbound.endpoint.words",
+        "bwt.webhook.outbound.endpoint.summary",
         "bwt.webhook.outbound.endpoint.alerts",
         "bwt.webhook.outbound.endpoint.not.queued",
         "bwt.webhook.outbound.endpoint.keys",
-        "bwt.webhook.unique.code",  # last: it sees the code that the others made
+        "bwt.webhook.unique.code",  # last: it checks the code that the others set
     ]
     _order = "name, id"
     _rec_names_search = ["name", "code"]
@@ -301,7 +301,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
     )
 
     def init(self):
-        # Wake-ups are looked up by the start of their key: see lane/sql.py, take_over.
+        # Wake-ups are found by the start of their key: `supersede_wake_ups` in
+        # lane/sql.py.
         self.env.cr.execute(
             """CREATE INDEX IF NOT EXISTS bwt_webhook_outbound_wake_index
             ON queue_job (identity_key text_pattern_ops)
@@ -311,7 +312,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
     @api.depends("name", "code")
     @api.depends_context("formatted_display_name")
     def _compute_display_name(self):  # pylint: disable=missing-return  # a compute
-        """The name; in the choices of a field the code too, as names may be alike."""
+        """The name; in selections the code too, as names may be equal."""
         super()._compute_display_name()
         if self.env.context.get("formatted_display_name"):
             for endpoint in self.filtered("code"):
@@ -419,9 +420,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
         return True
 
     def _for_operator(self):
-        """These endpoints with sudo, for a button of operators: it changes no target.
+        """These endpoints with sudo, for a button that operators may use.
 
-        :raise AccessError: the user is no operator, or of another company
+        :raise AccessError: the user is not an operator, or of another company
         """
         if not self.env.su and not self.env.user.has_group(READERS):
             raise AccessError(
@@ -442,7 +443,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         return True
 
     def action_reset_circuit(self):
-        """Close Circuit: send at once, for a person says that the target is well."""
+        """Close Circuit: the user confirms that the target works; send immediately."""
         endpoints = self._for_operator()
         endpoints.write({"circuit_reset_at": utcnow()})
         endpoints._circuit_reset()
@@ -472,7 +473,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         )
 
     def unlink(self):
-        # Not by the database's cascade: files and messages would stay behind.
+        # Not by the database's cascade: files and messages would not be deleted.
         deliveries = self.env["bwt.webhook.outbound.delivery"].sudo()
         self.check_access("unlink")
         if not self.env.context.get(MODULE_UNINSTALL_FLAG):

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Someone is told: an activity when deliveries need a person or a target rests."""
+"""Activities: when deliveries need attention or a circuit is open."""
 
 from datetime import datetime, time
 
@@ -10,7 +10,7 @@ from ..lane import sql
 from ..lane.clock import utcnow
 from .const import DELIVERY
 
-GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
+FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
 NEEDS_PERSON = [
     "|",
@@ -22,31 +22,34 @@ NEEDS_PERSON = [
 
 
 class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
-    """Activities for the responsible user, closed by themselves when all is well."""
+    """Activities for the responsible user, closed automatically when resolved."""
 
     _name = "bwt.webhook.outbound.endpoint.alerts"
     _description = "Outbound Webhook Endpoint: Alerts"
 
-    # Deliveries that need a person
+    # Deliveries that need attention
 
-    def _tell_of_given_up(self):
-        """Deliveries were given up: the responsible user has an activity for today.
+    def _notify_of_failures(self):
+        """Deliveries failed: create today's activity of the responsible user.
 
-        One per endpoint and day, however many deliveries; called by the lane, at most
-        once per recorded chunk, in a transaction of its own.
-        :return: True when the user has one for today, made now or before
+        One per endpoint and day, for any number of deliveries; called by the lane, at
+        most once per recorded chunk, in a transaction of its own.
+        :return: True if the user has one for today, created now or before
         """
         self.ensure_one()
-        if not self._is_told(GIVEN_UP) or not self._may_tell():
+        if not self._wants_notification(FAILURES) or not self._may_notify():
             return False
         midnight = datetime.combine(utcnow().date(), time.min)
-        # With those that were marked as done: whoever did it knows for today.
+        # Including activities marked as done: that user knows for today.
         told = self._alerts().with_context(active_test=False)
-        domain = [*self._alert_domain(GIVEN_UP), ("create_date", ">=", midnight)]
+        domain = [
+            *self._alert_domain(FAILURES),
+            ("create_date", ">=", midnight),
+        ]
         if told.search_count(domain, limit=1):
             return True
         self._alert(
-            GIVEN_UP,
+            FAILURES,
             self.env._("Webhook deliveries need attention"),
             self.env._(
                 "Deliveries failed permanently and aren't retried automatically. "
@@ -57,9 +60,9 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         )
         return True
 
-    def _settle_given_up(self):
-        """Close the activities of endpoints where no delivery needs a person now."""
-        activities = self._alerts().search(self._alert_domain(GIVEN_UP))
+    def _close_failure_alerts(self):
+        """Close the activities of endpoints where no delivery needs attention."""
+        activities = self._alerts().search(self._alert_domain(FAILURES))
         if not activities:
             return
         self.env.flush_all()
@@ -68,13 +71,13 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
             domain = [("endpoint_id", "=", endpoint.id), *NEEDS_PERSON]
             if not deliveries.search_count(domain, limit=1):
                 endpoint._close_alerts(
-                    GIVEN_UP, self.env._("No deliveries need attention any more.")
+                    FAILURES, self.env._("No deliveries need attention any more.")
                 )
 
-    # A target that stopped answering
+    # A target that stopped responding
 
     def _circuit_moved(self, before, after):
-        """Say on the endpoint that its target stopped answering, or answers again."""
+        """Post on the endpoint that its circuit opened or closed."""
         words = {
             "open": self.env._(
                 "The target failed too often in a row: the circuit is open, and "
@@ -88,12 +91,12 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         }
         if after not in words or (before == "half_open" and after == "open"):
             return
-        # Mails wait for the mail queue: a lane must not wait for a mail server.
+        # Mails are sent by the mail queue: a lane must not wait for a mail server.
         endpoint = self.with_context(mail_notify_force_send=False)
         if after == "closed" and endpoint._close_alerts(RESTING, words[after]):
             return
         endpoint.message_post(body=words[after])
-        if after == "closed" or not self._is_told(RESTING):
+        if after == "closed" or not self._wants_notification(RESTING):
             return
         if not self._alerts().search_count(self._alert_domain(RESTING), limit=1):
             endpoint._alert(
@@ -101,7 +104,7 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
             )
 
     def _circuit_reset(self):
-        """A person says that the target is well: noted on the endpoint."""
+        """A user closed the circuit: post it on the endpoint."""
         note = self.env._(
             "%s pressed Close Circuit: sending resumes.", self.env.user.name
         )
@@ -122,17 +125,17 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         ]
 
     def _alert_type(self, xml_id):
-        """Id of the activity type; False where someone deleted it."""
+        """Id of the activity type; False if it was deleted."""
         return self.env["ir.model.data"]._xmlid_to_res_id(
             xml_id, raise_if_not_found=False
         )
 
-    def _is_told(self, xml_id):
-        """Whether someone is to be told; without the type nothing could close it."""
+    def _wants_notification(self, xml_id):
+        """Whether to notify; False without the type, which closing relies on."""
         return bool(self.responsible_id and self._alert_type(xml_id))
 
-    def _may_tell(self):
-        """False where another lane of this endpoint tells at this moment."""
+    def _may_notify(self):
+        """False while another lane of this endpoint notifies."""
         self.env.cr.execute(sql.try_alerts(self.id))
         return self.env.cr.fetchone()[0]
 
@@ -140,8 +143,8 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         user = self.responsible_id
         endpoint = self.with_context(mail_notify_force_send=False)
         lang = self._active_lang(user.lang)
-        # Odoo writes the e-mail in the user's own language, and fails where it is
-        # archived: then the activity comes without one.
+        # Odoo writes the e-mail in the user's language, and fails if that is
+        # archived: then create the activity without an e-mail.
         endpoint = endpoint.with_context(
             lang=lang, mail_activity_quick_update=bool(user.lang and lang != user.lang)
         )
@@ -150,10 +153,10 @@ class BwtWebhookOutboundEndpointAlerts(models.AbstractModel):
         )
 
     def _close_alerts(self, xml_id, note):
-        """Close open activities with a note in the chatter; True when there were any.
+        """Close open activities with a note in the chatter; True if there were any.
 
-        They are deleted, not marked done: what a person marked as done today stays
-        done, what closed itself may be told anew.
+        They are deleted, not marked as done: after a user marked one as done there is
+        no other today, after an automatic close there may be.
         """
         self.ensure_one()
         activities = self._alerts().search(self._alert_domain(xml_id))

@@ -87,8 +87,8 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     def _code_of_new(self, vals):
         """The code of an endpoint with these values, as values.
 
-        Backend and suffix win over a code that is given, so that a connector finds the
-        endpoint by them; a suffix alone is the code where none is given.
+        Backend and suffix take precedence over a given code, so that a connector finds
+        the endpoint by them; a suffix alone is the code if none is given.
         """
         suffix = vals.get("code_suffix")
         reference = vals.get("connector_backend_ref")
@@ -99,11 +99,11 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         return {"code": vals["code"]} if vals.get("code") else {}
 
     def _code_of_changed(self, vals):
-        """The code after a write of `vals`, as values; empty where it stays.
+        """The code after a write of `vals`, as values; empty if unchanged.
 
-        It changes with the backend or the suffix, and only then: a data file that is
-        loaded again at each update must not take the code from under a connector.
-        Without its backend the endpoint keeps the code that it has.
+        It changes only with the backend or the suffix: a data file that is loaded again
+        at each update must not change the code that a connector uses. Without a backend
+        the endpoint keeps its code.
         """
         own = self.sudo()
         before = own._connector_backend_reference()
@@ -145,7 +145,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
 
     @api.model
     def _with_reference(self, vals):
-        """The values with the backend as `model,id`: Odoo stores no record there."""
+        """The values with the backend as `model,id`: Odoo accepts no record there."""
         backend = vals.get("connector_backend_ref")
         if not isinstance(backend, models.BaseModel):
             return vals
@@ -214,7 +214,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             ) from error
 
     def _check_connector_backend(self):
-        """Refuse to send for a backend that is archived or gone."""
+        """Refuse to send for a backend that is archived or deleted."""
         backend = self._connector_backend()
         if not backend.exists():
             raise misconfigured(
@@ -237,21 +237,25 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     # Target URL
 
     def _get_outbound_target_hostname(self, delivery=None):
-        """Base URL that requests go to, or False; a backend's wins.
+        """Base URL of requests, or False; that of a backend takes precedence.
 
-        :param delivery: the delivery that is built; None for the endpoint's display
+        :param delivery: the delivery that is built; None for display
         """
-        plan = self.env.context.get("outbound_plan")
-        if plan is not None and plan.hostname and plan.endpoint_id == self.id:
-            # Host and secrets of one moment: a host that was changed since must not
-            # receive the secrets that were read before.
-            return plan.hostname
+        snapshot = self.env.context.get("outbound_snapshot")
+        if (
+            snapshot is not None
+            and snapshot.hostname
+            and snapshot.endpoint_id == self.id
+        ):
+            # Host and secrets of the same snapshot: a host that was changed since must
+            # not receive the secrets that were read before.
+            return snapshot.hostname
         backend = self._connector_backend()
         url = backend and backend._get_outbound_api_base_url(delivery)
         return url or self.target_hostname or False
 
-    def _base_url_for_plan(self):
-        """The base URL of every delivery; empty where a backend may give others."""
+    def _base_url_for_snapshot(self):
+        """The base URL of every delivery; empty if a backend may return others."""
         backend = self._connector_backend()
         if not backend:
             return self.target_hostname or ""
@@ -260,13 +264,13 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         return backend.api_base_url or self.target_hostname or ""
 
     def _outbound_hostname_resolved_externally(self):
-        """True lifts the check that an active endpoint has a host."""
+        """True disables the check that an active endpoint has a host."""
         return bool(self.connector_backend_ref)
 
     def _render_outbound_target_url(self, context_values, delivery=None):
         """The URL of one request: base URL and path, tokens replaced.
 
-        :raise ValidationError: no host, a missing token
+        :raise ValidationError: no host, or a path token without a value
         """
         base = self._get_outbound_target_hostname(delivery=delivery)
         if not base:

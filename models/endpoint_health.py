@@ -10,7 +10,7 @@ from odoo.tools import SQL
 
 from ..lane import diagnostics, sql
 from ..lane.clock import utcnow
-from ..lane.diagnostics import PATIENCE, queue_state, trouble
+from ..lane.diagnostics import GRACE_PERIOD, queue_state, trouble
 from .endpoint_policy import READERS
 
 CIRCUIT_STATES = [
@@ -22,9 +22,9 @@ CIRCUIT_STATES = [
 
 
 class BwtWebhookOutboundEndpointHealth(models.Model):
-    """How a target stands: written by the lane alone, so that it never meets a user.
+    """The state of a target, in a row that only the lane writes.
 
-    A lane and a person who edits the endpoint would otherwise write one row.
+    Otherwise a lane and a user who edits the endpoint would write the same row.
     """
 
     _name = "bwt.webhook.outbound.endpoint.health"
@@ -81,7 +81,7 @@ SHORTAGE_SHOWN = timedelta(minutes=10)
 
 
 class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
-    """How an endpoint stands, for its form: read when shown, never stored."""
+    """Figures of an endpoint for its form: read when shown, never stored."""
 
     _name = "bwt.webhook.outbound.endpoint.figures"
     _description = "Outbound Webhook Endpoint: Figures"
@@ -179,7 +179,7 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
         )
 
     def _runner_warning(self):
-        """What a test doesn't show: that no job runner works; False when one does."""
+        """Warning that no job runner works, or False; a test doesn't show that."""
         if not self or self._runs_without_jobs():
             return False
         if queue_state(self.env.cr, self.id, utcnow()).runner_alive:
@@ -191,7 +191,7 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
         )
 
     def action_check_runner(self):
-        """Say whether the job runner can start jobs, and what keeps it from it."""
+        """Report whether the job runner can start jobs, and what prevents it."""
         self.check_access("read")
         self.env["bwt.webhook.outbound.delivery"].check_access("read")
         finding = diagnostics.check_runner(self.env)
@@ -208,9 +208,9 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
 
     @api.model
     def _check_runner_if_late(self):
-        """Keep what the check finds, for the forms, while jobs don't start in time."""
+        """Store the result of the check, for the forms, while jobs start late."""
         parameters = self.env["ir.config_parameter"].sudo()
-        self.env.cr.execute(sql.late_wake_ups(utcnow() - PATIENCE))
+        self.env.cr.execute(sql.late_wake_ups(utcnow() - GRACE_PERIOD))
         finding = None
         if self.env.cr.fetchone()[0]:
             finding = diagnostics.check_runner(self.env)
@@ -245,7 +245,7 @@ class BwtWebhookOutboundEndpointFigures(models.AbstractModel):
 
 
 LATE = timedelta(minutes=5)
-# What needs a person stands first, as do the columns of the kanban view.
+# What needs attention is first, as in the columns of the kanban view.
 STANDINGS = [
     ("stopped", "Stopped by Receiver (410)"),
     ("resting", "Circuit Open"),
@@ -266,10 +266,10 @@ READ_BESIDE = {
 
 
 class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
-    """How an endpoint stands, as one word to filter and group by: never stored.
+    """The status of an endpoint, to filter and group by: never stored.
 
-    The lane writes a row of its own and time passes by itself, so the database is
-    asked for the word each time.
+    The lane writes another row, and the status changes with time, so it is read from
+    the database each time.
     """
 
     _name = "bwt.webhook.outbound.endpoint.standing"
@@ -310,7 +310,7 @@ class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
         "circuit_threshold",
     )
     def _compute_circuit(self):
-        """The circuit as the next lane will find it: see `_closed_sql`."""
+        """The circuit as the next lane will see it: see `_closed_sql`."""
         for endpoint in self:
             row = endpoint.health_ids[:1]
             opened_at, closed_at = row.opened_at, endpoint.circuit_reset_at
@@ -342,9 +342,9 @@ class BwtWebhookOutboundEndpointStanding(models.AbstractModel):
     def _closed_sql(self, alias, query):
         """Whether an open circuit (row `h`) is closed, though no lane recorded it yet.
 
-        Closed by a person since it opened, or switched off. Lanes judge the same way,
-        see `lane/health.py`; they alone write the row, so that they never wait for a
-        person's transaction.
+        Closed by a user after it opened, or disabled. Lanes apply the same rule, see
+        `lane/health.py`; only they write the row, so that they never wait for the
+        transaction of a user.
         """
         return SQL(
             """(coalesce(%(reset_at)s >= h.opened_at, false)

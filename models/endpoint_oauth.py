@@ -1,6 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: OAuth2 client credentials, one token for all who send."""
+"""Part of the endpoint: OAuth2 client credentials, with one access token
+for all lanes."""
 
 import hashlib
 import json
@@ -22,13 +23,13 @@ from .egress_settings import egress_policy, egress_proxy
 from .endpoint_policy import READERS
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
-TIMEOUT = 10.0  # seconds for a token server to answer
-# Seconds until a server that gave no token is asked again.
+TIMEOUT = 10.0  # seconds for a response of the token server
+# Seconds until the next request after a failure of the token server.
 PAUSES = (5.0, 15.0, 60.0, 300.0)
 
 
 class TokenAwaited(ServiceError):
-    """There is no token, and no person can help: `at` (epoch) it is asked for again."""
+    """There is no access token now; it is requested again at `at` (epoch)."""
 
     def __init__(self, template, /, *, at, **values):
         super().__init__(template, **values)
@@ -36,7 +37,7 @@ class TokenAwaited(ServiceError):
 
 
 class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
-    """The settings of the token server, and the token in force."""
+    """The settings of the token server, and the current access token."""
 
     _name = "bwt.webhook.outbound.endpoint.oauth"
     _description = "Outbound Webhook Endpoint: OAuth2"
@@ -81,7 +82,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
     def _compute_oauth_problem(self):
         tokens = self.env[TOKEN].sudo()
         for endpoint in self:
-            # In a form the record has a NewId; it has a row only once it is saved.
+            # In a form the record has a NewId, and no row until it is saved.
             stored = endpoint._origin.id
             row = endpoint.auth_mode == "oauth2" and stored and tokens._row(stored)
             endpoint.oauth_problem = row and row.problem
@@ -93,7 +94,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
         return endpoints
 
     def _client_credentials(self) -> ClientCredentials:
-        """The settings as one value; raises ConfigurationError where one is missing."""
+        """The settings as one value; raises ConfigurationError if one is missing."""
         if not (self.oauth_token_url and self.oauth_client_id and self.auth_secret):
             raise ConfigurationError(
                 _lt(
@@ -113,21 +114,21 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
         )
 
     def _oauth_token(self) -> str:
-        """A token that is good now, asked for where none is.
+        """A valid access token, requested if there is none.
 
         In a transaction of its own, so never while deliveries are locked: the first
-        lane asks, others wait for the row and find its token.
-        :raise TokenAwaited: the server will be asked again later
-        :raise ServiceError: a person must mend the settings
+        lane requests it, others wait for the row and find its token.
+        :raise TokenAwaited: it will be requested again later
+        :raise ServiceError: the settings must be corrected
         """
         credentials = self._client_credentials()
         fingerprint = _fingerprint(credentials)
         tokens = self.env[TOKEN].sudo()
         row = tokens._row(self.id)
-        if not _answers(row, fingerprint):
+        if not _is_sufficient(row, fingerprint):
             with tokens._own_transaction(self.id) as tokens:
                 row = tokens._row(self.id)
-                if not _answers(row, fingerprint):
+                if not _is_sufficient(row, fingerprint):
                     self._ask_for_token(tokens, row, credentials, fingerprint)
                     row = tokens._row(self.id)
         if not row.problem:
@@ -165,7 +166,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
                 ask_again_at=time.time() + pause,
             )
             if failures == 1:
-                self.with_env(tokens.env)._tell_trouble(problem)
+                self.with_env(tokens.env)._notify_of_trouble(problem)
         else:
             tokens._keep(
                 self.id,
@@ -178,8 +179,8 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
                 ask_again_at=0.0,
             )
 
-    def _tell_trouble(self, problem):
-        """Say once, on the endpoint and to who is responsible, what is wrong."""
+    def _notify_of_trouble(self, problem):
+        """Report a problem once, on the endpoint and to the responsible user."""
         self.message_post(body=problem)
         if self.responsible_id:
             self.activity_schedule(
@@ -189,14 +190,14 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
                 user_id=self.responsible_id.id,
             )
 
-    def _renews_token(self, wire, delivery_id) -> bool:
-        """After a 401: whether the delivery goes out once more with a new token.
+    def _renews_token(self, encoded, delivery_id) -> bool:
+        """After a 401: whether to retry the delivery once with a new access token.
 
-        Not when its attempt before was answered with 401 already: then it isn't the
-        token. The token that was sent is given up, unless another is there already.
-        :param wire: the `WireRequest` that was answered with 401
+        Not if the response to its previous attempt was a 401, too: then the token isn't
+        the cause. Drops the token that was sent, unless it was replaced already.
+        :param encoded: the `EncodedRequest` with the response 401
         """
-        sent = {name.lower(): value for name, value in wire.headers}
+        sent = {name.lower(): value for name, value in encoded.headers}
         sent = sent.get("authorization", "").removeprefix("Bearer ")
         self.env.cr.execute(
             SQL(
@@ -214,12 +215,13 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
                 tokens._keep(self.id, renew_at=0.0)
         return True
 
-    def _is_token_gone(self, credential) -> bool:
-        """Whether the token of a plan was given up or replaced since it was read.
+    def _is_token_replaced(self, credential) -> bool:
+        """Whether the access token of a snapshot was dropped or replaced since.
 
-        A 401 gives a token up, in a transaction of its own, before what it stopped is
-        due again. So who asks after locking that can't send it with the same token.
-        :param credential: of the plan, None without a token
+        After a 401 the token is dropped, in a transaction of its own, before its
+        delivery is due again. So a lane that checks after locking the delivery never
+        sends it with the same token.
+        :param credential: of the snapshot, None without a token
         """
         if credential is None:
             return False
@@ -232,33 +234,36 @@ def _fingerprint(credentials):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _answers(row, fingerprint):
-    """Whether the row says what to do now without asking the server."""
+def _is_sufficient(row, fingerprint):
+    """Whether the row is sufficient, without a request to the server."""
     now = time.time()
     if row is None or row.fingerprint != fingerprint:
         return False
     return now < (row.ask_again_at if row.problem else row.renew_at)
 
 
-# Longer than one request to a token server may take: whoever waits finds its token.
+# Longer than a request to a token server may take: a lane that waits finds its token.
 LOCK_TIMEOUT = "20s"
 
 
 class TokenRow(NamedTuple):
-    """A token, or why there is none; times are seconds since the epoch."""
+    """An access token, or why there is none; times are seconds since the epoch."""
 
-    fingerprint: str  # of the settings that it was got with
+    fingerprint: str  # of the settings of its request
     value: str
     renew_at: float
     problem: str
     may_recover: bool
-    failures: int  # in a row
+    failures: int  # consecutive
     ask_again_at: float
 
 
 class BwtWebhookOutboundEndpointToken(models.Model):
-    """Rows are read and written here alone, by SQL: the log shows no failed statement,
-    and nobody has access, so that no token comes out by another way."""
+    """Access tokens, read and written only here, by SQL.
+
+    The log shows no failed statement, and no group has access, so that tokens can't be
+    read in another way.
+    """
 
     _name = "bwt.webhook.outbound.endpoint.token"
     _description = "Outbound Webhook Endpoint Token"
@@ -285,12 +290,12 @@ class BwtWebhookOutboundEndpointToken(models.Model):
     def _own_transaction(self, endpoint_id):
         """This model on a cursor of its own with the row locked; commits at the end.
 
-        On the caller's cursor for an endpoint that isn't committed yet: no other
-        transaction can know it.
+        On the caller's cursor for an endpoint that isn't committed yet, which no other
+        transaction can see.
         """
         with self.env.registry.cursor() as cr:
-            # In REPEATABLE READ who waited for the row would fail instead of seeing
-            # the token that was got meanwhile.
+            # In REPEATABLE READ a wait for the row would end with an error instead of
+            # the token that was received meanwhile.
             read_committed(cr)
             tokens = self.with_env(api.Environment(cr, SUPERUSER_ID, {}))
             cr.execute(SQL("SELECT set_config('lock_timeout', %s, true)", LOCK_TIMEOUT))
@@ -329,7 +334,7 @@ class BwtWebhookOutboundEndpointToken(models.Model):
         )
 
     def _forget(self, endpoint_id):
-        """Drop the token and what is known of its server."""
+        """Delete the access token and the state of its server."""
         self.env.flush_all()
         self._keep(
             endpoint_id,

@@ -18,20 +18,20 @@ RATE_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 
 @dataclass(frozen=True)
 class DeliveryPolicy:
-    """How an endpoint's deliveries move, as values (durations in seconds)."""
+    """How an endpoint's deliveries are sent and retried (durations in seconds)."""
 
     timeout: float  # total deadline of one request
     schedule: RetrySchedule
-    retry_on: StatusSet  # answers that are tried again
+    retry_on: StatusSet  # responses that are retried
     max_in_flight: int
     parallel_lanes: int
     ordering: str  # none, key, endpoint
     rate_limit: int  # requests per rate_period; 0 = no limit
     rate_period: float
-    circuit_threshold: int  # failures in a row that open it; 0 = never
+    circuit_threshold: int  # consecutive failures that open it; 0 = never
 
     def bucket(self, tokens: float, at) -> TokenBucket | None:
-        """The endpoint's token bucket as it stood at `at`; None without a limit."""
+        """The endpoint's rate-limit bucket as of `at`; None without a limit."""
         if not self.rate_limit:
             return None
         return TokenBucket(self.rate_limit, self.rate_period, tokens, at)
@@ -46,7 +46,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         required=True,
         groups=READERS,
         help="Total time for one request, from looking up the name to the last byte "
-        f"of the answer. 1 to {TIMEOUT_MAX} seconds.",
+        f"of the response. 1 to {TIMEOUT_MAX} seconds.",
     )
     retry_schedule = fields.Char(
         default="5s,5m,30m,2h,5h,10h,10h",
@@ -129,7 +129,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     )
 
     def _policy(self) -> DeliveryPolicy:
-        """The fields as one value; raises ServiceError where one can't be read."""
+        """The fields as one value; raises ServiceError for an invalid one."""
         self.ensure_one()
         return DeliveryPolicy(
             timeout=float(self.timeout_seconds),

@@ -21,7 +21,7 @@ from .queue_request import read_request
 
 
 class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
-    """How a delivery is asked for, and the job that moves what was asked for."""
+    """Queues deliveries, and the job that sends them."""
 
     _name = "bwt.webhook.outbound.endpoint.queue"
     _description = "Outbound Webhook Endpoint: Queue"
@@ -50,11 +50,11 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
             (bytes) and optional `content_type`
         :param record: the record that the delivery is about
         :param eta: naive UTC datetime before which it isn't sent
-        :param ordering_key: text; deliveries of one key go one after the other where
-            the endpoint's order is per key
+        :param ordering_key: text; deliveries of the same key are sent one after another
+            if the endpoint's order is per key
         :param supersede: cancel deliveries of the same key that were not tried yet
         :return: the delivery, readable with the webhooks groups
-        :raise ValidationError: endpoint not active, payload no JSON
+        :raise ValidationError: endpoint not active, payload not valid JSON
         :raise AccessError: the caller may not read the endpoint
         """
         return self.queue_deliveries(
@@ -78,7 +78,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         """Queue many deliveries at once: one insert, one wake-up.
 
         :param requests: list of dicts with the arguments of :meth:`queue_delivery`
-        :return: the deliveries, in the order given
+        :return: the deliveries, in the given order
         """
         if not self:
             raise WebhookValidationError(
@@ -119,20 +119,20 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
     # The engine
 
     def _without_context(self):
-        """Superuser, and nothing of the caller's context."""
+        """As superuser, without the caller's context."""
         return self.with_user(SUPERUSER_ID).with_context({})  # pylint: disable=W8121
 
     def _register_hook(self):
-        """A server starts: lane jobs that a killed one left running are free again.
+        """At server start: requeue lane jobs that a killed server left as started.
 
-        Until then queue_job's runner counts them as running, up to a minute.
+        Otherwise queue_job's runner counts them as running, for up to a minute.
         """
         super()._register_hook()
         if not self._abstract:
             recovery.requeue_dead_jobs_at_start(self.env.registry)
 
     def _for_lane(self):
-        """This endpoint as a lane sees it: superuser, its company, nothing else."""
+        """This endpoint for a lane: superuser, its company, no other context."""
         self.ensure_one()
         endpoint = self._without_context()
         return endpoint.with_context(
@@ -144,140 +144,140 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     @api.private
     def run_lane(self):
-        """Job: move this endpoint's due deliveries until none is left or time is up.
+        """Job: send this endpoint's due deliveries until none is left or time is up.
 
-        :return: one line on what the lane did, kept as the job's result
+        :return: a line on what the lane did, stored as the job's result
         """
         endpoint = self._without_context()
         job_uuid = self.env.context.get("job_uuid")
         try:
-            # A cursor of the lane's own, which it commits step by step. Opened here and
+            # A separate cursor, which the lane commits after each step. Opened here and
             # not by queue_job (`allow_commit`): a job that a test performs in its own
             # transaction then sees, and sends, what that transaction queued.
             with self.env.registry.cursor() as cr:
                 report = Lane(endpoint.with_env(endpoint.env(cr=cr)), job_uuid).run()
             return str(report or run_directly(endpoint))
         except (OperationalError, InterfaceError, PoolError) as error:
-            # The database or a connection is gone, or none is free: nothing can be
-            # written. This job becomes the wake-up; the next lane recovers the rest.
+            # The database is unreachable, or no connection is free: nothing can be
+            # written. This job is repeated as wake-up; the next lane recovers the rest.
             raise RetryableJobError(
                 f"Database connection lost: {error}", seconds=5, ignore_retry=True
             ) from error
 
     def _wake_if_due(self):
-        """Ask for a lane of each endpoint that has work due, now or later."""
+        """Request a lane for each endpoint that has work due, now or later."""
         for endpoint in self:
             jobs.wake_for_due(endpoint)
 
-    def _wake_next_in_line(self):
-        """Wake those with an order: whoever stood behind what left its place may go."""
+    def _wake_next_in_group(self):
+        """Wake endpoints with an order: deliveries behind a removed one can be sent."""
         self.filtered(lambda each: each.ordering != "none")._wake_if_due()
 
     @api.model
     def _cron_wake_endpoints(self):
-        """Wake active endpoints that have work due and no lane or wake-up coming."""
-        stranded = recovery.stranded_endpoints(self.env.cr, utcnow())
-        for endpoint in self.browse(stranded):
+        """Wake active endpoints that have due work, but no lane or wake-up."""
+        stuck_endpoints = recovery.find_stuck_endpoints(self.env.cr, utcnow())
+        for endpoint in self.browse(stuck_endpoints):
             jobs.wake(endpoint)
         self._check_runner_if_late()
 
     def _runs_without_jobs(self):
-        """True where queue_job is told to call at once (tests, scripts)."""
+        """True if queue_job is set to run jobs immediately (tests, scripts)."""
         return must_run_without_delay(self.env)
 
 
-# What asks for a delivery in code writes no chatter: a log line per order sent would
-# cost more than the delivery.
+# Deliveries queued by code get no chatter: a message per delivery would cost more than
+# the delivery.
 SILENT = {
     "tracking_disable": True,
     "mail_create_nolog": True,
     "mail_create_nosubscribe": True,
     "mail_notrack": True,
 }
-# What a place in the queue consists of: a draft has none.
+# The columns of a place in the queue: a draft has none.
 DRAFT = {
     "state": "draft",
     "queued_at": False,
     "next_attempt_at": False,
     "ordering_group": False,
 }
-# Addons whose part in creating a delivery is known and done by the plain insert too.
+# Addons whose overrides of creating a delivery are known and covered by the insert.
 KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
 PAGE = 10_000  # rows per statement
 
 
 class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
-    """How the deliveries that code asks for come into being, many at once."""
+    """Creates the deliveries that code queues, many at once."""
 
     _name = "bwt.webhook.outbound.delivery.intake"
     _description = "Outbound Webhook Delivery: Queueing"
 
     @api.model
     def _take_in(self, endpoint, requests, vals=None):
-        """Create queued deliveries and ask for the lane that moves them.
+        """Create queued deliveries and request the lane that sends them.
 
         :param endpoint: an active one, with sudo
         :param requests: list of dicts with the arguments of `queue_delivery`
         :param vals: further values of all of them
         """
         now = utcnow()
-        # Everything that can be refused is refused here: nothing half-made stays in
-        # the transaction of a caller that goes on after an error.
-        asked = self._read_requests(endpoint, requests, now, vals)
+        # Everything invalid is refused here: nothing incomplete is left in the
+        # transaction of a caller that continues after an error.
+        requested = self._read_requests(endpoint, requests, now, vals)
         intake = self._quiet()
         if intake._has_foreign_hooks():
-            deliveries, transaction = intake._create_asked(asked), None
+            deliveries, transaction = intake._create_requested(requested), None
         else:
-            deliveries, transaction = intake._insert_asked(endpoint, asked)
-        for delivery, each in zip(deliveries, asked, strict=True):
+            deliveries, transaction = intake._insert_requested(endpoint, requested)
+        for delivery, each in zip(deliveries, requested, strict=True):
             if each.files:
                 delivery._attach_files(each.files)
         if endpoint._runs_without_jobs():
             deliveries.process_delivery()
         else:
-            dates = {each.vals["next_attempt_at"] for each in asked}
+            dates = {each.vals["next_attempt_at"] for each in requested}
             _wake(endpoint, dates, now, transaction)
         return deliveries
 
     @api.model
-    def _draft_asked(self, endpoint, request):
-        """A draft of what was asked for; its place and date come when it is queued."""
+    def _draft_requested(self, endpoint, request):
+        """A draft of a request; queueing it assigns its number and date."""
         return self._draft_all(endpoint, [request])
 
     @api.model
     def _draft_all(self, endpoint, requests, vals=None):
-        """Drafts of what was requested, as `_take_in` queues it."""
-        asked = self._read_requests(endpoint, requests, utcnow(), vals)
+        """Drafts of requests, in place of queued deliveries (`_take_in`)."""
+        requested = self._read_requests(endpoint, requests, utcnow(), vals)
         drafts = self._quiet().create(
             [
                 each.vals
                 | DRAFT
                 | {"context_line_ids": [Command.create(line) for line in each.lines]}
-                for each in asked
+                for each in requested
             ]
         )
-        for draft, each in zip(drafts, asked, strict=True):
+        for draft, each in zip(drafts, requested, strict=True):
             if each.files:
                 draft._attach_files(each.files)
         return drafts
 
     def _read_requests(self, endpoint, requests, now, vals=None):
         label = label_of(endpoint, now)
-        asked = [read_request(endpoint, each, label, now) for each in requests]
+        requested = [read_request(endpoint, each, label, now) for each in requests]
         if vals:
-            for each in asked:
+            for each in requested:
                 each.vals.update(vals)
-        return asked
+        return requested
 
     def _quiet(self):
-        """With sudo, no chatter, and none of the caller's defaults."""
+        """With sudo, without chatter, without the caller's defaults."""
         # A dict replaces the context: `default_...` keys are for the caller's records.
         context = clean_context(self.env.context) | SILENT
         return self.sudo().with_context(context)  # pylint: disable=W8121
 
-    def _create_asked(self, asked):
-        """By `create`, for the sake of what other addons do there."""
-        numbers = self._draw_queue_numbers(len(asked))
+    def _create_requested(self, requested):
+        """Create by `create`, which runs the overrides of other addons."""
+        numbers = self._draw_queue_numbers(len(requested))
         return self.create(
             [
                 each.vals
@@ -285,12 +285,12 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
                     "queue_number": number,
                     "context_line_ids": [Command.create(line) for line in each.lines],
                 }
-                for number, each in zip(numbers, asked, strict=True)
+                for number, each in zip(numbers, requested, strict=True)
             ]
         )
 
-    def _insert_asked(self, endpoint, asked):
-        """By one INSERT and one for the lines: the same rows as `create` writes.
+    def _insert_requested(self, endpoint, requested):
+        """Create by one INSERT and one for the lines: the same rows as `create`.
 
         :return: the deliveries and the number of the transaction
         """
@@ -302,7 +302,7 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
         }
         template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
         found = []
-        for page in pages(asked, _payload_size, count=PAGE):
+        for page in pages(requested, _payload_size, count=PAGE):
             found += cr.execute_values(
                 sql.QUEUE_DELIVERIES_VALUES,
                 [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
@@ -311,15 +311,15 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
                 fetch=True,
             )
         ids = [row[0] for row in found]
-        self._insert_lines(endpoint, ids, asked)
+        self._insert_lines(endpoint, ids, requested)
         endpoint.invalidate_recordset(["outbound_delivery_ids"])
         return self.browse(ids), found[0][1] if found else None
 
-    def _insert_lines(self, endpoint, ids, asked):
+    def _insert_lines(self, endpoint, ids, requested):
         """The context lines of deliveries, by one INSERT."""
         lines = [
             (delivery_id, *_line_row(line))
-            for delivery_id, each in zip(ids, asked, strict=True)
+            for delivery_id, each in zip(ids, requested, strict=True)
             for line in each.lines
         ]
         if not lines:
@@ -333,10 +333,10 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
             )
 
     def _has_foreign_hooks(self):
-        """Whether an addon that isn't known here hangs on the making of deliveries.
+        """Whether an unknown addon extends the creation of deliveries.
 
-        An override of `create` (automation rules put theirs on the model's class), a
-        constraint, a stored field of its own with a default or a computation.
+        By an override of `create` (automation rules patch the model's class), a
+        constraint, or a stored field with a default or a computation.
         """
         for model in (self, self.env[CONTEXT_LINE]):
             for cls in type(model).__mro__:
@@ -364,7 +364,7 @@ class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
         return False
 
     def _attach_files(self, files):
-        """Keep files as attachments; the form field stands in their description."""
+        """Store files as attachments; the form field is their description."""
         self.env["ir.attachment"]._bwt_webhook_store(files, self._name, self.id)
 
 
@@ -385,8 +385,8 @@ def _wake(endpoint, dates, now, transaction):
         jobs.wake(endpoint, eta=min(later), transaction=transaction)
 
 
-def _payload_size(asked):
-    return len(asked.vals.get("payload_json") or "")
+def _payload_size(requested):
+    return len(requested.vals.get("payload_json") or "")
 
 
 def _line_size(line):

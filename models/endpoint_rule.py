@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What an endpoint adds to each request: header rules and payload rules."""
+"""Header rules and payload rules, which an endpoint adds to each request."""
 
 from odoo import api, fields, models
 
@@ -12,7 +12,7 @@ from .value_source import SOURCE_FIELDS, source_kind_field
 
 
 class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
-    """What header rules and payload rules have in common."""
+    """Common part of header rules and payload rules."""
 
     _name = "bwt.webhook.outbound.endpoint.rule.mixin"
     _description = "Outbound Webhook Endpoint Rule"
@@ -48,7 +48,7 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
     def _onchange_value_map(self):
         return self._onchange_source()
 
-    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
+    def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
         parse_value_map(self.value_map)
 
@@ -66,7 +66,7 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
         )
 
     def _target(self):
-        """Where the value goes."""
+        """The name of the header or the path in the payload."""
         raise NotImplementedError
 
     def _source_owner(self):
@@ -98,7 +98,7 @@ class BwtWebhookOutboundEndpointHeaderRule(models.Model):
     def _onchange_header(self):
         return self._onchange_source()
 
-    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
+    def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
         if self.header_name:
             literal = self.literal_value if self.source_kind == "literal" else ""

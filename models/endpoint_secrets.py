@@ -1,9 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: its secrets, which go in and never come out.
+"""Part of the endpoint: its secrets, which can be written but not read.
 
-Secrets follow the host: they were entered for one origin (scheme, host, port), so a
-change of where requests go forgets them, whoever makes it.
+Secrets follow the host: they were entered for one origin (scheme, host, port), so any
+change of the target deletes them.
 """
 
 from odoo import api, fields, models
@@ -14,8 +14,8 @@ from ..services.egress.target_url import origin_of
 from .const import GROUP_ADMIN
 from .endpoint_policy import READERS
 
-# What an administrator types in, and the column that nobody reads through a form, an
-# export or RPC: only code that runs as superuser.
+# The input of an administrator, and its column, which can't be read by a form, an
+# export or RPC, but only by code that runs as superuser.
 INPUTS = {
     "auth_secret_input": "auth_secret",
     "signing_secret_input": "signing_secret",
@@ -26,10 +26,10 @@ KINDS = {
     "auth_mode": ("auth_secret",),
     "signing_mode": ("signing_secret", "old_secret"),
 }
-# What each target was trusted with. A signature over a body is valid at the receiver
-# before, wherever it was sent: a new host could pass it on. A client certificate names
-# us to whoever asks. A token server's answer is sent to the endpoint's host as bearer.
-# What the token server never saw stays when only its URL changes.
+# The secrets of each target. A signature over a body is valid at the previous receiver
+# wherever it was sent: a new host could forward it. A client certificate identifies us
+# to any server. The token server's access token is sent to the endpoint's host. Secrets
+# that the token server never gets are kept when only its URL changes.
 BOUND_TO = {
     "requests": ("auth_secret", "signing_secret", "old_secret", "client_certificate"),
     "tokens": ("auth_secret", "client_certificate"),
@@ -43,12 +43,12 @@ def secret_column(kind, label):
         groups=fields.NO_ACCESS,
         copy=False,
         exportable=False,
-        prefetch="secrets",  # read together, and only by who asks for them
+        prefetch="secrets",  # read together, and only on demand
     )
 
 
 def secret_input(kind, **options):
-    """The way in: always shown empty; left empty it changes nothing."""
+    """An input: always shown empty; left empty it changes nothing."""
     return kind(
         compute="_compute_secret_inputs",
         readonly=False,
@@ -135,7 +135,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
 
     @api.model
     def _part_secrets(self, vals):
-        """The values without the inputs, and the columns that those are for."""
+        """The values without the inputs, and the columns of these inputs."""
         rest, secrets = dict(vals), {}
         for name, column in INPUTS.items():
             if name not in rest:
@@ -147,12 +147,12 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         return rest, secrets
 
     def _keep_secrets(self, secrets):
-        """Write columns of secrets for whoever may write the endpoint."""
+        """Write columns of secrets for a user who may write the endpoint."""
         if not secrets:
             return
         self.check_access("write")
-        # Locked first: a statement that fails stands in the server's log with all its
-        # values, and after this one the next can't meet another transaction.
+        # Locked first: the server logs a failed statement with all its values, and
+        # after the lock the next one can't conflict with another transaction.
         self.env.flush_all()
         self.env.cr.execute(
             SQL(
@@ -168,7 +168,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
     # Secrets follow the host
 
     def _origins(self):
-        """By endpoint, where its requests and its token requests go."""
+        """By endpoint, the origins of its target and its token server."""
         return {endpoint: endpoint.sudo()._origin_of_each() for endpoint in self}
 
     def _origin_of_each(self):
@@ -183,7 +183,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         }
 
     def _misplaced(self, before):
-        """Columns of secrets that were entered for another origin than the present.
+        """Columns of secrets that were entered for another origin.
 
         :param before: origins, as `_origin_of_each` returned them
         """
@@ -195,12 +195,12 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         }
 
     def _moved(self, before):
-        """Which of `before` have another origin now; setting a first one is no move."""
+        """Which of `before` have another origin now; a first one is not a change."""
         now = self._origin_of_each()
         return [name for name, was in before.items() if was not in ("", now[name])]
 
     def _forget_misplaced(self, origins, entered=()):
-        """Forget secrets whose target has changed, and say so.
+        """Delete secrets whose target has changed, and report it.
 
         :param origins: what `_origins` returned before the change
         :param entered: columns that the same save fills
@@ -220,7 +220,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
             endpoint.with_user(self.env.user).sudo()._notify_forgotten(forgotten)
 
     def _notify_forgotten(self, columns):
-        """Tell the endpoint's readers and the user which secrets are gone."""
+        """Notify the endpoint's followers and the user which secrets were deleted."""
         text = self._forgotten_text(columns)
         self.message_post(body=text)
         self.env.user._bus_send(
@@ -247,7 +247,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
 
     @api.onchange("target_hostname", "oauth_token_url", "connector_backend_ref")
     def _onchange_origin(self):
-        """Say before it is saved that another host forgets the secrets."""
+        """Warn before saving that another host deletes the secrets."""
         saved = self._origin.sudo()
         if not saved:
             return None
@@ -268,6 +268,6 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         }
 
     def action_remove_client_certificate(self):
-        """Show no client certificate any more."""
+        """Remove the client certificate."""
         self._keep_secrets({"client_certificate": False})
         return True

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: how receivers know that a request is ours."""
+"""Part of the endpoint: authentication, signatures and egress checks."""
 
 import secrets as random_secrets
 from datetime import timedelta, timezone
@@ -145,7 +145,7 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         if not secret:
             return
         mode = mode or self.signing_mode
-        # Without a mode yet, its form tells what it is for.
+        # Without a mode yet, the form of the secret determines its kind.
         standard = mode == "standard" or (
             mode != "hmac" and secret.startswith(SECRET_PREFIX)
         )
@@ -155,7 +155,7 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
             raise misconfigured(self, error) from error
 
     def _signature(self):
-        """What signs each request, None without."""
+        """The signature of each request, None without one."""
         if self.signing_mode == "hmac":
             return HmacSignature(
                 self.hmac_header_name or "",
@@ -174,13 +174,13 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         )
 
     def _signing_secrets(self):
-        """What must be masked."""
+        """Secrets to mask."""
         return masked_forms(self.signing_secret, self.old_secret)
 
     @api.autovacuum
     def _gc_old_secrets(self):
-        """Forget secrets that no longer sign along."""
-        if self._abstract:  # the vacuum asks every model, this part too
+        """Delete old secrets that no longer sign."""
+        if self._abstract:  # the vacuum calls every model, including this part
             return
         ended = self.search([("secret_expires_at", "<=", fields.Datetime.now())])
         for endpoint in ended:
@@ -188,16 +188,16 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         ended.write({"secret_expires_at": False})
 
     def action_generate_secret(self):
-        """Open the dialog that makes a new secret and shows it once."""
+        """Open the dialog that generates a secret and shows it once."""
         self.ensure_one()
         self.check_access("write")
         return self.env["bwt.webhook.outbound.secret"]._dialog(self)
 
     def _generate_secret(self, overlap_hours):
-        """A new signing secret, kept and given to the caller to be shown once.
+        """Store a new signing secret; returns it, to be shown once.
 
-        :param overlap_hours: how long the one before signs along (Standard Webhooks;
-            an HMAC header has room for one signature)
+        :param overlap_hours: how long the previous one signs too (Standard Webhooks; an
+            HMAC header has only one signature)
         """
         self.ensure_one()
         self.check_access("write")
@@ -223,7 +223,7 @@ AUTH_MODES = [
 
 
 class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
-    """How requests say who sends them; the secret of each mode is `auth_secret`."""
+    """Authentication of requests; the secret of each mode is `auth_secret`."""
 
     _name = "bwt.webhook.outbound.endpoint.auth"
     _description = "Outbound Webhook Endpoint: Authentication"
@@ -278,7 +278,7 @@ class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
                 )
 
     def _credential(self):
-        """The `Credential` of each request, None without; raises ServiceError."""
+        """The `Credential` of each request, None without one; raises ServiceError."""
         if self.auth_mode == "bearer":
             return Credential.bearer(self.auth_secret)
         if self.auth_mode == "basic":
@@ -290,14 +290,14 @@ class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
         return None
 
     def _usable_certificate(self):
-        """The client certificate as PEM, None without; raises ServiceError."""
+        """The client certificate as PEM, None without one; raises ServiceError."""
         if not self.client_certificate:
             return None
         tls_context(self.client_certificate)
         return self.client_certificate
 
     def _auth_secrets(self):
-        """What must be masked."""
+        """Secrets to mask."""
         if self.auth_mode == "basic" and self.auth_secret:
             return masked_forms((self.auth_user or "", self.auth_secret))
         return masked_forms(self.auth_secret)
@@ -320,7 +320,7 @@ CHECKED = {
 
 
 class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
-    """Authentication, signature, secrets and the addresses that may be sent to."""
+    """Authentication, signature, secrets and the allowed addresses."""
 
     _name = "bwt.webhook.outbound.endpoint.trust"
     _description = "Outbound Webhook Endpoint: Trust"
@@ -346,7 +346,7 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
         had_secret = self.filtered(lambda each: each.sudo().auth_secret)
         result = super().write(vals)
         if CHECKED & vals.keys():
-            # Another host forgets the secret: said in the chatter, not refused.
+            # Another host deletes the secret: reported in the chatter, not refused.
             forgot = had_secret.filtered(lambda each: not each.sudo().auth_secret)
             if {"auth_mode", "state"} & vals.keys():
                 forgot = self.browse()
@@ -382,7 +382,7 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
             refuse_connection_header(credential.name)
 
     def _check_signature(self):
-        """What can be known before there is a secret: it is generated afterwards."""
+        """Check what is known before there is a secret, which is generated later."""
         if self.signing_mode == "hmac":
             check_header(self.hmac_header_name or "", self.hmac_prefix or "")
             refuse_connection_header(self.hmac_header_name)
@@ -390,10 +390,10 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
             self._signature().headers("msg", 0, b"")
 
     def _trust(self) -> Trust:
-        """What guards this endpoint's requests; asks for an OAuth2 token if needed.
+        """The `Trust` of this endpoint; requests an OAuth2 access token if needed.
 
-        Never raises for a setting: a fault is part of the value, and stops the
-        deliveries one by one with its message.
+        Never raises for a setting: a fault is part of the value, and fails each
+        delivery with its message.
         """
         self.ensure_one()
         endpoint = self.sudo()

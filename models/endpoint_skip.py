@@ -8,15 +8,15 @@ from odoo.tools import SQL
 from ..lane import sql
 from ..lane.clock import utcnow
 from .const import ENDPOINT
-from .endpoint_alerts import GIVEN_UP
+from .endpoint_alerts import FAILURES
 from .endpoint_policy import READERS
 
-# Key of what was noted in this transaction, kept by its cursor until it ends.
+# Key of what was counted in this transaction, stored on its cursor until it ends.
 NOTED = "bwt_webhooks_outbound.skipped"
 
 
 class BwtWebhookOutboundEndpointSkip(models.Model):
-    """Deliveries that server actions did not queue, for the endpoint is archived.
+    """Deliveries that server actions did not queue, as the endpoint is archived.
 
     Rows are only inserted, never updated: a counter in one row would make users who
     save at the same time wait for each other, and fail. The vacuum sums them up.
@@ -34,7 +34,7 @@ class BwtWebhookOutboundEndpointSkip(models.Model):
 
     @api.autovacuum
     def _gc_sum_up(self):
-        """One row per endpoint instead of one per save."""
+        """Sum up the rows of each endpoint in one."""
         self.env.cr.execute(
             SQL(
                 """WITH taken AS (
@@ -55,7 +55,7 @@ class BwtWebhookOutboundEndpointSkip(models.Model):
 
 
 class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
-    """What server actions could not queue on this endpoint, and who is notified."""
+    """What server actions could not queue on this endpoint, and its notification."""
 
     _name = "bwt.webhook.outbound.endpoint.not.queued"
     _description = "Outbound Webhook Endpoint: Not Queued"
@@ -86,7 +86,7 @@ class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
             endpoint.last_skipped_at = last
 
     def _count_skipped(self, action, records):
-        """Note deliveries that `action` did not queue: one per record and transaction.
+        """Count deliveries that `action` did not queue: one per record and transaction.
 
         :param records: empty for one delivery about no record
         :return: how many
@@ -95,7 +95,7 @@ class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
         noted = self.env.cr.postcommit.data.setdefault(NOTED, {})
         keys = [(action.id, record._name, record.id) for record in records]
         if not action.bwt_webhook_each_time:
-            # A rollback to a savepoint may have taken some away.
+            # A rollback to a savepoint may have removed some.
             known = skips.browse({noted[key] for key in keys if key in noted})
             known = set(known.exists().ids)
             keys = [key for key in keys if noted.get(key) not in known]
@@ -110,10 +110,10 @@ class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
     # Notify
 
     def _request_notification(self):
-        """Have the responsible user notified of what actions could not queue.
+        """Request a notification on what actions could not queue.
 
-        By a job of its own: an activity writes followers and messages of the endpoint,
-        rows over which users who save at the same time would meet.
+        In a job: an activity writes followers and messages of the endpoint, rows on
+        which concurrent transactions of users would conflict.
         """
         self.ensure_one()
         if not self.responsible_id or self._was_notified_today():
@@ -127,13 +127,13 @@ class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
 
     @api.private
     def notify_not_queued(self):
-        """Job: the responsible user has an activity for today.
+        """Job: create today's activity of the responsible user.
 
-        :return: True when one was made
+        :return: True if one was created
         """
         if self.state == "active":
-            return self._tell_of_given_up()
-        if not self._is_told(GIVEN_UP) or not self._may_tell():
+            return self._notify_of_failures()
+        if not self._wants_notification(FAILURES) or not self._may_notify():
             return False
         if self._was_notified_today():
             return False
@@ -149,13 +149,18 @@ class BwtWebhookOutboundEndpointNotQueued(models.AbstractModel):
             ),
         }
         self._alert(
-            GIVEN_UP, self.env._("Webhook endpoint isn't active"), notes[self.state]
+            FAILURES,
+            self.env._("Webhook endpoint isn't active"),
+            notes[self.state],
         )
         return True
 
     def _was_notified_today(self):
         midnight = datetime.combine(utcnow().date(), time.min)
-        # With those that were marked as done: whoever did it knows for today.
+        # Including activities marked as done: that user knows for today.
         notified = self._alerts().with_context(active_test=False)
-        domain = [*self._alert_domain(GIVEN_UP), ("create_date", ">=", midnight)]
+        domain = [
+            *self._alert_domain(FAILURES),
+            ("create_date", ">=", midnight),
+        ]
         return bool(notified.search_count(domain, limit=1))

@@ -20,7 +20,7 @@ RECORD_KINDS = frozenset({"record_field", "partner_field"})
 
 @dataclass(frozen=True, eq=False)
 class CompiledSource:
-    """Where one value comes from, ready to be read.
+    """A compiled source of one value.
 
     read: `BuildScope -> value`
     label: how errors name the rule, the condition or the line
@@ -31,7 +31,7 @@ class CompiledSource:
     read: Callable
 
     def value(self, scope):
-        """The value for one delivery; a `ServiceError` says `where` it came up."""
+        """The value for one delivery; a `ServiceError` names its place as `where`."""
         try:
             return self.read(scope)
         except ServiceError as error:
@@ -42,8 +42,8 @@ class CompiledSource:
     def of(cls, record, *, as_typed=False, value_map=None):
         """Compile a record of the source mixin.
 
-        A source that can't work is compiled into one that says so when it is read:
-        the deliveries that need it stop with its message, the others go on.
+        An invalid source is compiled to one that raises when it is read: deliveries
+        that need it fail with its message, the others are sent.
         """
         read = compile_or_refuse(
             record.env,
@@ -59,7 +59,7 @@ class CompiledSource:
 
 
 def compile_or_refuse(env, kind, expression, literal, **options):
-    """`compile_source`, but what can't be compiled raises when it is read."""
+    """Like `compile_source`, but an invalid source raises when it is read."""
     try:
         return compile_source(env, kind, expression, literal, **options)
     except ServiceError as error:
@@ -132,20 +132,20 @@ class CompiledHandler:
 
 
 @dataclass(frozen=True, eq=False)
-class EndpointPlan:
-    """All that a batch needs to know of its endpoint, as it was when it was read.
+class EndpointSnapshot:
+    """Everything that a batch needs of its endpoint, as of one moment.
 
-    hostname: base URL; empty when a backend gives it per delivery
-    path: target path with its tokens as written
+    hostname: base URL; empty if a backend returns it per delivery
+    path: target path with its tokens
     policy: durations in seconds, see `DeliveryPolicy`
-    trust: where requests may go, what is masked, see `Trust`
-    handler: compiled, or None when the endpoint has none
+    trust: egress policy, authentication, secrets to mask, see `Trust`
+    handler: compiled, or None if the endpoint has none
     backend: (model, id) of the linked connector backend, None without one
-    backend_fault: why nothing may be sent for that backend; empty when it may
-    is_backend_archived: that is why; its gate is asked all the same
-    has_response_hook: True when `_handle_outbound_response` has something to do
-    context: environment in which all is resolved (company, language, UTC)
-    empty: what a field without a value becomes, None or False
+    backend_fault: why nothing may be sent for that backend, or empty
+    is_backend_archived: the reason is that it is archived; its gate is called anyway
+    has_response_hook: whether `_handle_outbound_response` has an effect
+    context: context in which values are read (company, language, UTC)
+    empty: value of an empty field, None or False
     inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
     line_sources: (kind, expression, reader) of context lines -> compiled source
     """
@@ -185,17 +185,17 @@ class EndpointPlan:
 
     @property
     def schedule(self):
-        """When a failed delivery is tried again."""
+        """When a failed delivery is retried."""
         return self.policy.schedule
 
     @property
     def retry_on(self):
-        """Statuses that are tried again."""
+        """Statuses that are retried."""
         return self.policy.retry_on
 
     @property
     def max_in_flight(self):
-        """Requests under way at the same time in one lane."""
+        """Maximum number of requests in flight in one lane."""
         return self.policy.max_in_flight
 
     @property
@@ -205,25 +205,25 @@ class EndpointPlan:
 
 
 def needs_records(header_rules, payload_rules, handler):
-    """True when a rule reads the record that a delivery is about, or its partner."""
+    """True if a rule reads the record of a delivery, or its partner."""
     sources = [rule.source for rule in (*header_rules, *payload_rules)]
     for rule in handler.rules if handler else ():
         sources += rule.sources()
     return any(source.kind in RECORD_KINDS for source in sources)
 
 
-# Kept when code calls the steps directly: tests and scripts run without jobs.
+# Kept if code calls the steps directly: tests and scripts run without jobs.
 _KEPT_CONTEXT = ("queue_job__no_delay",)
 
 
-class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
-    """Gives the endpoint as one frozen value for a batch of deliveries."""
+class BwtWebhookOutboundEndpointSnapshot(models.AbstractModel):
+    """Compiles the endpoint to one frozen value for a batch of deliveries."""
 
-    _name = "bwt.webhook.outbound.endpoint.plan"
+    _name = "bwt.webhook.outbound.endpoint.snapshot"
     _description = "Outbound Webhook Endpoint: Snapshot"
 
     def _outbound_context(self):
-        """Context in which everything is resolved, whoever asked for it."""
+        """Context in which values are read, regardless of the caller."""
         context = {
             "allowed_company_ids": self.sudo().company_id.ids,
             "lang": self._company_lang(),
@@ -235,10 +235,10 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
         return context
 
     def _company_lang(self):
-        """Language of the company's partner, or an active one where that is archived.
+        """Language of the company's partner, or an active one if that is archived.
 
-        Without the many fields of company and partner: a lane asks before its first
-        byte.
+        Without the other fields of company and partner: a lane waits for this before
+        its first request.
         """
         rows = self.env.execute_query(
             SQL(
@@ -256,7 +256,7 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
     def _active_lang(self, code):
         """`code` if that language is active, else English, else any active one.
 
-        Odoo refuses every translated text in an environment of another language.
+        Odoo raises for every translated text in an inactive language.
         """
         languages = self.env["res.lang"]
         for each in (code, "en_US"):
@@ -265,31 +265,31 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
         active = [each for each, _name in languages.get_installed()]
         return active[0] if active else "en_US"
 
-    def _outbound_plan(self):
-        """This endpoint as an `EndpointPlan`: rules, handler and policy compiled.
+    def _outbound_snapshot(self):
+        """This endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
-        A rule that can't work doesn't fail the plan: it raises when a delivery needs
-        it, with a message that names it.
+        An invalid rule doesn't fail the snapshot: it raises when a delivery needs it,
+        with a message that names it.
         """
         self.ensure_one()
         context = self._outbound_context()
-        # A mapping replaces the whole context: nothing of the caller's may count.
+        # A mapping replaces the whole context: that of the caller must have no effect.
         endpoint = self.with_user(SUPERUSER_ID)
         endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
         handler = endpoint.handler_id and endpoint.handler_id._compiled()
         header_rules = endpoint._compiled_rules("header_rule_ids")
         payload_rules = endpoint._compiled_rules("payload_rule_ids")
-        backend, backend_fault, is_archived = endpoint._backend_for_plan()
+        backend, backend_fault, is_archived = endpoint._backend_for_snapshot()
         hook = type(self.env[DELIVERY])._handle_outbound_response
         overridden = not (hook.__module__ or "").endswith(".models.delivery_request")
-        return EndpointPlan(
+        return EndpointSnapshot(
             endpoint_id=endpoint.id,
             name=endpoint.name,
             code=endpoint.code,
             company_id=endpoint.company_id.id,
             http_method=endpoint.http_method,
             body_mode=endpoint.request_body_mode,
-            hostname="" if backend_fault else endpoint._base_url_for_plan(),
+            hostname="" if backend_fault else endpoint._base_url_for_snapshot(),
             path=endpoint.target_path or "/",
             policy=endpoint._policy(),
             trust=endpoint._trust(),
@@ -306,7 +306,7 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
         )
 
     def _empty_value(self):
-        """What a field without a value becomes in a request: None or False."""
+        """Value of an empty field in a request: None or False."""
         return False if self.empty_value == "false" else None
 
     def _compiled_rules(self, field_name):
@@ -316,7 +316,7 @@ class BwtWebhookOutboundEndpointPlan(models.AbstractModel):
             [("endpoint_id", "=", self.id)], rules._READ
         )._compiled()
 
-    def _backend_for_plan(self):
+    def _backend_for_snapshot(self):
         """(model, id) of the backend, why it may not send, whether it is archived."""
         reference, is_archived = ("", 0), False
         try:

@@ -18,10 +18,10 @@ HOURS = 24
 BAR, GAP, HEIGHT = 10, 3, 48  # of the chart, in its own units
 
 
-class BwtWebhookOutboundEndpointWords(models.AbstractModel):
-    """An endpoint in plain words: its URL, its policy, its last day as a picture."""
+class BwtWebhookOutboundEndpointSummary(models.AbstractModel):
+    """Summary of an endpoint: its URL, its policy, a chart of the last day."""
 
-    _name = "bwt.webhook.outbound.endpoint.words"
+    _name = "bwt.webhook.outbound.endpoint.summary"
     _description = "Outbound Webhook Endpoint: Summary"
 
     url_preview = fields.Html(
@@ -57,10 +57,10 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
             endpoint.url_preview = Markup("<div>%s <code>%s</code></div>%s") % (
                 (endpoint.http_method or "").upper(),
                 _marked(url, keys),
-                endpoint._token_words(keys),
+                endpoint._token_summary(keys),
             )
 
-    def _token_words(self, keys):
+    def _token_summary(self, keys):
         if not keys:
             return ""
         return Markup('<div class="text-muted small">%s</div>') % self.env._(
@@ -81,13 +81,13 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
     def _compute_policy_words(self):
         for endpoint in self:
             parts = [
-                endpoint._retry_words(),
-                endpoint._pace_words(),
-                endpoint._circuit_words(),
+                endpoint._retry_summary(),
+                endpoint._pace_summary(),
+                endpoint._circuit_summary(),
             ]
             endpoint.policy_words = "\n".join(parts)
 
-    def _retry_words(self):
+    def _retry_summary(self):
         try:
             schedule = RetrySchedule.parse(self.retry_schedule or "")
         except ServiceError as error:
@@ -104,7 +104,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
             sum=schedule.describe(),
         )
 
-    def _pace_words(self):
+    def _pace_summary(self):
         lanes = 1 if self.ordering != "none" else self.parallel_lanes
         texts = [
             {
@@ -131,7 +131,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
             )
         return " ".join(texts)
 
-    def _circuit_words(self):
+    def _circuit_summary(self):
         if not self.circuit_threshold:
             return self.env._("The circuit breaker is off.")
         return self.env._(
@@ -140,8 +140,8 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
             self.circuit_threshold,
         )
 
-    def _waiting_words(self):
-        """Why deliveries that are due aren't sent at present; False when they are."""
+    def _waiting_message(self):
+        """Why due deliveries aren't sent at present; False if they are."""
         if self.circuit_state == "manual":
             return self.env._(
                 "The target answered 410 Gone and the circuit is open: queued "
@@ -260,7 +260,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
         return self._dialog("bwt.webhook.outbound.send.test", self.env._("Send Test"))
 
     def action_recover(self):
-        """Open the dialog that queues failed deliveries anew."""
+        """Open the dialog that queues failed deliveries again."""
         self.ensure_one()
         self.check_access("read")
         self.env["bwt.webhook.outbound.delivery"].check_access("read")
@@ -278,7 +278,7 @@ class BwtWebhookOutboundEndpointWords(models.AbstractModel):
 
 
 def _marked(url, keys):
-    """The URL with its tokens set off, as markup."""
+    """The URL with its tokens highlighted, as markup."""
     text = Markup("%s") % url
     for key in keys:
         text = text.replace(f"{{{key}}}", Markup('<b class="text-info">{%s}</b>') % key)
@@ -286,7 +286,7 @@ def _marked(url, keys):
 
 
 class BwtWebhookOutboundEndpointKeys(models.AbstractModel):
-    """Which context values the requests of an endpoint are made of."""
+    """The context values that the requests of an endpoint use."""
 
     _name = "bwt.webhook.outbound.endpoint.keys"
     _description = "Outbound Webhook Endpoint: Keys"
@@ -304,7 +304,7 @@ class BwtWebhookOutboundEndpointKeys(models.AbstractModel):
         return list(dict.fromkeys(keys))
 
     def _context_keys(self):
-        """Those, and what rules read as context keys, which may be empty."""
+        """These, and the context keys that rules read, which may be empty."""
         keys = self._token_keys()
         for rule in self._active_rules():
             if rule.source_kind == "context_key":
@@ -315,8 +315,8 @@ class BwtWebhookOutboundEndpointKeys(models.AbstractModel):
         rules = (*self.header_rule_ids, *self.payload_rule_ids)
         return [rule for rule in rules if rule.active]
 
-    def _missing_words(self, given):
-        """`The path needs order_id`: tokens that no given key fills; False if none."""
+    def _missing_values_message(self, given):
+        """`The path needs order_id`: tokens without a given key; False if none."""
         missing = [key for key in self._token_keys() if key not in given]
         if not missing:
             return False

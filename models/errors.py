@@ -7,7 +7,7 @@ from ..services.errors import ServiceError
 
 
 def capitalized(text) -> str:
-    """A message that follows a name, as a sentence of its own."""
+    """A message that follows a name, as a separate sentence."""
     return text[:1].upper() + text[1:]
 
 
@@ -23,10 +23,10 @@ def _named(record, error) -> str:
 
 
 def refused(record, error) -> WebhookValidationError:
-    """A request that can't be met as the record stands; `error`: as above."""
+    """An action that the state of the record doesn't allow; `error`: as above."""
     return WebhookValidationError(_named(record, error))
 
 
 def misconfigured(record, error) -> WebhookProcessingConfigurationError:
-    """A setting that can't work; `error`: translated text or a service error."""
+    """An invalid setting; `error`: translated text or a service error."""
     return WebhookProcessingConfigurationError(_named(record, error))

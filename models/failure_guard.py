@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Work inside a user's transaction that must not fail it."""
+"""Run code inside a user's transaction without failing it."""
 
 import sys
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from psycopg2 import errors as pg_errors
 
 from odoo.exceptions import ConcurrencyError
 
-# Odoo runs the whole request again after one of these; after anything else it doesn't.
+# Odoo retries the whole request after one of these, and after no other error.
 RETRIED_BY_ODOO = (
     pg_errors.SerializationFailure,
     pg_errors.DeadlockDetected,
@@ -19,7 +19,7 @@ RETRIED_BY_ODOO = (
 
 
 class Outcome:
-    """What the guarded block raised; `error` is None when it succeeded."""
+    """The error of the guarded block; None if it succeeded."""
 
     error = None
 
@@ -28,15 +28,15 @@ class Outcome:
 def guarded(env):
     """Undo what the block did if it raises, and let the caller continue.
 
-    What the caller wrote before is flushed first, outside the guard: its errors are
-    the caller's. After a failure the database is as it was before the block, and the
-    caller's cache holds what it held: values of new records and pending values too.
+    Earlier writes of the caller are flushed first, outside the guard: their errors are
+    raised. After a failure the database and the caller's cache are as they were before
+    the block, including values of new records and pending values.
     :return: an `Outcome`, to be read after the block
-    :raise: what Odoo runs the request again for, also where the block wrapped it
+    :raise: an error after which Odoo retries the request, also if it was wrapped
     """
     env.flush_all()
     outcome, marks = Outcome(), _PendingWork(env.transaction)
-    outer = sys.exc_info()[1]  # the caller may be handling an error of its own
+    outer = sys.exc_info()[1]  # the caller may be handling another error
     try:
         # Without `flush`: it would run the caller's precommit hooks now, and clear
         # the caller's cache after a failure.
@@ -65,9 +65,9 @@ def _retried_by_odoo(error, outer):
 
 
 class _PendingWork:
-    """What a transaction has not computed or written yet, to return to.
+    """Pending computations and writes of a transaction, to restore.
 
-    After `flush_all` that is next to nothing: computations of new records.
+    After `flush_all` only computations of new records are left.
     """
 
     def __init__(self, transaction):
@@ -77,7 +77,7 @@ class _PendingWork:
         }
 
     def restore(self, env):
-        """Forget what was read or written since, as far as the database has it."""
+        """Drop cached values that the database has, read or written since."""
         transaction = env.transaction
         for field, ids in list(transaction.field_dirty.items()):
             kept = self.dirty.get(field, set())
@@ -91,7 +91,7 @@ class _PendingWork:
         for field, ids in self.tocompute.items():
             transaction.tocompute[field].update(ids)
         # Stored values of saved records are read again; new records and values that
-        # are not stored live in the cache alone and stay.
+        # are not stored exist only in the cache and are kept.
         for field in list(transaction.field_data):
             if field.store:
                 kept = self.dirty.get(field, set())

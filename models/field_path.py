@@ -2,11 +2,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Dotted paths over declared fields of records, compiled once and read often.
 
-A path never calls a method and never reads what starts with an underscore: it walks
-fields that the model declares. A field limited to groups that the webhooks
+A path never calls a method and never reads a name that starts with an underscore: it
+follows fields that the model declares. A field limited to groups that the webhooks
 administrator lacks is refused, since everything is read as superuser. Fields of this
 addon's own records that operators may not see (secrets) are refused too: what is sent
-stands on the attempt, which operators read.
+is stored on the attempt, which operators can read.
 """
 
 import difflib
@@ -19,8 +19,8 @@ from .field_value import read_field, value_converter
 
 RELATIONAL = ("many2one", "one2many", "many2many")
 NESTED = ("json", "serialized", "properties", "properties_definition")
-# What may follow a dot: a field, or a key of JSON and properties, which may begin with
-# a digit and hold a dash.
+# What may follow a dot: a field, or a key of JSON and properties, which may start with
+# a digit and contain a dash.
 _PART = re.compile(r"[^\W_][^\x00-\x1f(){}\[\]\"']*")
 _INDEX_DIGITS = 9
 
@@ -28,9 +28,9 @@ _INDEX_DIGITS = 9
 def compile_field_path(env, model_name, expression):
     """A function `(record, empty=None) -> plain value` for one record of `model_name`.
 
-    What a field becomes says the table of `field_value`: an id for a relation to one
-    record, always a list of ids for a relation to several; `empty` for a field without
-    a value and for what is empty on the way.
+    The table in `field_value` defines the values: an id for a relation to one record,
+    always a list of ids for a relation to several; `empty` for a field without a value
+    and for an empty relation on the path.
     :raise ConfigurationError: the path can't be read; names model, field, close matches
     """
     steps = _compile(env, model_name, expression.split("."), expression)
@@ -40,7 +40,7 @@ def compile_field_path(env, model_name, expression):
 
 
 def check_syntax(expression):
-    """Refuse what no model can make valid: private names and empty parts."""
+    """Refuse what is invalid for any model: private names and empty parts."""
     for index, part in enumerate(expression.split(".")):
         valid = _PART.fullmatch(part) if index else part.isidentifier()
         valid = valid and not part.startswith("_")
@@ -106,9 +106,9 @@ def _compile(env, model_name, parts, expression):
 
 
 def is_nested(field):
-    """True when a path may lead into the field's value, by keys and indexes.
+    """True if a path may continue into the field's value, by keys and indexes.
 
-    A binary field that is only computed may hold a structure, as `tax_totals` does.
+    A computed binary field may contain a structure, as `tax_totals` does.
     """
     return field.type in NESTED or field.type == "binary" and not field.store
 
@@ -166,7 +166,7 @@ def _readable_names(env, model):
 
 
 def _readable(env, model, field):
-    """True when the group that reads what is sent may read the field, too."""
+    """True if the group that can read sent data may read the field, too."""
     if not field.groups:
         return True
     ours = model._name.startswith("bwt.webhook.")
@@ -219,7 +219,7 @@ class _Relation:
 
 
 class _Reference:
-    """A reference field: which model it leads to is known at run time only."""
+    """A reference field: its model is known only at run time."""
 
     __slots__ = ("name", "rest", "path")
 
@@ -250,7 +250,7 @@ class _Walk:
         return self._read(record, 0, False, empty)
 
     def _read(self, records, position, many, empty):
-        """What the steps from `position` on read; `many`: the records are a list."""
+        """The value of the steps from `position`; `many`: the records are a list."""
         if position == len(self.steps):
             return records.ids if many else records.id or empty
         step = self.steps[position]

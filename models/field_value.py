@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What the value of a field becomes in a request.
+"""Convert field values to values of a request.
 
 One table for every way to read a field: rules, conditions, context lines, server
-actions, payloads of records. `empty` is what a field without a value becomes (None,
-or False where the endpoint says so).
+actions, payloads of records. `empty` is the value of an empty field (None, or
+False if the endpoint is set so).
 
 | field | value |
 |---|---|
@@ -13,11 +13,11 @@ or False where the endpoint says so).
 | many2one, many2one reference | id, else `empty` |
 | char, text, html, selection, date, datetime | the value, else `empty` |
 | reference | `model,id`; `empty` also when the record was deleted |
-| binary, image | base64 of the content, else `empty`; a structure as JSON has it |
+| binary, image | base64 of the content, else `empty`; a structure as JSON |
 | json | the value, else `empty` |
 | properties | name -> value, each as a field of its type |
 
-Dates and times stay what they are: `to_json_value` writes them.
+Dates and times stay unchanged: `to_json_value` converts them.
 """
 
 import base64
@@ -32,16 +32,16 @@ from odoo.tools.translate import LazyGettext
 
 from ..services.errors import ConfigurationError, _lt
 
-# Theirs to retry: a message in place of them would make a passing fault a lasting one.
+# Callers retry these: a message instead would make a temporary failure permanent.
 _PASS = (psycopg2.Error, ConcurrencyError, MemoryError)
 _NUMBERS = frozenset({"boolean", "integer", "float", "monetary"})
-# Fields of ir.attachment that hold the content itself; all others hold base64 of it.
+# Fields of ir.attachment with the content itself; all others contain base64 of it.
 _CONTENT = frozenset({"raw", "db_datas"})
 _MESSAGE_MAX = 200
 
 
 def read_field(record, name, path):
-    """`record[name]`; a field that can't be computed raises a message, no traceback.
+    """`record[name]`; a field that can't be computed raises a message.
 
     :param path: the path that leads to the field, for the message
     :raise ConfigurationError: names path, field, record and the reason
@@ -55,7 +55,7 @@ def read_field(record, name, path):
 
 
 def _read_alone(record, name, path):
-    """Without the other records of the batch: one of them may be what fails."""
+    """Without the other records of the batch, one of which may cause the error."""
     try:
         return record.with_prefetch()[name]
     except _PASS:
@@ -77,7 +77,7 @@ def _read_alone(record, name, path):
 
 
 def value_converter(field):
-    """A function `(value, empty) -> plain value`; None where the value stays itself.
+    """A function `(value, empty) -> plain value`; None if the value is unchanged.
 
     Relations and references are read by the steps of a path.
     """
@@ -136,7 +136,7 @@ def _nested(value, empty):
 
 
 def _properties(value, empty):
-    """Every property that the record's definition has, whether it is set or not."""
+    """Every property of the record's definition, set or not."""
     if not isinstance(value, Mapping):
         return empty
     field, record = value.field, value.record

@@ -6,10 +6,10 @@ from odoo import fields
 class CopiedRelation(fields.Many2one):
     """A stored copy of a relation that the row's parent has, without a foreign key.
 
-    The parent's own key guards it, and the row goes with its parent. A key here would
-    be checked once more for each row that a lane or a queue writes, and would lock the
-    same company and endpoint for every one of them: most of what an insert costs.
+    The parent's key protects it, and the row is deleted with its parent. A key here
+    would be checked again for each row that a lane or the queue writes, and would lock
+    the same company and endpoint for each: most of the cost of an insert.
     """
 
     def update_db_foreign_key(self, model, column):
-        """Make none."""
+        """Create none."""

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Handlers decide, before a request is sent, whether and how it goes out."""
+"""Handlers decide, before a request is sent, whether and how it is sent."""
 
 import inspect
 from functools import lru_cache
@@ -107,7 +107,7 @@ class BwtWebhookHandler(models.Model):
 
     @api.constrains("company_id")
     def _check_endpoint_companies(self):
-        """Refuse to leave endpoints of another company behind."""
+        """Refuse a company that endpoints of another company could not use."""
         for handler in self.sudo():
             others = handler.outbound_endpoint_ids.filtered(
                 lambda endpoint, handler=handler: (
@@ -127,7 +127,7 @@ class BwtWebhookHandler(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
-        """Without it the endpoint would send what the handler held back."""
+        """Without it the endpoint would send what the handler prevents."""
         for handler in self.sudo():
             endpoints = handler.outbound_endpoint_ids
             if endpoints:
@@ -142,12 +142,12 @@ class BwtWebhookHandler(models.Model):
 
     @api.constrains("execution_mode", "python_model_name", "python_method_name")
     def _check_python_method(self):
-        """Refuse a method that doesn't exist or that its author didn't mark."""
+        """Refuse a method that doesn't exist or isn't marked as callback."""
         for handler in self.filtered(lambda each: each.execution_mode == "python"):
             handler._python_callback()
 
     def _python_callback(self):
-        """The marked method, bound; raises when it is missing or not marked."""
+        """The marked method, bound; raises if it is missing or not marked."""
         model_name = (self.python_model_name or "").strip()
         method_name = (self.python_method_name or "").strip()
         if not model_name or not method_name:
@@ -182,7 +182,7 @@ class BwtWebhookHandler(models.Model):
 
     @api.private
     def execute_outbound(self, delivery, request_data=None):
-        """What this handler decides on `delivery`, as it was returned.
+        """The decision of this handler on `delivery`, as returned.
 
         :param request_data: the request so far, an `OutboundRequest` or its `to_dict()`
         :return: a result dict, None, True or False: see `HandlerOutcome.from_raw`
@@ -214,7 +214,7 @@ class BwtWebhookHandler(models.Model):
 
 @lru_cache(256)
 def _arguments(function):
-    """How many arguments after self `function` takes by position; 2 stands for more."""
+    """How many arguments after self `function` takes by position; 2 means 2 or more."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return 2

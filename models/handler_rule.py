@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A handler's rules: conditions, what is assigned, what is decided."""
+"""A handler's rules: conditions, assignments, decision."""
 
 from collections import defaultdict
 
@@ -32,7 +32,7 @@ ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"
 
 
 class BwtWebhookOutboundHandlerRule(models.Model):
-    """One rule: when all its conditions hold it decides and no later rule is read."""
+    """One rule: if all its conditions hold, it decides and later rules are skipped."""
 
     _name = "bwt.webhook.outbound.handler.rule"
     _description = "Outbound Webhook Handler Rule"
@@ -107,7 +107,7 @@ class BwtWebhookOutboundHandlerRule(models.Model):
             CompiledHandlerRule(
                 id=rule.id,
                 name=rule.name,
-                # Assignments are made whatever is decided: to change is to send.
+                # Assignments are applied for any decision: a change implies sending.
                 status="send" if rule.result_status == "mutate" else rule.result_status,
                 seconds=rule.retry_seconds,
                 note=rule.note or "",
@@ -119,7 +119,7 @@ class BwtWebhookOutboundHandlerRule(models.Model):
 
 
 class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
-    """What conditions and assignments have in common."""
+    """Common part of conditions and assignments."""
 
     _name = "bwt.webhook.outbound.handler.rule.part"
     _description = "Outbound Webhook Handler Rule Part"
@@ -181,9 +181,9 @@ class BwtWebhookOutboundHandlerRuleCondition(models.Model):
     def _onchange_comparison(self):
         return self._onchange_source()
 
-    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
+    def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
-        # A comparison that can't be made with this can't be made with anything.
+        # A comparison that is invalid with this value is invalid with any.
         evaluate_condition("", self.operator, self.expected_value)
 
     def _compiled(self):
@@ -234,7 +234,7 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
     def _onchange_target(self):
         return self._onchange_source()
 
-    def _check_one(self):  # pylint: disable=missing-return  # it gives nothing
+    def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
         target = (self.target_expression or "").strip()
         if not target:

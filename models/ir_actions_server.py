@@ -11,7 +11,7 @@ from .errors import misconfigured
 
 STATE = "bwt_webhook_outbound"
 HEALTH = f"{ENDPOINT}.health"
-# Triggers of automation rules that don't wait for a change by the ORM.
+# Triggers of automation rules that don't depend on a change by the ORM.
 NOT_BY_CHANGE = ("on_time", "on_webhook", "on_message")
 
 
@@ -182,8 +182,8 @@ class IrActionsServer(models.Model):
     def _check_bwt_webhook_automation(self):
         """Refuse automation rules on deliveries and attempts: they would not fire.
 
-        What a lane writes goes past the ORM, and so past automation rules. Those that
-        a date, a call or a message triggers don't depend on it.
+        A lane writes without the ORM, and so without automation rules. Triggers by a
+        date, a call or a message don't depend on that.
         """
         for action in self:
             name = action.model_name or ""
@@ -205,16 +205,16 @@ class IrActionsServer(models.Model):
                 )
 
     def _bwt_webhook_follows_changes(self):
-        """Whether it belongs to an automation rule that waits for a change."""
-        # Fields of base_automation, which need not be installed.
+        """Whether it belongs to an automation rule that is triggered by a change."""
+        # Fields of base_automation, which may not be installed.
         rule = "base_automation_id" in self._fields and self["base_automation_id"]
         if not rule:
             return self.usage == "base_automation"
         return not (rule.sudo().trigger or "").startswith(NOT_BY_CHANGE)
 
     def _bwt_webhook_check(self):
-        """Raise what keeps this action from working, whatever record it runs on."""
-        if self.model_name.startswith(DELIVERY):  # each would queue the next
+        """Raise an error that prevents this action for any record."""
+        if self.model_name.startswith(DELIVERY):  # each delivery would queue the next
             raise misconfigured(
                 self,
                 self.env._(
@@ -246,7 +246,7 @@ class IrActionsServer(models.Model):
             }
             needs = (
                 action.state == STATE
-                and action.bwt_webhook_endpoint_id.sudo()._missing_words(given)
+                and action.bwt_webhook_endpoint_id.sudo()._missing_values_message(given)
             )
             action.bwt_webhook_hint = needs and self.env._(
                 "%(needs)s: add a context line.", needs=needs
@@ -304,7 +304,7 @@ class IrActionsServer(models.Model):
         return text
 
     def _bwt_webhook_leave(self):
-        """The addon goes: so do its actions, and the schedules that hold them."""
+        """On uninstall: delete its actions, and the schedules that use them."""
         self.ir_cron_ids.unlink()
         self.exists().unlink()
 
@@ -320,7 +320,9 @@ class IrActionsServer(models.Model):
         result = super().write(vals)
         if {"state", "model_id"} & vals.keys():
             self._bwt_webhook_bind()
-        if "base_automation_id" in vals:  # no constraint may name another addon's field
+        if (
+            "base_automation_id" in vals
+        ):  # a constraint can't name another addon's field
             self._check_bwt_webhook_automation()
         return result
 

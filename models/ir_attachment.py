@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Files of a delivery as attachments that keep bytes, type, name and part headers."""
+"""Files of a delivery as attachments with content, type, name and part headers."""
 
 import json
 
@@ -26,11 +26,11 @@ class IrAttachment(models.Model):
     )
 
     def _bwt_webhook_store(self, files, res_model, res_id):
-        """Keep files of a delivery, in their order.
+        """Store files of a delivery, in their order.
 
-        :param files: form field -> tuple, as `normalize_request_files` gives them
+        :param files: form field -> tuple, as `normalize_request_files` returns them
         """
-        # Odoo shrinks and recompresses large images else.
+        # Otherwise Odoo shrinks and recompresses large images.
         attachments = self.with_context(image_no_postprocess=True)
         return attachments.create(
             [
@@ -45,7 +45,7 @@ class IrAttachment(models.Model):
     ):
         content = content.encode() if isinstance(content, str) else content
         if not content_type and filename is not None:
-            # Not by Odoo's create: what it stores depends on who queues.
+            # Not by Odoo's create, whose result depends on the user.
             content_type = self._compute_mimetype({"name": filename, "raw": content})
         part = {"content_type": content_type or None}
         if headers:
@@ -64,14 +64,14 @@ class IrAttachment(models.Model):
         """Copy files to another delivery, in their order, unchanged."""
         for attachment in self.sorted("id").with_context(image_no_postprocess=True):
             if attachment.description:
-                attachment._bwt_webhook_content()  # an empty copy would be sent
+                attachment._bwt_webhook_content()  # raises if its file is missing
             attachment.copy({"res_id": res_id})
 
     def _bwt_webhook_content(self):
         """The bytes of this file.
 
-        :raise ConfigurationError: they are gone from the file store, which Odoo reads
-            as an empty file
+        :raise ConfigurationError: it is missing in the file store, which Odoo reads as
+            an empty file
         """
         content = self.raw or b""
         if len(content) != self.file_size:
@@ -90,7 +90,7 @@ class IrAttachment(models.Model):
     def _bwt_webhook_file(self):
         """This file as `normalize_request_files` takes it.
 
-        A dict, which paths of rules can read; a tuple for a part without a file name.
+        A dict, which rules can read by paths; a tuple for a part without a file name.
         :raise ConfigurationError: its content is missing
         """
         content = self._bwt_webhook_content()

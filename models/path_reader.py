@@ -14,12 +14,12 @@ from .field_value import read_field
 
 
 def is_limited(env):
-    """True when what this user saves reads only what the user may read."""
+    """True if paths saved by this user read only what the user may read."""
     return not (env.su or env.user._is_system())
 
 
 def reader_env(env, user_id):
-    """The environment that answers what the user may read, in all their companies."""
+    """The environment for checking the user's access, in all their companies."""
     user = env["res.users"].sudo().browse(user_id)
     context = {"allowed_company_ids": user.company_ids.ids, "active_test": False}
     return env(user=user_id, su=False, context=context)
@@ -29,7 +29,7 @@ def check_path(env, model_name, expression):
     """Refuse a path over a model or field that the user of `env` may not read.
 
     :param env: not superuser
-    :return: the relations on the way, in order, as field names; `None` ends them at a
+    :return: the relations on the path, in order, as field names; `None` ends them at a
         reference field, whose model is known when a record is read
     :raise ConfigurationError: names model and field
     """
@@ -39,7 +39,7 @@ def check_path(env, model_name, expression):
     for position, part in enumerate(parts):
         field = model._fields.get(part)
         if field is None:
-            return relations  # refused by the compiler, which knows what is meant
+            return relations  # refused by the compiler, with a better message
         if not model._has_field_access(field, "read"):
             raise ConfigurationError(
                 _lt(
@@ -58,7 +58,7 @@ def check_path(env, model_name, expression):
                 relations.append(None)
             return relations
         if is_last and field.type == "many2one":
-            return relations  # its id stands on the record itself
+            return relations  # its id is stored on the record itself
         model = env[field.comodel_name].browse()
         if not model.has_access("read"):
             raise ConfigurationError(
@@ -75,11 +75,11 @@ def check_path(env, model_name, expression):
 
 
 def compile_limited_path(env, model_name, expression, user_id, *, check_start=False):
-    """`compile_field_path` for what a user may read.
+    """`compile_field_path`, limited to what a user may read.
 
     :param user_id: who saved the path
     :param check_start: the first record must be readable, too
-    :raise ConfigurationError: the path can't be read, or not by this user
+    :raise ConfigurationError: the path is invalid, or this user may not read it
     """
     read = compile_field_path(env, model_name, expression)
     check_path(reader_env(env, user_id), model_name, expression)
@@ -93,7 +93,7 @@ def compile_limited_path(env, model_name, expression, user_id, *, check_start=Fa
 
 
 class _Guard:
-    """Checks the records on the way of a path; each of them once."""
+    """Checks access to the records on a path; each of them once."""
 
     def __init__(self, user_id, expression):
         self.user_id = user_id
@@ -102,7 +102,7 @@ class _Guard:
         self.relations = {}  # by model and path
 
     def check(self, record, expression, *, check_start=False):
-        """Refuse when a record on the way may not be read."""
+        """Refuse if a record on the path may not be read."""
         env = reader_env(record.env, self.user_id)
         if check_start:
             self._check_records(env, record)

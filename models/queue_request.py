@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What code asks for when it queues a delivery, checked before anything is written."""
+"""Validation of queue requests, before anything is written."""
 
 import reprlib
 import uuid
@@ -33,63 +33,63 @@ KEY_BYTES_MAX = 2600
 
 
 def new_message_uid() -> str:
-    """`msg_` and 32 hex digits: the receiver's key to drop duplicates."""
+    """`msg_` and 32 hex digits: the receiver uses it to drop duplicates."""
     return f"msg_{uuid.uuid4().hex}"
 
 
 def record_key(res_model, res_id):
-    """The ordering key of deliveries about one record; False without a record."""
+    """The ordering key of deliveries of one record; False without a record."""
     return f"{res_model},{res_id}" if res_model and res_id else False
 
 
 def ordering_group(ordering, key):
-    """The line that a delivery stands in where the endpoint's order is this."""
+    """The ordering group of a delivery under this order of the endpoint."""
     return {"endpoint": "*", "key": key or False}.get(ordering, False)
 
 
-class Asked(NamedTuple):
-    """One delivery that code asked for, checked: nothing of it can be refused later."""
+class QueueRequest(NamedTuple):
+    """One valid request for a delivery; no later step refuses it."""
 
     vals: dict
     lines: list  # of dicts
     files: dict
 
 
-def read_request(endpoint, request, label, now) -> Asked:
-    """The arguments of `queue_delivery`, checked.
+def read_request(endpoint, request, label, now) -> QueueRequest:
+    """Validate the arguments of `queue_delivery`.
 
     :param endpoint: with sudo
     :param request: dict of the arguments
-    :param label: name of the delivery where none is given
+    :param label: default name of the delivery
     :param now: naive UTC
-    :raise ValidationError: one can't be used; nothing was written
+    :raise ValidationError: one is invalid; nothing was written
     """
     try:
         if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
             raise _unknown_arguments(request)
         lines = request.get("context_lines")
-        asked = Asked(
+        requested = QueueRequest(
             _vals(endpoint, request, label, now),
             _lines(endpoint.env, lines) if lines else [],
             _checked_files(request.get("files")),
         )
-        check_size(_size_of(asked))
-        return asked
+        check_size(_size_of(requested))
+        return requested
     except ServiceError as error:
         raise misconfigured(endpoint, error) from error
 
 
-def _size_of(asked) -> int:
-    """Bytes of the request as far as they are known now."""
-    texts = [asked.vals["payload_json"], asked.vals["request_headers_json"]]
-    contents = [content for _name, content, *_rest in asked.files.values()]
+def _size_of(requested) -> int:
+    """Bytes of the request as far as known at this point."""
+    texts = [requested.vals["payload_json"], requested.vals["request_headers_json"]]
+    contents = [content for _name, content, *_rest in requested.files.values()]
     return sum(map(_bytes_of, texts + contents))
 
 
 def _bytes_of(content) -> int:
     length = len(content)
     if isinstance(content, bytes) or length * 4 <= DELIVERY_BYTES_MAX:
-        return length  # of a text so short the exact size doesn't matter
+        return length  # the exact size of a short text doesn't matter
     return length if content.isascii() else len(content.encode())
 
 
@@ -128,14 +128,14 @@ def _vals(endpoint, request, label, now):
 
 
 def _is_absent(value) -> bool:
-    """Whether an argument counts as not given; 0 is a value."""
+    """Whether an argument is considered not given; 0 is a value."""
     return value is None or value is False or value == ""
 
 
 def check_ordering_key(record, key):
-    """Refuse a key that the index of the queue cannot hold.
+    """Refuse a key that is too long for the index of the queue.
 
-    :param record: that the message names
+    :param record: named in the message
     """
     size = len(str(key).encode()) if key else 0
     if size > KEY_BYTES_MAX:
@@ -216,7 +216,7 @@ def _lines(env, given):
 
 
 def _check_storable(text, key):
-    """Refuse what no text column takes: replaced, another value would be sent."""
+    """Refuse text that PostgreSQL can't store; a replacement would be another value."""
     if storable_text(text) != text:
         raise ConfigurationError(
             _lt(
@@ -229,7 +229,7 @@ def _check_storable(text, key):
 
 
 def _check_line(lines, vals):
-    """Raise what the line's constraints would, before anything is written."""
+    """Check the line's constraints before anything is written."""
     env = lines.env
     kind = vals.setdefault("source_kind", "literal")
     try:

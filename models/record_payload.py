@@ -9,9 +9,9 @@ from .value_source import BuildScope
 
 
 class RecordScope(BuildScope):
-    """What the sources of a payload read while the record is at hand, not yet queued.
+    """The scope of the sources of a payload before it is queued.
 
-    record: as superuser in the endpoint's company; empty when there is none
+    record: as superuser in the endpoint's company; empty without one
     """
 
     __slots__ = ()
@@ -23,7 +23,7 @@ class RecordScope(BuildScope):
         self.context_values = {}
 
     def need_record(self):
-        """The record; ConfigurationError where there is none."""
+        """The record; raises ConfigurationError without one."""
         if self.record:
             return self.record
         raise ConfigurationError(
@@ -46,10 +46,10 @@ class RecordScope(BuildScope):
 
 
 def refuse_limited_fields(env, model_name, path):
-    """Refuse a path that can't be read, or over a field limited to groups.
+    """Refuse an invalid path, or one over a field limited to groups.
 
-    Whoever changes a record makes its payload go out: a field that they may not read
-    must not leave that way.
+    A change of a record sends its payload: the user who makes it must not be able to
+    send a field that they may not read.
     :raise ConfigurationError: names model and field
     """
     compile_field_path(env, model_name, path)
@@ -77,27 +77,27 @@ def compile_record_payload(env, model_name, paths):
     """A function `(record, empty=None) -> dict` with the values at `paths`, nested.
 
     `partner_id.name` becomes `{"partner_id": {"name": ...}}`; a path over several
-    records gives a list of objects, as `order_line.product_id.default_code` does. A
-    relation that is asked for itself gives its id or ids; beside fields of its own, an
-    `id` among them. `empty` is what a field without a value becomes.
-    :raise ConfigurationError: a path can't be read; an index stands in it
+    records becomes a list of objects, as in `order_line.product_id.default_code`. A
+    path that ends at a relation becomes its id or ids; together with paths to its
+    fields, an `id` among them. `empty` is the value of an empty field.
+    :raise ConfigurationError: a path is invalid, or contains an index
     """
     tree = {}
     for path in paths:
         node = tree
         for part in _names(env[model_name], path):
             node = node.setdefault(part, {})
-        node[None] = True  # asked for itself
+        node[None] = True  # the path ends here
     return _compile_object(env, env[model_name], tree)
 
 
 def _names(model, path):
-    """The names that the value of a path has in the payload, from the outside in."""
+    """The keys of a path's value in the payload, from the outside in."""
     names = []
     for part in path.split("."):
         if part == "*" or model is not None and part.isdecimal():
             if part == "*" and model is not None:
-                continue  # several records are a list anyway
+                continue  # several records are always a list
             raise ConfigurationError(
                 _lt(
                     'path "%(path)s" has the index %(part)s. Leave it out to send '
@@ -134,7 +134,7 @@ def _compile_object(env, model, tree):
 
 
 def _compile_value(env, model, path, inner):
-    """A value that no relation leads on from; below JSON and references, an object."""
+    """A value without further relations; below JSON and references, an object."""
     if not inner:
         return compile_field_path(env, model._name, path)
     return _object(

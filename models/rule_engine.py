@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Runs a handler's compiled rules: the first one that holds decides."""
+"""Runs a handler's compiled rules: the first one that matches decides."""
 
 from ..services.conditions import evaluate_condition
 from ..services.egress.target_url import origin_of
@@ -18,9 +18,9 @@ def run_rules(rules, scope, request_data):
     :param rules: `CompiledHandlerRule`s in their order
     :param scope: `BuildScope`; its `request_data` is what request fields read
     :param request_data: the request so far; never changed
-    :return: the rule (None when none holds) and a result dict with `status`, the
+    :return: the rule (None if none matches) and a result dict with `status`, the
         request keys that changed, `note`, `seconds`, `matched_rule_id`
-    :raise ServiceError: a value can't be had; its `where` names the place
+    :raise ServiceError: a value can't be read; its `where` names the place
     """
     scope.request_data = request_data
     for rule in rules:
@@ -29,17 +29,17 @@ def run_rules(rules, scope, request_data):
     return None, {"status": "send"}
 
 
-def refuse_another_host(rule, result, request_data, plan):
+def refuse_another_host(rule, result, request_data, snapshot):
     """Refuse a rule that sends an endpoint's secrets to another host than its own.
 
-    :param result: what the rule decided
-    :param plan: of the endpoint; a backend may add secrets as headers
+    :param result: the decision of the rule
+    :param snapshot: of the endpoint; a backend may add secrets as headers
     :raise ConfigurationError: names rule and URL
     """
     url = result.get("target_url")
-    trust = plan.trust
+    trust = snapshot.trust
     secrets = (trust.credential, trust.signature, trust.client_certificate)
-    if not url or not (plan.has_backend or any(secrets)):
+    if not url or not (snapshot.has_backend or any(secrets)):
         return
     if origin_of(str(url)) != origin_of(request_data["target_url"]):
         raise ConfigurationError(
@@ -75,7 +75,7 @@ def _result(rule, scope, request_data):
 
 
 def _assigned(assignments, scope, request_data):
-    """The parts of the request that the assignments change, as they are after it."""
+    """The parts of the request that the assignments change, after the change."""
     data = scope.request_data = dict(request_data)
     changed = {}
     for assignment in assignments:
@@ -94,7 +94,7 @@ def _assigned(assignments, scope, request_data):
 
 
 def _escape_of(assignment, data):
-    """How values are written into the text that an assignment makes the raw body."""
+    """How to escape values in the text of an assignment that sets the raw body."""
     if assignment.scope != "payload" or data["request_body_mode"] != "raw":
         return None
     return escaper(content_type_of(data["headers"]))
@@ -115,7 +115,7 @@ def _assign_header(data, changed, target, value):
 def _assign_payload(data, changed, target, value):
     if "payload" not in changed:
         payload = data["payload"]
-        # The request of before stays as it was: the attempt may show it.
+        # The previous request stays unchanged: the attempt may show it.
         data["payload"] = payload if type(payload) is bytes else to_json_value(payload)
     data["payload"] = write_path(data["payload"], target, to_json_value(value, target))
     return "payload"

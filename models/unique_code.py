@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A technical code that no two records share: refused in words, by every way in."""
+"""A unique technical code, with a clear message for each way of writing it."""
 
 from contextlib import contextmanager
 
@@ -14,8 +14,8 @@ from ..exceptions import WebhookProcessingConfigurationError
 class BwtWebhookUniqueCode(models.AbstractModel):
     """Part of models with a field `code` and a unique index on it.
 
-    Odoo words a violated index for clients alone: code that creates a record, or a data
-    file, would see the database's own error, and its transaction would be lost.
+    Odoo translates a violated index only for clients: code that creates a record, or a
+    data file, would get the error of the database, and lose its transaction.
     """
 
     _name = "bwt.webhook.unique.code"
@@ -25,7 +25,7 @@ class BwtWebhookUniqueCode(models.AbstractModel):
     def create(self, vals_list):
         codes = [vals.get("code") for vals in vals_list]
         self._refuse_taken_codes(codes)
-        with self._conflict_in_words(codes):
+        with self._translated_conflict(codes):
             return super().create(vals_list)
 
     def write(self, vals):
@@ -33,7 +33,7 @@ class BwtWebhookUniqueCode(models.AbstractModel):
             return super().write(vals)
         codes = [vals["code"]] * len(self)
         self._refuse_taken_codes(codes)
-        with self._conflict_in_words(codes):
+        with self._translated_conflict(codes):
             result = super().write(vals)
             self.flush_recordset(["code"])
         return result
@@ -49,17 +49,17 @@ class BwtWebhookUniqueCode(models.AbstractModel):
             raise self._code_is_taken(taken.code)
 
     @contextmanager
-    def _conflict_in_words(self, codes):
-        """For a code that another transaction has taken since this one began."""
+    def _translated_conflict(self, codes):
+        """Translate the error for a code that another transaction used meanwhile."""
         self.env.flush_all()
         try:
-            # Without its flush, which would end the tracking of whatever is open.
+            # Without its flush, which would end the tracking of pending changes.
             with self.env.cr.savepoint(flush=False):
                 yield
         except UniqueViolation as error:
             if not (error.diag.constraint_name or "").endswith("_code_unique"):
                 raise
-            self.env.transaction.clear()  # what was made here was rolled back
+            self.env.transaction.clear()  # what was created here was rolled back
             raise self._code_is_taken(", ".join(filter(None, codes))) from error
 
     def _code_is_taken(self, code):

@@ -18,15 +18,15 @@ from .path_reader import check_path, compile_limited_path, is_limited, reader_en
 
 
 class BuildScope:
-    """What the sources of one delivery are read from.
+    """The values that the sources of one delivery read.
 
     delivery, endpoint, company: records, superuser, the endpoint's company and language
     lines: (key, kind, expression, literal, reader) of the active context lines
     files: form field -> file
     context_values: key -> value; None before the lines were read
-    request_data: the request built so far, as `OutboundRequest.to_dict()` gives it
-    empty: what a field without a value becomes, None or False
-    escape: how values are written into the text of a raw body, see `escaping.escaper`
+    request_data: the request built so far, as `OutboundRequest.to_dict()` returns it
+    empty: value of an empty field, None or False
+    escape: how to escape values in a raw body, see `escaping.escaper`
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class BuildScope:
 
     @property
     def record(self):
-        """The record that the delivery is about; empty when it is gone or unnamed."""
+        """The record of the delivery; empty if deleted or not given."""
         if self._record is None:
             self._record = self._find_record()
         return self._record
@@ -75,7 +75,7 @@ class BuildScope:
 
     @property
     def partner(self):
-        """Partner of the record that the delivery is about, else the company's."""
+        """Partner of the record of the delivery, else of the company."""
         if self._partner is None:
             self._partner = self._find_partner()
         return self._partner
@@ -92,7 +92,7 @@ class BuildScope:
         return self.company.partner_id
 
     def need_record(self):
-        """The record that the delivery is about; ConfigurationError without one."""
+        """The record of the delivery; raises ConfigurationError without one."""
         if self.record:
             return self.record
         if self.delivery.res_id:
@@ -116,9 +116,9 @@ class BuildScope:
 def compile_source(env, kind, expression, literal, *, as_typed=False, reader=None):
     """A function `scope -> plain value` for one source.
 
-    :param as_typed: a literal is text whatever it looks like (header values)
+    :param as_typed: a literal is always text (header values)
     :param reader: id of the user whose rights limit what is read; None for no limit
-    :raise ConfigurationError: the source can't work, where that can be known now
+    :raise ConfigurationError: the source is invalid, as far as known in advance
     """
     if kind == "literal":
         return _literal_text(literal) if as_typed else _literal(literal)
@@ -144,9 +144,9 @@ def compile_source(env, kind, expression, literal, *, as_typed=False, reader=Non
 
 
 def check_source(env, kind, expression, literal):
-    """Refuse, while it is saved, a source that can't work whatever is delivered.
+    """Refuse, when it is saved, a source that is invalid for every delivery.
 
-    :raise ConfigurationError: says what is wrong and what to do
+    :raise ConfigurationError: the message says what is wrong and what to do
     """
     if kind == "literal":
         return
@@ -193,7 +193,7 @@ def _literal_text(text):
 
 
 def _has_braces(value):
-    """True when a text in `value` may hold a token or an escaped brace."""
+    """True if a text in `value` may contain a token or an escaped brace."""
     if isinstance(value, str):
         return "{" in value or "}" in value
     if isinstance(value, dict):
@@ -216,7 +216,7 @@ def _context_key(expression):
 def _compile_path(env, model_name, expression, reader, kind):
     if not reader:
         return compile_field_path(env, model_name, expression)
-    # Endpoint, company and delivery are the user's own; the others may be any record.
+    # Endpoint, company and delivery belong to the user; the others may be any record.
     check_start = kind in ("record_field", "partner_field")
     return compile_limited_path(
         env, model_name, expression, reader, check_start=check_start
@@ -239,7 +239,7 @@ def _record_field(expression, reader):
 
 
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
-# Who changes one of these answers for what is read, and for whom.
+# The user who changes one of these is the reader whose rights apply.
 ANSWERED_FOR = frozenset(
     "source_kind source_expression literal_value key_name "
     "endpoint_id delivery_id rule_id test_id".split()
@@ -308,7 +308,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
 
     @api.constrains("source_kind", "source_expression", "literal_value")
     def _check_source(self):
-        """Refuse what can't work, where that is known before it runs."""
+        """Refuse what is known to be invalid before it runs."""
         for source in self:
             try:
                 source._check_one()
@@ -318,7 +318,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
 
     @api.onchange("source_kind", "source_expression", "literal_value")
     def _onchange_source(self):
-        """Say while it is typed what saving would refuse."""
+        """Warn while editing about what saving would refuse."""
         if self.source_kind != "literal" and not self.source_expression:
             return None
         try:
@@ -334,7 +334,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         return None
 
     def _check_one(self):
-        """Raise ServiceError when this record can't work whatever is delivered."""
+        """Raise ServiceError if this record is invalid for every delivery."""
         check_source(
             self.env, self.source_kind, self.source_expression, self.literal_value
         )
@@ -357,13 +357,13 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         )
 
     def _source_literal_as_typed(self):
-        """True where a literal is text, not JSON: header values."""
+        """True if a literal is text, not JSON: header values."""
         return False
 
     def _source_label(self):
-        """How errors name this record."""
+        """The name of this record in errors."""
         return self.display_name or self._description
 
     def _source_owner(self):
-        """The record that people know this one by: an endpoint, a handler."""
+        """The record that this one belongs to: an endpoint, a handler."""
         return self

@@ -7,21 +7,21 @@ from datetime import datetime, timedelta
 
 COOLDOWN_MIN = 60.0
 COOLDOWN_MAX = 3600.0
-HOLD_MAX = 3600.0  # longest time that a receiver's Retry-After stops an endpoint
+BACKOFF_MAX = 3600.0  # longest time that a receiver's Retry-After stops an endpoint
 
 
 @dataclass(frozen=True)
 class Circuit:
     """Whether an endpoint's target is worth sending to. Times are naive UTC.
 
-    state: closed (all goes), open (nothing until the probe), half_open (a probe is
-        out), manual (nothing until a person closes it)
+    state: closed (everything is sent), open (nothing until the probe), half_open (a
+        probe is in flight), manual (nothing until a user closes it)
     streak: failures in a row
     threshold: failures in a row that open it; 0 never does
-    opened_at: since when it hasn't been closed
+    opened_at: when it last changed from closed
     cooldown: seconds from opening or a failed probe to the next probe
-    next_probe_at: when that is; made from `opened_at` where it isn't given. While
-        closed: nothing is sent before, because the receiver asked for it
+    next_probe_at: when that is; derived from `opened_at` if not given. While closed:
+        nothing is sent before, as the receiver requested
     """
 
     state: str = "closed"
@@ -43,32 +43,32 @@ class Circuit:
         return now + timedelta(seconds=self.cooldown)
 
     def may_send(self, now):
-        """What may go out: "all", "probe" (one delivery, see `begin_probe`), "none".
+        """What may be sent: "all", "probe" (one delivery, see `begin_probe`), "none".
 
-        A probe that nobody reported back on is followed by another one after the
-        cooldown, so that a killed worker doesn't leave the circuit open for ever.
+        A probe without a result is followed by another one after the cooldown, so
+        that a killed worker doesn't leave the circuit open forever.
         """
         if self.state == "manual":
             return "none"
         if self.state == "closed":
-            return "none" if self._is_before(now, HOLD_MAX) else "all"
+            return "none" if self._is_before(now, BACKOFF_MAX) else "all"
         if not self.threshold:
             return "all"
-        longest = max(2 * self.cooldown, HOLD_MAX)
+        longest = max(2 * self.cooldown, BACKOFF_MAX)
         return "none" if self._is_before(now, longest) else "probe"
 
     def _is_before(self, now, longest):
-        """Whether `next_probe_at` is to come; not if the clock was put back."""
+        """Whether `next_probe_at` is in the future; False if the clock was set back."""
         if self.next_probe_at is None:
             return False
         return 0 < (self.next_probe_at - now).total_seconds() <= longest
 
-    def hold_back(self, seconds, now):
-        """Nothing is sent for so long (at most `HOLD_MAX`): the receiver asked for it.
+    def back_off(self, seconds, now):
+        """Send nothing for so long (at most `BACKOFF_MAX`): the receiver requested it.
 
-        A wait that lasts longer already stays.
+        A wait that already lasts longer is kept.
         """
-        until = now + timedelta(seconds=min(seconds, HOLD_MAX))
+        until = now + timedelta(seconds=min(seconds, BACKOFF_MAX))
         if self.state == "manual" or seconds <= 0:
             return self
         if self.next_probe_at and until <= self.next_probe_at:
@@ -76,33 +76,33 @@ class Circuit:
         return replace(self, next_probe_at=until)
 
     def begin_probe(self, now):
-        """The circuit while a probe is out."""
+        """The circuit while a probe is in flight."""
         return replace(self, state="half_open", next_probe_at=self._probe_after(now))
 
     def after_success(self, now):
-        """Closed and as new, unless it waits for a person.
+        """Closed and reset, unless it needs manual intervention.
 
-        What the receiver asked for stays: this request was sent before it did.
+        A wait that the receiver requested stays: this request was sent before.
         """
         if self.state == "manual":
             return self
-        held = self.state == "closed" and self._is_before(now, HOLD_MAX)
+        held = self.state == "closed" and self._is_before(now, BACKOFF_MAX)
         return Circuit(
             threshold=self.threshold,
             next_probe_at=self.next_probe_at if held else None,
         )
 
     def after_failure(self, now):
-        """One more failure: opens at the threshold; a probe's doubles the cooldown.
+        """Count a failure: opens at the threshold; a failed probe doubles the cooldown.
 
-        Failures of what was still out when it opened count but change nothing else.
+        Failures of requests in flight when it opened are counted, without effect.
         """
         failed = replace(self, streak=self.streak + 1)
         if self.state == "closed" and 0 < self.threshold <= failed.streak:
             opened = failed._open(now, COOLDOWN_MIN, opened_at=now)
-            if self._is_before(now, HOLD_MAX):
+            if self._is_before(now, BACKOFF_MAX):
                 left = (self.next_probe_at - now).total_seconds()
-                return opened.hold_back(left, now)
+                return opened.back_off(left, now)
             return opened
         if self.state == "half_open":
             doubled = min(self.cooldown * 2, COOLDOWN_MAX)
@@ -110,13 +110,13 @@ class Circuit:
         return failed
 
     def after_ignored(self, now):
-        """An end that says nothing about the target: the next delivery may probe."""
+        """After a result that says nothing about the target: the next may probe."""
         if self.state == "half_open":
             return replace(self, state="open", next_probe_at=now)
         return self
 
     def force_open(self, now):
-        """Open until a person closes it (the receiver answered 410 Gone)."""
+        """Open until a user closes it (the receiver responded 410 Gone)."""
         return replace(
             self,
             state="manual",

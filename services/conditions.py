@@ -19,12 +19,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
 def evaluate_condition(actual, operator, expected):
     """Whether `actual` meets `expected` under `operator` (one of `OPERATORS`).
 
-    Values compare as texts, None and False as empty text; a number compares with
-    another, or with a text that is one, as a number; true and false match these words
-    in any case. For `is_set` and `not_set` the
-    values False, None, 0, empty text and empty lists are not set. A list contains
-    its items; it is `in` what any of its items is in.
-    Raises UnsupportedOperator, and ConfigurationError for a pattern that is none.
+    Values compare as texts, None and False as empty text; a number compares as a number
+    with another one, or with a text that is a number; true and false match these words
+    in any case. For `is_set` and `not_set` the values False, None, 0, empty text and
+    empty lists are not set. A list contains its items; it is `in` a set if any of its
+    items is. Raises UnsupportedOperator, and ConfigurationError for an invalid pattern.
     """
     compare = _COMPARISONS.get(operator)
     if compare is None:
@@ -69,7 +68,7 @@ def _in(actual, expected):
 
 @lru_cache(maxsize=512)
 def _choices(text):
-    """A JSON list, else what stands between the commas."""
+    """The items of a JSON list, else the parts between commas."""
     try:
         choices = json.loads(text)
     except (ValueError, RecursionError):
@@ -80,7 +79,7 @@ def _choices(text):
 
 
 def _order(actual, expected):
-    """Below, at or above 0 as `actual` is to `expected`; None if there is no order."""
+    """Negative, 0 or positive as `actual` compares to `expected`; None if unordered."""
     left, right = _number(actual), _number(expected)
     if left is None and right is None:
         left, right = _text(actual), _text(expected)

@@ -1,24 +1,24 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What can go wrong in a service: an untranslated template and its values.
+"""Errors of services: an untranslated template and its values.
 
-The caller that knows the record and the language says it:
+The caller, which knows the record and the language, translates it:
 ``env._(error.template, **error.values)``.
 """
 
 
 def _lt(text):
-    """Mark `text` for Odoo's translation export; gives it back unchanged."""
+    """Mark `text` for Odoo's translation export; returns it unchanged."""
     return text
 
 
 def say(template, values):
-    """The text of a template with its values, in English."""
+    """The message of a template and its values, in English."""
     return template % values if values else template
 
 
 class ServiceError(Exception):
-    """Something can't be done; `template` is %-style, `values` fill it."""
+    """Base class: `template` is %-style, `values` are its arguments."""
 
     def __init__(self, template, /, **values):
         super().__init__(template, values)
@@ -30,7 +30,7 @@ class ServiceError(Exception):
 
 
 class ConfigurationError(ServiceError):
-    """It can't work like this whatever happens: a person must change something."""
+    """Retrying can't succeed: the configuration or data must be corrected."""
 
 
 class UnsupportedOperator(ConfigurationError):
@@ -42,8 +42,8 @@ class UnsupportedOperator(ConfigurationError):
 
 
 class EgressRefused(ServiceError):
-    """The address isn't one that requests may go to."""
+    """Requests to this address are not allowed."""
 
 
 class PayloadError(ServiceError):
-    """A value that JSON can't hold; `values["path"]` says where it stands."""
+    """A value that JSON can't represent; `values["path"]` is its location."""

@@ -1,8 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Values put into a raw body, written so that its content type reads them as text.
+"""Escape values in a raw body according to its content type.
 
-Without this a customer called `Smith & Sons` breaks the XML that names them.
+Without this a customer called `Smith & Sons` would make the XML invalid.
 """
 
 import json
@@ -23,7 +23,7 @@ _JSON_TYPES = re.compile(r"(?:text|application)/json|.+\+json")
 def escaper(content_type):
     """`escape(text, before) -> text` for a body of this type; None: nothing to escape.
 
-    before: the body up to where the text goes
+    before: the body in front of the text
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     if _XML_TYPES.fullmatch(kind):
@@ -52,7 +52,7 @@ def _for_xml(text, before):
 
 
 def _for_csv(text, before):
-    """RFC 4180: quoted where it must be; the template may hold the quotes already."""
+    """RFC 4180: quoted where required; the template may contain the quotes already."""
     if before.count('"') % 2:
         return text.replace('"', '""')
     if _CSV_SPECIAL.search(text):
@@ -61,6 +61,6 @@ def _for_csv(text, before):
 
 
 def _for_json(text, before):
-    """Inside quotes the text of a JSON string; elsewhere a JSON value as it is."""
+    """Inside quotes escaped as a JSON string; elsewhere a JSON value, unchanged."""
     quotes = len(re.findall(r'(?<!\\)(?:\\\\)*"', before))
     return json.dumps(text)[1:-1] if quotes % 2 else text

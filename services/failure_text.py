@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What failed and what to do about it, as templates and values for people."""
+"""Messages on what failed and what to do about it, as templates and values."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ from .masking import mask_url
 
 _SHOWN = 300
 
-_NO_ANSWER = {
+_NO_RESPONSE = {
     "dns": _lt("the host's name doesn't resolve. Check the endpoint's hostname."),
     "connect": _lt(
         "the connection failed or was closed without a response. Check that the "
@@ -29,7 +29,7 @@ _NO_ANSWER = {
         " administrator allow its network."
     ),
 }
-_NO_ANSWER_OTHERWISE = _lt(
+_NO_RESPONSE_OTHERWISE = _lt(
     "the request ended without a response (%(reason)s). Check the endpoint, then retry."
 )
 
@@ -92,20 +92,20 @@ _UNEXPECTED = _lt(
 )
 
 
-def no_answer_text(answer):
-    """Why no answer came; the sender's own words where it had some."""
-    if answer.error:
-        return answer.error
-    if answer.reason in _NO_ANSWER:
-        return _NO_ANSWER[answer.reason], {}
-    return _NO_ANSWER_OTHERWISE, {"reason": answer.reason or "response"}
+def no_response_text(response):
+    """Why no response was received; the sender's own message if it has one."""
+    if response.error:
+        return response.error
+    if response.reason in _NO_RESPONSE:
+        return _NO_RESPONSE[response.reason], {}
+    return _NO_RESPONSE_OTHERWISE, {"reason": response.reason or "response"}
 
 
-def status_text(status, answer):
+def status_text(status, response):
     """What a status that isn't 2xx means."""
     values = {"status": _phrase(status)}
     if 300 <= status < 400:
-        location = answer.header("Location")
+        location = response.header("Location")
         if not location:
             return _NO_LOCATION, values
         return _REDIRECT, {**values, "location": mask_url(location)[:_SHOWN]}
@@ -117,7 +117,7 @@ def status_text(status, answer):
 
 
 def _phrase(status):
-    """The status with its name, as in "404 Not Found"."""
+    """The status and its name, as in "404 Not Found"."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -12,9 +12,9 @@ _FILE_HINT = _lt(
     'file "%(field)s" must be {"content": ..., "filename": ..., "content_type": ...}'
     " or a tuple of 2 to 4 values as in requests, not %(type)s."
 )
-# NUL can't be stored; the others end or break the head of a part.
+# NUL can't be stored; the others end or corrupt the headers of a part.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What `requests` makes of field, name and type: given as part headers they are lost.
+# `requests` makes these from field, name and type, and drops part headers of theirs.
 _MADE = ("content-disposition", "content-location")
 
 
@@ -25,7 +25,7 @@ def file_tuple(field, value):
     :param value: a dict with `content` and optional `filename` (default: the form
         field), `content_type` and `headers`, or a list or tuple of 2 to 4 values:
         filename (None: a part without one), content, content type, headers
-    :raise ConfigurationError: it can't be sent as it is; names the form field
+    :raise ConfigurationError: it can't be sent; the message names the form field
     """
     if isinstance(value, Mapping) and "content" in value:
         filename = str(value.get("filename") or field)

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Dicts and lists that can be read and encoded like any other, but not changed."""
+"""Immutable dicts and lists that are read and encoded like plain ones."""
 
 _SCALARS = frozenset({str, int, float, bool, type(None), bytes})
 _MESSAGE = (
@@ -12,14 +12,14 @@ _MESSAGE = (
 
 
 class ImmutableRequestError(TypeError):
-    """A handler, gate or hook wrote into a request; the message names the way."""
+    """A handler, gate or hook modified a request; the message names the right way."""
 
 
 def freeze(value):
     """`value` with its dicts and lists replaced by immutable ones, at every depth.
 
-    Equal to `value`, and encoded by `json` in C as before. What is frozen already is
-    returned as it is.
+    The result equals `value`, and `json` still encodes it in C. A frozen value is
+    returned unchanged.
     """
     kind = type(value)
     if kind in _SCALARS or kind is FrozenDict or kind is FrozenList:
@@ -38,7 +38,7 @@ def freeze(value):
 
 
 def thaw(value):
-    """A copy of `value` in plain dicts and lists that can be changed."""
+    """A mutable copy of `value` in plain dicts and lists."""
     if isinstance(value, dict):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -57,7 +57,7 @@ def _refused(name):
 
 
 class _Copied:
-    """Copies are plain and can be changed, down to the last level."""
+    """Copies are plain and mutable at every depth."""
 
     __slots__ = ()
 
@@ -111,8 +111,8 @@ class FrozenList(_Copied, list):
 class FrozenOnRead:
     """Attribute of a request whose value is frozen when it is first read.
 
-    The engine reads the value without this (`vars(request)`): a delivery that no
-    handler, backend or hook looks at pays nothing.
+    The engine bypasses this (`vars(request)`): a delivery that no handler, backend or
+    hook reads costs nothing extra.
     """
 
     def __init__(self, name):

@@ -13,8 +13,8 @@ from .errors import ConfigurationError, _lt
 from .jsonable import to_json_value
 from .values import header_text, json_serialize_value
 
-# What frames a request is the sender's business: a second opinion here would let a
-# value smuggle another request in.
+# Only the sender sets the headers that frame a request: a second value would allow
+# request smuggling.
 CONNECTION_HEADERS = frozenset(
     {"connection", "content-length", "host", "transfer-encoding"}
 )
@@ -26,7 +26,7 @@ _FORBIDDEN = re.compile(r"^[\t ]|[^\t\x20-\x7e\x80-\xff]")
 def check_header(name, value):
     """Raise ConfigurationError unless `name: value` can be sent as it is.
 
-    The value is a text (Latin-1), bytes, or None, which takes a header away.
+    The value is a text (Latin-1), bytes, or None, which removes the header.
     """
     _check_token(name)
     if isinstance(value, bytes):
@@ -60,7 +60,7 @@ def refuse_connection_header(name):
 
 @lru_cache(256)
 def charset_of(content_type):
-    """The charset that a Content-Type names, in lower case; None when it doesn't."""
+    """The charset in a Content-Type, in lower case; None without one."""
     if "charset" not in content_type.lower():
         return None
     message = Message()
@@ -71,7 +71,7 @@ def charset_of(content_type):
 def joined(pairs):
     """Headers as received, as a dict; the values of a repeated name joined by ", ".
 
-    Names are compared without case (RFC 9110, 5.3), the first spelling stays.
+    Names are case-insensitive (RFC 9110, 5.3); the first spelling is kept.
     """
     if len({name.lower() for name, _value in pairs}) == len(pairs):
         return dict(pairs)
@@ -83,7 +83,7 @@ def joined(pairs):
 
 
 def by_name(headers):
-    """A mapping that finds headers whatever their case, for hooks."""
+    """A mapping of headers with case-insensitive names, for hooks."""
     return CaseInsensitiveDict(headers)
 
 
@@ -118,14 +118,14 @@ def header_text_of(value, name=""):
 
 
 def content_type_of(headers):
-    """The Content-Type among headers, whatever its case; empty without one."""
+    """The Content-Type among headers, case-insensitive; empty without one."""
     return next(
         (value for name, value in headers.items() if name.lower() == "content-type"), ""
     )
 
 
 def set_header(headers, name, value):
-    """Set one header in place; a name that is there in another case is replaced."""
+    """Set one header in place; replaces the same name in another case."""
     if name not in headers:
         lower = name.lower()
         for known in headers:
@@ -136,7 +136,7 @@ def set_header(headers, name, value):
 
 
 def merge_headers(headers, extra):
-    """A new dict: `headers` with those of `extra` set over them, without case."""
+    """A new dict: `headers` overridden by those of `extra`, case-insensitive."""
     merged = dict(headers)
     for name, value in extra.items():
         if value is not None:

@@ -1,20 +1,20 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""JSON text laid out for people, value for value as it stands."""
+"""JSON text with indentation, without a change of any value."""
 
 import json
 import re
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _INDENT = "  "
-_LONGEST = 1_000_000  # characters; what is longer is shown as it is
+_LONGEST = 1_000_000  # characters; longer text is shown unchanged
 
 
 def indented(text):
-    """The same JSON with line breaks and indents; what is no JSON stays as it is.
+    """The same JSON with line breaks and indents; text that isn't valid JSON is kept.
 
-    It works on the text: numbers keep their digits, doubled keys stay doubled, as a
-    round trip through Python values would not.
+    It works on the text: unlike a round trip through Python values it keeps the digits
+    of numbers, and duplicate keys.
     """
     if not text or len(text) > _LONGEST:
         return text

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Any Python value that makes sense in JSON, as JSON knows it."""
+"""Convert Python values to values that JSON can represent."""
 
 import base64
 import json
@@ -17,12 +17,12 @@ _PATH_SHOWN = 80
 
 
 def to_json_value(value, path=""):
-    """`value` as JSON knows it, in new dicts and lists.
+    """`value` converted to JSON types, in new dicts and lists.
 
     Dates become ISO 8601 (naive datetimes are UTC, written with `Z`), bytes base64
     text, Decimal a number, tuples lists, keys that are numbers text.
-    `path` is where the value stands in what the caller works on.
-    Raises PayloadError naming the path of what JSON can't hold: any other type, NaN,
+    `path` is the location of the value in the caller's data.
+    Raises PayloadError naming the path of what JSON can't represent: other types, NaN,
     infinity, a value that contains itself.
     """
     try:
@@ -38,7 +38,7 @@ def to_json_value(value, path=""):
 
 
 class _Misfit(Exception):
-    """Collects the keys to a bad value on its way out, so that good ones cost none."""
+    """Collects the path of a bad value as it propagates; good values cost nothing."""
 
     def __init__(self, template, **values):
         super().__init__(template)
@@ -148,7 +148,7 @@ def _finite(number):
 
 
 def _key(key):
-    """Text of a mapping's key; the same as `json.dumps` makes of it."""
+    """Text of a mapping's key, as `json.dumps` converts it."""
     if isinstance(key, str):
         return str.__str__(key)
     if isinstance(key, bool) or key is None:
@@ -179,7 +179,7 @@ def _datetime_text(value):
 
 def _decimal_number(value):
     if not value.is_finite():
-        return _finite(float("nan"))  # a signaling NaN can't even be converted
+        return _finite(float("nan"))  # a signaling NaN can't be converted
     if value.as_tuple().exponent >= 0 and value.adjusted() < 300:
         return int(value)
     return _finite(float(value))

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Credentials out of what is stored and shown: the name stays, the value is `***`."""
+"""Mask credentials in what is stored and shown: the name stays, the value is `***`."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote_plus
 
 MASK = "***"
-# Shorter ones aren't masked in texts: they would be found in any word.
+# Shorter secrets aren't masked in texts: they would match parts of any word.
 SHORTEST_MASKED = 4
 _COMMON = frozenset({"true", "false", "null", "none"})
 
@@ -30,7 +30,7 @@ def is_sensitive(name):
 def mask_headers(headers):
     """The headers, a mapping or pairs, with the values of sensitive names masked.
 
-    Gives a dict for a mapping, a tuple of pairs for pairs.
+    Returns a dict for a mapping, a tuple of pairs for pairs.
     """
     if isinstance(headers, Mapping):
         return {
@@ -65,9 +65,9 @@ def _mask_parameter(parameter):
 
 
 def url_secrets(url):
-    """The values of sensitive query parameters of a URL, to mask where they come back.
+    """The values of sensitive query parameters of a URL, to mask them elsewhere.
 
-    None that is too short or too common to be told from other text.
+    Without those that are too short or too common to distinguish from other text.
     """
     query = url.partition("?")[2].partition("#")[0]
     if not query:
@@ -81,7 +81,7 @@ def url_secrets(url):
 
 
 def mask_text(text, secrets):
-    """`text` with every secret masked, also where it is written for a URL or JSON."""
+    """`text` with every secret masked, also where it is encoded for a URL or JSON."""
     for form in _forms(tuple(secrets)):
         text = text.replace(form, MASK)
     return text
@@ -101,5 +101,5 @@ def _forms(secrets):
             json.dumps(secret, ensure_ascii=False)[1:-1],
         )
     }
-    # The longest first: a secret may be part of another.
+    # Longest first: a secret may be part of another.
     return sorted(forms, key=len, reverse=True)

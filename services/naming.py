@@ -8,7 +8,7 @@ import re
 def slugify_identifier(value):
     """Lower case, runs of anything but a-z and 0-9 as `-`, none at the ends.
 
-    None and False give empty text.
+    None and False return empty text.
     """
     if value is None or value is False:
         return ""

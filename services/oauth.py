@@ -1,9 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""OAuth2 client credentials (RFC 6749, section 4.4): a token from its server.
+"""OAuth2 client credentials (RFC 6749, section 4.4): request an access token.
 
-Odoo brings no OAuth2 client library, and this grant is one form post. The token
-server is reached through a `Sender`, so the egress guard holds for it as well.
+Odoo includes no OAuth2 client library, and this grant is a single form post. The
+request uses a `Sender`, so the egress guard applies to the token server as well.
 """
 
 import json
@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from .errors import ServiceError, _lt
-from .failure_text import no_answer_text
+from .failure_text import no_response_text
 from .http.encoding import encode
 from .signing import bare_token
 
-LIFETIME = 300.0  # seconds, when the server doesn't say
-_MARGIN = 30.0  # renewed so much before the end, or after nine tenths of a short life
+LIFETIME = 300.0  # seconds, if the server returns none
+_MARGIN = 30.0  # seconds before expiry at which it is renewed, at most a tenth of it
 _LONGEST = 10 * 365 * 86400.0
 _BROKEN = (_lt("its response was interrupted."), {})
-# What servers call a bearer token, without blanks, dashes and underscores.
+# Names that servers use for a bearer token, without spaces, dashes and underscores.
 _BEARER = frozenset({"", "bearer", "bearertoken"})
 
 
 class TokenRefused(ServiceError):
-    """No token came.
+    """No access token was received.
 
     reason: as on an attempt (dns, connect, tls, timeout, egress, response, redirect,
     http_4xx, http_5xx)
-    may_recover: whether trying again later makes sense; else a person must act
+    may_recover: whether a later retry may succeed; else it needs attention
     """
 
     def __init__(self, template, /, *, reason, may_recover, **values):
@@ -41,11 +41,11 @@ class TokenRefused(ServiceError):
 
 @dataclass(frozen=True)
 class ClientCredentials:
-    """What an endpoint knows about its token server.
+    """Settings for requests to a token server.
 
     scope, audience: sent when not empty
-    resource: URIs of what the token is for, separated by blanks (RFC 8707)
-    in_body: id and secret go into the form, for servers that don't take HTTP Basic
+    resource: URIs of what the token is for, separated by spaces (RFC 8707)
+    in_body: send id and secret in the form, for servers without HTTP Basic
     """
 
     token_url: str
@@ -71,7 +71,7 @@ class Token:
         return f"Bearer {self.value}"
 
     def is_fresh(self, now):
-        """Whether it can still be used, with some time to spare."""
+        """Whether it can still be used, with a safety margin."""
         return now < self.renew_at
 
 
@@ -81,21 +81,21 @@ def fetch_token(sender, credentials, *, timeout, now):
     sender: a `Sender`; timeout: seconds in all; now: seconds since the epoch.
     Raises TokenRefused; ConfigurationError or EgressRefused for a bad URL.
     """
-    answer = sender.send(encode(_request(credentials)), timeout=timeout)
+    response = sender.send(encode(_request(credentials)), timeout=timeout)
     host = {"url": credentials.token_url.partition("?")[0]}
-    said = _json_object(answer)
-    # A whole JSON object counts, however the connection ended behind it.
-    if answer.status_code is None or (answer.broken and not said):
-        template, values = _BROKEN if answer.broken else no_answer_text(answer)
+    said = _json_object(response)
+    # A complete JSON object is accepted, however the connection ended after it.
+    if response.status_code is None or (response.broken and not said):
+        template, values = _BROKEN if response.broken else no_response_text(response)
         raise TokenRefused(
             _lt("no OAuth2 token from %(url)s: %(why)s"),
-            reason=answer.reason or "response",
-            may_recover=answer.reason != "egress",
+            reason=response.reason or "response",
+            may_recover=response.reason != "egress",
             why=template % values if values else template,
             **host,
         )
-    if not 200 <= answer.status_code < 300:
-        raise _refusal(answer.status_code, said, host)
+    if not 200 <= response.status_code < 300:
+        raise _refusal(response.status_code, said, host)
     value = said.get("access_token")
     value = bare_token(value) if isinstance(value, str) else value
     if not _is_bearer(said.get("token_type")) or not _fits(value):
@@ -124,7 +124,7 @@ def _request(credentials):
         form["client_id"] = credentials.client_id
         form["client_secret"] = credentials.client_secret
     else:
-        # RFC 6749, 2.3.1: form-encoded first, so that a colon can't part them.
+        # RFC 6749, 2.3.1: form-encoded first, so that a colon can't separate them.
         pair = (
             quote_plus(credentials.client_id),
             quote_plus(credentials.client_secret),
@@ -154,16 +154,16 @@ def _refusal(status, said, host):
     )
 
 
-def _json_object(answer):
+def _json_object(response):
     try:
-        said = json.loads(answer.body)
+        said = json.loads(response.body)
     except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
 
 def _is_bearer(token_type):
-    """Whether a token of this type is sent as Bearer; many servers don't say."""
+    """Whether a token of this type is sent as Bearer; many servers omit the type."""
     if token_type is None:
         return True
     return isinstance(token_type, str) and (

@@ -18,12 +18,12 @@ _QUOTED = 120
 
 @dataclass(frozen=True)
 class HandlerOutcome:
-    """A decision and the request as it is after it.
+    """A decision and the resulting request.
 
     status: one of `STATUSES`
-    note: why, for people
-    seconds: delay that a retry asks for; None leaves it to the endpoint's schedule
-    matched_rule_id: of the handler rule that decided, False without one
+    note: the reason, for users
+    seconds: requested delay of a retry; None uses the endpoint's schedule
+    matched_rule_id: id of the handler rule that decided, False without one
     """
 
     status: str
@@ -34,7 +34,7 @@ class HandlerOutcome:
 
     @classmethod
     def from_raw(cls, raw, request):
-        """Read what came back: None or True send, False cancels, a dict tells.
+        """Read the return value: None or True send, False cancels, a dict decides.
 
         Dict keys: `status` (absent: send), `note` (or `message`), `seconds`,
         `matched_rule_id` and the request keys of `OutboundRequest.with_overrides`;
@@ -118,7 +118,7 @@ def _rule_id(raw):
 
 
 def _quote(value):
-    """`value` as Python writes it, shortened; whatever its class does about that."""
+    """`repr(value)`, shortened; never raises."""
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - a foreign __repr__ must not hide the message

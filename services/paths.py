@@ -31,10 +31,10 @@ def _index(part):
 
 
 def read_path(data, path):
-    """The value at `path`, None where nothing is.
+    """The value at `path`, None if there is none.
 
-    A number is the index of a list (from 0), `*` gives a list with the value of each
-    item; an empty path gives `data`. Raises ConfigurationError for a malformed path.
+    A number is the index of a list (from 0), `*` returns a list with the value of each
+    item; an empty path returns `data`. Raises ConfigurationError for a malformed path.
     """
     return _read(data, _parts(path or ""))
 
@@ -61,12 +61,12 @@ def _child(value, part):
 
 
 def write_path(data, path, value):
-    """Put a copy of `value` at `path` into `data`, in place; gives the whole back.
+    """Put a copy of `value` at `path` into `data`, in place; returns the whole.
 
-    Missing or null objects on the way are made (a list where the next part is `0`),
-    an index one past the end appends, `*` writes to each item.
-    None or False as `data` starts as `{}`; an empty path replaces all.
-    Raises ConfigurationError naming the path where something else is in the way.
+    Missing or null objects on the path are created (a list if the next part is `0`),
+    an index one past the end appends, `*` writes to each item. None or False as `data`
+    starts as `{}`; an empty path replaces everything.
+    Raises ConfigurationError naming the path where another value is in the way.
     """
     parts = _parts(path or "")
     if not parts:
@@ -81,28 +81,30 @@ set_payload_path = write_path
 
 
 def _own(value):
-    # Written at two places, a shared object would change at both with a later rule.
+    # An object shared by two places would be changed at both by a later rule.
     return deepcopy(value) if isinstance(value, dict | list) else value
 
 
-def _write(holder, parts, place, value):
-    for key in _keys(holder, parts, place):
+def _write(container, parts, place, value):
+    for key in _keys(container, parts, place):
         if place == len(parts) - 1:
-            _put(holder, key, _own(value))
+            _put(container, key, _own(value))
         else:
-            _write(_object_at(holder, key, parts[place + 1]), parts, place + 1, value)
+            _write(
+                _object_at(container, key, parts[place + 1]), parts, place + 1, value
+            )
 
 
-def _keys(holder, parts, place):
-    """The keys of `holder` that the part stands for; raises when it takes none."""
+def _keys(container, parts, place):
+    """The keys of `container` that the part refers to; raises if it can't have any."""
     part = parts[place]
-    if isinstance(holder, dict):
-        return list(holder) if part == "*" else (part,)
-    if isinstance(holder, list):
+    if isinstance(container, dict):
+        return list(container) if part == "*" else (part,)
+    if isinstance(container, list):
         if part == "*":
-            return range(len(holder))
+            return range(len(container))
         index = _index(part)
-        if index is not None and index <= len(holder):
+        if index is not None and index <= len(container):
             return (index,)
         raise ConfigurationError(
             _lt(
@@ -112,7 +114,7 @@ def _keys(holder, parts, place):
             ),
             path=".".join(parts),
             where=".".join(parts[:place]) or "payload",
-            count=len(holder),
+            count=len(container),
             part=part,
         )
     raise ConfigurationError(
@@ -123,25 +125,25 @@ def _keys(holder, parts, place):
         ),
         path=".".join(parts),
         where=".".join(parts[:place]) or "payload",
-        value=f"{holder!r:.40}",
+        value=f"{container!r:.40}",
         part=part,
     )
 
 
-def _object_at(holder, key, next_part):
-    """The object or list under `key`, made when nothing is there yet."""
-    there = key in holder if isinstance(holder, dict) else key < len(holder)
-    if there and holder[key] is not None:
-        return holder[key]
+def _object_at(container, key, next_part):
+    """The object or list under `key`, created if missing."""
+    there = key in container if isinstance(container, dict) else key < len(container)
+    if there and container[key] is not None:
+        return container[key]
     if next_part == "*":
         return None  # there is no "each item" of nothing: the next step says so
     made = [] if next_part == "0" else {}
-    _put(holder, key, made)
+    _put(container, key, made)
     return made
 
 
-def _put(holder, key, value):
-    if isinstance(holder, list) and key == len(holder):
-        holder.append(value)
+def _put(container, key, value):
+    if isinstance(container, list) and key == len(container):
+        container.append(value)
     else:
-        holder[key] = value
+        container[key] = value

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A token bucket: at most so many requests per period, bursts up to that number."""
+"""A token bucket: at most `limit` requests per period, in bursts up to that number."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,11 +10,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class TokenBucket:
-    """One token is one request. Times are naive UTC.
+    """A token permits one request. Times are naive UTC.
 
-    limit: tokens per period and most that are kept; 0 is no limit
+    limit: tokens per period, and the capacity; 0 is no limit
     period: seconds
-    tokens: there at the time `at`; with `at` None the bucket is new and full
+    tokens: available at the time `at`; with `at` None the bucket is new and full
     """
 
     limit: int
@@ -23,9 +23,9 @@ class TokenBucket:
     at: datetime | None = None
 
     def take(self, n, now):
-        """Up to `n` tokens: (bucket afterwards, tokens granted, seconds to the next).
+        """Take up to `n` tokens: (new bucket, tokens granted, seconds to the next).
 
-        The seconds are 0 while a whole token is left, and without a limit.
+        The seconds are 0 if a whole token is left, and without a limit.
         """
         if not self.limit:
             return self, n, 0.0
@@ -36,7 +36,7 @@ class TokenBucket:
         wait = missing * self.period / self.limit if missing > _ROUNDING else 0.0
         return replace(self, tokens=left, at=now), granted, wait
 
-    def give_back(self, n):
+    def refund(self, n):
         """The bucket with `n` tokens returned that were granted and not used."""
         if not self.limit:
             return self
@@ -45,6 +45,6 @@ class TokenBucket:
     def _there(self, now):
         if self.at is None:
             return float(self.limit)
-        # A clock that was put back adds nothing and counts from where it is now.
+        # A clock that was set back adds nothing and counts from its current time.
         passed = max(0.0, (now - self.at).total_seconds())
         return min(float(self.limit), self.tokens + passed * self.limit / self.period)

@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 @dataclass(frozen=True)
 class OutboundRequest:
-    """One request before it is encoded; every change makes a new one.
+    """One request before it is encoded; every change creates a new one.
 
     Headers, payload and files are immutable at every depth: a write raises
     `ImmutableRequestError`, which names `with_overrides`.
@@ -39,7 +39,7 @@ class OutboundRequest:
 
     @classmethod
     def from_dict(cls, data, *, default_body_mode="json"):
-        """A request from what `to_dict` gives; absent keys count as empty.
+        """A request from the dict of `to_dict`; absent keys count as empty.
 
         None or False as payload becomes `{}`.
         """
@@ -54,7 +54,7 @@ class OutboundRequest:
         )
 
     def to_dict(self):
-        """The request as a plain dict that shares nothing with it."""
+        """The request as a plain dict: a deep copy."""
         return {
             "target_url": self.target_url,
             "http_method": self.http_method,
@@ -65,20 +65,20 @@ class OutboundRequest:
         }
 
     def raw(self, name):
-        """The value of a field as the engine holds it, which may be a plain dict.
+        """The stored value of a field, which may be a plain dict.
 
-        For readers that never write and pass it to nobody: it isn't frozen for them.
+        For readers that neither modify it nor pass it on: it isn't frozen for them.
         """
         return vars(self)[name]
 
     def replaced(self, **changes):
-        """A request with these fields; the others are shared, and not frozen for it."""
+        """A request with these fields replaced; shares the others, without freezing."""
         return OutboundRequest(**(vars(self) | changes))
 
     def deep_copy(self):
         """An equal request that shares nothing with this one.
 
-        Raises PayloadError when the payload is not JSON.
+        Raises PayloadError if the payload is not valid JSON.
         """
         return OutboundRequest(**self.to_dict())
 
@@ -165,7 +165,7 @@ def _payload(payload, mode):
 
 def _copy_files(files):
     if not isinstance(files, Mapping):
-        return files  # assert_valid says so, with the rest of what is wrong
+        return files  # assert_valid reports it, with all other errors
     return {
         key: dict(each) if isinstance(each, Mapping) else each
         for key, each in files.items()

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a handler or gate may answer, as dicts that `HandlerOutcome` reads."""
+"""Return values of a handler or gate, as dicts that `HandlerOutcome` reads."""
 
 
 def webhook_done(note=None):
@@ -9,12 +9,12 @@ def webhook_done(note=None):
 
 
 def webhook_dead_letter(note):
-    """The delivery has failed for good; nothing is sent. `note` says why."""
+    """The delivery failed permanently; nothing is sent. `note` is the reason."""
     return {"status": "dead_letter", "note": note}
 
 
 def webhook_retry(note, seconds=60):
-    """Try again in `seconds`; this counts as a retry. `note` says why."""
+    """Retry in `seconds`; this counts as a retry. `note` is the reason."""
     return {"status": "retry", "note": note, "seconds": seconds}
 
 

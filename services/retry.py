@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""When a failed delivery is tried again, and which failures are."""
+"""Which failures are retried, and when."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from .circuit import HOLD_MAX
+from .circuit import BACKOFF_MAX
 from .errors import ConfigurationError, _lt
-from .failure_text import no_answer_text, status_text
+from .failure_text import no_response_text, status_text
 
 RETRY_AFTER_MAX = 24 * 3600
 DELAY_MAX = 366 * 86400
 DELAYS_MAX = 100
-_UNIX_TIME = 1e9  # as seconds more than 31 years, as a time the year 2001
+_UNIX_TIME = 1e9  # more than 31 years in seconds, or the year 2001 as a time
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*([smhd])")
@@ -24,9 +24,9 @@ _STATUSES = re.compile(r"([0-9]{3})(?:\s*-\s*([0-9]{3}))?")
 
 @dataclass(frozen=True)
 class RetrySchedule:
-    """When a failed delivery is tried again: one delay (seconds) per retry.
+    """When a failed delivery is retried: one delay (seconds) per retry.
 
-    jitter: longest stretch of a delay, as a share of it; never shortens one
+    jitter: a delay is lengthened by at most this fraction, and never shortened
     """
 
     delays: tuple[float, ...] = ()
@@ -37,7 +37,7 @@ class RetrySchedule:
     def parse(cls, text):
         """The schedule written as `5s,5m,30m,2h,1d`; empty text means no retry.
 
-        Raises ConfigurationError naming the part that is no duration.
+        Raises ConfigurationError naming the part that is not a valid duration.
         """
         parts = text.split(",") if text and text.strip() else ()
         if len(parts) > DELAYS_MAX:
@@ -48,31 +48,31 @@ class RetrySchedule:
             )
         return cls(tuple(_seconds(part.strip()) for part in parts))
 
-    def next_delay(self, retry, *, luck, retry_after=0):
+    def next_delay(self, retry, *, jitter_factor, retry_after=0):
         """Seconds until retry `retry` (from 0), None if there is none left.
 
-        luck: 0 to 1, how much of the jitter is used
-        retry_after: what the receiver asked for; counts when longer, up to 24 h
+        jitter_factor: 0 to 1, how much of the jitter is used
+        retry_after: what the receiver requested; used if longer, up to 24 h
         """
         if retry >= len(self.delays):
             return None
-        planned = self.delays[retry] * (1 + self.jitter * luck)
+        planned = self.delays[retry] * (1 + self.jitter * jitter_factor)
         return max(planned, min(retry_after, RETRY_AFTER_MAX))
 
     @property
     def attempts(self):
-        """How often a delivery is tried in all."""
+        """The maximum number of attempts."""
         return len(self.delays) + 1
 
     @property
     def span(self):
-        """The sum of all delays as text in its largest fitting unit, as in "28 h"."""
+        """The sum of all delays in its largest suitable unit, as in "28 h"."""
         seconds = sum(self.delays)
         unit = next((u for u in "dhm" if seconds >= 2 * _UNITS[u]), "s")
         return f"{seconds / _UNITS[unit]:.0f} {unit}"
 
     def describe(self):
-        """In words, as in "8 attempts over 28 h"."""
+        """A summary, as in "8 attempts over 28 h"."""
         if not self.delays:
             return "1 attempt, no retry"
         return f"{self.attempts} attempts over {self.span}"
@@ -99,7 +99,7 @@ def _seconds(part):
 
 @dataclass(frozen=True)
 class StatusSet:
-    """HTTP statuses that are worth another try."""
+    """HTTP statuses that are retried."""
 
     codes: frozenset[int] = frozenset()
 
@@ -108,7 +108,7 @@ class StatusSet:
     def parse(cls, text):
         """The statuses written as `408,425,429,500-599`; empty text means none.
 
-        Raises ConfigurationError naming the part that is no failure status or range.
+        Raises ConfigurationError naming an invalid failure status or range.
         """
         codes = set()
         for part in text.split(",") if text and text.strip() else ():
@@ -135,11 +135,11 @@ def _codes(part):
 
 
 def parse_retry_after(value, *, now):
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3), at most 24 h.
+    """Seconds that a Retry-After header requests (RFC 9110, 10.2.3), at most 24 h.
 
     now: the time (naive is UTC) that a date in the header is compared with
-    Also a Unix time (seconds or milliseconds) and an ISO 8601 date are dates.
-    0 for no header, a past date and anything that is neither seconds nor a date.
+    A Unix time (seconds or milliseconds) and an ISO 8601 date are accepted as dates.
+    Returns 0 without a header, for a past date and for an invalid value.
     """
     text = (value or "").strip()
     try:
@@ -153,7 +153,7 @@ def parse_retry_after(value, *, now):
 
 
 def _wait(number, now):
-    """Seconds, or those until a Unix time: no receiver asks for thirty years."""
+    """Seconds, or seconds until a Unix time: no receiver requests thirty years."""
     if number < _UNIX_TIME:
         return number
     if number >= _UNIX_TIME * 100:
@@ -174,22 +174,22 @@ def _aware(moment):
 
 _RETRIED_REASONS = {"dns", "connect", "tls", "timeout", "response"}
 _CIRCUIT_STATUSES = {408, 429}
-_HOLDING_STATUSES = {429, 503}  # they speak of the receiver, not of one request
+_BACKOFF_STATUSES = {429, 503}  # they concern the receiver, not a single request
 _BROKEN_BODY = _lt("The response body was interrupted. Only its status counts.")
 _USED_UP = _lt("All %(attempts)s attempts are used up.")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What becomes of a delivery after an attempt.
+class RetryDecision:
+    """What happens to a delivery after an attempt.
 
-    state, attempt_state: done, error (tried again) or dead_letter
+    state, attempt_state: done, error (retried) or dead_letter
     delay: seconds until the next attempt, None without one
     failure_reason: for grouping, empty when done
-    error: template and values that say what failed and what to do, None when done
-    note: template and values of what else is worth knowing, or None
-    circuit: success, failure, open (until a person closes it) or ignore
-    hold: seconds for which the receiver wants no request at all
+    error: template and values on what failed and what to do, None when done
+    note: template and values of additional information, or None
+    circuit: success, failure, open (until a user closes it) or ignore
+    backoff: seconds for which the receiver accepts no request
     """
 
     state: str
@@ -199,43 +199,45 @@ class Verdict:
     error: tuple | None = None
     note: tuple | None = None
     circuit: str = "ignore"
-    hold: float = 0.0
+    backoff: float = 0.0
 
 
-def judge(answer, *, schedule, retry_on, retry_number, luck, now):
-    """The Verdict on `answer` (an Answer).
+def decide_retry(response, *, schedule, retry_on, retry_number, jitter_factor, now):
+    """The RetryDecision for `response` (an HttpResponse).
 
     schedule: RetrySchedule; retry_on: StatusSet
-    retry_number: retries made so far; luck: 0 to 1, for the jitter
+    retry_number: retries made so far; jitter_factor: 0 to 1, share of the jitter
     now: the time (naive is UTC), for a Retry-After that is a date
     """
-    status = _status(answer)
+    status = _status(response)
     if status is None:
-        reason, error = answer.reason or "response", no_answer_text(answer)
+        reason, error = response.reason or "response", no_response_text(response)
         retried, circuit = reason in _RETRIED_REASONS, _reason_circuit(reason)
     elif 200 <= status < 300:
-        note = (_BROKEN_BODY, {}) if answer.broken else None
-        return Verdict("done", "done", note=note, circuit="success")
+        note = (_BROKEN_BODY, {}) if response.broken else None
+        return RetryDecision("done", "done", note=note, circuit="success")
     else:
-        reason, error = _status_reason(status), status_text(status, answer)
+        reason, error = _status_reason(status), status_text(status, response)
         retried = status in retry_on and status != 410
         circuit = _status_circuit(status)
     delay = None
-    wait = parse_retry_after(answer.header("Retry-After"), now=now)
+    wait = parse_retry_after(response.header("Retry-After"), now=now)
     if retried:
-        delay = schedule.next_delay(retry_number, luck=luck, retry_after=wait)
+        delay = schedule.next_delay(
+            retry_number, jitter_factor=jitter_factor, retry_after=wait
+        )
     state = "dead_letter" if delay is None else "error"
     note = None
     if retried and delay is None and schedule.delays:
         note = (_USED_UP, {"attempts": schedule.attempts})
-    hold = min(wait, HOLD_MAX) if status in _HOLDING_STATUSES else 0.0
-    return Verdict(state, state, delay, reason, error, note, circuit, hold)
+    backoff = min(wait, BACKOFF_MAX) if status in _BACKOFF_STATUSES else 0.0
+    return RetryDecision(state, state, delay, reason, error, note, circuit, backoff)
 
 
-def _status(answer):
-    """The status if it counts: it came, and if not all did, only the body is short."""
-    if answer.broken or answer.reason in ("", "redirect"):
-        return answer.status_code
+def _status(response):
+    """The status, if it was received and at most the body is incomplete."""
+    if response.broken or response.reason in ("", "redirect"):
+        return response.status_code
     return None
 
 

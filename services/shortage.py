@@ -1,8 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What this process itself ran out of: files, threads or memory.
+"""A lack of files, threads or memory in this process.
 
-Such a failure says nothing about the target: it costs no retry and opens no circuit.
+Such a failure says nothing about the target: it uses no retry and opens no circuit.
 """
 
 import errno
@@ -10,7 +10,7 @@ import socket
 
 from .errors import ServiceError, _lt
 
-REASON = "shortage"  # of an `Answer`: nothing was sent
+REASON = "shortage"  # of an `HttpResponse`: nothing was sent
 
 _NO_FILE = _lt(
     "this Odoo server ran out of open files (%(error)s). Raise its limit (ulimit -n)."
@@ -29,20 +29,20 @@ _BY_ERRNO = {
     errno.ENOMEM: _NO_MEMORY,
     errno.ENOBUFS: _NO_MEMORY,
 }
-_CHAIN = 5  # causes looked at
+_CHAIN = 5  # causes checked
 
 
 class Shortage(ServiceError):
-    """This process lacks what the work needs; the template says what to do.
+    """This process lacks a resource; the template says what to do.
 
-    delivery_id: of the one delivery that was being built, None without one
+    delivery_id: id of the delivery that was being built, None without one
     """
 
     delivery_id = None
 
     @classmethod
     def of(cls, error):
-        """The shortage that `error` comes from, or None."""
+        """The shortage that caused `error`, or None."""
         if isinstance(error, cls):
             return error
         found = shortage_of(error)
@@ -50,12 +50,12 @@ class Shortage(ServiceError):
 
     @property
     def is_memory(self):
-        """Whether it is memory that lacks."""
+        """Whether memory is lacking."""
         return self.template == _NO_MEMORY
 
 
 def shortage_of(error):
-    """(template, values) of what this process lacked, None if that isn't the cause."""
+    """(template, values) of what this process lacked, None for another cause."""
     for _ in range(_CHAIN):
         if error is None:
             return None
@@ -79,9 +79,9 @@ def _template(error):
 
 
 def lacks_files():
-    """The OSError that opening a file gives now, None when it works.
+    """The OSError that opening a file raises now, None if it succeeds.
 
-    The system's resolver hides the reason when it has none left.
+    The system's resolver hides the reason when no file is left.
     """
     try:
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()

@@ -21,9 +21,9 @@ SECRET_CHARACTERS_MIN = 16
 def standard_webhooks_headers(secrets, message_id, timestamp, body):
     """The three headers of Standard Webhooks (standardwebhooks.com, version 1).
 
-    secrets: texts `whsec_<base64>`; each one signs, so that an old one may overlap
+    secrets: texts `whsec_<base64>`; each one signs, so that secrets can overlap
     timestamp: of this attempt, seconds since the epoch
-    body: the bytes that are sent; text is UTF-8, None no bytes
+    body: the bytes that are sent; text is encoded as UTF-8, None is empty
     Raises ConfigurationError without a secret or for one that isn't base64.
     """
     if not secrets:
@@ -73,7 +73,7 @@ def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefi
 def bare_token(text):
     """A bearer token without the `Bearer ` or `Authorization: Bearer ` before it.
 
-    That is how documentation shows it, and how it is pasted.
+    Documentation shows it with the prefix, and it is pasted like that.
     """
     return _BEARER.sub("", text, count=1).strip() if _BEARER.match(text) else text
 
@@ -87,7 +87,7 @@ def check_new_secret(secret, *, standard):
     """Raise ConfigurationError for a secret that is too short to be one.
 
     standard: it is for Standard Webhooks, hence base64; else any text. Secrets that
-    are stored already aren't judged: their receivers know them.
+    are already stored aren't checked: their receivers use them.
     """
     if standard:
         count = len(_key(secret))

@@ -45,7 +45,7 @@ def tokens(text):
 def render_text(text, values, escape=None):
     """A header value or payload text with its tokens replaced by plain text.
 
-    escape: see `escaping.escaper`, for a text that is a whole body
+    escape: see `escaping.escaper`, if the text is a whole body
     Raises ConfigurationError naming a token whose value is missing or empty.
     """
     pieces = _parse(text)
@@ -67,9 +67,9 @@ def render_text(text, values, escape=None):
 def render_path(text, values):
     """A URL path, query part allowed, with its tokens percent-encoded (`/` too).
 
-    A token takes text and numbers. Raises ConfigurationError naming a token whose value
-    is missing, empty or anything else (a list, an object, a boolean), or one that would
-    make a path segment `.` or `..`, which receivers resolve.
+    A value is a text or a number. Raises ConfigurationError naming a path token whose
+    value is missing, empty or of another type (a list, an object, a boolean), or one
+    that would make a path segment `.` or `..`, which receivers resolve.
     """
     if len(_parse(text)) == 1:
         return render_text(text, values)
@@ -82,7 +82,7 @@ def render_path(text, values):
 
 
 def clean_path(text):
-    """A URL path as it is saved: what no URL holds percent-encoded, tokens kept.
+    """A URL path as it is saved: invalid characters percent-encoded, tokens kept.
 
     Raises ConfigurationError for line breaks and other control characters, for
     backslashes, and for braces that are neither a token nor doubled.
@@ -111,11 +111,11 @@ def clean_path(text):
 
 
 def render_literal(decoded, values, escape=None):
-    """A decoded JSON literal with the tokens of its texts replaced, all the way down.
+    """A decoded JSON literal with the tokens of its texts replaced at every depth.
 
     A text that is exactly `{key}` becomes the value itself, with its type.
     The result shares no dict or list with `decoded`.
-    escape: see `render_text`, for a text that is a whole body
+    escape: see `render_text`, if the text is a whole body
     Raises ConfigurationError naming a token whose value is missing or empty.
     """
     if isinstance(decoded, str):
@@ -165,7 +165,7 @@ def _quoted(key, values):
 
 
 def _path_text(key, value):
-    """Text of what a path takes; a list, an object or a boolean is refused."""
+    """A path value as text; a list, an object or a boolean is refused."""
     text = _text(value)
     if isinstance(value, Decimal):
         return text

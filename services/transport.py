@@ -16,10 +16,10 @@ _BODYLESS = frozenset({"delete", "get", "head", "options"})
 def build_transport_kwargs(request):
     """All arguments of `requests.request(**kwargs)` for an `OutboundRequest`.
 
-    The body follows the mode: json gives `json`, form_urlencoded gives `data`,
-    multipart gives `data` and `files`, raw gives `data` as bytes in the charset that
-    the Content-Type names (UTF-8 without one). A method
-    that needs no body (DELETE, GET) gets none when the payload is empty.
+    The body depends on the mode: json sets `json`, form_urlencoded sets `data`,
+    multipart sets `data` and `files`, raw sets `data` to bytes in the charset of the
+    Content-Type (UTF-8 without one). A method that needs no body (DELETE, GET) has none
+    if the payload is empty.
     Redirects are not followed. Raises ConfigurationError.
     """
     request.assert_valid()
@@ -45,9 +45,10 @@ def build_transport_kwargs(request):
 def flatten_form_data(values):
     """Nested values as flat form fields, all of them texts.
 
-    `{"a": {"b": [1, True]}, "c": None}` gives
-    `{"a[b][0]": "1", "a[b][1]": "true", "c": ""}`; empty containers give an empty
-    text, None or nothing gives `{}`. Raises ConfigurationError for anything else.
+    `{"a": {"b": [1, True]}, "c": None}` becomes
+    `{"a[b][0]": "1", "a[b][1]": "true", "c": ""}`; an empty container becomes
+    an empty text, None and an empty value become `{}`. Raises ConfigurationError
+    for anything else.
     """
     flat = {}
     if values and not isinstance(values, Mapping):
@@ -122,7 +123,7 @@ def _multipart_body(request, kwargs):
         kwargs["files"] = files
     else:
         # Without a file requests would send a plain form. A part without a file
-        # name is byte for byte what it makes of a field.
+        # name is byte for byte the same as a field.
         kwargs["files"] = {key: (None, value) for key, value in fields.items()}
 
 
@@ -154,7 +155,7 @@ _BODIES = {
 
 
 def _encoded(text, content_type):
-    """The text in the charset that its Content-Type names, else UTF-8."""
+    """The text encoded in the charset of its Content-Type, else UTF-8."""
     charset = charset_of(_text(content_type)) if content_type else None
     charset = charset or "utf-8"
     try:

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What guards an endpoint's requests, and how it is put on each of them."""
+"""Egress policy, authentication and signature of an endpoint's requests."""
 
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .egress.policy import Policy
 from .errors import ConfigurationError, ServiceError, _lt
 from .http.client import Sender
-from .http.encoding import WireRequest
+from .http.encoding import EncodedRequest
 from .http.proxy import Proxy
 from .masking import SHORTEST_MASKED
 from .signing import (
@@ -21,7 +21,7 @@ from .signing import (
 
 @dataclass(frozen=True)
 class Credential:
-    """The header that says who sends."""
+    """The header that authenticates the sender."""
 
     name: str
     value: str = field(repr=False)
@@ -35,7 +35,7 @@ class Credential:
     def basic(cls, user, password):
         """User and password (RFC 7617), both as UTF-8.
 
-        Raises ConfigurationError for a user with a colon, which would end it early.
+        Raises ConfigurationError for a user name with a colon, which would end it.
         """
         if not user or ":" in user:
             raise ConfigurationError(
@@ -55,7 +55,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class StandardSignature:
-    """Standard Webhooks; the old secret signs along until `old_until` (epoch)."""
+    """Standard Webhooks; the old secret signs too, until `old_until` (epoch)."""
 
     secret: str = field(repr=False)
     old_secret: str = field(default="", repr=False)
@@ -80,7 +80,7 @@ class HmacSignature:
     prefix: str = ""
 
     def headers(self, message_id, now, body):
-        """The header that signs `body`; neither id nor time are part of it."""
+        """The header that signs `body`; id and time are not included."""
         return hmac_header(
             self.header,
             self.secret,
@@ -93,17 +93,17 @@ class HmacSignature:
 
 @dataclass(frozen=True)
 class Trust:
-    """What guards the requests of one endpoint.
+    """Everything that secures the requests of one endpoint.
 
-    egress: where they may go
-    credential: who sends, None for nobody in particular
-    signature: how they are signed, None for not at all
-    secrets: texts that are masked wherever something is stored or shown
+    egress: policy on where they may be sent
+    credential: authentication header, None without authentication
+    signature: how they are signed, None without a signature
+    secrets: texts that are masked in everything that is stored or shown
     client_certificate: PEM of certificate and private key, or None
-    proxy: the way out, or None for the direct one
-    is_token: the credential is an OAuth2 token, which may be renewed
-    fault: why nothing can leave; None when it can
-    not_before: epoch; the fault may be gone by then without a person
+    proxy: HTTP proxy, or None for a direct connection
+    is_token: the credential is an OAuth2 access token, which may be renewed
+    fault: why nothing can be sent, or None
+    not_before: epoch; from then on the fault may have resolved itself
     """
 
     egress: Policy
@@ -117,38 +117,40 @@ class Trust:
     not_before: float | None = None
 
     def open_sender(self) -> Sender:
-        """What sends under these rules; to be closed. For one thread."""
+        """A `Sender` under these rules, for one thread; the caller closes it."""
         return Sender(
             self.egress,
             client_certificate=self.client_certificate,
             proxy=self.proxy,
         )
 
-    def apply(self, wire: WireRequest, message_id: str, now: float) -> WireRequest:
-        """The request with its credential and, last, the signature over its bytes.
+    def apply(
+        self, encoded: EncodedRequest, message_id: str, now: float
+    ) -> EncodedRequest:
+        """The request with its credential and the signature over its bytes.
 
-        A credential that a rule, handler or backend has set stays. now: epoch.
-        Raises the fault; ConfigurationError for what no header can hold.
+        A credential that a rule, handler or backend has set is kept. now: epoch.
+        Raises the fault; ConfigurationError for an invalid header value.
         """
         if self.fault is not None:
             raise ConfigurationError(self.fault.template, **self.fault.values)
         headers = {}
         credential = self.credential
-        if credential is not None and not has_header(wire, credential.name):
+        if credential is not None and not has_header(encoded, credential.name):
             headers[credential.name] = credential.value
         if self.signature is not None:
-            headers |= self.signature.headers(message_id, now, wire.body)
-        return wire.with_headers(headers) if headers else wire
+            headers |= self.signature.headers(message_id, now, encoded.body)
+        return encoded.with_headers(headers) if headers else encoded
 
 
-def has_header(wire, name):
-    """Whether the request has a header of this name, whatever its case."""
+def has_header(encoded, name):
+    """Whether the request has a header of this name, case-insensitive."""
     wanted = name.lower()
-    return any(each.lower() == wanted for each, _value in wire.headers)
+    return any(each.lower() == wanted for each, _value in encoded.headers)
 
 
 def masked_forms(*secrets):
-    """Those texts as they may be found in a request or its answer: `Trust.secrets`.
+    """The forms in which these secrets may occur in a request or response.
 
     A pair is a user and a password, which HTTP Basic sends together.
     """

@@ -13,10 +13,10 @@ _NONE = object()
 
 @dataclass(frozen=True)
 class ValueMap:
-    """Says what to send for a value.
+    """Maps a value to what is sent for it.
 
     entries: text of a value -> what is sent for it
-    default: for any other value; a value without entry and default stays as it is
+    default: for any other value; a value without entry and default is unchanged
     """
 
     entries: dict = field(default_factory=dict)
@@ -26,7 +26,7 @@ class ValueMap:
         return bool(self.entries) or self.default is not _NONE
 
     def apply(self, value):
-        """What is sent for `value`; of a list, what is sent for each item."""
+        """What is sent for `value`; for a list, what is sent for each item."""
         if isinstance(value, list | tuple):
             return [self.apply(item) for item in value]
         for text in _texts(value):
@@ -36,7 +36,7 @@ class ValueMap:
 
 
 def _texts(value):
-    """The ways in which a person may have written `value` on the left."""
+    """The spellings of `value` that are accepted on the left."""
     if value is None:
         return ("",)
     if value is False:
@@ -50,12 +50,12 @@ def _texts(value):
 
 @lru_cache(maxsize=512)
 def parse_value_map(text, *, as_text=False):
-    """The ValueMap that `text` describes; empty text gives an empty one.
+    """The ValueMap that `text` describes; empty text makes an empty one.
 
     The right side is read as JSON where it parses (`1`, `true`), else as text;
-    with `as_text` (headers) it stays as typed. An empty left side is the empty value.
-    Where the left side holds `=`, put blanks around the one that separates.
-    Raises ConfigurationError naming a line without `=` or one that comes twice.
+    with `as_text` (headers) it is kept as typed. An empty left side is the empty value.
+    If the left side contains `=`, put spaces around the separator.
+    Raises ConfigurationError naming a line without `=` or a duplicate one.
     """
     entries, default = {}, _NONE
     for number, line in enumerate((text or "").splitlines(), 1):

@@ -28,12 +28,12 @@ def dumps_payload(value):
 
 
 def serialize_payload(payload):
-    """Indented JSON text for people to read, key order kept. Raises PayloadError."""
+    """Indented JSON text for display, key order kept. Raises PayloadError."""
     return _storable(_dump(_encode_indented, payload))
 
 
 def json_serialize_value(value):
-    """Text as it is, anything else as JSON with sorted keys. Raises PayloadError."""
+    """Text unchanged, anything else as JSON with sorted keys. Raises PayloadError."""
     if isinstance(value, str):
         return value
     return _storable(_dump(_encode_sorted, value))
@@ -52,7 +52,7 @@ def _dump(encode, value):
 
 
 def header_text(value, name=""):
-    """A header's value as text: `True` gives "True", bytes are Latin-1, None is "".
+    """A header's value as text: `True` becomes "True", bytes are Latin-1, None is "".
 
     Raises ConfigurationError, which names the header, for a list or an object.
     """
@@ -80,7 +80,7 @@ def header_text(value, name=""):
 def serialize_headers(headers):
     """Indented JSON object of a mapping or of name-value pairs, order kept.
 
-    Values become text; a name that comes again has its values joined by ", ".
+    Values become text; the values of a repeated name are joined by ", ".
     """
     texts = {}
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
@@ -88,7 +88,7 @@ def serialize_headers(headers):
         texts[str(name)] = f"{texts[name]}, {value}" if name in texts else value
     if not texts:
         return "{}"
-    # Written by hand: with an indent the standard encoder leaves its C part.
+    # Formatted here: with an indent the standard encoder doesn't use its C code.
     lines = ",\n".join(
         f"  {encode_basestring(name)}: {encode_basestring(value)}"
         for name, value in texts.items()
@@ -97,14 +97,14 @@ def serialize_headers(headers):
 
 
 def storable_text(text):
-    """Text that PostgreSQL stores: NUL and halves of surrogate pairs replaced."""
+    """Text that PostgreSQL stores: NUL and lone surrogates replaced."""
     if text.isascii():
         return text.replace("\x00", "\ufffd")
     return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _storable(json_text):
-    """JSON text without halves of surrogate pairs, which no database stores bare."""
+    """JSON text without lone surrogates, which no database stores."""
     if json_text.isascii():
         return json_text
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", json_text)
@@ -134,7 +134,7 @@ def decode_literal_value(text):
     """A stored literal as a value: JSON where it parses, else the text itself.
 
     `149.99` is a number, `true` a boolean, `"x"` the text x, `abc` text; empty stays
-    empty. What is not text comes back unchanged.
+    empty. A value that isn't text is returned unchanged.
     """
     if not isinstance(text, str) or not text or text[0] not in _JSON_STARTS:
         return text

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Code that a receiver can copy to check our signatures, in Python and Node."""
+"""Sample code for receivers to verify our signatures, in Python and Node."""
 
 import json
 from string import Template

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The HTTP server under test: records what arrives and answers by script.
+"""The HTTP server under test: records what arrives and responds by script.
 
 A socket loop of its own with minimal parsing, one thread per connection, so that it
 takes some thousand requests a second and sees the bytes as they came. Standard
@@ -15,7 +15,7 @@ Without a script the path decides (`/` and unknown paths: 200, see `PATHS`):
 
     /status/503  /missing (404)  /gone (410)  /flaky (503 once per webhook-id, then 200)
     /flaky/3 (three times)  /throttle/7 (429, Retry-After: 7)  /delay/50 (ms)  /echo
-    /hold (until released)  /redirect (302 to itself)  /close (no answer)  /reset
+    /hold (until released)  /redirect (302 to itself)  /close (no response)  /reset
     /cut (body breaks off)  /drip/header  /drip/body  /garbage  /flood (of headers)
     /huge (1 GB)
 
@@ -84,33 +84,33 @@ class Request:
         return json.loads(self.body)
 
 
-# --- answers: each is called with the exchange and does what it likes with the socket
+# --- responses: each is called with the exchange and may do anything with the socket
 
 
 def status(code, body=b"{}", headers=()):
     """Answer with this status; `headers` are pairs."""
-    answer = _response(code, body, headers)
-    return lambda exchange: exchange.send(answer)
+    response = _response(code, body, headers)
+    return lambda exchange: exchange.send(response)
 
 
 def delay(seconds, then=None):
-    """Wait, then answer (200 if nothing else is given)."""
-    answer = then or status(200)
+    """Wait, then respond (200 if nothing else is given)."""
+    response = then or status(200)
 
     def delayed(exchange):
         time.sleep(seconds)
-        answer(exchange)
+        response(exchange)
 
     return delayed
 
 
 def hold(then=None):
     """Answer only once `Receiver.release()` is called."""
-    answer = then or status(200)
+    response = then or status(200)
 
     def held(exchange):
         exchange.receiver.wait_for_release()
-        answer(exchange)
+        response(exchange)
 
     return held
 
@@ -121,13 +121,13 @@ def echo():
 
 
 def flaky(failures=1, code=503):
-    """Fail that many times per webhook-id, then answer 200."""
+    """Fail that many times per webhook-id, then respond 200."""
 
-    def answer(exchange):
+    def response(exchange):
         tries = exchange.tries
         exchange.send(_response(code if tries <= failures else 200))
 
-    return answer
+    return response
 
 
 def throttle(seconds):
@@ -138,42 +138,42 @@ def throttle(seconds):
 def redirect(location=None, code=302):
     """Send elsewhere, by default to the same place: a loop."""
 
-    def answer(exchange):
+    def response(exchange):
         target = location or exchange.request.path
         exchange.send(_response(code, b"", [("Location", target)]))
 
-    return answer
+    return response
 
 
 def close():
-    """Close the connection without a word."""
+    """Close the connection without a response."""
     return lambda exchange: exchange.close()
 
 
 def reset(after=b""):
     """Send these bytes, then reset the connection (RST)."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(after)
         exchange.reset()
 
-    return answer
+    return response
 
 
 def cut(code=200):
     """Promise a longer body than comes, then close."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(_response(code, b"x" * 100)[:-50])
         exchange.close()
 
-    return answer
+    return response
 
 
 def drip(part="body", interval=DRIP_SECONDS, size=10_000):
     """Send the header or the body one byte at a time."""
 
-    def answer(exchange):
+    def response(exchange):
         whole = _response(200, b"x" * size, [("X-Fill", "x" * size)])
         head_end = whole.index(HEAD_END) + len(HEAD_END)
         at_once = 9 if part == "header" else head_end
@@ -184,41 +184,41 @@ def drip(part="body", interval=DRIP_SECONDS, size=10_000):
             time.sleep(interval)
             exchange.send(whole[position : position + 1])
 
-    return answer
+    return response
 
 
 def garbage():
-    """Answer with bytes that are no HTTP."""
+    """Respond with bytes that are not valid HTTP."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(b"\x00\xff this is no HTTP \x01\x02\r\n\r\n")
         exchange.close()
 
-    return answer
+    return response
 
 
 def flood(count=100_000):
     """Send a flood of headers."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(b"HTTP/1.1 200 OK\r\n")
         for number in range(count):
             exchange.send(b"X-Flood-%d: %s\r\n" % (number, b"x" * 200))
         exchange.send(b"Content-Length: 0\r\n\r\n")
 
-    return answer
+    return response
 
 
 def huge(size=HUGE):
     """Send a body of that many bytes, 1 GB by default."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size)
         block = b"x" * 65536
         for _number in range(size // len(block)):
             exchange.send(block)
 
-    return answer
+    return response
 
 
 PATHS = (
@@ -253,7 +253,7 @@ ACCEPTED = _response(200)
 
 
 class Exchange:
-    """A request being answered, and the connection it came by."""
+    """A request and its connection."""
 
     def __init__(self, receiver, connection, request, tries):
         self.receiver = receiver
@@ -262,7 +262,7 @@ class Exchange:
         self.tries = tries  # how often this webhook-id was seen, this one included
 
     def send(self, data):
-        """Put bytes on the wire."""
+        """Write bytes to the connection."""
         self.connection.sendall(data)
 
     def close(self):
@@ -351,13 +351,13 @@ class Receiver:
 
     # --- script
 
-    def script(self, path, *answers):
+    def script(self, path, *responses):
         """Answer requests to this path (query apart) one after the other like this.
 
-        The last answer stays. Without answers the path goes back to its own.
+        The last response stays. Without responses the path goes back to its own.
         """
         with self._changed:
-            self._scripts[path] = list(answers)
+            self._scripts[path] = list(responses)
 
     def release(self):
         """Let go all that is held now."""
@@ -395,7 +395,7 @@ class Receiver:
         return [each for each in self.requests if each.path.split("?")[0] == path]
 
     def wait_for_requests(self, count=1, timeout=15, *, path=None) -> list[Request]:
-        """Wait until that many arrived (at this path), give all; else TimeoutError."""
+        """Wait until `count` arrived (at this path); returns all, or TimeoutError."""
 
         def arrived():
             return len(self.requests_to(path)) if path else self._total
@@ -461,11 +461,11 @@ class Receiver:
                 connection.sendall(self._control(path, body))
                 continue
             request, tries = self._record(connection, method, path, head, body)
-            answer = self._answer(path)
-            if answer is None:
+            response = self._answer(path)
+            if response is None:
                 connection.sendall(ACCEPTED)
             else:
-                answer(Exchange(self, connection, request, tries))
+                response(Exchange(self, connection, request, tries))
             if CLOSE.search(head):
                 return
 
@@ -488,9 +488,9 @@ class Receiver:
     def _answer(self, path):
         path = path.split("?")[0]
         with self._changed:
-            answers = self._scripts.get(path)
-            if answers:
-                return answers.pop(0) if len(answers) > 1 else answers[0]
+            responses = self._scripts.get(path)
+            if responses:
+                return responses.pop(0) if len(responses) > 1 else responses[0]
         for pattern, make in PATHS:
             if found := re.fullmatch(pattern, path):
                 return make(*found.groups())

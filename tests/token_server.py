@@ -3,7 +3,7 @@
 """An OAuth2 server under test: Authlib's protocol over the receiver's sockets.
 
 tokens = TokenServer("shop", "s3cret")
-receiver.script("/token", tokens.answer)     # gives tokens
+receiver.script("/token", tokens.response)     # returns tokens
 receiver.script("/orders", tokens.guard)     # 200 with a token in force, else 401
 """
 
@@ -46,10 +46,10 @@ class Grant(ClientCredentialsGrant):
 
 
 class TokenServer(AuthorizationServer):
-    """Gives bearer tokens that live `lifetime` seconds, and checks them.
+    """Returns bearer tokens that live `lifetime` seconds, and checks them.
 
     issued: token -> when it ends (epoch); forget one to revoke it
-    asked: how many token requests came
+    asked: number of token requests
     """
 
     def __init__(self, client_id, secret, lifetime=3600, delay=0.0):
@@ -68,20 +68,20 @@ class TokenServer(AuthorizationServer):
             ),
         )
 
-    def answer(self, exchange):
-        """The token endpoint, as an answer of the receiver."""
+    def response(self, exchange):
+        """The token endpoint, as a response of the receiver."""
         self.asked += 1
         time.sleep(self.delay)
         self.create_token_response(exchange)
 
     def guard(self, exchange):
-        """A protected resource, as an answer of the receiver."""
+        """A protected resource, as a response of the receiver."""
         given = exchange.request.header("Authorization") or ""
         token = given.removeprefix("Bearer ")
         in_force = self.issued.get(token, 0) > time.time()
         _respond(exchange, 200 if in_force else 401, {})
 
-    # What Authlib asks of a server
+    # What Authlib requires of a server
 
     def query_client(self, client_id):
         return self.client if client_id == self.client.client_id else None

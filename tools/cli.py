@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The commands that `make` names."""
+"""The commands of the Makefile."""
 
 import argparse
 import os
@@ -44,7 +44,7 @@ ODOO_PYTHON=/path/to/python   your own Odoo 19, with queue_job
 PGHOST=...                    your own PostgreSQL, with PGPORT, PGUSER, PGPASSWORD
 BWT_CACHE=/elsewhere          another place for what is downloaded and made"""
 
-# Plain programs and what stands in for other addons, as in .pre-commit-config.yaml.
+# Plain programs and substitutes of other addons, as in .pre-commit-config.yaml.
 NOT_LOADED = (
     *("tools/", "benchmarks/", "tests/live/", "tests/unit/", "tests/addons/"),
     "tests/receiver.py",
@@ -78,7 +78,7 @@ def show_help(_options):
 
 
 def lint(_options):
-    """Run the linters that block; say how to mend."""
+    """Run the linters that block a merge; print how to fix."""
     fetch.ensure("lint")
     binaries = fetch.venv_folder("lint") / "bin"
     commands = (
@@ -96,12 +96,12 @@ def lint(_options):
             ).returncode
         )
     if failed:
-        say(f"To mend what can be mended: {binaries}/ruff check --fix; ruff format")
+        say(f"To fix automatically: {binaries}/ruff check --fix; ruff format")
     return int(bool(failed))
 
 
 def _files_that_odoo_loads():
-    """Python files that pylint-odoo's rules are for."""
+    """Python files that pylint-odoo's rules apply to."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
         cwd=REPOSITORY,
@@ -136,7 +136,7 @@ def psql(_options):
 
 
 def pot(_options):
-    """Export the texts to translate."""
+    """Export the translatable texts."""
     fetch.ensure("odoo")
     target = REPOSITORY / "i18n" / f"{ADDON}.pot"
     target.parent.mkdir(exist_ok=True)
@@ -154,26 +154,26 @@ def pot(_options):
 
 
 def bench(options):
-    """The lane beside a script and beside jobs."""
+    """Compare the lane with a script and with jobs."""
     return _program("benchmarks/cli.py", "bench", *options.rest)
 
 
 def soak(options):
-    """Faults for as long as one likes, drawn from a seed."""
+    """Random faults from a seed, for any length of time."""
     if not options.seed:
         raise Trouble("Say from which seed the faults are drawn: make soak SEED=7")
     return _program("tests/live/soak.py", "--seed", options.seed, *options.rest)
 
 
 def _program(script, *arguments):
-    """A program that starts servers of its own."""
+    """Run a program that starts its own servers."""
     fetch.ensure("odoo")
     command = [fetch.odoo_python(), REPOSITORY / script, *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
 
 
 def lock(_options):
-    """Renew the versions in tools/lock."""
+    """Update the versions in tools/lock."""
     locking.renew()
 
 
@@ -228,14 +228,14 @@ def _keyword(options):
 
 
 def main() -> int:
-    """Run one command; gives the exit code."""
+    """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, usage="make COMMAND")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("--keyword")
     parser.add_argument("--seed")
     parser.add_argument("--code")
     options, options.rest = parser.parse_known_args()
-    # Ended like this, servers that were started are stopped too.
+    # This way servers that were started are stopped too.
     signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
     try:
         return COMMANDS[options.command](options) or 0

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a person sees while something long runs, and how a missing piece is told."""
+"""Progress output for long steps, and the error for a missing piece."""
 
 import sys
 import threading
@@ -13,12 +13,12 @@ class Trouble(Exception):
 
 
 def say(text=""):
-    """One line for the person at the terminal, at once."""
+    """Print one line to the terminal, unbuffered."""
     print(text, flush=True)
 
 
 def duration(seconds):
-    """Seconds as a person reads them: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """Seconds in readable form: `0.4 s`, `12 s`, `3 min 05 s`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Odoo databases: copied from a template, installed, updated, asked, removed.
+"""Odoo databases: copy from a template, install, update, query, remove.
 
 Installing `mail` takes some twenty seconds, copying a database one. So a template
 without this addon is kept per version of Odoo and queue_job, with and without demo
-data, and every database begins as its copy.
+data, and every database starts as its copy.
 """
 
 import hashlib
@@ -20,21 +20,21 @@ from tools.odoo_server import odoo_command, odoo_environment, write_config
 from tools.workspace import ADDON, cache, exclusive, folder, tail
 
 TEMPLATE_MODULES = ("mail", "queue_job", "base_automation", "contacts")
-# What many databases have beside this addon: required columns, rules, computed fields.
+# Common addons of a database: required columns, rules, computed fields.
 SHOP_MODULES = ("sale_management", "account", "stock", "crm")
 PREFIX = "bwt_template_"
 
 
 class Databases:
-    """What is done to Odoo databases of one cluster."""
+    """Operations on Odoo databases of one cluster."""
 
     def __init__(self, cluster):
         self.cluster = cluster
 
     def fresh(self, name, *, install=(ADDON,), demo=False, beside=()) -> str:
-        """A new database with these addons; gives the install log.
+        """Create a database with these addons; returns the install log.
 
-        One of the same name is removed first. `beside` are further addons of Odoo.
+        One of the same name is removed first. `beside`: more addons of Odoo.
         """
         template = self.template(demo=demo, beside=beside)
         self.drop(name)
@@ -42,7 +42,7 @@ class Databases:
         return self.install(name, *install, demo=demo) if install else ""
 
     def template(self, *, demo=False, beside=()) -> str:
-        """Name of the database to copy from; made when missing."""
+        """Name of the database to copy from; created if missing."""
         modules = ",".join((*TEMPLATE_MODULES, *beside))
         mark = hashlib.sha256(f"{_versions()} {modules}".encode()).hexdigest()[:10]
         name = f"{PREFIX}{'demo_' if demo else ''}{mark}"
@@ -55,7 +55,7 @@ class Databases:
         return name
 
     def _build_template(self, name, modules, demo):
-        part = f"{name}_part"  # renamed when whole
+        part = f"{name}_part"  # renamed when complete
         self.drop(part)
         self.install(part, *modules, demo=demo)
         self._copy(part, name)
@@ -70,11 +70,11 @@ class Databases:
         self.cluster.create(name, source)
 
     def install(self, name, *addons, demo=False, arguments=()) -> str:
-        """`odoo -i`; gives its log."""
+        """`odoo -i`; returns its log."""
         return self._load(name, "-i", addons, demo, arguments)
 
     def update(self, name, *addons, demo=False, arguments=()) -> str:
-        """`odoo -u`; gives its log."""
+        """`odoo -u`; returns its log."""
         return self._load(name, "-u", addons, demo, arguments)
 
     def _load(self, name, how, addons, demo, arguments):
@@ -83,7 +83,7 @@ class Databases:
         return self.run(name, "server", *options)
 
     def uninstall(self, name, addon) -> str:
-        """Remove an addon the way the Apps menu does; gives the log."""
+        """Uninstall an addon as the Apps menu does; returns the log."""
         script = (
             f"env['ir.module.module'].search([('name', '=', '{addon}')])"
             ".button_immediate_uninstall()\n"
@@ -91,14 +91,14 @@ class Databases:
         return self.run(name, "shell", "--no-http", script=script)
 
     def shell(self, name, script) -> str:
-        """What a Python script prints in `odoo shell` (with `env`); it may commit."""
+        """Output of a Python script in `odoo shell` (with `env`); it may commit."""
         arguments = ["shell", "--no-http", "--log-level=warn"]
         return self.run(name, *arguments, script=script, merge=False)
 
     def run(self, name, command, *arguments, script=None, merge=True) -> str:
-        """An Odoo command on a database, to its end; a failure raises.
+        """Run an Odoo command on a database until it ends; a failure raises.
 
-        Gives its log, or with `merge=False` only what it printed.
+        Returns its log, or with `merge=False` only what it printed.
         """
         with tempfile.TemporaryDirectory(dir=folder("run")) as home:
             config = Path(home, "odoo.conf")
@@ -136,7 +136,7 @@ def _link(source, target):
 
 
 def _versions():
-    """What the template depends on, read without starting Odoo where that can be."""
+    """What the template depends on, read without starting Odoo if possible."""
     if os.environ.get("ODOO_PYTHON"):
         question = "import odoo.release; print(odoo.release.version, odoo.__path__)"
         command = [str(fetch.odoo_python()), "-c", question]

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""`make demo` and `make serve`: the addon at work, with a receiver to send to."""
+"""`make demo` and `make serve`: the running addon, with a receiver to send to."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from tools.workspace import ADDON, only_once
 from receiver import Receiver, flaky  # isort: skip
 
 RECEIVER_PORT = 18069  # the one that the demo data names
-ODOO_PORT = 18070  # always the same, so that bookmarks and open tabs go on
+ODOO_PORT = 18070  # constant, so that bookmarks and open tabs continue to work
 UP_ALREADY = """\
 `make serve` of this clone is up already, in another terminal.
 Use that one, or end it with Ctrl-C first."""
@@ -87,7 +87,7 @@ EXPECTED = {
 
 
 def run_demo() -> int:
-    """Five deliveries from a fresh database to a receiver; gives the exit code."""
+    """Five deliveries from a fresh database to a receiver; returns the exit code."""
     fetch.ensure("odoo")
     with Cluster.running() as cluster, Receiver() as receiver:
         database = database_name("demo")
@@ -132,7 +132,7 @@ def _wait_for_end(cluster, database, uids):
 
 
 def _show(cluster, database, receiver, code, uid):
-    """Print one delivery from both sides; gives what isn't as it should be."""
+    """Print one delivery from both sides; returns what isn't as expected."""
     [delivery] = cluster.rows(
         database, f"SELECT id, state FROM {DELIVERY} WHERE message_uid = '{uid}'"
     )
@@ -157,11 +157,11 @@ def _show(cluster, database, receiver, code, uid):
     return [f"{code}: state, attempts, arrivals are {found}, not {EXPECTED[code]}"]
 
 
-# --- a server that stays up
+# --- a server that keeps running
 
 
 def prepare_playground(cluster) -> str:
-    """The database of `make serve`, `shell`, `lane`, `psql`; made when missing."""
+    """The database of `make serve`, `shell`, `lane`, `psql`; created if missing."""
     database = database_name("serve")
     databases = Databases(cluster)
     if database not in cluster.databases():
@@ -206,7 +206,7 @@ def serve() -> int:
 
 @contextlib.contextmanager
 def _visible_receiver():
-    """The receiver of the demo data, on its port where that is free."""
+    """The receiver of the demo data, on its port if that is free."""
 
     def show(request):
         body = request.body[:500].decode(errors="replace")
@@ -217,7 +217,7 @@ def _visible_receiver():
 
 
 def _port(wanted, who):
-    """The wanted port, or a free one; says so then."""
+    """The requested port, or a free one, with a message."""
     port = free_port(wanted)
     if port != wanted:
         say(

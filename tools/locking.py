@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""`make lock`: the newest versions of all that is installed from PyPI and npm.
+"""`make lock`: the newest versions of everything from PyPI and npm.
 
 uv resolves for every platform and every Python from 3.10 on, and lists the hashes of
 all files of each version; pip installs with `--require-hashes`. No lock file names a
-registry: pip and npm take the one that they are configured for.
+registry: pip and npm use the configured one.
 """
 
 import json
@@ -38,12 +38,12 @@ def requirements() -> dict[str, tuple]:
 
 
 # Without hashes: where a platform needs other packages to build a wheel, pip would
-# refuse those. And OCA's packages ask for `odoo`, which PyPI doesn't have.
+# refuse those. And OCA's packages require `odoo`, which PyPI doesn't have.
 OPTIONS = {"build": (), "oca": (HASHES, "--no-deps")}
 
 
 def renew():
-    """Resolve everything again, write the lock files, say what changed."""
+    """Resolve everything again, write the lock files, print what changed."""
     fetch.ensure("unpacked", "lock")
     changed = []
     for name, wanted in requirements().items():
@@ -58,7 +58,7 @@ def renew():
 
 
 def _write(name, text, read):
-    """Write a lock file; gives a line per version that changed."""
+    """Write a lock file; returns a line per changed version."""
     path = LOCKS / name
     before = path.read_text() if path.exists() else ""
     if before != text:
@@ -71,7 +71,7 @@ def _write(name, text, read):
 
 
 def changes(before: dict, after: dict) -> list[str]:
-    """What differs between two locks, each a mapping of package to versions."""
+    """Differences between two locks, each a mapping of package to versions."""
     lines = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
@@ -85,7 +85,7 @@ def changes(before: dict, after: dict) -> list[str]:
 
 
 def read_versions(text) -> dict[str, str]:
-    """Versions in a lock file of pip, by package; one per Python where they differ."""
+    """Versions in a lock file of pip, by package; one per Python if they differ."""
     found = {}
     for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.M):
         found.setdefault(name, []).append(version)
@@ -116,7 +116,7 @@ def _resolve(wanted, options) -> str:
 
 
 def _registry_of_pip():
-    """Environment that leads uv to the registry that pip is configured for."""
+    """Environment that points uv to the registry configured for pip."""
     pip = [fetch.venv_python("lock"), "-m", "pip", "config", "list"]
     listed = subprocess.run(pip, capture_output=True, text=True).stdout
     settings = dict(re.findall(r"^\S*?([\w-]+)='(.*)'$", listed, re.M))

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Odoo as a process: its configuration, one command run to its end, a server."""
+"""Odoo as a process: its configuration, a single command, a server."""
 
 import configparser
 import contextlib
@@ -38,7 +38,7 @@ def write_config(
     list_db=False,
     options=None,
 ):
-    """Write an odoo.conf; `options` are further ones of Odoo's own section.
+    """Write an odoo.conf; `options` are added to Odoo's own section.
 
     Without `allowed_networks` it has no section of this addon, as in the README.
     """
@@ -64,7 +64,7 @@ def write_config(
 def odoo_command(*arguments) -> list[str]:
     """Command line of Odoo with these arguments.
 
-    By a script, not by `-m odoo`: prefork runs its gevent server by the same argv.
+    With a script, not `-m odoo`: prefork runs its gevent server by the same argv.
     """
     script = folder("bin") / "odoo-bin"
     if not script.exists():
@@ -77,13 +77,13 @@ def odoo_command(*arguments) -> list[str]:
 def odoo_environment(cluster, **more) -> dict:
     """Environment of an Odoo process that works on this cluster."""
     environment = child_environment(**cluster.environment(), **more)
-    # Ours: it stands in odoo.conf, and Odoo would take the variable before that.
+    # Ours: it is set in odoo.conf, and Odoo would prefer the variable.
     environment.pop("ODOO_ADDONS_PATH", None)
     return environment
 
 
 def free_port(wanted=0) -> int:
-    """A loopback port that nobody listens on now: the wanted one where it is free."""
+    """A free loopback port: the requested one if possible."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, bool(wanted))
         try:
@@ -99,7 +99,7 @@ class OdooServer:
     """A real Odoo server with queue_job's runner, on loopback; ports are free ones.
 
     `workers=0` is the threaded server, more is prefork. Only what it started itself
-    is ever ended. As a context manager it starts, waits and stops.
+    is ever stopped. As a context manager it starts, waits and stops.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class OdooServer:
         return self
 
     def wait_ready(self, timeout=READY_TIMEOUT) -> "OdooServer":
-        """Wait until the web server answers; raise with the log's end if it won't."""
+        """Wait until the web server responds; else raise with the end of its log."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.is_running():
@@ -172,11 +172,11 @@ class OdooServer:
         raise Trouble(f"Odoo wasn't ready in {timeout} s:\n{tail(self.log_path)}")
 
     def is_running(self) -> bool:
-        """Whether the main process lives."""
+        """Whether the main process is running."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self, timeout=30) -> bool:
-        """End it as an operator would (SIGTERM); True if it went within the time."""
+        """Stop it as an operator would (SIGTERM); True if it ended within the time."""
         if not self.is_running():
             self.kill()  # workers may outlive their master
             return True
@@ -189,7 +189,7 @@ class OdooServer:
         return True
 
     def kill(self):
-        """SIGKILL to the whole process group: master, workers, all at once."""
+        """SIGKILL to the whole process group: master and workers."""
         if self.process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -213,7 +213,7 @@ class OdooServer:
         return found
 
     def log(self) -> str:
-        """All that it has logged, restarts included."""
+        """Its whole log, restarts included."""
         return self.log_path.read_text(errors="replace")
 
     def discard(self):

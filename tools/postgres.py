@@ -2,8 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A private PostgreSQL: socket only, default durability, shared by all commands.
 
-Whoever uses the cluster holds a shared lock on a file; the last one to let go stops
-the server. A command that was killed leaves the server running for the next one.
+Each user of the cluster holds a shared lock on a file; the last one to release it
+stops the server. A command that was killed leaves the server running for the next one.
 With PGHOST set the user's own server is used and nothing is started or stopped.
 """
 
@@ -23,16 +23,16 @@ from tools import fetch
 from tools.console import Trouble, step
 from tools.workspace import cache, exclusive, folder, run_logged
 
-ROLE = "odoo"  # Odoo refuses to work as `postgres`
+ROLE = "odoo"  # Odoo refuses to run as `postgres`
 # A socket's path, `<here>/bwt-postgres-1000-0a1b2c3d/.s.PGSQL.5432`, has 107 at most.
 TEMP_FOLDER_MAX = 107 - 50
 SETTINGS = {"listen_addresses": "", "max_connections": "200"}
 
 
 class Cluster:
-    """A PostgreSQL server and what is done to its databases.
+    """A PostgreSQL server and operations on its databases.
 
-    `with Cluster.running() as cluster:` starts it when needed and keeps it up.
+    `with Cluster.running() as cluster:` starts it if needed and keeps it running.
     """
 
     def __init__(self):
@@ -46,7 +46,7 @@ class Cluster:
     @classmethod
     @contextlib.contextmanager
     def running(cls):
-        """The cluster, up for as long as the block lasts."""
+        """The cluster, running as long as the block."""
         cluster = cls()
         if not cluster.is_own:
             yield cluster
@@ -62,15 +62,15 @@ class Cluster:
                     cluster._stop_unless_used(users)
 
     def environment(self) -> dict:
-        """Variables that lead libpq (psql, Odoo) to the cluster."""
+        """Variables that point libpq (psql, Odoo) to the cluster."""
         if not self.is_own:
             return {}
-        # No PGDATABASE: Odoo would take it before the db_name of its odoo.conf.
+        # No PGDATABASE: Odoo would prefer it to the db_name of its odoo.conf.
         return {"PGHOST": str(self.home), "PGPORT": "5432", "PGUSER": ROLE}
 
     @property
     def place(self) -> str:
-        """Where databases stay and how long, as the end of a sentence."""
+        """Where databases are stored and how long, as the end of a sentence."""
         if not self.is_own:
             return f"on your server {os.environ['PGHOST']}"
         return (
@@ -90,7 +90,7 @@ class Cluster:
         return [psql, "-X", "-q", "-d", database, *arguments]
 
     def execute(self, database, statement) -> str:
-        """Run SQL outside a transaction block; gives psql's bare output."""
+        """Run SQL outside a transaction block; returns psql's bare output."""
         result = subprocess.run(
             self.psql_command(database, "-At", "-v", "ON_ERROR_STOP=1", "-f", "-"),
             input=statement,
@@ -115,11 +115,11 @@ class Cluster:
         return sorted(name for name in names if name != "postgres")
 
     def create(self, database, template="template0"):
-        """Make a database as a copy of another one that nobody is connected to."""
+        """Create a database as a copy of another one without connections."""
         self.execute("postgres", f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
 
     def drop(self, database):
-        """Remove a database, if there is one, and cut off whoever uses it."""
+        """Drop a database, if it exists, and end its connections."""
         self.execute("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
     # --- the server
@@ -128,7 +128,7 @@ class Cluster:
         if self._answers():
             return
         self._initialize()
-        self._clear_leftovers()
+        self._remove_stale_locks()
         options = [f"-c {key}='{value}'" for key, value in SETTINGS.items()]
         start = ["start", "-w", "-t", "60", "-l", self.log]
         self._pg_ctl(*start, "-o", " ".join([f"-k '{self.home}'", *options]))
@@ -143,14 +143,14 @@ class Cluster:
             options = ["-U", ROLE, "-A", "trust", "-E", "UTF8", "--locale=C"]
             initdb = [self.binaries / "initdb", "-D", fresh, *options]
             run_logged(initdb, log, **self._account())
-        # What is left when the system cleared the temp folder in part.
+        # Files that remain if the system cleared the temp folder in part.
         shutil.rmtree(self.data, ignore_errors=True)
         fresh.rename(self.data)
 
-    def _clear_leftovers(self):
+    def _remove_stale_locks(self):
         """Remove the lock files of a killed server: its number may be another's now.
 
-        Only when no process of it works in the data folder any more: a backend that
+        Only if no process of it uses the data folder any more: a backend that
         outlives its server for a moment could still write.
         """
         deadline = time.monotonic() + 15
@@ -177,7 +177,7 @@ class Cluster:
         self.stop()
 
     def stop(self):
-        """Stop the private server, whoever uses it."""
+        """Stop the private server, even if it is in use."""
         if self.is_own and (self.data / "postmaster.pid").exists():
             with contextlib.suppress(Trouble):
                 self._pg_ctl("stop", "-w", "-m", "fast")
@@ -200,7 +200,7 @@ class Cluster:
     def _pg_ctl(self, *arguments):
         command = [self.binaries / "pg_ctl", "-D", self.data, *arguments]
         log = folder("logs") / "pg_ctl.log"
-        # A session of its own: a shell that is ended must not take the server along.
+        # A separate session: the end of a shell must not stop the server.
         run_logged(command, log, **self._account(), start_new_session=True)
 
     def _account(self):
@@ -226,10 +226,10 @@ def _unprivileged_account():
 
 
 def temp_folder() -> Path:
-    """A temp folder that can hold a cluster: TMPDIR where it will do, else /tmp.
+    """A temp folder that can hold a cluster: TMPDIR if suitable, else /tmp.
 
     A socket's path may have no more than 107 characters, and the user that a root run
-    drops to must be able to enter every folder on the way.
+    drops to must be able to enter every folder of the path.
     """
     chosen = Path(tempfile.gettempdir()).resolve()
     return chosen if _can_hold_a_cluster(chosen) else Path("/tmp")

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""pytest and Odoo's own runner, each as a process with a count in the end."""
+"""pytest and Odoo's own runner, each as a process whose results are counted."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ LOGGED = re.compile(
     r"^\d{4}-\d\d-\d\d \S+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): (?P<text>.*)"
 )
 DOCUTILS = re.compile(r"\((?:WARNING|ERROR|SEVERE)/\d\)")
-# What Odoo 19 itself and the packages that stand in for its own say at each start.
+# Warnings of Odoo 19 itself and of substituted packages at each start.
 KNOWN_NOISE = (
     "Running as user 'root'",
     "(ERROR/3) Unexpected indentation",  # the description of Odoo's `mail`
@@ -35,7 +35,7 @@ KNOWN_NOISE = (
 )
 
 
-# What tests bring about on purpose: requests that are refused, warnings in forms.
+# Warnings that tests cause on purpose: refused requests, warnings in forms.
 REFUSALS = ("odoo.http", "odoo.tests.form.onchange")
 
 
@@ -56,7 +56,7 @@ class Count:
     broken: list[str] = field(default_factory=list)
 
     def is_bad(self) -> bool:
-        """Whether the run has to fail the whole."""
+        """Whether the run fails the whole suite."""
         return bool(self.failed or self.complaint)
 
 
@@ -67,7 +67,7 @@ def run_unit(python, *arguments) -> Count:
 
 
 def run_live(*arguments) -> Count:
-    """tests/live: they start servers of their own."""
+    """tests/live, which start their own servers."""
     return _run_plain(fetch.odoo_python(), "live", child_environment(), arguments)
 
 
@@ -84,7 +84,7 @@ def run_orm(cluster, database, kind, *arguments) -> Count:
     """tests/orm or tests/http by pytest-odoo, in a database that has the addon."""
     home = folder("run", f"{database}-pytest")
     config = home / "odoo.conf"
-    # As the README says, and no more: what a test needs it sets itself.
+    # Only what the README says: tests set everything else themselves.
     write_config(config, database, allowed_networks=None)
     addon = addons_folder() / ADDON
     options = ["-p", "no:cacheprovider", "--odoo-config", config]
@@ -135,7 +135,7 @@ def _read_junit(report):
 
 
 def _ends(case):
-    """How a test ended, where it didn't pass."""
+    """How a test ended, if it didn't pass."""
     return {child.tag for child in case} & {"failure", "error", "skipped"}
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""`make test`: all kinds of tests in order, then a table and one closing line."""
+"""`make test`: all kinds of tests in order, then a table and a summary."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
 TEST_FOLDERS = ("unit", "orm", "http", "live")
 # Changes to these need no update of a database that has the addon.
 NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", ".git", ".ci")
-NAMED = 20  # failed tests in the summary; who has more reads the output above
+NAMED = 20  # failed tests in the summary; the output above has all
 
 
 def database_name(purpose) -> str:
@@ -28,7 +28,7 @@ def database_name(purpose) -> str:
 
 @dataclass
 class Row:
-    """One line of the closing table."""
+    """One line of the final table."""
 
     name: str
     count: Count
@@ -36,7 +36,7 @@ class Row:
 
 
 def run_all() -> int:
-    """Everything; gives the exit code."""
+    """Run everything; returns the exit code."""
     fetch.ensure("odoo", "urllib3_1", "npm", "browser")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
@@ -52,7 +52,7 @@ def run_all() -> int:
 
 
 def run_unit() -> int:
-    """The unit tests alone, seconds; gives the exit code."""
+    """Run only the unit tests, in seconds; returns the exit code."""
     fetch.ensure("odoo", "npm")
     suite = Suite(cluster=None)
     suite.step("unit", suite.unit)
@@ -60,7 +60,7 @@ def run_unit() -> int:
 
 
 def run_one(keyword, seed=None) -> int:
-    """The tests that pytest's -k finds, in the folders that hold such words."""
+    """The tests that pytest's -k finds, in the folders that contain such names."""
     kinds = [kind for kind in TEST_FOLDERS if _mentions(kind, keyword)]
     if not kinds:
         raise Trouble(f"No test matches K={keyword}: give a part of a test's name.")
@@ -85,7 +85,7 @@ class Suite:
             self.databases = Databases(cluster)
 
     def step(self, name, run):
-        """Run one step under a heading of its own; a Trouble fails it, not the rest."""
+        """Run one step under a heading of its own; a Trouble fails only this one."""
         say(f"\n=== {name}")
         started = time.monotonic()
         try:
@@ -98,7 +98,7 @@ class Suite:
         self.rows.append(Row(name, count, time.monotonic() - started))
 
     def close(self) -> int:
-        """Print the table and the closing line; gives the exit code."""
+        """Print the table and the summary; returns the exit code."""
         say("\n=== summary")
         for row in self.rows:
             count = row.count
@@ -175,7 +175,7 @@ class Suite:
             self.databases.drop(database)
 
     def uninstall(self):
-        """Install with demo data, then uninstall: nothing may be left or complain."""
+        """Install with demo data, then uninstall: no remains, no warnings."""
         database = database_name("uninstall")
         try:
             log = self.databases.fresh(database, demo=True)
@@ -194,7 +194,7 @@ class Suite:
         return Count(passed=1)
 
     def _warm_database(self):
-        """The database for orm and http, made anew when what is installed changed."""
+        """The database for orm and http, created again when installed files changed."""
         database = database_name("test")
         mark = f"bwt {_source_mark()} {test_addons()}"
         found = self.cluster.rows(
@@ -228,7 +228,7 @@ def _source_mark():
 
 
 def _mentions(kind, keyword):
-    """Whether test files of a folder hold one of the words of a -k expression."""
+    """Whether test files of a folder contain a name of a -k expression."""
     words = set(re.findall(r"\w+", keyword.lower())) - {"and", "or", "not"}
     for path in (REPOSITORY / "tests" / kind).glob("**/*.py"):
         text = f"{path.name} {path.read_text()}".lower()

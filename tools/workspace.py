@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Where things lie: the repository, the cache outside it, what child processes see."""
+"""Locations: the repository, the cache outside it, the environment of processes."""
 
 import fcntl
 import hashlib
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def cache() -> Path:
-    """Folder of all that is downloaded or made; changed by BWT_CACHE."""
+    """Folder of everything downloaded or generated; set by BWT_CACHE."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     chosen = os.environ.get("BWT_CACHE")
     folder = Path(chosen).expanduser().resolve() if chosen else Path(base) / ADDON
@@ -28,7 +28,7 @@ def cache() -> Path:
 
 
 def folder(*names) -> Path:
-    """A folder in the cache, made when missing."""
+    """A folder in the cache, created if missing."""
     path = cache().joinpath(*names)
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -49,14 +49,14 @@ def addons_folder() -> Path:
 
 
 def extra_addons() -> list[Path]:
-    """Further addon folders: the tests' own, and those of ODOO_ADDONS_PATH."""
+    """Additional addon folders: of the tests, and of ODOO_ADDONS_PATH."""
     own = REPOSITORY / "tests" / "addons"
     named = os.environ.get("ODOO_ADDONS_PATH", "").split(",")
     given = [
         Path(path.strip()).expanduser().resolve() for path in named if path.strip()
     ]
     for path in given:
-        # Odoo would end with an error, or go on without it.
+        # Odoo would exit with an error, or continue without it.
         if not any(path.glob("*/__manifest__.py")):
             raise Trouble(
                 f"ODOO_ADDONS_PATH: {path} holds no addon. Give the folder that the "
@@ -76,7 +76,7 @@ def child_environment(**more) -> dict:
     environment = dict(os.environ, PYTHONUNBUFFERED="1", **more)
     # Without bytecode each start compiles all of Odoo again.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    # Odoo would take these before what its odoo.conf says.
+    # Odoo would prefer these to its odoo.conf.
     for name in ("PGDATABASE", "ODOO_RC"):
         environment.pop(name, None)
     environment["PYTHONPYCACHEPREFIX"] = str(folder("pycache"))
@@ -113,7 +113,7 @@ def tail(path, lines=25) -> str:
 
 @contextmanager
 def exclusive(name):
-    """Hold a lock of the cache alone; other commands wait."""
+    """Hold an exclusive lock of the cache; other commands wait."""
     with open(folder("locks") / name, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -121,7 +121,7 @@ def exclusive(name):
 
 @contextmanager
 def only_once(name, otherwise):
-    """Hold a lock of the cache alone; Trouble with that text if someone has it."""
+    """Hold an exclusive lock of the cache; raises Trouble if it is taken."""
     with open(folder("locks") / name, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,22 +131,22 @@ def only_once(name, otherwise):
 
 
 class Stamp:
-    """Remembers with which inputs a step was finished."""
+    """Stores the inputs with which a step was finished."""
 
     def __init__(self, name, inputs):
         self.path = folder("stamps") / f"{name}.json"
         self.text = json.dumps(inputs, sort_keys=True, default=str)
 
     def is_current(self) -> bool:
-        """Whether the step was finished with just these inputs."""
+        """Whether the step was finished with exactly these inputs."""
         return self.path.is_file() and self.path.read_text() == self.text
 
     def clear(self):
-        """Forget the step: it is about to begin again."""
+        """Delete the stamp: the step starts again."""
         self.path.unlink(missing_ok=True)
 
     def write(self):
-        """Note the step as finished; in one go, so that no half stamp is read."""
+        """Mark the step as finished, atomically."""
         fresh = self.path.with_suffix(f".{os.getpid()}")
         fresh.write_text(self.text)
         fresh.replace(self.path)

@@ -49,7 +49,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     @api.depends("endpoint_id")
     def _compute_waits(self):
         for recover in self:
-            recover.waits = recover.endpoint_id._waiting_words()
+            recover.waits = recover.endpoint_id._waiting_message()
 
     @api.model
     def default_get(self, fields_list):
@@ -107,7 +107,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
         action = batch.action_bulk("retry_now")
         told = action["params"]["message"]
-        waits = self.endpoint_id._waiting_words()
+        waits = self.endpoint_id._waiting_message()
         if waits:
             action["params"] |= {
                 "message": f"{told}\n{waits}",

@@ -19,7 +19,7 @@ from ..models.delivery_access import (
 from ..models.errors import capitalized, refused
 from ..models.queue_request import new_message_uid
 from ..models.value_source import SOURCE_FIELDS, source_kind_field
-from ..services.egress.preflight import judge_target
+from ..services.egress.preflight import check_target
 from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.values import serialize_payload
 
@@ -87,33 +87,35 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
         """Show what would go out and what the guard says; nothing is sent or kept."""
         self.ensure_one()
         self._check_may_test()
-        plan = self.endpoint_id.sudo()._outbound_plan()
+        snapshot = self.endpoint_id.sudo()._outbound_snapshot()
         shown = {"outcome": False, "request_line": False, "verdict": False}
         shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
         shown["is_unresolved"] = False
         with self.env.cr.savepoint() as savepoint:
             delivery = self._make_delivery()
             claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
-            [stage] = prepare_batch(delivery, plan, [claimed])
-            shown |= self._shown(stage, plan)
+            [stage] = prepare_batch(delivery, snapshot, [claimed])
+            shown |= self._shown(stage, snapshot)
             savepoint.rollback()
         self._record(shown | {"step": "look"})
         return self._again()
 
-    def _shown(self, stage, plan):
+    def _shown(self, stage, snapshot):
         """What of a stage of the lane is shown, secrets masked."""
-        secrets = plan.trust.secrets
+        secrets = snapshot.trust.secrets
         if isinstance(stage, Prepared):
-            wire = stage.wire
-            body = (wire.body or b"").decode("utf-8", "replace")
+            encoded = stage.encoded
+            body = (encoded.body or b"").decode("utf-8", "replace")
             return {
-                "request_line": _masked(f"{wire.method} {mask_url(wire.url)}", secrets),
+                "request_line": _masked(
+                    f"{encoded.method} {mask_url(encoded.url)}", secrets
+                ),
                 "request_headers": _masked(
-                    "\n".join(f"{k}: {v}" for k, v in mask_headers(wire.headers)),
+                    "\n".join(f"{k}: {v}" for k, v in mask_headers(encoded.headers)),
                     secrets,
                 ),
                 "request_body": _masked(body[:SHOWN], secrets),
-                **self._judged(wire.url, plan),
+                **self._judged(encoded.url, snapshot),
             }
         if isinstance(stage, Decided):
             outcome = stage.outcome
@@ -125,15 +127,15 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
             return {"outcome": _masked(text.strip(), secrets)}
         return {"outcome": _masked(stage.error, secrets)}
 
-    def _judged(self, url, plan):
-        verdict = judge_target(url, plan.trust.egress, timeout=LOOKUP_SECONDS)
+    def _judged(self, url, snapshot):
+        verdict = check_target(url, snapshot.trust.egress, timeout=LOOKUP_SECONDS)
         return {
-            "verdict": self._verdict_words(verdict, plan.schedule),
+            "verdict": self._verdict_message(verdict, snapshot.schedule),
             "is_allowed": not verdict.refusal,
             "is_unresolved": verdict.is_unresolved,
         }
 
-    def _verdict_words(self, verdict, schedule):
+    def _verdict_message(self, verdict, schedule):
         if verdict.refusal:
             template, values = verdict.refusal
             text = capitalized(self.env._(template, **values))  # pylint: disable=W8301
@@ -378,7 +380,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             )
         delivery = self._make_delivery()
         delivery.process_delivery()
-        self._record({"delivery_id": delivery.id, "step": "answer"})
+        self._record({"delivery_id": delivery.id, "step": "response"})
         return self._again()
 
     def action_back(self):

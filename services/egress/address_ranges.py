@@ -1,9 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Address ranges that no webhook has any business in.
+"""Address ranges that webhooks are never sent to by default.
 
-A table of our own: `ipaddress.is_global` lets NAT64, 6to4, multicast and more pass,
-and changed between patch versions of Python. Sources: IANA special-purpose address
+A separate table: `ipaddress.is_global` accepts NAT64, 6to4, multicast and more, and
+changed between patch versions of Python. Sources: IANA special-purpose address
 registries (RFC 6890), and the RFC beside each row.
 """
 
@@ -48,8 +48,8 @@ IPV4 = _table(
     ]
 )
 
-# The first row that fits names the kind; what is outside of 2000::/3 is refused
-# in any case, as no global address has been given out there (RFC 4291, 2.4).
+# The first row that matches names the kind; addresses outside of 2000::/3 are always
+# refused, as no global address is allocated there (RFC 4291, 2.4).
 IPV6 = _table(
     [
         ("::/128", "unspecified"),  # RFC 4291
@@ -92,7 +92,7 @@ def kind_of(address):
 
 
 def embedded(address):
-    """The IPv4 addresses that an IPv6 address carries (mapped, 6to4, NAT64 ...)."""
+    """The IPv4 addresses embedded in an IPv6 address (mapped, 6to4, NAT64 ...)."""
     if address.version == 4:
         return ()
     number = int(address)
@@ -103,7 +103,7 @@ def embedded(address):
         )
     if address in SIX_TO_FOUR:
         return IPv4Address(number >> 80 & 0xFFFFFFFF), last
-    return (last,)  # whatever the prefix: NAT64 may use a network's own (RFC 6052)
+    return (last,)  # with any prefix: NAT64 may use one of the network (RFC 6052)
 
 
 def _is_isatap(address):

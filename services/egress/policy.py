@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Judges where requests may go. Opens nothing, resolves nothing."""
+"""Decides where requests may be sent. Opens no connection, resolves no name."""
 
 import re
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from .target_url import locate
 
 
 def check_url(url, policy=None):
-    """Raise EgressRefused for a URL that no policy allows, ConfigurationError for none.
+    """Raise EgressRefused for a URL that isn't allowed, ConfigurationError for no URL.
 
-    policy: judges the host too when it is an address; a name is judged when it has
-    been resolved, by the connection that is about to be made.
+    policy: checks a host that is an address; a name is checked when the connection
+    resolves it.
     """
     host = locate(url).host
     if policy is not None and _address(host) is not None:
@@ -24,9 +24,9 @@ def check_url(url, policy=None):
 
 @dataclass(frozen=True)
 class Policy:
-    """Public addresses, and what an administrator allows beside them.
+    """Public addresses, and those that an administrator allows in addition.
 
-    allowed_networks: of addresses that may be used though they aren't public
+    allowed_networks: networks whose addresses are allowed though they aren't public
     allowed_hosts: names (IDNA, lower case) that may resolve to any address
     The metadata services of clouds are never allowed.
     """
@@ -38,8 +38,8 @@ class Policy:
     def parse(cls, text):
         """The policy of a list such as `127.0.0.0/8, 10.1.2.3, intern.example`.
 
-        Commas or line breaks part the entries. Raises ConfigurationError naming
-        the entry that is neither a network, nor an address, nor a host name.
+        Entries are separated by commas or line breaks. Raises ConfigurationError naming
+        an entry that is not a valid network, address or host name.
         """
         networks = []
         hosts = set()

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Where a request would go and whether it may, without sending anything."""
+"""Check where a request would be sent and whether that is allowed; sends nothing."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -11,12 +11,12 @@ from .target_url import locate
 
 
 @dataclass(frozen=True)
-class TargetVerdict:
-    """What the guard says of a target.
+class TargetCheck:
+    """Result of the egress check of a target.
 
     host: its name; addresses: what the name resolves to at this moment
-    refusal: template and values that say why nothing would go out, None when it would
-    is_unresolved: the name has no address now; that isn't final, a delivery is retried
+    refusal: template and values on why nothing would be sent, or None
+    is_unresolved: the name has no address now; not final, a delivery is retried
     """
 
     host: str
@@ -25,31 +25,31 @@ class TargetVerdict:
     is_unresolved: bool = False
 
 
-def judge_target(url, policy, *, timeout, lookup=None):
-    """The `TargetVerdict` on a URL under an `egress.Policy`.
+def check_target(url, policy, *, timeout, lookup=None):
+    """The `TargetCheck` of a URL under an `egress.Policy`.
 
-    Resolves the name, within `timeout` seconds, and connects to nothing. The verdict
-    binds nobody: the connection resolves and judges anew.
+    Resolves the name, within `timeout` seconds, without a connection. The result is
+    only for display: a connection resolves and checks again.
     lookup: see `resolve.resolve`
     """
     try:
         place = locate(url)
     except ServiceError as error:
-        return TargetVerdict("", (), (error.template, error.values))
+        return TargetCheck("", (), (error.template, error.values))
     try:
         found = resolve(place.host, place.port, monotonic() + timeout, lookup)
     except NotResolved as error:
         refusal = (error.template, error.values)
-        return TargetVerdict(place.host, (), refusal, is_unresolved=True)
+        return TargetCheck(place.host, (), refusal, is_unresolved=True)
     except TimeoutError:
         refusal = (
             _lt('the name "%(host)s" didn\'t resolve within %(seconds)s seconds.'),
             {"host": place.host, "seconds": timeout},
         )
-        return TargetVerdict(place.host, (), refusal, is_unresolved=True)
+        return TargetCheck(place.host, (), refusal, is_unresolved=True)
     addresses = tuple(dict.fromkeys(sockaddr[0] for _family, sockaddr in found))
     try:
         policy.check(place.host, addresses)
     except ServiceError as error:
-        return TargetVerdict(place.host, addresses, (error.template, error.values))
-    return TargetVerdict(place.host, addresses)
+        return TargetCheck(place.host, addresses, (error.template, error.values))
+    return TargetCheck(place.host, addresses)

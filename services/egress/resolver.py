@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Names to addresses, within a deadline."""
+"""Resolve names to addresses, within a deadline."""
 
 import ipaddress
 import socket
@@ -11,7 +11,7 @@ from ..errors import _lt
 
 
 class NotResolved(Exception):
-    """The name has no address: template and values say why."""
+    """The name has no address; template and values say why."""
 
     def __init__(self, template, /, **values):
         super().__init__(template, values)
@@ -24,9 +24,9 @@ def resolve(host, port, deadline, lookup=None):
 
     lookup: `lookup(host, port)` in place of the system's resolver; its result has
     the form of `socket.getaddrinfo`. deadline: on the monotonic clock; the system's
-    resolver can't be stopped, so it runs in a thread that nobody waits for then.
-    Raises NotResolved, also when no answer comes in time; RuntimeError when the
-    system has no thread left.
+    resolver can't be stopped, so it runs in a thread that is abandoned after that.
+    Raises NotResolved, also after the deadline; RuntimeError when the system has no
+    thread left.
     """
     literal = _literal(host, port)
     if literal:
@@ -62,7 +62,7 @@ def _in_time(lookup, host, port, deadline):
     def run():
         try:
             result.append(lookup(host, port))
-        except Exception as error:  # OSError, UnicodeError, whatever a resolver raises
+        except Exception as error:  # OSError, UnicodeError, anything a resolver raises
             result.append(error)
         done.set()
 

@@ -1,9 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Where a URL points: parsed once, by one parser, and refused when in doubt.
+"""Parse a URL once, by one parser, and refuse it if it is ambiguous.
 
-One reading serves the check, the connection and the Host header, so that there is
-no second parser that could see another host in it.
+The check, the connection and the Host header use the same result, so that no second
+parser can find another host in it.
 """
 
 import ipaddress
@@ -24,7 +24,7 @@ _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<target>[/?][^#]*)?(?:#.*)?"
 )
-# A path that neither requests nor urllib3 rewrites: no escapes, no dot segments.
+# A path that neither requests nor urllib3 rewrites: without escapes, dot segments.
 _PLAIN = re.compile(
     r"(?P<base>https?://[a-z0-9.:\[\]-]+)"
     r"(?P<target>(?:/[A-Za-z0-9_~!$&'()*+,;=:@-][A-Za-z0-9._~!$&'()*+,;=:@-]*)+/?"
@@ -36,9 +36,9 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 @dataclass(frozen=True)
 class Place:
-    """What a URL says.
+    """The parts of a URL.
 
-    url: as `requests` would send to it, without fragment
+    url: as `requests` would normalize it, without fragment
     host: ASCII, lower case, no brackets; host_header: value of the Host header
     target: path and query of the request line
     """
@@ -52,10 +52,10 @@ class Place:
 
 
 def locate(url):
-    """The `Place` of a URL. Raises EgressRefused (never sent to), ConfigurationError.
+    """The `Place` of a URL. Raises EgressRefused (never allowed), ConfigurationError.
 
     Refused: other schemes than http and https, user and password, control
-    characters, blanks and backslashes, hosts that are neither a DNS name (IDNA) nor
+    characters, spaces and backslashes, hosts that are neither a DNS name (IDNA) nor
     an IP address in its usual form (so no decimal, octal, hex or short IPv4).
     """
     plain = _PLAIN.fullmatch(url) if isinstance(url, str) else None
@@ -77,8 +77,8 @@ def locate(url):
 def origin_of(url):
     """Scheme, host and port of a URL as one text; empty without a URL.
 
-    Two URLs have the same origin when they are requested from the same server. One
-    that can't be parsed is compared as text up to its path.
+    Two URLs of the same server have the same origin. A URL that can't be parsed is
+    compared as text up to its path.
     """
     if not url:
         return ""
@@ -134,7 +134,7 @@ def _locate(url):
 
 
 def _target(prepared):
-    """Path and query as the adapter of requests and urllib3 below it send them."""
+    """Path and query as the adapter of requests and urllib3 send them."""
     prepared.method = "GET"
     target = HTTPAdapter.request_url(_ADAPTER, prepared, {})
     if target.startswith("/") and not target.startswith("//"):

@@ -21,14 +21,14 @@ from ..errors import ConfigurationError, EgressRefused, _lt
 from ..shortage import REASON as SHORTAGE
 from ..shortage import Shortage, lacks_files, shortage_of
 from .connection import Guard, HandshakeFailed
-from .response import Answer, BadResponse, NoResponse, read_reply
+from .response import BadResponse, HttpResponse, NoResponse, read_reply
 from .tls import tls_context
 
 _logger = logging.getLogger(__name__)
 
-_KEPT = 8  # connections to as many places
-_IDLE = 30.0  # seconds; longer and a middle box may have forgotten it silently
-_JOIN = 64 * 1024  # up to this size a body is sent in one piece with its head
+_KEPT = 8  # connections, each to another host
+_IDLE = 30.0  # seconds; after that a middlebox may have dropped it silently
+_JOIN = 64 * 1024  # up to this size a body is sent together with its headers
 _RESENT = _lt(
     "The kept connection had been closed before any byte of a response came. The "
     "request was sent again on a new connection."
@@ -36,11 +36,11 @@ _RESENT = _lt(
 
 
 class Sender:
-    """Sends requests to where the policy lets them go.
+    """Sends requests to hosts that the policy allows.
 
     policy: see `egress.Policy`
     client_certificate: PEM text of certificate and private key, or None
-    lookup: resolver of one's own for tests, see `resolve.resolve`
+    lookup: replaces the resolver in tests, see `resolve.resolve`
     proxy: `proxy.Proxy` to go through, or None
     Raises ConfigurationError when the certificate can't be used.
     """
@@ -53,22 +53,22 @@ class Sender:
             tls_context(client_certificate)
         self._kept = {}
 
-    def send(self, wire, *, timeout, turn=None):
-        """The `Answer` to one `WireRequest`; whatever goes wrong is in there too.
+    def send(self, encoded, *, timeout, permit=None):
+        """Send one `EncodedRequest`; the returned `HttpResponse` reports failures too.
 
-        timeout: seconds for everything together: resolving, connecting, TLS,
-        sending, and reading, however slowly the peer drips.
-        turn: the thread's `turns.Turn`, let go as soon as something takes long
+        timeout: seconds in all, for resolving, connecting, TLS, sending and reading,
+        however slowly the peer sends
+        permit: the thread's `Permit`, released before a longer wait
         """
         started_at = time.time()
         start = monotonic()
         deadline = start + timeout
         notes = []
         try:
-            link, reply = self._respond(wire, deadline, turn, notes)
+            link, reply = self._respond(encoded, deadline, permit, notes)
         except Exception as error:
-            reason, said = _explain(error, wire, timeout)
-            return Answer(
+            reason, said = _explain(error, encoded, timeout)
+            return HttpResponse(
                 reason=reason,
                 error=said,
                 started_at=started_at,
@@ -76,15 +76,15 @@ class Sender:
                 notes=tuple(notes),
             )
         if reply.reusable:
-            self._keep(wire, link)
+            self._keep(encoded, link)
         else:
             link.close()
         reason, said = "", None
         if isinstance(reply.failure, TimeoutError):
-            reason, said = _explain(reply.failure, wire, timeout)
+            reason, said = _explain(reply.failure, encoded, timeout)
         if reply.note:
             notes.append(reply.note)
-        return Answer(
+        return HttpResponse(
             reply.status,
             reply.headers,
             reply.body,
@@ -102,34 +102,36 @@ class Sender:
         while self._kept:
             self._kept.popitem()[1].close()
 
-    def _respond(self, wire, deadline, turn, notes):
-        """The connection that was used, and the reply that came on it."""
-        kept = self._take_kept(wire)
+    def _respond(self, encoded, deadline, permit, notes):
+        """The connection that was used, and the reply on it."""
+        kept = self._take_kept(encoded)
         if kept:
             try:
-                return kept, _exchange(kept, wire, deadline, turn)
+                return kept, _exchange(kept, encoded, deadline, permit)
             except TimeoutError:
                 raise
             except (NoResponse, OSError):
                 if kept.has_received:
                     raise
-        link = self._connect(wire, deadline, turn)
+        link = self._connect(encoded, deadline, permit)
         if kept:
             notes.append((_RESENT, {}))
-        return link, _exchange(link, wire, deadline, turn)
+        return link, _exchange(link, encoded, deadline, permit)
 
-    def _take_kept(self, wire):
-        link = self._kept.pop((wire.scheme, wire.host, wire.port), None)
+    def _take_kept(self, encoded):
+        link = self._kept.pop((encoded.scheme, encoded.host, encoded.port), None)
         if link and not link.is_alive():
             link.close()
             return None
         return link
 
-    def _connect(self, wire, deadline, turn):
-        if turn:
-            turn.let_go()
+    def _connect(self, encoded, deadline, permit):
+        if permit:
+            permit.release()
         try:
-            sock = self._guard.connect(wire.scheme, wire.host, wire.port, deadline)
+            sock = self._guard.connect(
+                encoded.scheme, encoded.host, encoded.port, deadline
+            )
         except Exception as error:
             shortage = Shortage.of(error)
             if shortage is None and isinstance(error, NotResolved):
@@ -139,30 +141,30 @@ class Sender:
             raise
         return Link(sock)
 
-    def _keep(self, wire, link):
+    def _keep(self, encoded, link):
         link.idle_since = monotonic()
-        self._kept[wire.scheme, wire.host, wire.port] = link
+        self._kept[encoded.scheme, encoded.host, encoded.port] = link
         if len(self._kept) > _KEPT:
             self._kept.pop(next(iter(self._kept))).close()
 
 
-def _exchange(link, wire, deadline, turn):
-    """Send and read; a connection on which that fails is closed."""
+def _exchange(link, encoded, deadline, permit):
+    """Send and read; closes the connection if that fails."""
     try:
-        link.send(wire, deadline, turn)
-        return read_reply(link, wire.method)
+        link.send(encoded, deadline, permit)
+        return read_reply(link, encoded.method)
     except BaseException:
         link.close()
         raise
 
 
 class Link:
-    """One connection with a deadline on every call that may block."""
+    """One connection, with a deadline for every call that may block."""
 
     def __init__(self, sock):
         self._sock = sock
         self._deadline = 0.0
-        self._turn = None
+        self._permit = None
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.has_received = False  # since the last request
         self.idle_since = 0.0
@@ -170,23 +172,23 @@ class Link:
     def is_alive(self):
         """Whether a kept connection can take another request.
 
-        Anything to read means that the peer closed, or talks out of turn.
+        Data to read means that the peer closed it, or sent something unrequested.
         """
         if monotonic() - self.idle_since > _IDLE:
             return False
         return not wait_for_read(self._sock, timeout=0)
 
-    def send(self, wire, deadline, turn=None):
+    def send(self, encoded, deadline, permit=None):
         """Send the whole request. Raises OSError, TimeoutError."""
         self._deadline = deadline
-        self._turn = turn
+        self._permit = permit
         self.has_received = False
-        body = wire.body
-        data = wire.head()
+        body = encoded.body
+        data = encoded.head()
         if body and len(body) <= _JOIN:
             data += body
             body = None
-        # The peer may have answered before it closed: reading will tell.
+        # The peer may have responded before it closed: try to read.
         with suppress(BrokenPipeError, ConnectionResetError):
             self._send_all(data)
             if body:
@@ -195,9 +197,9 @@ class Link:
     def receive_into(self, buffer):
         """How many bytes were received into `buffer`; 0 when the peer closed."""
         count = None
-        if self._turn:
-            turn, self._turn = self._turn, None
-            count = turn.wait(partial(self._receive_soon, buffer))
+        if self._permit:
+            permit, self._permit = self._permit, None
+            count = permit.wait(partial(self._receive_soon, buffer))
         if count is None:
             self._limit()
             count = self._sock.recv_into(buffer)
@@ -206,7 +208,7 @@ class Link:
         return count
 
     def hurry(self, seconds):
-        """Leave at most so many seconds for what follows."""
+        """Shorten the deadline to at most so many seconds from now."""
         self._deadline = min(self._deadline, monotonic() + seconds)
 
     def close(self):
@@ -224,10 +226,10 @@ class Link:
     def _send_all(self, data):
         self._limit()
         if not self._is_tls:
-            self._sock.sendall(data)  # the timeout bounds the whole of it
+            self._sock.sendall(data)  # the timeout applies to the whole call
             return
         view = memoryview(data)
-        while view:  # sendall of a TLS socket would start the clock anew each time
+        while view:  # sendall of a TLS socket would restart the timeout each time
             view = view[self._sock.send(view[:65536]) :]
             self._limit()
 
@@ -238,9 +240,9 @@ class Link:
         self._sock.settimeout(left)
 
 
-def _explain(error, wire, timeout):
-    """Reason and (template, values) of what went wrong."""
-    place = {"host": wire.host, "port": wire.port}
+def _explain(error, encoded, timeout):
+    """Failure reason and (template, values) of an error."""
+    place = {"host": encoded.host, "port": encoded.port}
     if isinstance(error, Shortage):  # before anything was sent
         return SHORTAGE, (error.template, error.values)
     shortage = shortage_of(error)
@@ -269,7 +271,8 @@ def _explain(error, wire, timeout):
         return "connect", (said, values)
     if isinstance(error, ConfigurationError):
         return "tls", (error.template, error.values)
-    _logger.error("sending to %s failed", wire.host, exc_info=error)  # a fault of ours
+    # A bug in the sender.
+    _logger.error("sending to %s failed", encoded.host, exc_info=error)
     said = _lt("sending to %(host)s:%(port)s failed: %(error)s.")
     return "response", (said, values)
 

@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Connections that go to judged addresses only.
+"""Connections to checked addresses only.
 
-The name is resolved once, every address is judged, and the socket is connected to
-one of those very addresses: a name that resolves to something else a moment later
-changes nothing. TLS, its server name and the Host header keep the name.
+The name is resolved once, every address is checked, and the socket is connected to
+one of these addresses: if the name resolves to another one a moment later, this has no
+effect. TLS, its server name and the Host header use the name.
 """
 
 import socket
@@ -16,7 +16,7 @@ from ..egress.resolver import resolve
 
 
 class HandshakeFailed(Exception):
-    """The peer was reached, TLS with it failed; the cause says how."""
+    """The peer was reached, but TLS failed; the cause says why."""
 
 
 class _Guarded:
@@ -33,20 +33,20 @@ class _Guarded:
 
 
 class GuardedHTTPConnection(_Guarded, HTTPConnection):
-    """http, to a judged address."""
+    """http, to a checked address."""
 
 
 class GuardedHTTPSConnection(_Guarded, HTTPSConnection):
-    """https, to a judged address."""
+    """https, to a checked address."""
 
 
 class Guard:
     """Opens connections under a `Policy`.
 
-    policy: judges the addresses (see `egress.Policy`)
+    policy: checks the addresses (see `egress.Policy`)
     tls: SSL context of https connections
     lookup: see `resolve.resolve`
-    proxy: `proxy.Proxy` that tunnels to the judged address, or None
+    proxy: `proxy.Proxy` that tunnels to the checked address, or None
     """
 
     def __init__(self, policy, tls, lookup=None, proxy=None):
@@ -56,13 +56,13 @@ class Guard:
         self._proxy = proxy
 
     def connect(self, scheme, host, port, deadline):
-        """A connected socket, TLS done.
+        """A connected socket, after the TLS handshake.
 
         Raises EgressRefused, NotResolved, TimeoutError, OSError, HandshakeFailed.
         """
         if scheme == "https":
             connection = GuardedHTTPSConnection(host, port, ssl_context=self._tls())
-            connection.cert_reqs = "CERT_REQUIRED"  # 1.26 takes it as an attribute
+            connection.cert_reqs = "CERT_REQUIRED"  # an attribute in 1.26
             connection.assert_hostname = None  # the host of the URL
         else:
             connection = GuardedHTTPConnection(host, port)
@@ -81,7 +81,7 @@ class Guard:
         return connection.sock
 
     def dial(self, host, port, deadline):
-        """A TCP connection to the first judged address that answers."""
+        """A TCP connection to the first checked address that accepts it."""
         found = resolve(host, port, deadline, self._lookup)
         self._policy.check(host, [sockaddr[0] for _, sockaddr in found])
         while True:
@@ -96,7 +96,7 @@ class Guard:
 
 
 def _dial(family, sockaddr, deadline, tries):
-    """Connect within a fair share of the time: the next address needs some too."""
+    """Connect within a share of the time: the next addresses need some too."""
     left = deadline - monotonic()
     if left <= 0:
         raise TimeoutError
@@ -105,7 +105,7 @@ def _dial(family, sockaddr, deadline, tries):
         sock.settimeout(left / tries)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect(sockaddr)
-        # What follows, a TLS handshake first, has all the time that is left.
+        # The TLS handshake and the rest may use all the remaining time.
         sock.settimeout(max(0.001, deadline - monotonic()))
     except BaseException:
         sock.close()

@@ -1,11 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The bytes of one request: what `requests` would send, made faster.
+"""Encode one request to the bytes that `requests` would send, but faster.
 
-`requests` is the reference and tests compare byte for byte; only User-Agent and
-Accept-Encoding are our own. JSON, form and raw
-bodies are encoded here, because a prepared request costs more than all the rest of
-sending; whatever else `requests.request` understands goes through it.
+`requests` is the reference, and tests compare byte for byte; only User-Agent and
+Accept-Encoding differ. JSON, form and raw bodies are encoded here, because preparing a
+request with `requests` takes longer than everything else; it encodes all other bodies.
 """
 
 import ast
@@ -32,15 +31,15 @@ _MULTIPART = re.compile(r"multipart/[^\s;]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class WireRequest:
-    """One request, ready to leave.
+class EncodedRequest:
+    """One request, ready to be sent.
 
     method: upper case
-    url: absolute, as `requests` normalises it
+    url: absolute, as `requests` normalizes it
     scheme, host, port: where to connect; host in ASCII without brackets
     target: path and query of the request line
-    headers: all that are sent, Host first, in the order they are sent
-    body: None when the request has none
+    headers: all headers, in the order they are sent, Host first
+    body: None without a body
     """
 
     method: str
@@ -55,15 +54,15 @@ class WireRequest:
     def with_headers(self, extra):
         """The request with more headers: a mapping, or pairs of name and value.
 
-        A name that is there already (case ignored) keeps its place and gets the new
-        value; None takes it away. Raises ConfigurationError.
+        An existing name (case-insensitive) keeps its position and gets the new value;
+        None removes it. Raises ConfigurationError.
         """
         merged = {name.lower(): (name, value) for name, value in self.headers}
         _merge(merged, extra)
         return replace(self, headers=tuple(merged.values()))
 
     def head(self):
-        """Request line and headers as bytes, with the empty line that ends them."""
+        """Request line and headers as bytes, including the empty line."""
         lines = [f"{self.method} {self.target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         lines.append("\r\n")
@@ -71,10 +70,10 @@ class WireRequest:
 
 
 def encode(kwargs):
-    """The `WireRequest` that `requests.request(**kwargs)` would put on the wire.
+    """The `EncodedRequest` with what `requests.request(**kwargs)` would send.
 
-    Raises ConfigurationError when it can't be sent as it is, EgressRefused when the
-    URL is of a kind that is never sent to.
+    Raises ConfigurationError if it can't be sent, EgressRefused for a URL that is never
+    allowed.
     """
     if not _FAST.issuperset(kwargs):
         return _encode_prepared(kwargs)
@@ -97,7 +96,7 @@ def encode(kwargs):
         merged["content-length"] = ("Content-Length", "0")
     if content_type and "content-type" not in merged:
         merged["content-type"] = ("Content-Type", content_type)
-    return WireRequest(
+    return EncodedRequest(
         method,
         place.url,
         place.scheme,
@@ -110,7 +109,7 @@ def encode(kwargs):
 
 
 def _merge(merged, extra):
-    """Put `extra` over `merged` the way a requests session does."""
+    """Merge `extra` into `merged` as a requests session does."""
     pairs = extra.items() if hasattr(extra, "items") else extra or ()
     gone = False
     for name, value in pairs:
@@ -133,7 +132,7 @@ def _as_sent(merged):
 
 
 def _with_library_headers(merged):
-    """What http.client and urllib3 add when these headers were taken away."""
+    """Add what http.client and urllib3 add if these headers were removed."""
     host, *others = merged.items()
     agent = ("user-agent", ("User-Agent", f"python-urllib3/{urllib3.__version__}"))
     head = [host]
@@ -159,7 +158,7 @@ def _method(kwargs):
 
 def _json_body(value):
     try:
-        # The module that requests found: simplejson when it is installed.
+        # The module that requests uses: simplejson if it is installed.
         module = requests.compat.json
         if module is stdlib_json:
             return _ENCODER.encode(value).encode("utf-8")
@@ -197,7 +196,7 @@ def _utf8(text):
 
 
 def _encode_prepared(kwargs):
-    """The way round by `requests` itself, for all that the fast way leaves out."""
+    """Encode with `requests` itself, for everything that is not encoded here."""
     unknown = sorted(kwargs.keys() - _SLOW)
     if unknown:
         raise ConfigurationError(
@@ -213,7 +212,7 @@ def _encode_prepared(kwargs):
     else:
         content_type = None
     known = ("data", "json", "files", "params", "cookies", "auth")
-    locate(kwargs["url"])  # before requests drops what is wrong with it
+    locate(kwargs["url"])  # before requests removes invalid parts
     try:
         prepared = _session().prepare_request(
             requests.Request(
@@ -237,7 +236,7 @@ def _encode_prepared(kwargs):
         name, made = merged["content-type"]
         boundary = made.partition("boundary=")[2]
         merged["content-type"] = (name, f"{content_type}; boundary={boundary}")
-    return WireRequest(
+    return EncodedRequest(
         method,
         place.url,
         place.scheme,
@@ -252,8 +251,8 @@ def _encode_prepared(kwargs):
 def _part_multipart_type(headers):
     """The Content-Type given for a multipart body without its boundary, and the rest.
 
-    Only who makes the body knows its boundary. Raises ConfigurationError for a type
-    that isn't multipart.
+    Only the encoder of the body knows its boundary. Raises ConfigurationError for a
+    type that isn't multipart.
     """
     rest = dict(headers)
     for name in headers:
@@ -291,7 +290,7 @@ def _unencodable(error):
 
 @lru_cache(1)
 def default_headers():
-    """Headers of each request that nothing else sets."""
+    """Default headers of each request."""
     return {
         "User-Agent": f"bwt-webhooks-outbound/{_version()}",
         "Accept-Encoding": _ACCEPTED,
@@ -301,7 +300,7 @@ def default_headers():
 
 
 def _version():
-    # The manifest is plain data; there may be no Odoo to ask where services are used.
+    # The manifest is plain data; services are also used without Odoo.
     manifest = Path(__file__).parents[2] / "__manifest__.py"
     return ast.literal_eval(manifest.read_text(encoding="utf-8"))["version"]
 

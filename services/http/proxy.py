@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A way out through an HTTP proxy that can't lead past the judged address.
+"""Connect through an HTTP proxy, to the checked address only.
 
-The proxy is asked for a tunnel (CONNECT, RFC 9110 9.3.6) to the very address that was
-judged, never to a name: it has nothing to resolve. TLS and the Host header inside the
-tunnel keep the name.
+The proxy is requested to open a tunnel (CONNECT, RFC 9110 9.3.6) to the address that
+was checked, never to a name, so it has nothing to resolve. TLS and the Host header
+inside the tunnel use the name.
 """
 
 import socket
@@ -19,12 +19,12 @@ _HEAD_LIMIT = 16 * 1024
 
 
 class ProxyRefused(ConnectionError):
-    """The proxy was reached and opened no tunnel."""
+    """The proxy was reached but refused the tunnel."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where the proxy listens, and the credentials it wants (`user:password`)."""
+    """Address of the proxy, and its credentials (`user:password`)."""
 
     host: str
     port: int
@@ -34,7 +34,7 @@ class Proxy:
     def parse(cls, text):
         """The proxy of `http://user:password@host:port`; None for an empty text.
 
-        Raises ConfigurationError for anything else; the message keeps the password.
+        Raises ConfigurationError for anything else; the message omits the password.
         """
         if not (text or "").strip():
             return None
@@ -90,7 +90,7 @@ def _left(deadline):
 
 def _expect_tunnel(sock, deadline):
     head = b""
-    # Byte by byte: what follows the empty line belongs to the tunnel.
+    # Byte by byte: data after the empty line belongs to the tunnel.
     while not head.endswith((b"\r\n\r\n", b"\n\n")):
         sock.settimeout(_left(deadline))
         byte = sock.recv(1)

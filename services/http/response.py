@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What came back from one HTTP request, or why nothing did."""
+"""The response to one HTTP request, or why there is none."""
 
 import codecs
 import io
@@ -27,7 +27,7 @@ from http.client import (
 from ..errors import _lt
 from ..headers import charset_of
 
-# A byte order mark tells the charset, whatever the headers say.
+# A byte order mark determines the charset, regardless of the headers.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # it begins with the one of UTF-16
@@ -38,19 +38,19 @@ _MARKS = (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The end of one request, as far as the sender could tell.
+class HttpResponse:
+    """The result of one request.
 
-    status_code: of the answer; None when none came
+    status_code: None without a response
     headers: as received, in order, names may repeat
     body: what was read of it, decoded from its transfer encoding
-    truncated: the body was longer than what is kept
+    truncated: the body was longer than the limit
     broken: the body ended before it was complete
-    reason: why no whole answer came (dns, connect, tls, timeout, egress, response,
-        redirect), empty when one did
-    error: template and values that tell `reason` to a person
+    reason: why there is no complete response (dns, connect, tls, timeout, egress,
+        response, redirect), else empty
+    error: template and values that explain `reason` to a user
     started_at: seconds since the epoch; duration: seconds
-    notes: (template, values) of what else is worth knowing
+    notes: (template, values) of additional information
     """
 
     status_code: int | None = None
@@ -65,7 +65,7 @@ class Answer:
     notes: tuple = ()
 
     def header(self, name):
-        """Value of the first header called `name` (case ignored), None without one."""
+        """Value of the first header `name` (case-insensitive), None without one."""
         wanted = name.lower()
         for each, value in self.headers:
             if each.lower() == wanted:
@@ -74,17 +74,17 @@ class Answer:
 
     @property
     def text(self):
-        """The body as text in the charset it names, else UTF-8. Never fails.
+        """The body decoded with its charset, else UTF-8, without byte order mark.
 
-        A byte order mark is not part of it.
-        NUL, which PostgreSQL can't store, becomes U+FFFD like any undecodable byte.
+        Never raises. NUL, which PostgreSQL can't store, becomes U+FFFD like any
+        undecodable byte.
         """
         return self._decoded().replace("\x00", "\ufffd")
 
     def _decoded(self):
         try:
             return self.body.decode(self._charset(), "replace")
-        except (LookupError, ValueError):  # unknown, or no charset for text at all
+        except (LookupError, ValueError):  # unknown, or not a valid charset for text
             return self.body.decode("utf-8", "replace")
 
     def _charset(self):
@@ -97,19 +97,19 @@ class Answer:
 HEAD_LIMIT = 64 * 1024  # bytes of status line and headers, 1xx responses included
 INTERIM_LIMIT = 20  # 1xx responses before the final one
 BODY_LIMIT = 64 * 1024  # bytes that are kept, encoded and decoded
-DOUBTFUL_SECONDS = 1.0  # for a body whose end is unknown
+DOUBTFUL_SECONDS = 1.0  # to wait for a body whose end is unknown
 
-_RAW_LIMIT = 1024 * 1024  # bytes of a body with its chunk framing and trailers
+_RAW_LIMIT = 1024 * 1024  # bytes of a body including chunk framing and trailers
 _BUFFER = 16 * 1024
-_LAYERS = 4  # encodings on top of each other; more is an attack on our time
+_LAYERS = 4  # nested encodings; more would be a denial of service
 _LENGTH = re.compile(r"[0-9]{1,18}")
-# A head that `http.client` reads as it is written: see `_ordinary_reply`.
+# A head that needs no interpretation by `http.client`: see `_ordinary_reply`.
 _ORDINARY_HEAD = re.compile(
     rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [!-~][ -~]*)?\r\n"
     rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*(?:[!-~][ -~\t]*)?\r\n){1,90})\r\n"
 )
 _FOLD = re.compile(r"\r?\n[ \t]*")
-# Where the parser has dropped lines. Others speak of a multipart body it didn't get.
+# Defects of dropped lines. Others concern a multipart body that it didn't get.
 _HEAD_DEFECTS = (
     FirstHeaderLineIsContinuationDefect,
     HeaderDefect,
@@ -127,7 +127,7 @@ _MALFORMED = _lt(
 
 
 class BadResponse(Exception):
-    """What came is not a valid HTTP response: template and values say why."""
+    """Not a valid HTTP response; template and values say why."""
 
     def __init__(self, template, /, **values):
         super().__init__(template, values)
@@ -136,21 +136,21 @@ class BadResponse(Exception):
 
 
 class NoResponse(Exception):
-    """The connection ended before a response came."""
+    """The connection ended before a response."""
 
 
 class _TooLong(Exception):
-    """More bytes came than are read."""
+    """More bytes were received than are read."""
 
 
 @dataclass
 class Reply:
     """One response.
 
-    broken: the body ended early; `failure` is what the network did, None when the
-    peer just closed
+    broken: the body ended early; `failure` is the network error, None if the peer
+    closed the connection
     reusable: another request may follow on the connection
-    note: template and values of what is wrong with its head, or None
+    note: template and values on a malformed head, or None
     """
 
     status: int
@@ -167,8 +167,8 @@ def read_reply(link, method):
     """The final response to a request with `method`, 1xx responses skipped.
 
     link: `receive_into(buffer) -> int` (0 when the peer has closed) and
-    `hurry(seconds)`, which shortens the deadline. What `receive_into` raises before
-    the headers are there passes through, later it makes a broken reply.
+    `hurry(seconds)`, which shortens the deadline. An error of `receive_into` propagates
+    before the headers are complete; later it makes the reply broken.
     Raises BadResponse, NoResponse, OSError.
     """
     source = _Source(link)
@@ -189,7 +189,9 @@ def read_reply(link, method):
     _read_body(reply, _pieces(response, reader, chunked, length))
     reply.broken = reply.broken or source.ended and malformed
     if reply.note:
-        reply.failure = None  # the deadline was ours, not that of the request
+        reply.failure = (
+            None  # the deadline was shortened here, it isn't that of the request
+        )
     elif is_clear and not (reply.broken or reply.truncated or source.ended):
         reply.reusable = _keeps_alive(response.version, framing) and not _has_rest(
             source, reader
@@ -199,10 +201,10 @@ def read_reply(link, method):
 
 
 def _ordinary_reply(received, method):
-    """The reply if all of it came at once and nothing in it is unusual, else None.
+    """The reply, if it was received in one piece and is not unusual, else None.
 
     That is nearly every response. The parser of the standard library, made for mail,
-    takes longer for it than all the rest of a request; tests compare both.
+    takes longer than everything else in a request; tests compare both.
     """
     head = _ORDINARY_HEAD.match(received)
     if head is None or method == "HEAD" or head[1] in (b"204", b"304"):
@@ -260,13 +262,13 @@ class _Source(io.RawIOBase):
 
 
 class _Reader(io.BufferedReader):
-    """What `HTTPResponse` takes for a socket; several of them read from it in turn."""
+    """A substitute for a socket; consecutive `HTTPResponse` objects read from it."""
 
     def makefile(self, _mode):
         return self
 
     def close(self):  # pylint: disable=method-required-super
-        """Nothing: a response closes its file, and the next one still reads."""
+        """Do nothing: a response closes its file, and the next one still reads."""
 
 
 def _final_head(reader, method):
@@ -301,7 +303,7 @@ def _skip_headers(reader):
 
 
 def _headers_of(message):
-    """All headers as pairs, and those that frame the body by their lower name."""
+    """All headers as pairs, and those that frame the body by lower-case name."""
     headers, framing = [], {}
     for name, value in message.raw_items() if message else ():
         value = (_FOLD.sub(" ", value) if "\n" in value else value).strip(" \t")
@@ -313,7 +315,7 @@ def _headers_of(message):
 
 
 def _is_malformed(message):
-    """Whether lines of the head were dropped."""
+    """Whether the parser dropped lines of the head."""
     if message is None:
         return True
     return bool(message.defects) and any(
@@ -322,9 +324,9 @@ def _is_malformed(message):
 
 
 def _framing(response, method, framing):
-    """How the body ends: (chunked, length, whether that is beyond doubt).
+    """How the body ends: (chunked, length, whether that is unambiguous).
 
-    length: None until the peer closes, False when nobody knows
+    length: None: until the peer closes; False: unknown
     """
     if method == "HEAD" or response.status in (204, 304):
         return False, 0, True
@@ -335,14 +337,14 @@ def _framing(response, method, framing):
     if coding.lower().rpartition(",")[2].strip() == "chunked":
         response.chunked = True  # http.client overlooks "gzip, chunked"
         response.chunk_left = None
-        # RFC 9112, 6.1: a length beside it has perhaps been smuggled in.
+        # RFC 9112, 6.1: an additional length may be an attempt at smuggling.
         return True, None, "content-length" not in framing
-    # "identity" was a coding once, and says nothing: an open connection stays open.
+    # "identity" is an obsolete coding without a meaning: the connection stays open.
     return False, False if length is None else length, False
 
 
 def _content_length(text):
-    """The length, None without one, False when it makes no sense."""
+    """The length, None without one, False if it is invalid."""
     if text is None:
         return None
     lengths = {each.strip() for each in text.split(",")}
@@ -359,7 +361,7 @@ def _keeps_alive(version, framing):
 
 
 def _has_rest(source, reader):
-    """Whether bytes came that belong to no response; reads nothing more."""
+    """Whether bytes after the response are buffered; reads no more."""
     source.is_stopped = True
     return bool(reader.peek(1))
 
@@ -367,7 +369,7 @@ def _has_rest(source, reader):
 def _pieces(response, reader, chunked, length):
     if chunked:
         while piece := response.read1(BODY_LIMIT):
-            if (response.chunk_left or 0) < 0:  # int() takes "-2" as a size
+            if (response.chunk_left or 0) < 0:  # int() accepts "-2" as a size
                 raise IncompleteRead(b"")
             yield piece
         return
@@ -401,9 +403,9 @@ def _read_body(reply, pieces):
 
 
 def decode_content(body, encoding):
-    """The body without gzip or deflate, and whether it was cut at `BODY_LIMIT`.
+    """The body without gzip or deflate, and whether it was truncated at `BODY_LIMIT`.
 
-    Another encoding, or a body that isn't what it says, stays as it came.
+    A body with another encoding, or one that can't be decoded, is returned unchanged.
     """
     too_long = False
     layers = [each.strip().lower() for each in encoding.split(",")]
@@ -438,7 +440,7 @@ def _inflate_members(body, window):
         try:
             decoded += inflater.decompress(body, BODY_LIMIT + 1 - len(decoded))
         except zlib.error:
-            if decoded:  # rubbish after a whole member
+            if decoded:  # invalid data after a complete member
                 break
             raise
         if len(decoded) > BODY_LIMIT:

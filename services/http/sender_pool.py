@@ -1,11 +1,11 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Few threads at work while answers come at once, all of them when answers take long.
+"""A pool of sender threads: few run while responses are fast, all while they are slow.
 
-Threads that each wait a tenth of a millisecond for an answer spend more time on
-handing Python's lock around than on requests: sixteen are half as fast as two. So a
-thread needs a turn to start a request, there are few turns, and a thread that has to
-wait lets its turn go, so that a slow answer holds up nobody.
+Threads that each wait a tenth of a millisecond for a response spend more time on
+passing Python's GIL around than on requests: sixteen are half as fast as two. So a
+thread needs a permit to start a request, there are few permits, and a thread that has
+to wait releases its permit, so that a slow response delays no other request.
 """
 
 import logging
@@ -17,28 +17,28 @@ from queue import Empty, SimpleQueue
 
 from ..errors import _lt
 from ..shortage import Shortage, shortage_of
-from .response import Answer
+from .response import HttpResponse
 
-TURNS = 2
-PATIENCE = 0.001  # seconds that an answer may take while the turn is kept
-_RETRY = 16  # after a slow answer: how many requests until patience is tried again
+PERMITS = 2
+GRACE_PERIOD = 0.001  # seconds that a response may take while the permit is kept
+_RETRY = 16  # requests after a slow response until the grace period is used again
 
 
-class Turns:
-    """The turns that the threads of one pipe share."""
+class Permits:
+    """The permits that the threads of one pool share."""
 
-    def __init__(self, count=TURNS):
+    def __init__(self, count=PERMITS):
         self._free = SimpleQueue()
         for _ in range(count):
             self._free.put(None)
 
     def of_thread(self):
-        """A `Turn` for one thread."""
-        return Turn(self._free)
+        """A `Permit` for one thread."""
+        return Permit(self._free)
 
 
-class Turn:
-    """One thread's turn: held or not."""
+class Permit:
+    """One thread's permit: held or not."""
 
     def __init__(self, free):
         self._free = free
@@ -46,42 +46,42 @@ class Turn:
         self._slow = 0
 
     def take(self):
-        """Wait until this thread has a turn; at once when it still has one."""
+        """Wait until this thread has a permit; returns immediately if it has one."""
         if not self._is_held:
             self._free.get()
             self._is_held = True
 
-    def let_go(self):
-        """Let another thread work; nothing happens without a turn."""
+    def release(self):
+        """Release the permit for another thread, if this thread has one."""
         if self._is_held:
             self._is_held = False
             self._free.put(None)
 
     def wait(self, receive_soon):
-        """Wait for an answer with the turn, then let it go.
+        """Wait for a response during the grace period, then release the permit.
 
-        receive_soon: `receive_soon(seconds)` gives what came, None if nothing did.
-        Where the last answers were slow the turn goes at once.
+        receive_soon: `receive_soon(seconds)` returns the received data, or None.
+        If the last responses were slow, the permit is released immediately.
         """
         if self._slow:
             self._slow -= 1
         else:
-            data = receive_soon(PATIENCE)
+            data = receive_soon(GRACE_PERIOD)
             if data is not None:
                 return data
             self._slow = _RETRY
-        self.let_go()
+        self.release()
         return None
 
 
 _logger = logging.getLogger(__name__)
 
 
-class Pipe:
+class SenderPool:
     """Sends requests on up to `size` threads, as many at once.
 
-    make_sender: called here, once per thread, gives a `Sender`
-    One thread (the lane) uses the pipe; each call hands over all there is, because
+    make_sender: called here, once per thread, returns a `Sender`
+    One thread (the lane) uses the pool. Each call passes everything available, because
     a wake-up per request would cost more than the request.
     """
 
@@ -92,24 +92,24 @@ class Pipe:
         self._done = deque()
         self._enough = threading.Event()
         self._wanted = 1
-        self._turns = Turns()
+        self._permits = Permits()
         self._threads = []
         self._outstanding = 0  # put and neither collected nor taken back
         self.shortage = None  # why a thread could not be started
 
     @property
     def waiting(self):
-        """How many requests no thread has picked yet."""
+        """How many requests no thread has started yet."""
         return self._todo.qsize()
 
     @property
     def in_flight(self):
         """How many requests are being sent."""
-        done = len(self._done)  # first: what ends meanwhile still counts
+        done = len(self._done)  # first: a request that ends meanwhile still counts
         return max(0, self._outstanding - done - self._todo.qsize())
 
     def put(self, batch):
-        """Hand over requests: an iterable of (key, wire, timeout in seconds)."""
+        """Add requests: an iterable of (key, encoded request, timeout in seconds)."""
         batch = list(batch)
         self._outstanding += len(batch)
         for each in batch:
@@ -126,19 +126,19 @@ class Pipe:
 
     @property
     def is_stuck(self):
-        """Whether requests wait and no thread could be started for them."""
+        """Whether requests wait, and no thread could be started for them."""
         return bool(self.shortage and not self._threads and self._todo.qsize())
 
     def collect(self, at_least=1, timeout=0.5):
-        """All answers that are there: `[(key, Answer), ...]`.
+        """All available responses: `[(key, HttpResponse), ...]`.
 
-        Waits for `at_least` of them, but not for more than are on their way, and at
+        Waits for `at_least` of them, but not for more than are outstanding, and at
         most `timeout` seconds.
         """
         wanted = min(at_least, self._outstanding)
         if len(self._done) < wanted:
             self._enough.clear()
-            self._wanted = wanted  # before the look: an answer after it sets the event
+            self._wanted = wanted  # before the check: a later response sets the event
             if len(self._done) < wanted:
                 self._enough.wait(timeout)
         found = [self._done.popleft() for _ in range(len(self._done))]
@@ -146,7 +146,7 @@ class Pipe:
         return found
 
     def take_back(self):
-        """Keys of the requests that no thread has picked; they won't be sent."""
+        """Remove the requests that no thread has started; returns their keys."""
         keys = []
         with suppress(Empty):
             while True:
@@ -155,7 +155,7 @@ class Pipe:
         return keys
 
     def close(self, timeout=None):
-        """End the threads after the requests in flight; answers stay collectable.
+        """End the threads after the requests in flight; `collect` still works.
 
         timeout: seconds to wait for each of them (None: as long as they take)
         """
@@ -178,26 +178,26 @@ class Pipe:
 
     def _run(self, sender):
         todo, done = self._todo, self._done
-        turn = self._turns.of_thread()
+        permit = self._permits.of_thread()
         while True:
-            turn.take()
+            permit.take()
             each = todo.get()
             if each is None:
                 break
-            key, wire, timeout = each
+            key, encoded, timeout = each
             try:
-                answer = sender.send(wire, timeout=timeout, turn=turn)
-            except Exception as error:  # a fault of ours must not stop the lane
+                response = sender.send(encoded, timeout=timeout, permit=permit)
+            except Exception as error:  # a bug in the sender must not stop the lane
                 _logger.exception("a sender failed")
-                answer = Answer(
+                response = HttpResponse(
                     reason="interrupted" if shortage_of(error) else "response",
                     error=_fault(error),
                     started_at=time.time(),
                 )
-            done.append((key, answer))
+            done.append((key, response))
             if len(done) >= self._wanted:
                 self._enough.set()
-        turn.let_go()
+        permit.release()
         sender.close()
 
 

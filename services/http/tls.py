@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""SSL contexts: the servers we trust, and the certificate we show."""
+"""SSL contexts: trusted certificate authorities, and client certificates."""
 
 import os
 import ssl
@@ -21,8 +21,8 @@ def tls_context(client_certificate=None):
     """The context for connections with (or without) a client certificate.
 
     client_certificate: PEM text, certificate(s) and unencrypted private key.
-    Trusted is what `requests` trusts: certifi (Debian: the system's store), or the
-    bundle that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names. Raises
+    The trusted authorities are those of `requests`: certifi (Debian: the system's
+    store), or the bundle in REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE. Raises
     ConfigurationError. One context serves all threads.
     """
     bundle = (
@@ -53,12 +53,12 @@ def _context(bundle, client_certificate):
 
 
 def _load_client_certificate(context, pem):
-    # OpenSSL reads it from a file only: mode 0600, gone at once.
+    # OpenSSL reads it only from a file: mode 0600, deleted immediately.
     descriptor, path = tempfile.mkstemp(suffix=".pem")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(pem)
-        # Without a password function OpenSSL would ask on the terminal.
+        # Without a password function OpenSSL would prompt on the terminal.
         context.load_cert_chain(path, password=lambda: "")
     except (OSError, ValueError) as error:
         raise ConfigurationError(
@@ -74,7 +74,7 @@ def _load_client_certificate(context, pem):
 
 @dataclass(frozen=True)
 class CertificateSummary:
-    """Whom a certificate names and its last day (UTC)."""
+    """The subject of a certificate and its last valid day (UTC)."""
 
     name: str
     until: date

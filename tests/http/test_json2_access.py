@@ -127,22 +127,22 @@ class TestJson2Access(HttpCase):
 
     def made(self, who, model, context=None, **vals):
         """Id of a record that the user made."""
-        status, answer = self.call(
+        status, response = self.call(
             who, model, "create", context=context, vals_list=[vals]
         )
-        self.assertEqual(200, status, answer)
-        return answer[0]
+        self.assertEqual(200, status, response)
+        return response[0]
 
     def looked(self, who, context=None, **vals):
         """What Send Test shows, or the status of the call that was refused."""
         vals = {"endpoint_id": self.endpoint.id, **vals}
-        status, answer = self.call(
+        status, response = self.call(
             who, TEST, "create", context=context, vals_list=[vals]
         )
         if status != 200:
             return status
-        ids = answer
-        status, answer = self.call(who, TEST, "action_look", ids, context=context)
+        ids = response
+        status, response = self.call(who, TEST, "action_look", ids, context=context)
         if status != 200:
             return status
         status, [shown] = self.call(
@@ -159,14 +159,14 @@ class TestJson2Access(HttpCase):
             "source_kind": kind,
             "source_expression": path,
         }
-        status, answer = self.call(who, model, "create", vals_list=[vals])
+        status, response = self.call(who, model, "create", vals_list=[vals])
         if status != 200:
             return status
         about = {"record_ref": f"{record._name},{record.id}"} if record else {}
         try:
             return self.looked("administrator", payload_json="{}", **about)
         finally:
-            self.env[model].browse(answer).unlink()
+            self.env[model].browse(response).unlink()
             self.env.flush_all()
 
     def assertRows(self, rows):
@@ -421,7 +421,7 @@ class TestJson2Access(HttpCase):
 
     def _imported(self):
         before = self.env[DELIVERY].search_count([])
-        status, answer = self.call(
+        status, response = self.call(
             "administrator",
             DELIVERY,
             "load",
@@ -430,7 +430,7 @@ class TestJson2Access(HttpCase):
         )
         self.assertEqual(before, self.env[DELIVERY].search_count([]))
         if status == 200:
-            self.assertFalse(answer["ids"])
+            self.assertFalse(response["ids"])
             return REFUSED
         return status
 
@@ -511,7 +511,7 @@ class TestJson2Access(HttpCase):
                 (
                     "a recorded answer",
                     REFUSED,
-                    lambda: self.looked(admin, step="answer"),
+                    lambda: self.looked(admin, step="response"),
                 ),
                 (
                     "a line over access rights",
@@ -589,7 +589,7 @@ class TestJson2Access(HttpCase):
             shown = ("target_url", "http_method", "handler_id", "timeout_seconds")
         elif model == RECOVER:
             shown = ("summary", "delivery_count", "endpoint_id")
-        status, answer = self.call(
+        status, response = self.call(
             "administrator",
             model,
             "onchange",
@@ -601,7 +601,7 @@ class TestJson2Access(HttpCase):
                 for name in shown
             },
         )
-        return status if status != 200 else answer
+        return status if status != 200 else response
 
     def test_a_path_reads_what_who_saved_it_may_read(self):
         """A path over relations stays within the rights of the user who saved it.
@@ -883,14 +883,14 @@ class TestJson2Access(HttpCase):
         return self.env[DELIVERY].browse(delivery_id).read(names)
 
     def _state_imported(self):
-        status, answer = self.call(
+        status, response = self.call(
             "administrator",
             DELIVERY,
             "load",
             fields=["name", "endpoint_id/.id", "state"],
             data=[["x", self.endpoint.id, "Done"]],
         )
-        return REFUSED if status == 200 and not answer["ids"] else status
+        return REFUSED if status == 200 and not response["ids"] else status
 
     def test_default_keys_set_no_column_of_the_engine(self):
         """Default keys of a context don't reach what is made from it: draft, replay,

@@ -84,7 +84,7 @@ class Tours:
     def test_endpoint_with_rules(self):
         """A first test takes 12 interactions at most; rules shape the next one.
 
-        The tour counts what a newcomer does from the menu to the answer 200, so that
+        The tour counts what a newcomer does from the menu to the response 200, so that
         no further field or dialog slips in.
         """
         self.tour("webhooks_endpoint_with_rules")
@@ -96,7 +96,7 @@ class Tours:
         self.assertEqual({"order": {"source": "odoo"}}, second.json())
 
     def test_failed_delivery(self):
-        """Read the attempt, mend the endpoint, retry: the dead letter is done."""
+        """Read the attempt, fix the endpoint, retry: the dead letter is done."""
         endpoint = self.make_endpoint("/missing")
         delivery = endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
         self.assertEqual("dead_letter", delivery.state)

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Code that runs in Odoo beside the server: whoever queues deliveries.
+"""Code that runs in Odoo beside the server: the caller that queues deliveries.
 
 One `odoo shell` process stays up and runs what it is sent, each transaction on a cursor
 of its own and in a thread of its own, so that several can be open at once:
@@ -8,11 +8,11 @@ of its own and in a thread of its own, so that several can be open at once:
     caller.run("endpoint(code).queue_delivery({'n': n})", code="shop", n=1)  # commits
     with caller.transaction() as late:
         late.run("endpoint(code).queue_delivery({'n': 2})", code="shop")
-        ...                                        # others look, and see nothing of it
+        ...                                        # others can't see it
         late.commit()
 
 The code sees `env` (superuser), `endpoint(code)`, its values by name, and what it puts
-into `result` (JSON) is given back.
+into `result` (JSON) is returned.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from tools.workspace import folder, tail
 START_TIMEOUT = 90  # seconds; a first start compiles all of Odoo
 CALL_TIMEOUT = 120  # seconds
 
-# Runs inside `odoo shell`, which gives `env`.
+# Runs inside `odoo shell`, which provides `env`.
 SERVE = """
 import json, socket, threading, traceback
 from odoo import SUPERUSER_ID, api
@@ -128,7 +128,7 @@ class Caller:
                 yield Transaction(wire)
 
     def run(self, code, /, **values):
-        """Run code in a transaction of its own and commit; gives its `result`."""
+        """Run code in a transaction of its own and commit; returns its `result`."""
         with self.transaction() as transaction:
             result = transaction.run(code, **values)
             transaction.commit()
@@ -142,7 +142,7 @@ class Transaction:
         self.wire = wire
 
     def run(self, code, /, **values):
-        """Run code; gives its `result`. Nothing is committed."""
+        """Run code; returns its `result`. Nothing is committed."""
         print(json.dumps({"code": code, "values": values}), file=self.wire, flush=True)
         line = self.wire.readline()
         if not line:

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What the live tests stand on: one cluster, a database to copy, a shared server."""
+"""What the live tests use: one cluster, a database to copy, a shared server."""
 
 import pytest
 import server_logs

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Deliveries go out while things are killed: one run, drawn from a seed."""
+"""Deliveries are sent while things are killed: one run, drawn from a seed."""
 
 import contextlib
 import os
@@ -127,7 +127,7 @@ class Run:
         )
 
     def _wait_for(self, look, wanted):
-        """Wait as long as anything arrives; `look()` gives a number."""
+        """Wait as long as anything arrives; `look()` returns a number."""
         seen, since = self.receiver.total, time.monotonic()
         while look() < wanted:
             self._revive()
@@ -145,7 +145,7 @@ class Run:
             self._revive()
             return self.shop.states() == {"done": len(self.uids)}
 
-        with contextlib.suppress(TimeoutError):  # the result tells the states
+        with contextlib.suppress(TimeoutError):  # the result has the states
             wait_until(ended, STILL)
 
     def _revive(self):
@@ -217,7 +217,7 @@ class Run:
             self.shop.execute(f"SELECT pg_terminate_backend({pid})")
 
     def _backends(self):
-        """Backends of the servers: not of the caller, not of whoever looks."""
+        """Backends of the servers: not of the caller, not of observers."""
         rows = self.shop.rows(
             "SELECT pid, application_name AS name FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid != pg_backend_pid()"

@@ -2,7 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Every field of every model, sent by server actions; runs inside `odoo shell`.
 
-`walk(env)` gives what came of it, as JSON has it; nothing is committed.
+`walk(env)` returns the results as JSON; nothing is committed.
 """
 
 import json

@@ -39,7 +39,7 @@ class PrivateCluster(Cluster):
             shutil.rmtree(home, ignore_errors=True)
 
     def restart(self):
-        """Stop, cutting off whoever is connected, and start."""
+        """Stop, cutting off anyone who is connected, and start."""
         self.stop()
         self._start()
 

@@ -11,12 +11,12 @@ from tools.workspace import folder, tail
 KEPT = 20
 
 _up = []  # servers whose log would be lost at their end
-_unreported = []  # copies that nobody was told of yet
+_unreported = []  # copies not reported yet
 
 
 @contextlib.contextmanager
 def kept_on_failure(server):
-    """Copy the server's log when the block fails, or `report` asks meanwhile."""
+    """Copy the server's log when the block fails, or when `report` requests it."""
     _up.append(server)
     try:
         yield

@@ -39,7 +39,7 @@ def server_killed(cluster, origin, seed, deliveries, faults):
 
 
 def workers_killed(cluster, origin, seed, deliveries, faults):
-    """Prefork: workers killed, the server killed, the server told to stop, drawn."""
+    """Prefork: workers killed, the server killed or requested to stop, at random."""
     # Room for more lanes than there are: queue_job's runner counts a killed job as
     # running until another lane closes it, and a full channel waits up to 60 s.
     with (
@@ -65,7 +65,7 @@ def backends_ended(cluster, origin, seed, deliveries, faults):
 
 
 def database_restarted(cluster, origin, seed, deliveries, faults):
-    """PostgreSQL stopped and started, and crashed, in turn."""
+    """PostgreSQL stopped and started, and crashed, alternating."""
     with (
         PrivateCluster.running() as own,
         stage(own, "restarts", origin=origin, origin_cluster=cluster) as shop,

@@ -2,7 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The stage of a live test: a database, who queues, a server, and what can be seen.
 
-Waiting is for a state with a deadline: `wait_until` and what stands on it.
+Waiting is for a state with a deadline: `wait_until` and the helpers based on it.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from tools.odoo_server import OdooServer
 from tools.workspace import folder
 
 FINAL = ("done", "dead_letter", "canceled")
-POLL = 0.1  # seconds between two looks at the database
-PATIENCE = 30  # seconds; the machine may be busy
+POLL = 0.1  # seconds between two checks of the database
+TIMEOUT = 30  # seconds; the machine may be busy
 RUNNER_READY = "queue job runner ready"
 
 DELIVERY = "bwt_webhook_outbound_delivery"
@@ -30,10 +30,10 @@ ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
 HEALTH = "bwt_webhook_outbound_endpoint_health"
 
 
-def wait_until(look, timeout=PATIENCE, *, what="the expected state", instead=None):
-    """What `look()` gives once it is true.
+def wait_until(look, timeout=TIMEOUT, *, what="the expected state", instead=None):
+    """What `look()` returns once it is true.
 
-    TimeoutError else, with what there is `instead()`, or with the last look.
+    TimeoutError else, with what there is `instead()`, or with the last check.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -64,7 +64,7 @@ class Stage:
     # --- what is done
 
     def endpoint(self, code, url, path="/", **values) -> str:
-        """Create an active endpoint; gives its code."""
+        """Create an active endpoint; returns its code."""
         values = {
             "name": code,
             "code": code,
@@ -81,7 +81,7 @@ class Stage:
         return code
 
     def queue(self, code, count=1, *, first=0, **values) -> list[str]:
-        """Queue deliveries in one committed transaction; gives their message uids."""
+        """Queue deliveries in one committed transaction; returns their message uids."""
         return self.caller.run(
             "result = endpoint(code).queue_deliveries([\n"
             "    {'payload': {'n': n}, **values} for n in range(first, first + count)\n"
@@ -175,7 +175,7 @@ class Stage:
 
     # --- what is waited for
 
-    def wait_for_states(self, code, timeout=PATIENCE, **expected):
+    def wait_for_states(self, code, timeout=TIMEOUT, **expected):
         """Wait until the counts are these, as in `done=3, error=1`."""
         wait_until(
             lambda: self.states(code) == expected,
@@ -184,8 +184,8 @@ class Stage:
             instead=lambda: self.account(code, expected),
         )
 
-    def wait_for_end(self, code="%", timeout=PATIENCE) -> dict[str, int]:
-        """Wait until every delivery is in a final state; gives the counts."""
+    def wait_for_end(self, code="%", timeout=TIMEOUT) -> dict[str, int]:
+        """Wait until every delivery is in a final state; returns the counts."""
 
         wait_until(
             lambda: set(self.states(code)) <= set(FINAL),
@@ -195,7 +195,7 @@ class Stage:
         )
         return self.states(code)
 
-    def wait_for_idle(self, code, timeout=PATIENCE):
+    def wait_for_idle(self, code, timeout=TIMEOUT):
         """Wait until no lane of this endpoint runs or is about to."""
 
         def jobs():
@@ -265,7 +265,7 @@ def serving(cluster, database, *, waits_for_runner=True, **options):
 
 
 def wait_for_runner(server, seen_before=0, timeout=90):
-    """Wait until the web server answers and its job runner works."""
+    """Wait until the web server responds and its job runner works."""
     server.wait_ready()
     wait_until(
         lambda: server.log().count(RUNNER_READY) > seen_before,
@@ -294,7 +294,7 @@ def connected_to(server, port) -> set[int]:
 def tally(receiver, uids, attempts, states) -> dict:
     """Counts of a run: queued, arrived, distinct, duplicates, and what is amiss.
 
-    A duplicate is an arrival whose answer is on no attempt: only an interrupted one
+    A duplicate is an arrival whose response is on no attempt: only an interrupted one
     explains it.
     """
     counts = Counter(receiver.counts())

@@ -52,7 +52,7 @@ def test_retried_after_503(house, receiver, code):
 def test_rolled_back_is_never_sent(house, receiver, code):
     """A transaction that is rolled back leaves neither delivery nor request.
 
-    Keeps away sending before the caller's commit: an order that never was.
+    Prevents sending before the caller's commit: an order that never existed.
     """
     house.endpoint(code, receiver.url)
 
@@ -109,7 +109,7 @@ def test_nothing_is_held_while_a_request_is_out(house, receiver, code):
     receiver.release()
     house.wait_for_states(code, done=1)
 
-    # What every look shows is held; a single look may meet a statement of 1 ms.
+    # What every check shows is held; a single check may see a statement of 1 ms.
     held = set.intersection(*(look["locks"] for look in looks))
     snapshots = set.intersection(*(look["snapshots"] for look in looks))
     assert not held
@@ -119,7 +119,7 @@ def test_nothing_is_held_while_a_request_is_out(house, receiver, code):
 
 
 def _watch_connections(house, endpoint_id):
-    """The slot's backend, and what was seen of all backends in twenty looks."""
+    """The slot's backend, and what was seen of all backends in twenty checks."""
     slots = house.rows(
         "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 "
         f"AND granted AND objid = {endpoint_id} AND database = "

@@ -66,7 +66,7 @@ def hazardous(shop, code, url, **values):
 
 
 def queue_payloads(shop, code, payloads):
-    """Queue these in one committed transaction; gives their message uids."""
+    """Queue these in one committed transaction; returns their message uids."""
     return shop.caller.run(
         "result = endpoint(code).queue_deliveries("
         "[{'payload': each} for each in payloads]).sudo().mapped('message_uid')",

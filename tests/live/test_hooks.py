@@ -27,7 +27,7 @@ def shop(cluster):
 
 
 def test_killed_in_the_hook(shop, receiver):
-    """What the answer told is stored, though the worker was killed while storing it.
+    """What the response said is stored, though the worker was killed while storing it.
 
     The delivery is done by then: nothing would send it again, and the receiver's id
     would be lost.

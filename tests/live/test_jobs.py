@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("house_server")
 
 
 def test_job_cancelled_while_it_runs(house, receiver, code):
-    """Cancelled by hand in the middle: what is out is recorded, the rest goes on.
+    """Cancelled by hand: what is in flight is recorded, the rest continues.
 
-    The lane doesn't look at its job's row; nothing may lie in `processing` after.
+    The lane doesn't check its job's row; nothing may lie in `processing` after.
     """
     receiver.script("/", hold(), status(200))
     house.endpoint(code, receiver.url, max_in_flight=1)
@@ -95,7 +95,7 @@ def _waits_or_is_gone(house, job):
 
 
 def test_row_locked_by_someone_else(house, receiver, code):
-    """A lock on a delivery that is out delays its record and costs no second request.
+    """A lock on a delivery in flight delays its record and costs no second request.
 
     The record is repeated or waits; the request never is.
     """

@@ -25,7 +25,7 @@ TRACES = (
 @pytest.fixture
 def tokens(receiver):
     server = TokenServer("shop", SECRET)
-    receiver.script("/token", server.answer)
+    receiver.script("/token", server.response)
     receiver.script("/", server.guard)
     return server
 
@@ -47,7 +47,7 @@ def quote_authorization(exchange):
 
 
 def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
-    """Four lanes that start together ask a slow token server once between them."""
+    """Four lanes that start together request one token from a slow token server."""
     tokens.delay = 1.0
     guarded(house, receiver, code, parallel_lanes=4, max_in_flight=8)
 
@@ -60,7 +60,7 @@ def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
 
 
 def test_a_token_that_ends_is_renewed_before_it_does(house, receiver, tokens, code):
-    """No request goes out with a dead token, however often they end."""
+    """No request is sent with a dead token, however often they end."""
     tokens.lifetime = 3
     guarded(house, receiver, code)
 
@@ -92,16 +92,16 @@ def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
 
 
 def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code):
-    """While another answer is out, the lane sends nothing more with the dead token.
+    """While a response is outstanding, the lane sends nothing more with the old token.
 
-    It went on with what it had read: refused twice by the same token, deliveries
+    It continued with what it had read: refused twice by the same token, deliveries
     became dead letters.
     """
     guarded(house, receiver, code, retry_schedule="")
     house.queue(code)
     house.wait_for_states(code, done=1)
 
-    # The lane looks for more while this one is out.
+    # The lane checks for more while this one is in flight.
     receiver.script("/", delay(0.4, tokens.guard), tokens.guard)
     tokens.issued.clear()
     house.queue(code, 10, first=1)
@@ -112,7 +112,7 @@ def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code)
 
 
 def test_the_token_before_is_masked_too(house, receiver, tokens, code):
-    """An answer that comes after the renewal and quotes the old token is masked.
+    """A response that comes after the renewal and quotes the old token is masked.
 
     The old one is good for half a minute more when it was renewed before its end.
     """
@@ -143,7 +143,7 @@ def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code
     receiver.wait_for_requests(1, path="/token")
     assert {"queued": 10} == house.states(code)
     assert [] == house.attempts(code)
-    receiver.script("/token", tokens.answer)
+    receiver.script("/token", tokens.response)
     house.wait_for_states(code, done=10)
     assert len(receiver.requests_to("/token")) <= 4
 
@@ -151,7 +151,7 @@ def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code
 def test_a_token_server_that_refuses_stops_with_its_words(
     house, receiver, tokens, code
 ):
-    """A wrong secret needs a person: deliveries stand in error and say why."""
+    """A wrong secret needs attention: deliveries are in error and say why."""
     tokens.client.secret = "another"
     guarded(house, receiver, code)
 

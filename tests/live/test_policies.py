@@ -47,17 +47,17 @@ def _fails_first_time(chosen):
     """503 to the first try of the chosen numbers, 200 to all else."""
     failing, well = flaky(1), status(200)
 
-    def answer(exchange):
+    def response(exchange):
         is_chosen = chosen(exchange.request.json()["n"])
         (failing if is_chosen else well)(exchange)
 
-    return answer
+    return response
 
 
 def test_circuit_opens_and_a_probe_closes_it(house, receiver, code):
     """A target that fails is left in peace; one probe finds out when it is well.
 
-    Deliveries keep their places and lose no retry while it rests.
+    Deliveries keep their places and lose no retry while the circuit is open.
     """
     receiver.script("/", delay(0.2, status(503)))
     policy = {"circuit_threshold": 3, "max_in_flight": 1, "retry_schedule": "1s,1s,1s"}
@@ -82,7 +82,7 @@ def test_circuit_opens_and_a_probe_closes_it(house, receiver, code):
 
 
 def test_failed_probe_keeps_the_circuit_open(house, receiver, code):
-    """A probe that fails costs one request and doubles the rest."""
+    """A probe that fails costs one request and doubles the cooldown."""
     receiver.script("/", delay(0.2, status(503)))
     house.endpoint(code, receiver.url, circuit_threshold=2, max_in_flight=1)
     house.queue(code, 10)
@@ -103,7 +103,7 @@ IN_FLIGHT = 2  # one on the way and one picked up while the third was recorded
 
 
 def _wait_for_rest(house, receiver, code):
-    """Wait until the circuit is open and the lane has ended; gives requests so far."""
+    """Wait until the circuit is open and the lane ended; returns requests so far."""
     wait_until(
         lambda: house.health(code)["circuit_state"] == "open",
         what="open circuit",
@@ -136,7 +136,7 @@ def _make_probe_due(house, code):
 
 
 def test_paused_endpoint_sends_nothing_and_resumes(house, receiver, code):
-    """Paused by a person: takes deliveries, sends none, goes on when resumed."""
+    """Paused by a user: takes deliveries, sends none, continues when resumed."""
     house.endpoint(code, receiver.url)
     house.press(code, "action_pause")
 
@@ -149,7 +149,7 @@ def test_paused_endpoint_sends_nothing_and_resumes(house, receiver, code):
 
 
 def test_paused_in_the_middle(house, receiver, code):
-    """A pause reaches a lane at work: it stops, gives back, and loses nothing."""
+    """A pause reaches a lane at work: it stops, returns, and loses nothing."""
     receiver.script("/", delay(0.05))
     house.endpoint(code, receiver.url, max_in_flight=2)
     house.queue(code, 200)
@@ -197,7 +197,7 @@ def _assert_rate(receiver, limit, per_second):
 
 
 def test_superseded_goes_out_once(house, receiver, code):
-    """A stock level queued twenty times goes out once, with the last value."""
+    """A stock level queued twenty times is sent once, with the last value."""
     house.endpoint(code, receiver.url)
     house.press(code, "action_pause")
     house.queue(code, 20, ordering_key="product,7", supersede=True)

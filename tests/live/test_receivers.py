@@ -34,7 +34,7 @@ RETRIES = "1s"  # one retry: two attempts
 class Fault:
     """What a receiver does, and how a delivery to it must end."""
 
-    answers: tuple  # one per request, the last one stays
+    responses: tuple  # one per request, the last one stays
     state: str = "dead_letter"
     reason: str | None = None
     attempts: tuple = ("error", "dead_letter")
@@ -73,11 +73,11 @@ FAULTS = {
 def test_each_fault_ends_as_documented(house, receiver):
     """All faults at once, and a healthy endpoint beside them that doesn't notice.
 
-    A fault that is taken for another keeps a delivery for days, or gives it up; one
+    A fault that is taken for another keeps a delivery for days, or dead-letters it; one
     that hangs a lane holds up strangers.
     """
     for code, fault in FAULTS.items():
-        receiver.script(f"/{code}", *fault.answers)
+        receiver.script(f"/{code}", *fault.responses)
         policy = {"timeout_seconds": TIMEOUT, "retry_schedule": RETRIES, **fault.more}
         house.endpoint(code, receiver.url, f"/{code}", **policy)
     house.endpoint("healthy", receiver.url, "/healthy")
@@ -104,7 +104,7 @@ def test_each_fault_ends_as_documented(house, receiver):
 
 
 def _offer(house, receiver, code, seconds):
-    """Queue one delivery after the other for a while; gives their seconds."""
+    """Queue one delivery after the other for a while; returns their seconds."""
     delays = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -155,7 +155,7 @@ def test_body_that_drips_is_cut_at_the_deadline(house, receiver, code):
 
 
 def test_410_closes_the_endpoint(house, receiver, code):
-    """After 410 Gone nothing is sent until a person closes the circuit."""
+    """After 410 Gone nothing is sent until a user closes the circuit."""
     receiver.script("/", status(410), status(200))
     house.endpoint(code, receiver.url, max_in_flight=1)
     house.queue(code)
@@ -194,7 +194,7 @@ def test_refused_connection(house, code):
 
 
 def test_untrusted_certificate(house, code, tmp_path):
-    """A certificate that nobody vouches for: no request leaves, reason tls."""
+    """An untrusted certificate: no request is sent, reason tls."""
     certificate = tmp_path / "server.pem"
     certificate.write_text(Authority(tmp_path).issue("127.0.0.1"))
     with Receiver(certificate=certificate) as receiver:

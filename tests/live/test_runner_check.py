@@ -83,7 +83,7 @@ def test_the_only_worker_is_busy(shop):
 
 
 def test_a_port_of_another_server(shop, receiver):
-    """`[queue_job] port` that leads elsewhere is named with what answers there."""
+    """`[queue_job] port` that leads elsewhere is named with what responds there."""
     port = receiver.url.rpartition(":")[2]
     environment = {"ODOO_QUEUE_JOB_HOST": "127.0.0.1", "ODOO_QUEUE_JOB_PORT": port}
     with serving(shop.cluster, shop.database, environment=environment) as server:

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a live test that fails tells about what it waited for."""
+"""What a failing live test reports about what it waited for."""
 
 import pytest
 import server_logs
@@ -24,7 +24,7 @@ def test_what_came_instead_is_told(house, receiver, code):
 
 
 def test_a_look_that_fails_is_quoted():
-    """Without words of its own a wait tells what its last look gave."""
+    """Without a text of its own a wait reports what its last check returned."""
     with pytest.raises(TimeoutError, match=r"no job within 0 s; last seen: \[\]"):
         wait_until(list, timeout=0, what="job")
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How long a lane goes on: within the worker's limits, and fair to others."""
+"""How long a lane continues: within the worker's limits, and fair to others."""
 
 import time
 

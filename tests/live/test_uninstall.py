@@ -11,7 +11,7 @@ from tools.workspace import ADDON
 def test_uninstalled_with_jobs_pending(cluster, origin, receiver, code):
     """Nothing of ours is in the log once the addon is gone, pending jobs or not.
 
-    queue_job can't load a job whose model is gone: it would ask for it for ever.
+    queue_job can't load a job whose model is gone: it would request it for ever.
     """
     with stage(cluster, "uninstall", origin=origin) as shop:
         shop.endpoint(code, receiver.url)
@@ -22,7 +22,7 @@ def test_uninstalled_with_jobs_pending(cluster, origin, receiver, code):
 
         Databases(cluster).uninstall(shop.database, ADDON)
         with serving(cluster, shop.database) as server:
-            # The runner has looked at all jobs once it has run this one.
+            # The runner has checked all jobs once it has run this one.
             other = _job_of_another_addon(cluster, shop.database)
             wait_until(lambda: _state(shop, other) == "done")
             log = server.log()

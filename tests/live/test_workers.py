@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Worker processes, as in production: killed, told to stop, given a burst."""
+"""Worker processes, as in production: killed, requested to stop, under a burst."""
 
 import os
 import signal
@@ -62,7 +62,7 @@ def test_burst_of_single_transactions(shop, server, receiver, code):
 
 
 def test_killed_worker(shop, server, receiver, code):
-    """A request cut off by a killed worker stays on record and is sent again.
+    """A request interrupted by a killed worker stays on record and is sent again.
 
     Otherwise the operator sees a delivery never tried that the receiver has, or it
     lies in `processing` for good.
@@ -87,7 +87,7 @@ def test_killed_worker(shop, server, receiver, code):
 
 
 def test_told_to_stop(shop, server, receiver, code):
-    """SIGTERM: the lane ends once the answers in flight are recorded; no duplicate.
+    """SIGTERM: the lane ends once the responses in flight are recorded; no duplicate.
 
     What was claimed and not sent goes back to its place; else each deployment sends
     requests twice, or waits until the master kills the worker.

@@ -46,7 +46,7 @@ class ServerActionCase(TrustCase):
         )
 
     def rule(self, *actions, trigger="on_create_or_write", **values):
-        """An automation rule on contacts that runs these actions; gives them."""
+        """An automation rule on contacts that runs these actions; returns them."""
         rule = self.env["base.automation"].create(
             {
                 "name": "Contact changed",
@@ -84,14 +84,14 @@ class ServerActionCase(TrustCase):
         ]
 
     def run_on(self, action, records):
-        """Run it as the Action menu does; gives the new deliveries, oldest first."""
+        """Run it as the Action menu does; returns the new deliveries, oldest first."""
         before = self.env[DELIVERY].search([])
         context = {
             "active_model": records._name,
             "active_ids": records.ids,
             "active_id": records[:1].id,
         }
-        self.answer = action.with_context(**context).run()
+        self.response = action.with_context(**context).run()
         return (self.env[DELIVERY].search([]) - before).sorted("id")
 
     def payloads(self, action, records):

@@ -93,7 +93,7 @@ class OutboundCase(TransactionCase):
         )
 
     def in_state(self, state, **vals):
-        """A delivery that stands in this state; how it came there doesn't matter."""
+        """A delivery that is in this state; how it came there doesn't matter."""
         delivery = self.queue({"a": 1})
         delivery.write({"state": state, "next_attempt_at": False} | vals)
         delivery.flush_recordset()
@@ -103,7 +103,7 @@ class OutboundCase(TransactionCase):
         return wake_ups(endpoint or self.endpoint)
 
     def row(self, record):
-        """All columns of the record's row as they stand in the database."""
+        """All columns of the record's row as they are in the database."""
         record.flush_recordset()
         self.env.cr.execute(
             f"SELECT * FROM {record._table} WHERE id = %s", (record.id,)
@@ -216,7 +216,7 @@ class CommittedCase(BaseCase):
             return [job.eta or None for job in jobs]
 
     def run_lane(self):
-        """Run a lane as queue_job's runner would: gives its report."""
+        """Run a lane as queue_job's runner would: returns its report."""
         with self.started_job() as uuid, self.registry.cursor() as cr:
             env = api.Environment(cr, SUPERUSER_ID, {"job_uuid": uuid})
             return Lane(self.endpoint(env), uuid).run()

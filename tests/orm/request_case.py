@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Base of the tests that build requests and ask handlers."""
+"""Base of the tests that build requests and call handlers."""
 
 import sys
 from contextlib import contextmanager

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Server action: a webhook never stops the work of whoever triggers it."""
+"""Server action: a webhook never stops the work of the user who triggers it."""
 
 import json
 
@@ -173,7 +173,7 @@ class TestNotBuilt(FailureCase):
         self.assertEqual(["Good", "Good"], self.sent_names(self.partner))
 
     def test_a_payload_by_hand_is_sent_as_it_is(self):
-        """After Reset to Draft what a person writes isn't replaced."""
+        """After Reset to Draft what a user writes isn't replaced."""
         delivery = self.not_built()
 
         delivery.action_reset_to_draft()
@@ -254,7 +254,7 @@ class TestNotBuilt(FailureCase):
         self.assertEqual(7, len(self.queued(*partners)))
 
     def test_a_plain_user_may_save(self):
-        """Neither the failure nor what it stores asks for rights of webhooks."""
+        """Neither the failure nor what it stores needs rights of webhooks."""
         user = self.user("internal")
         user.group_ids |= self.env.ref("base.group_partner_manager")
         self.endpoint.responsible_id = self.env.user
@@ -506,11 +506,11 @@ class TestByHand(FailureCase):
         self.by_hand.create_action()
 
     def message(self):
-        params = self.answer["params"]
+        params = self.response["params"]
         return params["type"], params["message"]
 
     def test_the_person_reads_what_was_not_queued(self):
-        """What went wrong is said where somebody pressed a button."""
+        """Errors are reported to a user who pressed a button."""
         self.fail_to_compute(lambda partner: partner == self.company)
 
         self.run_on(self.by_hand, self.partner | self.company)
@@ -521,7 +521,7 @@ class TestByHand(FailureCase):
         self.assertRegex(message, "1 could not be built.*no address")
 
     def test_the_person_reads_the_state_of_the_endpoint(self):
-        """Drafts and skips are told from what was queued."""
+        """Drafts and skips are distinguished from what was queued."""
         self.endpoint.state = "draft"
         self.run_on(self.by_hand, self.partner | self.company)
         self.assertEqual(

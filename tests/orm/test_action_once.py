@@ -69,7 +69,7 @@ class TestOnce(ServerActionCase):
         self.assertEqual({"One", "Two", "Three"}, set(self.sent_names(self.partner)))
 
     def test_each_record_has_its_own(self):
-        """Two contacts that are saved in turn are two deliveries."""
+        """Two contacts that are saved one after the other are two deliveries."""
         self.rule(self.action("name"))
         ada, byron = self.company.child_ids
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Who is told of deliveries that were given up and of a target in trouble."""
+"""Who is notified of failed deliveries and of a failing target."""
 
 from contextlib import suppress
 from unittest.mock import patch
@@ -15,7 +15,7 @@ from odoo.addons.bwt_webhooks_outbound.lane import sql
 from ..receiver import status
 from .common import DELIVERY, ENDPOINT, CommittedCase
 
-GIVEN_UP = "bwt_webhooks_outbound.mail_activity_type_given_up"
+FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
 LANE = "odoo.addons.bwt_webhooks_outbound.lane.notifications"
 
@@ -63,7 +63,7 @@ class TestAlerts(CommittedCase):
         with self.transaction() as env:
             getattr(env[DELIVERY].with_user(self.user_id).browse(ids), button)()
 
-    def given_up(self, count=1):
+    def failed_permanently(self, count=1):
         """Ids of deliveries that the target refused for good."""
         self.receiver.script("/in", *[status(404)] * count)
         ids = self.queue(*range(count))
@@ -73,19 +73,19 @@ class TestAlerts(CommittedCase):
 
     def test_one_activity_per_endpoint_and_day(self):
         """Thirty dead letters in several lanes are one activity, not thirty."""
-        self.given_up(20)
-        self.given_up(10)
+        self.failed_permanently(20)
+        self.failed_permanently(10)
 
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_what_was_marked_as_done_stays_done_today(self):
         """Whoever ticked it off knows; tomorrow's is a new one."""
-        self.given_up()
+        self.failed_permanently()
         with self.transaction() as env:
             activities = env["mail.activity"].search([("user_id", "=", self.user_id)])
             activities.action_feedback(feedback="I know")
-        self.given_up()
-        self.assertEqual([], self.activities(GIVEN_UP))
+        self.failed_permanently()
+        self.assertEqual([], self.activities(FAILURES))
 
         with self.transaction() as env:
             env.cr.execute(
@@ -93,40 +93,40 @@ class TestAlerts(CommittedCase):
                 "WHERE user_id = %s",
                 (self.user_id,),
             )
-        self.given_up()
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.failed_permanently()
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_it_closes_itself_when_nothing_needs_a_person(self):
         """The last one that is taken up again closes it, with a note."""
-        first, second = self.given_up(2)
+        first, second = self.failed_permanently(2)
         self.press("action_retry_now", [first])
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
         self.press("action_reset_to_draft", [second])
 
-        self.assertEqual([], self.activities(GIVEN_UP, active_test=False))
+        self.assertEqual([], self.activities(FAILURES, active_test=False))
         self.assertIn("No deliveries need attention any more.", self.notes()[0])
 
     def test_what_closed_itself_is_told_anew(self):
-        """Mended, and broken again the same day: nobody is left in the dark."""
-        ids = self.given_up()
+        """Resolved, and failing again the same day: the user is notified again."""
+        ids = self.failed_permanently()
         self.press("action_reset_to_draft", ids)
 
-        self.given_up()
+        self.failed_permanently()
 
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_an_error_without_a_date_is_told_too(self):
-        """What can't be built waits for a person as much as a dead letter does."""
+        """What can't be built needs attention as much as a dead letter."""
         self.set_up(target_path="/in/{order_id}")
         ids = self.queue({})
         self.run_lane()
 
         self.assertEqual(["error"], self.states(ids))
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_what_was_cut_off_too_often_is_told(self):
-        """What may be killing the worker needs a person as well."""
+        """What may be killing the worker needs attention as well."""
         ids = self.queue({})
         with self.transaction() as env:
             env[DELIVERY].browse(ids).write(
@@ -136,23 +136,23 @@ class TestAlerts(CommittedCase):
         self.run_lane()
 
         self.assertEqual(["error"], self.states(ids))
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_a_retry_that_is_planned_tells_nobody(self):
-        """What mends itself is no work for a person."""
+        """What resolves itself needs no manual intervention."""
         self.receiver.script("/in", status(503))
         self.queue({})
         self.run_lane()
 
-        self.assertEqual([], self.activities(GIVEN_UP))
+        self.assertEqual([], self.activities(FAILURES))
 
     def test_nobody_responsible_nobody_told(self):
-        """The lane goes on without a word."""
+        """The lane continues silently."""
         self.set_up(responsible_id=False)
 
-        self.given_up(2)
+        self.failed_permanently(2)
 
-        self.assertEqual([], self.activities(GIVEN_UP))
+        self.assertEqual([], self.activities(FAILURES))
 
     def test_a_failure_to_tell_does_not_stop_the_lane(self):
         """A note that can't be written loses neither results nor deliveries."""
@@ -168,7 +168,7 @@ class TestAlerts(CommittedCase):
             )
         self.addCleanup(self._drop_trigger)
         with self.assertLogs(LANE, "WARNING"), self.assertLogs("odoo.sql_db", "ERROR"):
-            self.given_up(3)
+            self.failed_permanently(3)
 
     def _drop_trigger(self):
         with self.transaction() as env:
@@ -178,26 +178,26 @@ class TestAlerts(CommittedCase):
     def test_second_lane(self):
         """A lane in the second slot notifies as the first one does.
 
-        It held the lock of its slot, which was the lock of whoever notifies: with two
+        It held the lock of its slot, which was the lock for notifications: with two
         lanes nobody heard of dead letters.
         """
         self.set_up(parallel_lanes=2)
 
         with self.read_committed() as first_lane:
             first_lane.cr.execute(sql.try_slot(self.endpoint_id, 0))
-            self.given_up(3)
+            self.failed_permanently(3)
 
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_failure_is_tried_again(self):
         """A lane that could not notify does so later, for what it recorded before.
 
-        The day counted as done before anyone was told.
+        The day counted as done before the user was notified.
         """
         self.set_up(parallel_lanes=2)
         self.receiver.script("/in", status(404), status(404))
         self.queue(1, 2)
-        tell = self.registry[ENDPOINT]._tell_of_given_up
+        tell = self.registry[ENDPOINT]._notify_of_failures
         calls = []
 
         def fail_once(endpoint):
@@ -207,19 +207,19 @@ class TestAlerts(CommittedCase):
             return tell(endpoint)
 
         self.enterContext(
-            patch.object(self.registry[ENDPOINT], "_tell_of_given_up", fail_once)
+            patch.object(self.registry[ENDPOINT], "_notify_of_failures", fail_once)
         )
 
         with self.assertLogs(LANE, "WARNING"):
             self.run_lane()
 
         self.assertEqual(2, len(calls))
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_swallowed_database_error_while_notifying(self):
         """An addon that swallows a database error is found out, and it is tried again.
 
-        The commit rolled back in silence, and the user counted as told.
+        The commit rolled back in silence, and the user counted as notified.
         """
 
         def swallow(endpoint, *args, **kwargs):
@@ -231,7 +231,7 @@ class TestAlerts(CommittedCase):
         )
 
         with self.assertLogs(LANE, "WARNING") as logs:
-            self.given_up(3)
+            self.failed_permanently(3)
 
         self.assertIn("division by zero", "".join(logs.output))
 
@@ -264,12 +264,12 @@ class TestAlerts(CommittedCase):
                 (env["res.users"].browse(self.user_id).partner_id.id,),
             )
 
-        self.given_up()
+        self.failed_permanently()
 
-        self.assertEqual([(self.user_id, True)], self.activities(GIVEN_UP))
+        self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_an_opening_circuit_is_told_and_closes_itself(self):
-        """One activity while it rests; the target's first answer closes it."""
+        """One activity while the circuit is open; the first response closes it."""
         self.set_up(circuit_threshold=2, retry_schedule="1s,1s,1s,1s", max_in_flight=1)
         self.receiver.script("/in", status(503), status(503), status(503), status(200))
         ids = self.queue(1, 2)
@@ -296,7 +296,7 @@ class TestAlerts(CommittedCase):
         self.run_lane()
 
     def test_close_circuit_closes_it(self):
-        """A person who says that the target is well has seen it."""
+        """A user who closes the circuit knows of it."""
         self.receiver.script("/in", status(410))
         self.queue(1)
         self.run_lane()

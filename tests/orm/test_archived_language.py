@@ -67,7 +67,7 @@ class TestArchivedLanguageInALane(CommittedCase):
             env.cr.execute(
                 "UPDATE res_partner SET lang = 'de_DE' WHERE id = %s", (partner_id,)
             )
-        self.addCleanup(self._give_back, partner_id, before)
+        self.addCleanup(self._restore_language, partner_id, before)
 
     def test_superseded_and_interrupted(self):
         """What needs a message is recorded, the rest is sent.
@@ -87,7 +87,7 @@ class TestArchivedLanguageInALane(CommittedCase):
             ["canceled", "done", "done"], self.states([old, new, interrupted])
         )
 
-    def _give_back(self, partner_id, lang):
+    def _restore_language(self, partner_id, lang):
         with self.transaction() as env:
             env.cr.execute(
                 "UPDATE res_partner SET lang = %s WHERE id = %s",

@@ -153,7 +153,7 @@ class TestBadInput(OutboundCase):
         self.assertStillQueued()
 
     def test_what_an_endpoint_mends(self):
-        """Outer blanks, a trailing slash and a missing leading one are no errors."""
+        """Outer spaces, a trailing slash and a missing leading one are no errors."""
         self.endpoint.write(
             {"target_hostname": " https://x.com/ ", "target_path": "?a={b}"}
         )
@@ -188,7 +188,7 @@ class TestBadInput(OutboundCase):
         self.assertEqual(self.waiting.payload_json, '{"a": 1}')
 
     def test_a_missing_path_token(self):
-        """The delivery stops with the token's name; it is mended and goes on."""
+        """The delivery stops with the token's name; it is corrected and continues."""
         self.endpoint.target_path = "/orders/{order_id}"
 
         self.waiting.process_delivery()

@@ -76,7 +76,7 @@ class TestBuildCost(RequestCase):
         ).sudo()
 
     def prepare(self, deliveries):
-        """What the lane does with a claimed batch; gives queries and seconds."""
+        """What the lane does with a claimed batch; returns queries and seconds."""
         self.env.flush_all()
         self.env.invalidate_all()
         gc.collect()
@@ -85,8 +85,8 @@ class TestBuildCost(RequestCase):
             Claimed(each, "", "queued", 0, 0, 0, None) for each in deliveries.ids
         ]
         before, start = self.cr.sql_log_count, time.thread_time()
-        plan = endpoint._outbound_plan()
-        batch = prepare_batch(deliveries.with_env(endpoint.env), plan, claimed)
+        snapshot = endpoint._outbound_snapshot()
+        batch = prepare_batch(deliveries.with_env(endpoint.env), snapshot, claimed)
         seconds = time.thread_time() - start  # CPU: neighbours don't count
         for each in batch:
             self.assertIsInstance(each, Prepared, getattr(each, "error", None))

@@ -9,7 +9,7 @@ from odoo import SUPERUSER_ID, api
 from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import recovery
-from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import ending_of_answer
+from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import result_of_response
 from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
@@ -22,7 +22,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.pacing import (
     pages,
 )
 from odoo.addons.bwt_webhooks_outbound.lane.recording import open_attempts
-from odoo.addons.bwt_webhooks_outbound.services.http.response import Answer
+from odoo.addons.bwt_webhooks_outbound.services.http.response import HttpResponse
 
 from .common import DELIVERY, CommittedCase, OutboundCase, duty_on, jobs
 
@@ -49,12 +49,12 @@ class TestBatchBounds(OutboundCase):
         """One batch as a lane would claim it."""
         self.env.flush_all()
         endpoint = self.endpoint._for_lane()
-        plan = endpoint._outbound_plan()
-        health = Health(self.env.cr, endpoint.id, plan.policy, False)
+        snapshot = endpoint._outbound_snapshot()
+        health = Health(self.env.cr, endpoint.id, snapshot.policy, False)
         now = utcnow()
-        claim = Claim(endpoint, plan, health, Position(), "j")
+        claim = Claim(endpoint, snapshot, health, Position(), "j")
         batch = claim.take(limit, now, alone=alone, room=room)
-        open_attempts(self.env.cr, plan, batch.prepared, "j", 0, now)
+        open_attempts(self.env.cr, snapshot, batch.prepared, "j", 0, now)
         self.env.invalidate_all()
         return batch
 
@@ -178,15 +178,15 @@ class TestBatchBounds(OutboundCase):
         delivery = self.queue({"n": 1})
         batch = self.take()
         env, now = self.endpoint._for_lane().env, utcnow()
-        answer = Answer(reason="interrupted", error=("no memory", {}))
+        response = HttpResponse(reason="interrupted", error=("no memory", {}))
 
-        ending, signal = ending_of_answer(
-            batch.prepared[0], answer, self.endpoint._outbound_plan(), env, now
+        result, signal = result_of_response(
+            batch.prepared[0], response, self.endpoint._outbound_snapshot(), env, now
         )
 
         self.assertEqual("ignore", signal)
-        self.assertEqual(("error", "interrupted"), (ending.state, ending.attempt_state))
-        self.assertEqual((now, 0), (ending.next_attempt_at, ending.retry_number))
+        self.assertEqual(("error", "interrupted"), (result.state, result.attempt_state))
+        self.assertEqual((now, 0), (result.next_attempt_at, result.retry_number))
         self.assertEqual("processing", delivery.state)
 
     def test_pages(self):

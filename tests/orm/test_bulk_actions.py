@@ -31,7 +31,7 @@ class TestBulkActions(OutboundCase):
         self.assertEqual({each.state for each in unfit}, {"done"})
 
     def test_all_done(self):
-        """Nothing left is a plain success; every bulk action has its words."""
+        """Nothing left is a plain success; every bulk action has its message."""
         for name, state in (
             ("queue", "draft"),
             ("retry_now", "dead_letter"),

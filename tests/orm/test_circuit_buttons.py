@@ -106,7 +106,7 @@ class TestCircuitButtons(OutboundCase):
         self.assertEqual("healthy", self.shown()[1])
 
     def test_labels(self):
-        """The words of the screens are the field's own terms."""
+        """The labels of the screens are the standard terms."""
         labels = dict(self.endpoint._fields["health"]._description_selection(self.env))
 
         self.assertEqual(
@@ -125,7 +125,7 @@ class TestCircuitButtons(OutboundCase):
     def test_operators_do_what_their_banners_say(self):
         """Close Circuit, Pause and Resume are in an operator's form, and work.
 
-        The banner told them to press a button that only administrators had.
+        The banner advised them to press a button that only administrators had.
         """
         arch = self.as_operator.get_view(view_type="form")["arch"]
         buttons = ("action_reset_circuit", "action_pause", "action_resume")
@@ -196,7 +196,7 @@ class TestCircuitButtons(OutboundCase):
         self.assertEqual(("1 retried.", "success"), (told["message"], told["type"]))
 
     def test_delayed_endpoint_that_was_closed(self):
-        """After Close Circuit the health is judged by what is due, as for any other."""
+        """After Close Circuit the health depends on what is due, as for any other."""
         self.open_circuit("open")
         delivery = self.queue({"a": 1})
         delivery.next_attempt_at = fields.Datetime.now() - timedelta(minutes=6)

@@ -23,7 +23,7 @@ class TestCircuit(OutboundCase):
         self.endpoint.circuit_threshold = 3
 
     def health(self):
-        """The health as a lane has it that just read its plan."""
+        """The health as a lane has it after reading its snapshot."""
         self.env.flush_all()
         endpoint = self.endpoint
         return Health(
@@ -40,7 +40,7 @@ class TestCircuit(OutboundCase):
     def test_opens_after_failures_in_a_row(self):
         """At the threshold it opens: nothing may be claimed until the probe.
 
-        Other answers in between begin the row anew, other failures don't count.
+        Other responses in between reset the count, other failures don't count.
         """
         signals = ["failure", "failure", "success", "failure", "ignore", "failure"]
         self.assertEqual(self.health().note(signals, self.now), ("closed", "closed"))
@@ -58,7 +58,7 @@ class TestCircuit(OutboundCase):
         self.assertEqual(self.health().not_before(self.now), health.next_probe_at)
 
     def test_one_probe_for_all_lanes(self):
-        """After the rest one delivery goes, for one lane; the next waits for it."""
+        """After the cooldown one lane sends one delivery; the next waits for it."""
         self.open()
         then = self.now + 61 * SECOND
 
@@ -81,7 +81,7 @@ class TestCircuit(OutboundCase):
     def test_a_clock_put_back_does_not_close_it_for_ever(self):
         """A probe that lies hours ahead of the clock is made now, by one lane.
 
-        The claim asked for a date in the past and would have waited until then.
+        The claim requested a date in the past and would have waited until then.
         """
         self.open()
         self.endpoint.health_ids.sudo().next_probe_at = self.now + timedelta(days=3)
@@ -102,7 +102,7 @@ class TestCircuit(OutboundCase):
         self.assertEqual((allowance.count, allowance.is_probe), (1, True))
 
     def test_how_a_probe_ends(self):
-        """Success closes, failure rests twice as long, any other lets the next try."""
+        """Success closes, failure doubles the cooldown, else the next one may probe."""
         then = self.now + 61 * SECOND
         for signal, state, wait in (
             ("failure", "open", 120),
@@ -123,7 +123,7 @@ class TestCircuit(OutboundCase):
                 self.health().note(["success"], then)
 
     def test_gone_waits_for_a_person(self):
-        """A 410 stops it until a person closes the circuit; no success does."""
+        """A 410 stops it until a user closes the circuit; no success does."""
         self.assertEqual(
             self.health().note(["open", "success"], self.now), ("closed", "manual")
         )
@@ -188,9 +188,9 @@ class TestCircuitOfALane(CommittedCase):
             )
 
     def test_opens_probes_and_closes(self):
-        """Failures open it and tell a person, once; a probe that succeeds closes it.
+        """Failures open it and notify a user, once; a probe that succeeds closes it.
 
-        While it rests nothing is sent, no delivery loses a retry, and the one wake-up
+        While it is open nothing is sent, no delivery loses a retry, and the one wake-up
         left lies at the next probe.
         """
         with self.transaction() as env:
@@ -255,7 +255,7 @@ class TestCircuitOfALane(CommittedCase):
         self.assertEqual(self.states(ids).count("done"), waiting)
 
     def test_rate_limit(self):
-        """No more than the limit goes; the rest waits for the next token."""
+        """No more than the limit goes; the rest waits for the next permit."""
         self.set_up(rate_limit=3, rate_period="hour")
         ids = self.queue(*range(10))
 
@@ -267,7 +267,7 @@ class TestCircuitOfALane(CommittedCase):
         self.assertAlmostEqual((eta - utcnow()).total_seconds(), 1200, delta=20)
 
     def test_what_is_not_sent_takes_no_token(self):
-        """A request that can't be built leaves its token to the next delivery."""
+        """A request that can't be built leaves its permit to the next delivery."""
         self.set_up(rate_limit=2, rate_period="hour", target_path="/in/{n}")
         broken = self.queue(1, 2, 3)
         whole = self.queue(4, 5, context_lines={"n": 1})
@@ -284,11 +284,11 @@ class TestCircuitOfALane(CommittedCase):
         with self.transaction() as env:
             failing = env[DELIVERY].browse(ids[0]).message_uid
 
-        def answer(exchange):
+        def response(exchange):
             bad = exchange.request.webhook_id == failing and exchange.tries == 1
             status(503 if bad else 200)(exchange)
 
-        self.receiver.script("/in", answer)
+        self.receiver.script("/in", response)
         self.run_lane()
         self.assertEqual(self.states(ids), ["error", "queued", "done", "done"])
 

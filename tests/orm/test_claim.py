@@ -18,7 +18,7 @@ from .common import CommittedCase, OutboundCase
 
 
 def claimed_keys(batch):
-    return [json.loads(each.wire.body)["key"] for each in batch.prepared]
+    return [json.loads(each.encoded.body)["key"] for each in batch.prepared]
 
 
 @tagged("post_install", "-at_install")
@@ -27,12 +27,12 @@ class TestClaim(OutboundCase):
         """One batch as a lane would claim it, held by job `j` in slot 0."""
         self.env.flush_all()
         endpoint = self.endpoint._for_lane()
-        plan = endpoint._outbound_plan()
-        health = Health(self.env.cr, endpoint.id, plan.policy, False)
+        snapshot = endpoint._outbound_snapshot()
+        health = Health(self.env.cr, endpoint.id, snapshot.policy, False)
         now = now or utcnow()
-        claim = Claim(endpoint, plan, health, Position(), "j")
+        claim = Claim(endpoint, snapshot, health, Position(), "j")
         batch = claim.take(limit, now, alone=alone)
-        open_attempts(self.env.cr, plan, batch.prepared, "j", 0, now)
+        open_attempts(self.env.cr, snapshot, batch.prepared, "j", 0, now)
         self.env.invalidate_all()
         return batch
 
@@ -92,7 +92,7 @@ class TestClaim(OutboundCase):
     def test_long_lines_do_not_hide_others(self):
         """One free delivery behind many that are held is found, even for a probe.
 
-        The first look goes over few rows; with a limit of one it found nothing and the
+        The first claim reads few rows; with a limit of one it found nothing and the
         lane came back every second for nothing.
         """
         self.endpoint.ordering = "key"
@@ -106,7 +106,7 @@ class TestClaim(OutboundCase):
                 free.state = "done"
 
     def test_all_in_one_line(self):
-        """With an order per endpoint exactly one is out, in the order of queueing."""
+        """With an order per endpoint one is in flight, in the order of queueing."""
         self.endpoint.ordering = "endpoint"
         self.queue_keys("a", "b", "c")
 
@@ -114,7 +114,7 @@ class TestClaim(OutboundCase):
         self.assertEqual(self.take().claimed, 0)
 
     def test_order_changed_while_they_wait(self):
-        """What waits is put into the line of the new order, by key or by record."""
+        """What waits is assigned to the group of the new order, by key or by record."""
         partner = self.env.user.partner_id
         self.queue_keys("a", "a")
         self.queue({"key": "p"}, record=partner)
@@ -159,9 +159,9 @@ class TestClaim(OutboundCase):
         self.assertEqual(old.state, "processing")
 
     def test_interrupted_goes_alone(self):
-        """What was cut off is claimed one at a time, and only when nothing is out.
+        """Interrupted deliveries are claimed alone, when nothing else is in flight.
 
-        It may be what kills the worker: others would be cut off with it each time.
+        It may be what kills the worker: others would be interrupted with it each time.
         """
         self.queue_keys("a", "b")
         for number in range(2):
@@ -180,7 +180,7 @@ class TestClaim(OutboundCase):
         self.assertEqual(self.take(alone=True).claimed, 0)
 
     def test_a_bad_one_does_not_hurt_the_batch(self):
-        """One that can't be built is an error; those beside it go out."""
+        """One that can't be built is an error; those beside it are sent."""
         self.endpoint.target_path = "/orders/{n}"
         good = self.queue({"key": "a"}, {"n": 1}) + self.queue({"key": "b"}, {"n": 2})
         bad = self.queue({"key": "bad"})
@@ -198,12 +198,12 @@ class TestClaim(OutboundCase):
         before = [self.row(each) for each in deliveries]
         self.take()
         self.env.cr.execute(
-            sql.give_back(deliveries.ids, "queued", "another job", utcnow())
+            sql.release_unsent(deliveries.ids, "queued", "another job", utcnow())
         )
         self.env.invalidate_all()
         self.assertEqual(set(deliveries.mapped("state")), {"processing"})
 
-        self.env.cr.execute(sql.give_back(deliveries.ids, "queued", "j", utcnow()))
+        self.env.cr.execute(sql.release_unsent(deliveries.ids, "queued", "j", utcnow()))
         self.env.invalidate_all()
 
         after = [self.row(each) for each in deliveries]
@@ -229,7 +229,7 @@ class TestClaimTogether(CommittedCase):
         self.assertEqual(first | second, set(ids))
 
     def test_a_locked_predecessor_is_still_in_front(self):
-        """A row that somebody holds locked holds its line; SKIP LOCKED hides nobody."""
+        """A locked row blocks its group; SKIP LOCKED doesn't hide it."""
         self.set_up(ordering="key")
         ids = self.queue(1, 2, ordering_key="k")
         with self.read_committed() as operator, self.read_committed() as lane:
@@ -237,7 +237,9 @@ class TestClaimTogether(CommittedCase):
                 "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
                 (ids[0],),
             )
-            lane.cr.execute(sql.claim_first_in_line(self.endpoint_id, utcnow(), 10, 50))
+            lane.cr.execute(
+                sql.claim_first_in_group(self.endpoint_id, utcnow(), 10, 50)
+            )
             self.assertEqual(lane.cr.fetchall(), [])
             lane.cr.execute(sql.claim_heads(self.endpoint_id, utcnow(), 10))
             self.assertEqual(lane.cr.fetchall(), [])

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""mTLS against a server that asks for a client certificate."""
+"""mTLS against a server that requests a client certificate."""
 
 import os
 import pathlib

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A connector of some sixty lines (tests/addons), used as the guide tells."""
+"""A connector of some sixty lines (tests/addons), used as the guide says."""
 
 from odoo.tests import Form, tagged
 
@@ -84,7 +84,7 @@ class TestConnector(RequestCase):
             self.assertEqual(form.code, f"shop.backend-{self.backend.id}-stock-level")
 
     def test_suffix_without_backend(self):
-        """A suffix alone is the code; it is made anew when the backend is set."""
+        """A suffix alone is the code; it is made again when the backend is set."""
         endpoint = self.env[ENDPOINT].create(
             {"name": "X", "code_suffix": "Stock Level", "state": "draft"}
         )
@@ -96,7 +96,7 @@ class TestConnector(RequestCase):
             self.endpoint.write({"code_suffix": "Stock Level", "code": "other"})
 
     def test_export_writes_back_the_id(self):
-        """Host and token come from the backend, the answer's id goes to the binding."""
+        """Host and token come from the backend; the binding gets the response's id."""
         self.receiver.script("/orders", status(201, headers=(("X-Shop-Id", "S-77"),)))
         delivery = self.backend.export_binding(self.binding)
 
@@ -110,7 +110,7 @@ class TestConnector(RequestCase):
         self.assertEqual(self.binding.last_operation, "export")
 
     def test_gate_comes_before_the_handler(self):
-        """A closed shop is asked again later, whatever the handler would say."""
+        """A closed shop is retried later, regardless of the handler."""
         self.backend.is_closed = True
         self.handler({"result_status": "cancel"})
 
@@ -128,7 +128,7 @@ class TestConnector(RequestCase):
         self.assertEqual(self.decided().request.headers, {"Authorization": "Bearer t0"})
 
     def test_inactive_backend_stops_with_a_message(self):
-        """A person reads why nothing goes, no traceback."""
+        """A user reads why nothing is sent, not a traceback."""
         self.backend.active = False
         with self.refused(r"Orders.*My Shop is archived"):
             self.decided()
@@ -153,7 +153,7 @@ class TestConnector(RequestCase):
         self.assertEqual(draft._get_context_values(), {"k": "42"})
 
     def test_binding(self):
-        """Gone, unknown and foreign bindings give nothing."""
+        """Gone, unknown and foreign bindings return nothing."""
         resolve = self.backend.resolve_outbound_delivery_binding
 
         def delivery(model, record_id):

@@ -92,7 +92,7 @@ class TestContract(ConnectorCase):
                 self.assertEqual(("cancel", note), (outcome.status, outcome.note))
 
     def test_queueing_on_no_endpoint(self):
-        """A search that found nothing, or too much, is told in words.
+        """A search that found nothing, or too much, is reported with a message.
 
         It was a ValueError, which nobody who catches ValidationError caught.
         """
@@ -116,7 +116,7 @@ class TestContract(ConnectorCase):
             self.env["shop.backend"].queue_outbound_delivery(self.endpoint, "x")
 
     def test_create_with_a_default_endpoint(self):
-        """A view's default gives the endpoint, and the name is made from it."""
+        """A view's default sets the endpoint, and the name is made from it."""
         deliveries = self.env[DELIVERY].with_context(
             default_endpoint_id=self.endpoint.id
         )
@@ -198,7 +198,7 @@ class TestContract(ConnectorCase):
         self.assertFalse(resolve(by_id, model._name))
 
     def test_files_and_fields_of_a_wrong_kind(self):
-        """A configuration error with words, not an AttributeError."""
+        """A configuration error with a message, not an AttributeError."""
         for function, values in (
             (normalize_request_files, (["a"], "abc", {"a"}, 5)),
             (flatten_form_data, (["a"], "abc", {"a"}, 5)),
@@ -286,7 +286,7 @@ class TestArchivedBackend(ConnectorCase):
         cls.backend.active = False
 
     def gate(self, result):
-        """The backend's gate returns this; gives the list of what it was asked."""
+        """Let the backend's gate return this; returns the list of its calls."""
         asked = []
 
         def check(backend, delivery):
@@ -331,7 +331,7 @@ class TestArchivedBackend(ConnectorCase):
         self.assertEqual("canceled", self.processed().state)
 
     def test_a_gate_that_lets_it_go(self):
-        """Nothing is sent for an archived backend, and a person reads why."""
+        """Nothing is sent for an archived backend, and a user reads why."""
         self.patch(
             type(self.backend),
             "_handle_outbound_webhook_delivery",
@@ -348,7 +348,7 @@ class TestArchivedBackend(ConnectorCase):
                 self.assertFalse(delivery.next_attempt_at)
 
     def test_an_answer_that_comes_after_it_was_archived(self):
-        """What was sent before is answered after: the backend learns of it."""
+        """A response to an earlier request arrives later: the backend gets it."""
         self.backend.active = True
         heard = []
         self.patch(

@@ -30,7 +30,7 @@ class TestCurl(TrustCase):
 
     @skipUnless(which("curl"), "needs curl")
     def test_the_command_sends_the_same_body(self):
-        """Run as it stands it sends method, path and body once more, in each mode."""
+        """Run as it is it sends method, path and body once more, in each mode."""
         for mode in ("json", "form_urlencoded", "multipart"):
             with self.subTest(mode):
                 self.endpoint.request_body_mode = mode

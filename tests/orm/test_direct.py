@@ -16,15 +16,15 @@ from .common import DELIVERY, OutboundCase
 
 @tagged("post_install", "-at_install")
 class TestDirect(OutboundCase):
-    def sent(self, *answers, **options):
-        """A delivery processed once while the target answers like this."""
-        self.receiver.script("/orders", *answers)
+    def sent(self, *responses, **options):
+        """A delivery processed once while the target responds like this."""
+        self.receiver.script("/orders", *responses)
         delivery = self.queue({"a": 1}, **options)
         delivery.process_delivery()
         return delivery
 
     def test_delivered(self):
-        """A 2xx ends it: attempt, answer and times on record, nothing committed."""
+        """A 2xx ends it: attempt, response and times are stored, nothing committed."""
         delivery = self.sent(status(201, b'{"id": 7}', [("X-Id", "7")]))
 
         [request] = self.receiver.requests
@@ -54,9 +54,9 @@ class TestDirect(OutboundCase):
             (redirect(), "dead_letter", "redirect", False),
             (cut(), "done", False, False),
         )
-        for answer, state, reason, again in cases:
+        for response, state, reason, again in cases:
             with self.subTest(state=state, reason=reason):
-                delivery = self.sent(answer)
+                delivery = self.sent(response)
                 self.assertEqual(delivery.state, state)
                 self.assertEqual(delivery.failure_reason, reason)
                 self.assertEqual(bool(delivery.next_attempt_at), again)
@@ -150,7 +150,7 @@ class TestDirect(OutboundCase):
         )
 
     def test_an_order_taken_back_holds_nobody(self):
-        """Lines of an order that is no longer in force stop nothing."""
+        """Groups of an order that is no longer in force block nothing."""
         self.endpoint.ordering = "endpoint"
         _first, second = self.queue_keys("a", "b")
         self.endpoint.ordering = "none"
@@ -222,7 +222,7 @@ class TestDirect(OutboundCase):
         self.assertEqual(delivery.attempt_count, len(delivery.attempt_ids))
 
     def test_a_handler_that_fails(self):
-        """What a failing hook wrote is rolled back; the delivery waits for a person."""
+        """What a failing hook wrote is rolled back; the delivery needs attention."""
         partner = self.env["res.partner"].create({"name": "before"})
 
         def fail(self, request):
@@ -244,7 +244,7 @@ class TestDirect(OutboundCase):
         self.assertEqual(self.receiver.total, 0)
 
     def test_a_response_hook_that_fails(self):
-        """The delivery stays done; the note tells, and the hook's writes are gone."""
+        """The delivery stays done with a note; the hook's writes are rolled back."""
         partner = self.env["res.partner"].create({"name": "before"})
 
         def fail(self, response, state, outcome):

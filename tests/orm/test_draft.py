@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a person writes into a draft, and what it lacks."""
+"""What a user writes into a draft, and what it lacks."""
 
 from odoo import Command
 from odoo.exceptions import ValidationError
@@ -11,7 +11,7 @@ from .trust_case import TrustCase
 
 
 class TestDraft(TrustCase):
-    """What a person who makes a delivery by hand is asked for."""
+    """What a user must enter to create a delivery by hand."""
 
     def new(self):
         """The form of a new delivery."""

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The code of an endpoint: stable under its backend, unique, refused in words."""
+"""The code of an endpoint: stable under its backend, unique, refused with a message."""
 
 from tempfile import NamedTemporaryFile
 
@@ -154,7 +154,7 @@ class TestEndpointCode(CodeCase):
         self.assertEqual(["x", "x"], endpoints.mapped("note"))
 
     def test_taken_code(self):
-        """Refused in words, and the transaction goes on: never a raw UniqueViolation.
+        """Refused with a message, not a UniqueViolation; the transaction continues.
 
         By create, write, suffix, backend, several at once, of endpoints and handlers.
         """
@@ -200,7 +200,7 @@ class TestEndpointCode(CodeCase):
 @tagged("post_install", "-at_install")
 class TestEndpointCodeRace(CommittedCase):
     def test_code_taken_by_another_transaction(self):
-        """What another transaction took since this one began is refused in words too.
+        """A code that another transaction used meanwhile is refused with a message.
 
         Its row can't be seen, so only the database knows.
         """

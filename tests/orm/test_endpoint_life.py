@@ -102,7 +102,7 @@ class TestEndpointLife(OutboundCase):
         self.assertEqual(self.env[DELIVERY].search_count(action["domain"]), 2)
 
     def test_its_maker_is_responsible(self):
-        """Who makes an endpoint is told of its trouble until someone else is named.
+        """Who makes an endpoint is notified of its trouble until someone else is named.
 
         An installed data file names nobody: the robot reads no activities.
         """

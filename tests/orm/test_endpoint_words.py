@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What an endpoint says in plain words."""
+"""What an endpoint says in plain language."""
 
 from odoo import fields
 
@@ -36,7 +36,7 @@ class TestEndpointWords(TrustCase):
         self.assertIn('"5x" is not a valid duration', new.policy_words)
 
     def test_the_chart_counts_attempts_per_hour(self):
-        """Done and failed stand in the hour in which they were made."""
+        """Done and failed are in the hour in which they were made."""
         self.assertFalse(self.endpoint.chart_24h)
         self.receiver.script("/orders", status(200), status(422))
         self.process({})

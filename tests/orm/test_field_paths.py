@@ -11,7 +11,7 @@ class TestFieldPaths(RequestCase):
         return compile_field_path(self.env, record._name, path)(record)
 
     def test_relations_give_ids(self):
-        """A relation to several gives a list of ids, whatever it holds."""
+        """A relation to several becomes a list of ids, whatever it holds."""
         tags = self.env["res.partner.category"].create([{"name": "a"}, {"name": "b"}])
         self.assertEqual(self.read_path(self.partner, "category_id"), [])
         self.partner.category_id = tags[0]
@@ -28,7 +28,7 @@ class TestFieldPaths(RequestCase):
             self.read_path(self.partner, "category_id.name")
 
     def test_stops_at_what_is_empty(self):
-        """An empty value on the way gives nothing, not a fault."""
+        """An empty value on the path is empty, not an error."""
         self.assertIsNone(self.read_path(self.partner, "parent_id.parent_id.name"))
 
     def test_methods_and_private_names_are_refused(self):

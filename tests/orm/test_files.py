@@ -57,7 +57,7 @@ class TestFiles(OutboundCase):
         cls.user = new_test_user(cls.env, "files_plain", groups="base.group_user")
 
     def arrived(self, delivery):
-        """Send it; gives the parts that the receiver got."""
+        """Send it; returns the parts that the receiver got."""
         delivery.process_delivery()
         return parts(self.receiver.wait_for_requests(1)[-1])
 
@@ -265,7 +265,7 @@ class TestTexts(OutboundCase):
     def test_texts_that_no_column_takes(self):
         """A NUL or half a character in a payload or a value arrives as it is.
 
-        As a key, or as the text of a line, it is refused; it was replaced silently.
+        As a key, or as the text of a group, it is refused; it was replaced silently.
         """
         odd = "a\x00b\ud800c"
 

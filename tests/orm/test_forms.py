@@ -117,7 +117,7 @@ class TestForms(RequestCase):
     # Its parts
 
     def parents(self, model):
-        """Defaults as a parent's form or button gives them."""
+        """Defaults as a parent's form or button sets them."""
         rule = self.handler_record.outbound_rule_ids
         records = {
             "endpoint_id": self.endpoint,
@@ -179,7 +179,7 @@ class TestForms(RequestCase):
             line[field] = "name"
 
     def save(self, form):
-        """Save it where that is allowed; a refusal has words, never a traceback."""
+        """Save it where that is allowed; a refusal has a message, never a traceback."""
         # AssertionError: the form lacks what is required.
         with suppress(UserError, AssertionError):
             form.save()

@@ -130,7 +130,7 @@ class TestRules(RequestCase):
             self.decided()
 
     def test_archived_handler_stops(self):
-        """An archived handler doesn't run, and nothing goes out past it."""
+        """An archived handler doesn't run, and nothing bypasses it."""
         self.handler({"result_status": "cancel"}).active = False
         with self.refused("archived", WebhookProcessingConfigurationError):
             self.decided()
@@ -211,7 +211,7 @@ class TestPythonHandlers(RequestCase):
             self.decided()
 
     def test_an_override_keeps_the_mark(self):
-        """The mark is looked up along the method's MRO."""
+        """The mark is found along the method's MRO."""
         handler = self.python("decide")
         backend = type(self.env["shop.backend"])
         with patch.object(backend, "decide", lambda self, delivery, request: False):

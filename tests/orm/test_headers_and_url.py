@@ -71,13 +71,13 @@ class TestHeadersAndUrl(RequestCase):
         self.header("Webhook-Id", literal="forged")
         delivery = self.deliver({"a": 1})
 
-        wire = delivery._encode_request(delivery._build_outbound_request())
+        encoded = delivery._encode_request(delivery._build_outbound_request())
 
-        names = [name.lower() for name, _ in wire.headers]
+        names = [name.lower() for name, _ in encoded.headers]
         self.assertEqual(names.count("webhook-id"), 1)
-        self.assertIn(("webhook-id", delivery.message_uid), wire.headers)
-        self.assertIn(("Content-Type", "application/json"), wire.headers)
-        self.assertEqual(wire.body, b'{"a": 1}')
+        self.assertIn(("webhook-id", delivery.message_uid), encoded.headers)
+        self.assertIn(("Content-Type", "application/json"), encoded.headers)
+        self.assertEqual(encoded.body, b'{"a": 1}')
 
     def test_body_modes(self):
         """Each mode has its encoding and type, unless a rule sets the type."""
@@ -86,8 +86,8 @@ class TestHeadersAndUrl(RequestCase):
         def sent(mode, **options):
             self.endpoint.request_body_mode = mode
             one = self.deliver(**options) if options else delivery
-            wire = one._encode_request(one._build_outbound_request())
-            return dict(wire.headers).get("Content-Type"), wire.body
+            encoded = one._encode_request(one._build_outbound_request())
+            return dict(encoded.headers).get("Content-Type"), encoded.body
 
         self.assertEqual(
             sent("form_urlencoded"),
@@ -111,8 +111,8 @@ class TestHeadersAndUrl(RequestCase):
         self.header("content-type", literal="application/xml")
         self.assertEqual(sent("raw", payload="<a/>")[1], b"<a/>")
         one = self.deliver("<a/>")
-        wire = one._encode_request(one._build_outbound_request())
-        self.assertIn(("content-type", "application/xml"), wire.headers)
+        encoded = one._encode_request(one._build_outbound_request())
+        self.assertIn(("content-type", "application/xml"), encoded.headers)
 
     def test_files_need_multipart(self):
         """Files that the mode can't carry stop the delivery instead of being lost."""

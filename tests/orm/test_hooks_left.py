@@ -55,7 +55,7 @@ class TestHooksLeft(CommittedCase):
             return attempts.sorted("id").mapped("hook_try")
 
     def test_each_answer_once(self):
-        """Every answer has its hook once and no mark stays; a closed line has none."""
+        """Every response has its hook once, no mark stays; without a response none."""
         self.receiver.script("/in", status(200), status(404), close())
         self.set_up(max_in_flight=1)
         self.queue(1, 2, 3)
@@ -69,9 +69,9 @@ class TestHooksLeft(CommittedCase):
         self.assertEqual([0, 0, 0], self.marks())
 
     def test_killed_before_the_hook_is_over(self):
-        """The next lane calls it with the answer on record; its effect is there once.
+        """The next lane calls it with the response on record; its effect is there once.
 
-        Otherwise the receiver's id, which only that answer holds, is lost for good.
+        Otherwise the receiver's id, which only that response holds, is lost for good.
         """
         answer = status(200, b'{"id": 7}', [("X-Remote-Id", "r7")])
         self.receiver.script("/in", answer)
@@ -94,7 +94,7 @@ class TestHooksLeft(CommittedCase):
         self.assertEqual(1, self.receiver.total)
 
     def test_a_payload_that_masking_has_broken(self):
-        """A number that is the secret leaves no JSON on record: the hook gets its text.
+        """Masking a number makes the stored JSON invalid: the hook gets its text.
 
         Reading it would otherwise stop one lane after the other.
         """
@@ -109,9 +109,9 @@ class TestHooksLeft(CommittedCase):
         self.assertEqual([0], self.marks())
 
     def test_a_hook_that_stops_its_worker(self):
-        """After some tries it is given up with a note, and deliveries go on.
+        """After some tries it is dead-lettered with a note, and deliveries continue.
 
-        Otherwise one bad answer would stop each lane of the endpoint before its claim.
+        Otherwise a bad response would stop each lane of the endpoint before its claim.
         """
         ids = self.queue({"order": 1})
         for _try in range(TRIES_MAX + 1):
@@ -166,14 +166,14 @@ class TestHooksLeft(CommittedCase):
                 (f"bwt_webhook_outbound:%:{self.endpoint_id}:%",),
             )
             self.assertIn(
-                self.endpoint_id, recovery.stranded_endpoints(env.cr, utcnow())
+                self.endpoint_id, recovery.find_stuck_endpoints(env.cr, utcnow())
             )
 
         self.run_lane()
 
         with self.transaction() as env:
             self.assertNotIn(
-                self.endpoint_id, recovery.stranded_endpoints(env.cr, utcnow())
+                self.endpoint_id, recovery.find_stuck_endpoints(env.cr, utcnow())
             )
 
     def test_of_a_lane_at_work(self):

@@ -15,9 +15,9 @@ class TestLaneRecord(CommittedCase):
     def setUp(self):
         super().setUp()
         self.set_up(retry_schedule="1h", max_in_flight=1)
-        answers = (status(200), status(503), status(404), close(), cut(), status(429))
-        self.receiver.script("/in", *answers)
-        self.ids = self.queue(*range(len(answers)))
+        responses = (status(200), status(503), status(404), close(), cut(), status(429))
+        self.receiver.script("/in", *responses)
+        self.ids = self.queue(*range(len(responses)))
         self.run_lane()
 
     def test_stored_computed_fields(self):

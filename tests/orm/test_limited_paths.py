@@ -129,10 +129,10 @@ class TestLimitedPaths(TrustCase):
             )
             self.env.flush_all()
             self.env.invalidate_all()
-            plan = self.endpoint._outbound_plan()
-            deliveries = deliveries.with_context(outbound_plan=plan)
+            snapshot = self.endpoint._outbound_snapshot()
+            deliveries = deliveries.with_context(outbound_snapshot=snapshot)
             before = self.env.cr.sql_log_count
-            for each in deliveries._prefetch_for_build(plan):
+            for each in deliveries._prefetch_for_build(snapshot):
                 self.assertEqual("BE", each._build_outbound_request().payload["x"])
             queries[count] = self.env.cr.sql_log_count - before
 

@@ -3,7 +3,7 @@
 """Jobs whose rows another transaction holds: a lane never waits for them.
 
 Who deletes the lane's job waits for the lane's end, by a lock that queue_job holds on
-another connection. A lane that waited for them in turn stood until its worker was
+another connection. A lane that waited for them was blocked until its worker was
 killed, and queue_job's runner with it.
 """
 
@@ -13,7 +13,7 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Keeper
+from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Housekeeping
 from odoo.addons.bwt_webhooks_outbound.lane.pacing import Budget
 from odoo.addons.bwt_webhooks_outbound.lane.slot import slots
 
@@ -61,7 +61,7 @@ class TestLockedJobs(CommittedCase):
                 self.assertEqual((False, False), cr.fetchone())
                 for statement in (
                     sql.close_watchdog(watchdog, now),
-                    sql.take_over(self.endpoint_id, now, "test"),
+                    sql.supersede_wake_ups(self.endpoint_id, now, "test"),
                     sql.close_dead_jobs(self.endpoint_id, 0, now, "test"),
                 ):
                     cr.execute(statement)
@@ -101,14 +101,14 @@ class TestLockedJobs(CommittedCase):
         ):
             budget = Budget()
             endpoint = self.endpoint(env)
-            keeper = Keeper(endpoint, duty_on(endpoint), held, job, budget)
-            keeper.keep()
+            housekeeping = Housekeeping(endpoint, duty_on(endpoint), held, job, budget)
+            housekeeping.keep()
             [watchdog] = self.uuids("watch")
 
             with self.locked(job, watchdog):
-                keeper._next = 0.5
-                keeper.keep()
-                keeper.retire(utcnow())
+                housekeeping._next = 0.5
+                housekeeping.keep()
+                housekeeping.retire(utcnow())
                 env.cr.commit()
 
             self.assertFalse(budget.may_claim(10))

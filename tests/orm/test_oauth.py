@@ -26,7 +26,7 @@ class TestOauth(TrustCase):
     def setUp(self):
         super().setUp()
         self.tokens = TokenServer("shop", SECRET)
-        self.receiver.script("/token", self.tokens.answer)
+        self.receiver.script("/token", self.tokens.response)
         self.receiver.script("/orders", self.tokens.guard)
         self.endpoint.write(
             {
@@ -46,15 +46,15 @@ class TestOauth(TrustCase):
         return tokens._row(self.endpoint.id)
 
     def reader(self):
-        """What claims as a lane does that read the endpoint's plan now."""
+        """A claim of a lane that reads the endpoint's snapshot now."""
         endpoint = self.endpoint._for_lane()
-        plan = endpoint._outbound_plan()
-        health = Health(self.env.cr, endpoint.id, plan.policy, False)
-        claim = Claim(endpoint, plan, health, Position(), "j")
+        snapshot = endpoint._outbound_snapshot()
+        health = Health(self.env.cr, endpoint.id, snapshot.policy, False)
+        claim = Claim(endpoint, snapshot, health, Position(), "j")
         return lambda: claim.take(10, utcnow(), alone=False)
 
     def test_one_token_for_many_deliveries(self):
-        """The token is kept: the server is asked once."""
+        """The token is stored: one request to the server."""
         for _number in range(5):
             self.assertEqual("done", self.process({"a": 1}).state)
 
@@ -122,11 +122,11 @@ class TestOauth(TrustCase):
 
         A token revoked twice within a delivery's retries would make it a dead letter.
         """
-        answers = (status(401), close(), status(401), status(200))
-        self.receiver.script("/orders", *answers)
+        responses = (status(401), close(), status(401), status(200))
+        self.receiver.script("/orders", *responses)
 
         delivery = self.process({"a": 1})
-        for _attempt in answers[1:]:
+        for _attempt in responses[1:]:
             delivery.process_delivery()
 
         self.assertEqual(("done", 4), (delivery.state, delivery.attempt_count))
@@ -140,22 +140,23 @@ class TestOauth(TrustCase):
         self.endpoint.queue_delivery({"a": 1})
         take = self.reader()
         [prepared] = take().prepared
-        self.endpoint._renews_token(prepared.wire, prepared.claimed.id)  # the 401
+        self.endpoint._renews_token(prepared.encoded, prepared.claimed.id)  # the 401
 
-        given_up = take()
+        failed_permanently = take()
         renewed = self.reader()()
         replaced = take()
 
         self.assertEqual(
             [True, False, True],
-            [each.needs_token for each in (given_up, renewed, replaced)],
+            [each.needs_token for each in (failed_permanently, renewed, replaced)],
         )
         self.assertEqual(
-            [0, 1, 0], [len(each.prepared) for each in (given_up, renewed, replaced)]
+            [0, 1, 0],
+            [len(each.prepared) for each in (failed_permanently, renewed, replaced)],
         )
 
     def test_a_server_that_refuses_the_client(self):
-        """The delivery stops with the server's words; asking again waits, too."""
+        """The delivery stops with the server's message; the next request waits, too."""
         self.endpoint.auth_secret_input = "wr0ng secret"
 
         deliveries = [self.process({"a": number}) for number in range(3)]
@@ -170,7 +171,7 @@ class TestOauth(TrustCase):
         self.assertIn("invalid_client", self.endpoint.oauth_problem)
         self.assertIn("invalid_client", self.endpoint.message_ids[:1].body)
 
-        self.endpoint.auth_secret_input = SECRET  # mended: asked at once
+        self.endpoint.auth_secret_input = SECRET  # corrected: requested immediately
         deliveries[0].process_delivery()
         self.assertEqual("done", deliveries[0].state)
         self.assertFalse(self.endpoint.oauth_problem)
@@ -193,7 +194,7 @@ class TestOauth(TrustCase):
             self.assertIn("bad ***", text)
 
     def test_a_server_that_is_down_is_waited_for(self):
-        """What time can mend needs no person: the plan says when to ask again."""
+        """A temporary failure needs no attention: the snapshot says when to retry."""
         self.receiver.script("/token", status(503))
 
         trust = self.endpoint._trust()

@@ -17,18 +17,18 @@ from .common import ATTEMPT, DELIVERY, CommittedCase, OutboundCase
 def raw(data):
     """Answer with these bytes and close."""
 
-    def answer(exchange):
+    def response(exchange):
         exchange.send(data)
         exchange.close()
 
-    return answer
+    return response
 
 
 @tagged("post_install", "-at_install")
 class TestOddResponses(OutboundCase):
-    def sent(self, *answers, **options):
-        """A delivery processed once while the target answers like this."""
-        self.receiver.script("/orders", *answers)
+    def sent(self, *responses, **options):
+        """A delivery processed once while the target responds like this."""
+        self.receiver.script("/orders", *responses)
         delivery = self.queue({"a": 1}, **options)
         delivery.process_delivery()
         return delivery
@@ -90,12 +90,12 @@ class TestOddResponses(OutboundCase):
         """A receiver repeats it in `Location`, other headers and the body."""
         self.endpoint.target_path = "/orders?token=s3cr3t%2Fkey&id=7"
         location = "https://a.example/?token=s3cr3t%2Fkey&again=1"
-        answer = status(
+        response = status(
             302,
             b'{"url": "?token=s3cr3t%2Fkey", "token": "s3cr3t/key"}',
             [("Location", location), ("X-Echo", "s3cr3t/key")],
         )
-        self.receiver.script("/orders", answer)
+        self.receiver.script("/orders", response)
         delivery = self.queue({"a": 1})
 
         delivery.process_delivery()
@@ -141,13 +141,13 @@ class TestHeldBack(OutboundCase):
     def test_retry_after_stops_the_endpoint(self):
         """Nothing is claimed until then, also without a circuit breaker.
 
-        Only the delivery that got the answer waited: the others went on to be refused.
+        Only the delivery with that response waited: the others were still refused.
         """
         now = utcnow()
         for threshold in (0, 10):
             with self.subTest(threshold=threshold):
                 self.endpoint.circuit_threshold = threshold
-                moved = self.health().note(["failure"], now, hold=600)
+                moved = self.health().note(["failure"], now, backoff=600)
 
                 self.assertEqual(("closed", "closed"), moved)
                 until = now + timedelta(seconds=600)
@@ -161,7 +161,7 @@ class TestHeldBack(OutboundCase):
         """Otherwise it is due and nobody knows why it isn't sent."""
         delivery = self.queue({"a": 1})
 
-        self.health().note(["failure"], utcnow(), hold=600)
+        self.health().note(["failure"], utcnow(), backoff=600)
         delivery.endpoint_id.invalidate_recordset()
         delivery.endpoint_id.health_ids.invalidate_recordset()
 

@@ -76,7 +76,7 @@ class TestOrderingKeys(OutboundCase):
                 self.assertEqual(["canceled", "done"], (old + new).mapped("state"))
 
     def test_no_key(self):
-        """None, False and an empty text are no key."""
+        """None, False and an empty text are not a valid key."""
         for absent in (None, False, ""):
             with self.subTest(absent=absent):
                 delivery = self.queue({}, ordering_key=absent)

@@ -13,7 +13,7 @@ from .common import ALLOWED, CommittedCase
 
 class TestParameters(CommittedCase):
     def change(self, key, value):
-        """What `odoo shell` or psql on another server does: nobody is told."""
+        """What `odoo shell` or psql on another server does: nobody is notified."""
         with self.registry.cursor() as cr:
             cr.execute("DELETE FROM ir_config_parameter WHERE key = %s", (key,))
             if value:

@@ -93,11 +93,11 @@ class TestQueryPlans(OutboundCase):
         self.assertFalse(scanned & {TABLE, f"{TABLE}_attempt", "queue_job"}, plan)
 
     def test_claims(self):
-        """Each claim finds its rows by the index of what is due, or of the lines."""
+        """Each claim finds its rows by the index of what is due, or of the groups."""
         now, due, line = utcnow(), f"{TABLE}_due", f"{TABLE}_line"
         endpoint_id = self.endpoint.id
         self.assertPlan(sql.claim(endpoint_id, now, 100), due)
-        self.assertPlan(sql.claim_first_in_line(endpoint_id, now, 100, 500), due, line)
+        self.assertPlan(sql.claim_first_in_group(endpoint_id, now, 100, 500), due, line)
         self.assertPlan(sql.claim_heads(endpoint_id, now, 100), line)
         self.assertPlan(sql.claim_interrupted(endpoint_id, now, False), due)
         self.assertPlan(sql.claim_interrupted(endpoint_id, now, True), due, line)
@@ -108,30 +108,30 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.mark_build(first.id))
 
     def test_looks(self):
-        """The last look, and recovery read what is unfinished alone."""
+        """The last check, and recovery read what is unfinished alone."""
         endpoint_id, now = self.endpoint.id, utcnow()
         self.assertPlan(sql.next_due(endpoint_id, False), f"{TABLE}_due")
         self.assertPlan(sql.next_due(endpoint_id, True), f"{TABLE}_line")
         self.assertPlan(sql.slots_in_use(endpoint_id), f"{TABLE}_in_flight")
         self.assertPlan(
-            sql.release_leftovers(endpoint_id, 0, now, limit=5, note="", error=""),
+            sql.release_interrupted(endpoint_id, 0, now, limit=5, note="", error=""),
             f"{TABLE}_in_flight",
         )
         self.assertPlan(
             sql.interrupt_attempts(endpoint_id, 0, now, ""), f"{TABLE}_in_flight"
         )
-        self.assertPlan(sql.left_hooks(endpoint_id), f"{TABLE}_attempt_hook_due")
+        self.assertPlan(sql.interrupted_hooks(endpoint_id), f"{TABLE}_attempt_hook_due")
 
     def test_wake_ups(self):
         """Taking over finds an endpoint's wake-ups among 100,000 old jobs by index."""
-        take_over = sql.take_over(self.endpoint.id, utcnow(), "x")
-        self.assertPlan(take_over)
+        supersede = sql.supersede_wake_ups(self.endpoint.id, utcnow(), "x")
+        self.assertPlan(supersede)
         by_key = {
             "bwt_webhook_outbound_wake_index",
             # queue_job's own serves as well where the database sorts as C does.
             "queue_job_identity_key_state_partial_index",
         }
-        used = {node.get("Index Name") for node in self.plan(take_over)}
+        used = {node.get("Index Name") for node in self.plan(supersede)}
         self.assertTrue(used & by_key, used)
         self.assertPlan(sql.started_lane_job("x", 1))
         self.assertPlan(sql.push_watchdog("x", "y", utcnow()))
@@ -143,7 +143,7 @@ class TestQueryPlans(OutboundCase):
     def test_sweep(self):
         """The sweep of every minute reads no history, of deliveries or of jobs."""
         self.assertPlan(
-            sql.stranded(utcnow()),
+            sql.stuck_endpoints(utcnow()),
             f"{TABLE}_due",
             f"{TABLE}_in_flight",
             f"{TABLE}_attempt_hook_due",
@@ -179,7 +179,7 @@ class TestQueryPlans(OutboundCase):
     def test_screens_ask_few_questions(self):
         """The list opens, filters and groups 100,000 deliveries in a few queries.
 
-        Each filter and group of the search view, as the web client asks for it. One
+        Each filter and group of the search view, as the web client requests it. One
         query more per row shown would make every click as slow as the history is long;
         the times themselves are in `make bench`, scenario screens.
         """

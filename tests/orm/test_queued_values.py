@@ -121,7 +121,7 @@ class TestQueuedValues(OutboundCase):
         )
 
     def test_line_of_the_record(self):
-        """With an order per key the record gives the key, for drafts queued later too.
+        """With an order per key the record is the key, for drafts queued later too.
 
         Otherwise two changes of one record could overtake each other.
         """

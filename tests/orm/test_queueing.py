@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""How a delivery is asked for: what is stored, what it costs, who is woken."""
+"""How a delivery is requested: what is stored, what it costs, who is woken."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ class TestQueueing(OutboundCase):
             self.skipTest("an addon here hangs on the making of deliveries")
 
     def test_insert_writes_what_create_writes(self):
-        """The bulk INSERT gives the same rows as the ORM's create, lines too.
+        """The bulk INSERT writes the same rows as the ORM's create, lines too.
 
         Otherwise a column added later would be empty for most deliveries.
         """
@@ -113,7 +113,7 @@ class TestQueueing(OutboundCase):
         self.assertEqual(counts[1000], counts[1])
 
     def test_one_wake_up_per_transaction(self):
-        """A burst in one transaction asks for one lane, whatever the calls.
+        """A burst in one transaction requests one lane, whatever the calls.
 
         A job per delivery would keep the runner busy with lanes that find nothing.
         """
@@ -128,9 +128,9 @@ class TestQueueing(OutboundCase):
         self.assertEqual(job.channel, "root.webhooks.outbound")
 
     def test_later_does_not_swallow_now(self):
-        """Deliveries for now and for later ask for a wake-up each, one per date.
+        """Deliveries for now and for later request a wake-up each, one per date.
 
-        with_delay gives an existing job back and leaves its date alone: a shared key
+        with_delay returns an existing job and leaves its date unchanged: a shared key
         would make what is due now wait for what is due in an hour.
         """
         soon, later = utcnow() + timedelta(hours=1), utcnow() + timedelta(hours=2)
@@ -144,9 +144,9 @@ class TestQueueing(OutboundCase):
         self.assertAlmostEqual(then.eta, soon, delta=timedelta(seconds=1))
 
     def test_rolled_back_savepoint_takes_its_wake_up_along(self):
-        """After a rollback to a savepoint the next delivery asks for a lane again.
+        """After a rollback to a savepoint the next delivery requests a lane again.
 
-        What remembers "asked already" outside the database would lose the wake-up.
+        Storing "requested already" outside the database would lose the wake-up.
         """
         savepoint = self.env.cr.savepoint()
         self.queue({"a": 1})
@@ -171,7 +171,7 @@ class TestQueueing(OutboundCase):
     def test_a_bad_one_among_many_leaves_nothing(self):
         """What is refused is refused before anything is written.
 
-        A caller that catches the error and goes on would send half of its list.
+        A caller that catches the error and continues would send half of its list.
         """
         before = self.env[DELIVERY].search_count([])
         bad = (
@@ -188,7 +188,7 @@ class TestQueueing(OutboundCase):
         self.assertFalse(self.wake_ups())
 
     def test_empty_list(self):
-        """Nothing asked for is nothing done, and no error."""
+        """Without a request nothing is done, without an error."""
         self.assertFalse(self.endpoint.queue_deliveries([]))
         self.assertFalse(self.wake_ups())
 

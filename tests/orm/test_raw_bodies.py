@@ -32,8 +32,8 @@ class TestRawBodies(RequestCase):
         self.header("Content-Type", literal="application/xml; charset=utf-8")
         by_rule = self.sent({"name": NAME})
 
-        for wire in (by_delivery, by_rule):
-            order = ElementTree.fromstring(wire.body)
+        for encoded in (by_delivery, by_rule):
+            order = ElementTree.fromstring(encoded.body)
             self.assertEqual((NAME, NAME), (order.text, order.get("by")))
 
     def test_a_value_that_a_handler_puts_into_xml_is_escaped(self):
@@ -55,9 +55,9 @@ class TestRawBodies(RequestCase):
             }
         )
 
-        wire = self.sent({"name": NAME})
+        encoded = self.sent({"name": NAME})
 
-        self.assertEqual(NAME, ElementTree.fromstring(wire.body).text)
+        self.assertEqual(NAME, ElementTree.fromstring(encoded.body).text)
 
     def test_a_value_in_csv_is_quoted(self):
         """A comma in a value begins no column."""
@@ -100,16 +100,16 @@ class TestHeaderValues(RequestCase):
             self.built(context_lines={"line": {"a": 1}})
 
     def test_a_multipart_type_gets_its_boundary(self):
-        """A rule can't know it, and without it no receiver can tell the parts."""
+        """A rule can't know it, and without it no receiver can separate the parts."""
         self.endpoint.request_body_mode = "multipart"
         self.header("Content-Type", literal="multipart/form-data")
         delivery = self.deliver({"a": "1"})
 
-        wire = delivery._encode_request(delivery._build_outbound_request())
+        encoded = delivery._encode_request(delivery._build_outbound_request())
 
-        kind = dict(wire.headers)["Content-Type"]
+        kind = dict(encoded.headers)["Content-Type"]
         boundary = kind.removeprefix("multipart/form-data; boundary=")
-        self.assertTrue(wire.body.startswith(f"--{boundary}\r\n".encode()))
+        self.assertTrue(encoded.body.startswith(f"--{boundary}\r\n".encode()))
 
     def test_a_user_agent_rule_wins(self):
         """Without one the addon names itself."""

@@ -70,7 +70,7 @@ class TestRefusedResults(CommittedCase):
     def test_one_of_a_chunk(self):
         """All are done and sent once; the note of the one names the database's error.
 
-        The answers of its whole chunk were dropped, and all of it was sent again.
+        The responses of its whole chunk were dropped, and all of it was sent again.
         """
         self.handle(matched_rule_id=NO_INTEGER)
 

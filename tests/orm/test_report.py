@@ -15,7 +15,7 @@ REPORT = "bwt.webhook.outbound.delivery.report"
 @tagged("post_install", "-at_install")
 class TestReport(OutboundCase):
     def test_percentiles_of_a_day(self):
-        """What was done counts with its time, what was given up with its number."""
+        """Done deliveries count with their time, dead letters with their number."""
         noon = fields.Datetime.to_datetime("2026-03-02 12:00:00")
         for seconds in range(1, 101):
             ended = noon + timedelta(seconds=seconds)

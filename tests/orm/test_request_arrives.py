@@ -38,7 +38,7 @@ class TestRequestArrives(RequestCase):
         self.header("X-Empty")
 
     def arrives(self, payload, path="/orders", **options):
-        """Sends it, sends the same with `requests`, gives both as they arrived."""
+        """Sends it, sends the same with `requests`, returns both as received."""
         delivery = self.deliver(payload, {"order_id": 7}, **options).sudo()
         built = delivery._build_outbound_request()
         request = delivery._invoke_handler(built).request
@@ -123,7 +123,7 @@ class TestRequestArrives(RequestCase):
         self.assertEqual(ours.json(), {"total": 9, "lines": [{"sku": "A"}]})
 
     def test_decisions_leave_an_attempt_that_tells(self):
-        """Which rule decided, and why, stands on the attempt; nothing was sent."""
+        """Which rule decided, and why, is on the attempt; nothing was sent."""
         for status, state in (
             ("done", "done"),
             ("cancel", "canceled"),

@@ -57,7 +57,7 @@ class TestPayloadRules(RequestCase):
         )
 
     def test_every_source_kind(self):
-        """Each kind of source gives its value."""
+        """Each kind of source returns its value."""
         self.partner.category_id = self.env["res.partner.category"].create(
             [{"name": "a"}, {"name": "b"}]
         )
@@ -177,7 +177,7 @@ class TestPayloadRules(RequestCase):
             self.built({"a": "text"})
 
     def test_company_language(self):
-        """Everything is read in the company's language, whoever queued."""
+        """Everything is read in the company's language, for any caller."""
         self.env["res.lang"]._activate_lang("fr_FR")
         self.env.company.partner_id.lang = "fr_FR"
         country = self.env.ref("base.be").with_context(lang="fr_FR")

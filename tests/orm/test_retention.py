@@ -86,7 +86,7 @@ class TestRetention(OutboundCase):
         self.assertFalse(deliveries.exists())
 
     def test_one_method_of_the_vacuum(self):
-        """The vacuum finds it; the abstract part, which it asks too, does nothing."""
+        """The vacuum finds it; the abstract part, which it calls too, does nothing."""
         done = self.in_state("done", processed_at=days_ago(100))
         part = self.env["bwt.webhook.outbound.delivery.retention"]
         self.assertTrue(part._gc_ended_deliveries._autovacuum)
@@ -111,7 +111,7 @@ class TestRetention(OutboundCase):
 
 class TestRetentionBesidePeople(CommittedCase):
     def test_a_locked_row_waits_for_the_next_time(self):
-        """What somebody holds is left for the next run; the rest goes at once."""
+        """A locked row is left for the next run; the rest is deleted now."""
         ids = self.queue(1, 2, 3)
         with self.transaction() as env:
             env[DELIVERY].browse(ids).write(

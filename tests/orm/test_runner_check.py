@@ -95,13 +95,13 @@ class TestRunnerCheck(OutboundCase):
         )
 
     def test_a_connection_that_is_closed(self):
-        """Another service's port: that it closes is told as an error."""
+        """Another service's port: that it closes is reported as an error."""
         self.receiver.script(PATH, close())
 
         self.assertRegex(self.checked(), "can't reach Odoo at http://127.0.0.1:")
 
     def test_another_server(self):
-        """Whatever answers, only this database can prove that it does."""
+        """Any server may respond; only this database can prove itself."""
         self.receiver.script(PATH, status(200, b"OK"), status(503), status(401))
 
         messages = [self.checked() for _answer in range(3)]
@@ -150,7 +150,7 @@ class TestRunnerCheck(OutboundCase):
         self.assertNotIn("starts no jobs", other)
 
     def test_operators_press_it(self):
-        """Who is told to check may check; who sees no delivery may not."""
+        """A user who is advised to check may check; one without deliveries may not."""
         operator = new_test_user(self.env, "check_operator", OPERATOR)
         plain = new_test_user(self.env, "check_plain", "base.group_user")
         endpoints = self.env[ENDPOINT]
@@ -198,7 +198,7 @@ class TestNoRunner(OutboundCase):
         return self.env[ENDPOINT].action_check_runner()["params"]["message"]
 
     def test_no_runner(self):
-        """What the configuration of this server says, before anything is asked."""
+        """What the configuration of this server says, before any request."""
         with patch.dict(os.environ, {"ODOO_QUEUE_JOB_CHANNELS": "root:0"}):
             no_capacity = self.checked()
         with patch.dict(config.options, {"server_wide_modules": ["base", "web"]}):

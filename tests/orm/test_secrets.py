@@ -141,7 +141,7 @@ class TestSecrets(TrustCase):
             self.assertNotIn(f'<field name="{name}"', view["arch"])
 
     def test_no_rule_reads_a_secret(self):
-        """What is sent stands on the attempt, which operators read."""
+        """What is sent is on the attempt, which operators read."""
         for name in COLUMNS:
             with self.refused("limited to groups"), self.env.cr.savepoint():
                 self.rule("a", kind="endpoint_field", expression=name)
@@ -213,7 +213,7 @@ class TestSecrets(TrustCase):
         )
 
     def test_a_generated_secret_is_shown_once_and_stored_nowhere_else(self):
-        """It is in the answer to the button, and the dialog has no column for it."""
+        """It is in the response to the button, and the dialog has no column for it."""
         self.endpoint.signing_mode = "standard"
 
         shown = self.generate()

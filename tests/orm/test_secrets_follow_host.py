@@ -59,7 +59,7 @@ class TestSecretsFollowHost(FollowCase):
     def test_another_host_forgets_all(self):
         """Scheme, host and port each make another target: nothing is left for it.
 
-        Else whoever may write the host receives the bearer, and a signature over a
+        Else anyone who may write the host receives the bearer, and a signature over a
         body of their choice that the receiver before accepts.
         """
         for host in (
@@ -79,7 +79,7 @@ class TestSecretsFollowHost(FollowCase):
             self.env.invalidate_all()
 
     def test_the_same_host_keeps_all(self):
-        """The same target in other words, and every other setting, forgets nothing."""
+        """Another spelling of the target, and any other setting, deletes nothing."""
         for values in (
             {"target_hostname": OLD},
             {"target_hostname": f" {OLD}/ "},
@@ -264,13 +264,15 @@ class TestSecretsFollowHost(FollowCase):
         again: the new host would receive the bearer of the old one.
         """
         delivery = self.deliver({"a": 1})
-        plan = self.endpoint._outbound_plan()
+        snapshot = self.endpoint._outbound_snapshot()
 
         self.endpoint.target_hostname = "https://api.example.org"
 
-        request = delivery.with_context(outbound_plan=plan)._build_outbound_request()
+        request = delivery.with_context(
+            outbound_snapshot=snapshot
+        )._build_outbound_request()
         self.assertEqual(f"{OLD}/orders", request.target_url)
-        self.assertEqual("t0ken-of-old", plan.trust.credential.value[7:])
+        self.assertEqual("t0ken-of-old", snapshot.trust.credential.value[7:])
         self.assertEqual(
             "https://api.example.org/orders",
             delivery._build_outbound_request().target_url,
@@ -279,7 +281,7 @@ class TestSecretsFollowHost(FollowCase):
     def test_a_rule_does_not_send_them_elsewhere(self):
         """A handler's rule that sets another URL is refused while there are secrets.
 
-        Else whoever may write a handler needs no right to change the host.
+        Else anyone who may write a handler needs no right to change the host.
         """
         self.handler(
             {
@@ -299,7 +301,7 @@ class TestSecretsFollowHost(FollowCase):
         self.assertEqual("https://evil.example/x", self.decided().request.target_url)
 
     def test_a_rule_may_change_the_path(self):
-        """The same host by a rule is no other target."""
+        """The same host by a rule is the same target."""
         self.handler(
             {"assignment_ids": [assignment("request", "target_url", f"{OLD}/v2")]}
         )
@@ -341,11 +343,13 @@ class TestSecretsFollowBackend(FollowCase):
         """A base URL that is changed while a lane runs does not get its secrets."""
         self.link()
         delivery = self.deliver({"a": 1})
-        plan = self.endpoint._outbound_plan()
+        snapshot = self.endpoint._outbound_snapshot()
 
         self.backend.api_base_url = "https://api.example.org"
 
-        request = delivery.with_context(outbound_plan=plan)._build_outbound_request()
+        request = delivery.with_context(
+            outbound_snapshot=snapshot
+        )._build_outbound_request()
         self.assertEqual(f"{OLD}/v1/orders", request.target_url)
 
     def test_no_base_url_falls_back_to_another_host(self):

@@ -140,9 +140,9 @@ class TestPayload(ServerActionCase):
 
 class TestHint(ServerActionCase):
     def test_what_the_path_needs_is_said_while_it_is_made(self):
-        """A token without a context line is told, and the action runs all the same.
+        """A token without a context line is reported, and the action runs all the same.
 
-        An addon may give the value; without one each delivery would stop.
+        An addon may give the value; without one each delivery would fail.
         """
         self.endpoint.target_path = "/orders/{order_id}"
         action = self.action("name")

@@ -33,13 +33,15 @@ class TestRun(ServerActionCase):
         self.assertAlmostEqual(counts[0], counts[1], delta=3)
 
     def test_the_action_menu_says_what_was_done(self):
-        """A click on many records is answered with a count."""
+        """A click on many records shows a count."""
         action = self.action("name")
         action.create_action()
 
         self.run_on(action, self.company | self.partner)
 
-        self.assertEqual("2 queued for Shop orders.", self.answer["params"]["message"])
+        self.assertEqual(
+            "2 queued for Shop orders.", self.response["params"]["message"]
+        )
 
     def test_whoever_may_run_the_action_may_queue(self):
         """An internal user needs no webhooks group, only the right on the record."""
@@ -75,7 +77,7 @@ class TestRun(ServerActionCase):
         self.assertEqual(found, self.env[DELIVERY].search([]) - before)
 
     def test_a_scheduled_action_without_filter_is_a_heartbeat(self):
-        """One delivery about no record, as long as no field of one is asked for."""
+        """One delivery about no record, as long as no field of one is requested."""
         action = self.action()
         before = self.env[DELIVERY].search([])
 
@@ -110,7 +112,7 @@ class TestRun(ServerActionCase):
         self.assertTrue(self.env[DELIVERY].search([("res_id", "=", self.partner.id)]))
 
     def test_only_the_last_value_counts(self):
-        """Superseding: a record saved twice goes out once, with the later value."""
+        """Superseding: a record saved twice is sent once, with the later value."""
         action = self.action(
             "name", bwt_webhook_supersede=True, bwt_webhook_each_time=True
         )

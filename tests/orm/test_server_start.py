@@ -40,7 +40,7 @@ class TestServerStart(CommittedCase):
             self.assertEqual("pending", self.state(uuid))
 
     def test_a_job_that_changes_meanwhile(self):
-        """Loading a registry takes long: what lanes wrote since is no error.
+        """Loading a registry takes long: what lanes wrote since isn't an error.
 
         The log of each start beside running lanes had "bad query" in it.
         """
@@ -60,8 +60,8 @@ class TestServerStart(CommittedCase):
 
     def test_a_job_that_is_locked(self):
         """A start doesn't wait for a transaction that has the job's row."""
-        with self.killed_job() as uuid, self.transaction() as holder:
-            holder.cr.execute(
+        with self.killed_job() as uuid, self.transaction() as owner:
+            owner.cr.execute(
                 "SELECT 1 FROM queue_job WHERE uuid = %s FOR UPDATE", (uuid,)
             )
             with self.transaction() as env, self.assertNoLogs("odoo.sql_db", "ERROR"):

@@ -65,7 +65,7 @@ class TestSigningSecret(RequestCase):
                     self.assertFalse(self.endpoint.sudo().signing_secret)
 
     def test_import_says_so_too(self):
-        """A file's row is refused with the same words."""
+        """A file's row is refused with the same message."""
         names = ["name", "code", "state", "signing_mode", "signing_secret_input"]
 
         found = self.env[ENDPOINT].load(

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""One word for how an endpoint stands, to filter and group by."""
+"""The status of an endpoint, to filter and group by."""
 
 from datetime import timedelta
 
@@ -36,7 +36,7 @@ class TestStanding(OutboundCase):
         delivery.next_attempt_at = fields.Datetime.now() - timedelta(minutes=minutes)
 
     def test_each_word(self):
-        """The word is what needs a person most, and follows what it is made of."""
+        """The status is what needs attention most, and follows its inputs."""
         words = {word: each.health for word, each in self.endpoints.items()}
 
         self.assertEqual({word: word for word in self.endpoints}, words)
@@ -56,7 +56,7 @@ class TestStanding(OutboundCase):
         self.assertEqual(self.all - self.endpoints["healthy"], others)
 
     def test_columns(self):
-        """The kanban view's columns: what needs a person first, none without cards."""
+        """The kanban view's columns: what needs attention first, none without cards."""
         kept = self.all - self.endpoints["resting"]
         as_kanban = self.env[ENDPOINT].with_context(read_group_expand=True)
         groups = as_kanban.web_read_group([("id", "in", kept.ids)], ["health"])

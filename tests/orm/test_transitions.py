@@ -75,7 +75,7 @@ class TestTransitions(OutboundCase):
         self.assertEqual((good.state, bad.state), ("error", "done"))
 
     def test_replay_is_a_new_message_with_the_same_content(self):
-        """Lines, headers, payload and files come along; id, attempts, answers don't.
+        """Lines, headers, payload and files come along; id, attempts, responses don't.
 
         With the same message id the receiver would drop the replay as a duplicate;
         with `supersede` an old value would cancel newer ones.
@@ -113,7 +113,7 @@ class TestTransitions(OutboundCase):
         )
 
     def test_retries_start_anew_where_they_should(self):
-        """Queue and a retry from dead letter start the schedule anew, retry now not."""
+        """Queue and a retried dead letter restart the schedule, Retry Now doesn't."""
         for button, state, retries in (
             ("action_retry_now", "error", 3),
             ("action_retry_now", "dead_letter", 0),
@@ -155,7 +155,7 @@ class TestTransitions(OutboundCase):
         self.assertEqual(len(delivery.attempt_ids), 1)
 
     def test_leaving_the_line_wakes_those_behind(self):
-        """Cancel, dead letter, reset and delete let the next in line go, at once.
+        """After cancel, dead letter, reset and delete the next of the group is sent.
 
         It would otherwise lie until the sweep, up to a minute later.
         """
@@ -179,9 +179,9 @@ class TestTransitions(OutboundCase):
                 second.action_cancel_delivery()
 
     def test_a_line_that_changed_while_it_lay_in_dead_letter(self):
-        """A retried dead letter stands in the line of today's order.
+        """A retried dead letter waits in the group of today's order.
 
-        The lane regroups only what waits: it would go out of turn.
+        The lane regroups only what waits: it would be sent out of turn.
         """
         delivery = self.in_state("dead_letter", ordering_key="k")
         self.assertFalse(delivery.ordering_group)

@@ -67,7 +67,7 @@ class TestAuthentication(TrustCase):
         self.assertEqual(["Custom abc"], values)
 
     def test_another_mode_forgets_the_secret(self):
-        """Else a password would go out as an API key by one click."""
+        """Else a password would be sent as an API key by one click."""
         self.endpoint.write(
             {"auth_mode": "basic", "auth_user": "a", "auth_secret_input": "passw0rd"}
         )

@@ -1,12 +1,12 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Wake-ups: asked for with the work, taken over, and exactly one left behind."""
+"""Wake-ups: requested with the work, superseded, and exactly one left behind."""
 
 from datetime import timedelta
 
 from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.recovery import stranded_endpoints
+from odoo.addons.bwt_webhooks_outbound.lane.recovery import find_stuck_endpoints
 
 from ..receiver import status
 from .common import DELIVERY, CommittedCase, duty_on, wake_ups
@@ -16,7 +16,7 @@ HOUR = timedelta(hours=1)
 
 class TestWaking(CommittedCase):
     def test_a_lane_delivers_and_leaves_no_wake_up(self):
-        """All that is due is sent; wake-ups are taken over, the watchdog is closed.
+        """All that is due is sent; wake-ups are superseded, the watchdog is closed.
 
         What is left pending would run later for nothing, a thousand times a day.
         """
@@ -26,7 +26,7 @@ class TestWaking(CommittedCase):
         report = self.run_lane()
 
         self.assertEqual(self.states(ids), ["done"] * 3)
-        self.assertEqual(report.taken_over, 2)
+        self.assertEqual(report.superseded, 2)
         self.assertEqual(len(self.receiver.counts()), 3)
         for kind in ("lane", "watch", "more"):
             self.assertEqual(self.pending(kind), [])
@@ -37,10 +37,10 @@ class TestWaking(CommittedCase):
             self.assertIn("taken over", taken[0].result)
 
     def test_each_transaction_asks_for_itself(self):
-        """The key holds the transaction: nobody leaves out a wake-up for another's.
+        """The key has the transaction: none relies on the wake-up of another.
 
-        One that looked at another's pending job and commits after that lane has
-        looked would leave its delivery lying until the sweep.
+        One that saw another's pending job and commits after that lane has
+        checked would leave its delivery unsent until the sweep.
         """
         with self.transaction() as late:
             self.endpoint(late).queue_delivery("late")
@@ -78,7 +78,7 @@ class TestWaking(CommittedCase):
         self.assertAlmostEqual(eta, now + 2 * HOUR, delta=timedelta(seconds=1))
 
     def test_a_lane_without_a_slot_takes_nothing_over(self):
-        """Who finds the slot taken leaves at once, and leaves the wake-ups alone."""
+        """A lane that finds the slot taken ends at once, without touching wake-ups."""
         ids = self.queue(1)
         with self.read_committed() as env:
             env.cr.execute(sql.try_slot(self.endpoint_id, 0))
@@ -95,7 +95,7 @@ class TestWaking(CommittedCase):
             endpoint = self.endpoint(env)
             jobs.wake(endpoint)
             jobs.watchdog(endpoint, duty_on(endpoint), "living-lane")
-            jobs.call_for_more(endpoint, "living-lane")
+            jobs.request_another_lane(endpoint, "living-lane")
             # An id that begins with this one's digits is another endpoint.
             env.cr.execute(
                 "UPDATE queue_job SET identity_key = %s WHERE identity_key LIKE %s",
@@ -105,7 +105,7 @@ class TestWaking(CommittedCase):
                 ),
             )
         with self.transaction() as env:
-            env.cr.execute(sql.take_over(self.endpoint_id, utcnow(), "test"))
+            env.cr.execute(sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test"))
             self.assertEqual(env.cr.rowcount, 1)
             env.cr.execute(
                 "DELETE FROM queue_job WHERE identity_key LIKE %s",
@@ -115,7 +115,7 @@ class TestWaking(CommittedCase):
         self.assertEqual(len(self.pending("watch")), 1)
 
     def test_a_paused_endpoint_waits_for_its_person(self):
-        """A lane of a paused endpoint sends nothing and asks for nothing."""
+        """A lane of a paused endpoint sends nothing and requests nothing."""
         self.set_up(is_paused=True)
         ids = self.queue(1)
 
@@ -126,9 +126,9 @@ class TestWaking(CommittedCase):
         self.set_up(is_paused=False)
         self.assertEqual(len(self.pending()), 1)
 
-    def stranded(self, at=None):
+    def stuck_endpoints(self, at=None):
         with self.transaction() as env:
-            return self.endpoint_id in stranded_endpoints(env.cr, at or utcnow())
+            return self.endpoint_id in find_stuck_endpoints(env.cr, at or utcnow())
 
     def forget_wake_ups(self):
         with self.transaction() as env:
@@ -138,29 +138,29 @@ class TestWaking(CommittedCase):
             )
 
     def test_sweep_finds_work_that_nobody_comes_for(self):
-        """Due, and no wake-up, lane or rest: the sweep wakes it, once.
+        """Due, without wake-up, lane or open circuit: the sweep wakes it, once.
 
         Someone may delete a job by hand; a delivery must not lie for ever.
         """
         self.queue(1)
-        self.assertFalse(self.stranded())  # its wake-up is there
+        self.assertFalse(self.stuck_endpoints())  # its wake-up is there
         self.forget_wake_ups()
-        self.assertTrue(self.stranded())
-        self.assertFalse(self.stranded(utcnow() - HOUR))  # nothing due by then
+        self.assertTrue(self.stuck_endpoints())
+        self.assertFalse(self.stuck_endpoints(utcnow() - HOUR))  # nothing due by then
         with self.read_committed() as env:
             env.cr.execute(sql.try_slot(self.endpoint_id, 0))
-            self.assertFalse(self.stranded())  # a lane is at work
+            self.assertFalse(self.stuck_endpoints())  # a lane is at work
         for vals in ({"is_paused": True}, {"state": "draft"}):
             self.set_up(**vals)
             self.forget_wake_ups()
-            self.assertFalse(self.stranded())
+            self.assertFalse(self.stuck_endpoints())
             self.set_up(is_paused=False, state="active")
             self.forget_wake_ups()
 
         with self.transaction() as env:
             env[self.endpoint(env)._name]._cron_wake_endpoints()
         self.assertEqual(self.pending(), [None])
-        self.assertFalse(self.stranded())
+        self.assertFalse(self.stuck_endpoints())
 
     def test_sweep_finds_what_a_dead_lane_left(self):
         """In flight for a slot that nobody holds: recovered, though nothing is due."""
@@ -170,17 +170,17 @@ class TestWaking(CommittedCase):
                 {"state": "processing", "lane_slot": 3, "job_uuid": "dead"}
             )
         self.forget_wake_ups()
-        self.assertTrue(self.stranded())
+        self.assertTrue(self.stuck_endpoints())
         with self.read_committed() as env:
             env.cr.execute(sql.try_slot(self.endpoint_id, 3))
-            self.assertFalse(self.stranded())
+            self.assertFalse(self.stuck_endpoints())
 
         self.run_lane()
 
         self.assertEqual(self.states(ids), ["done"])
 
     def test_five_interruptions_are_enough(self):
-        """What was cut off five times in a row waits for a person and says why."""
+        """After five interruptions in a row a delivery needs attention and says why."""
         ids = self.queue(1, 2)
         with self.transaction() as env:
             first, second = env[DELIVERY].browse(ids)
@@ -216,7 +216,7 @@ class TestWaking(CommittedCase):
         self.assertEqual(self.states(ids), ["done"])
 
     def test_a_fenced_lane_writes_nothing(self):
-        """What another job holds by now isn't overwritten by a late answer."""
+        """What another job holds by now isn't overwritten by a late response."""
         [delivery_id] = self.queue(1)
 
         def lost(exchange):

@@ -49,7 +49,7 @@ class TestSendTest(TrustCase):
         self.assertIn("the target answered 200", test.situation)
 
     def test_looking_leaves_nothing_behind(self):
-        """No delivery, no message, no line stays of what was only looked at."""
+        """No delivery, no message, no line remains of a preview."""
         before = self.env[DELIVERY].search_count([])
         test = self.opened()
 
@@ -108,7 +108,7 @@ class TestSendTest(TrustCase):
         )
 
     def test_it_opens_with_the_keys_that_are_needed(self):
-        """Path and rules name keys; the last delivery gives their values."""
+        """Path and rules name keys; the last delivery has their values."""
         self.endpoint.target_path = "/orders/{order_id}"
         self.rule("lang", "context_key", "locale")
         self.deliver(context_lines={"order_id": "S7"})
@@ -119,7 +119,7 @@ class TestSendTest(TrustCase):
         self.assertEqual(["S7", False], lines.mapped("literal_value"))
 
     def test_a_past_delivery_is_a_start(self):
-        """Payload, headers, lines, record and files are taken over."""
+        """Payload, headers, lines, record and files are copied."""
         past = self.deliver(
             {"n": 5},
             {"k": "v"},
@@ -153,7 +153,7 @@ class TestSendTest(TrustCase):
         self.assertNotEqual(past.message_uid, sent.message_uid)
 
     def test_a_failure_is_shown_and_can_be_left_at_that(self):
-        """The answer of a failing target is there, and a test isn't tried for a day."""
+        """The response of a failing target is shown; a test isn't retried for a day."""
         self.receiver.script("/orders", status(503, b"maintenance"))
         test = self.opened()
         test.action_look()
@@ -162,7 +162,7 @@ class TestSendTest(TrustCase):
         self.assertEqual((503, "maintenance"), (test.answer_status, test.answer_body))
         self.assertEqual("error", test.delivery_state)
         test.action_stop_retries()
-        test.invalidate_recordset()  # the dialog reads it anew
+        test.invalidate_recordset()  # the dialog reads it again
         self.assertEqual("canceled", test.delivery_state)
 
     def test_another_test_has_another_id(self):
@@ -200,7 +200,7 @@ class TestSendTest(TrustCase):
             self.opened(self.user("operator"))
 
     def test_a_record_must_be_readable(self):
-        """A rule reads it as superuser: whoever names it must be allowed to read it."""
+        """A rule reads it as superuser: a user who names it must have access."""
         administrator = self.user("administrator")
         elsewhere = self.env["res.company"].create({"name": "Elsewhere"})
         self.partner.company_id = elsewhere
@@ -246,7 +246,7 @@ class TestSendTest(TrustCase):
         self.assertRegex(test.verdict, "would be dead-lettered")
 
     def test_it_says_that_no_job_runner_works(self):
-        """A green test isn't taken for a queue that moves: nothing else goes out."""
+        """A green test isn't taken for a queue that moves: nothing else is sent."""
         test = self.opened()
         self.assertRegex(test.runner_warning, "No job runner works.*server_wide_mod")
 

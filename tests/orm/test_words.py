@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What a delivery says in plain words."""
+"""What a delivery says in plain language."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ class TestSituation(TrustCase):
     """The sentence on top says what happened and what to do next."""
 
     def said(self, delivery):
-        """The sentence as it stands now."""
+        """The sentence as it is now."""
         delivery.invalidate_recordset(["situation"])
         return delivery.situation
 
@@ -27,7 +27,7 @@ class TestSituation(TrustCase):
         self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
 
     def test_what_waits_names_what_it_waits_for(self):
-        """Paused, not active, resting: each says so, and the way out."""
+        """Paused, not active, circuit-open: each says so, and the way out."""
         delivery = self.deliver()
         self.assertRegex(self.said(delivery), "is sent within seconds")
 
@@ -68,7 +68,7 @@ class TestSituation(TrustCase):
         )
 
     def test_refused_credentials_lead_to_the_endpoint(self):
-        """A 401 is mended on the endpoint, then the delivery goes as it is."""
+        """A 401 is corrected on the endpoint, then the delivery goes as it is."""
         self.receiver.script("/orders", status(401))
 
         said = self.process({"a": 1}).situation
@@ -129,7 +129,7 @@ class TestSituation(TrustCase):
         self.assertIn('\n  "webhook-id": ', attempt.request_headers_pretty)
 
     def test_what_cannot_be_built_needs_a_person(self):
-        """What an endpoint lacks is mended there, and Retry Now comes next."""
+        """What an endpoint lacks is corrected there, and Retry Now comes next."""
         self.rule("lines.0.sku", literal="x")
 
         delivery = self.process({"lines": 5})
@@ -190,7 +190,7 @@ class TestSituation(TrustCase):
         self.assertTrue(delivery.needs_correction)
 
     def test_a_handler_that_waits_says_why(self):
-        """Its note is what people look for; "Handler" alone explains nothing."""
+        """Its note is what users need; "Handler" alone explains nothing."""
         self.handler(
             {
                 "result_status": "retry",
@@ -228,7 +228,7 @@ class TestSituation(TrustCase):
         self.assertIn("The response hook failed", self.said(delivery))
 
     def test_a_handlers_own_note_is_no_alarm(self):
-        """What was known before the request went out doesn't turn the banner yellow."""
+        """What was known before the request was sent doesn't turn the banner yellow."""
         self.handler({"result_status": "send", "note": "express"})
 
         delivery = self.process({"a": 1})
@@ -248,7 +248,7 @@ class TestSituation(TrustCase):
         self.assertEqual(f"{self.receiver.url}/orders/S7", delivery.shown_url)
 
     def test_used_up_and_by_hand(self):
-        """Given up after all attempts reads otherwise than put aside by a person."""
+        """A used up schedule has another message than a manual dead letter."""
         self.endpoint.retry_schedule = False
         self.receiver.script("/orders", status(503))
         self.assertIn(
@@ -262,7 +262,7 @@ class TestSituation(TrustCase):
         self.assertIn("Moved to Dead Letter by hand", self.said(by_hand))
 
     def test_every_state_has_its_sentence(self):
-        """A delivery is never without a word, whatever its state."""
+        """A delivery has a message in every state."""
         delivery = self.deliver().sudo()
 
         for state, _label in delivery._fields["state"].selection:
@@ -273,7 +273,7 @@ class TestSituation(TrustCase):
 
 class TestReaders(TrustCase):
     def test_operators_read_all_of_it(self):
-        """The words are for those who work deliveries, and look at their endpoint."""
+        """Operators can read the messages of deliveries and their endpoints."""
         self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken"})
         delivery = self.process({"a": 1}).with_user(self.user("operator"))
 

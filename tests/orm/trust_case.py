@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Base of the tests that look at what arrives, and at what must not be found."""
+"""Base of the tests that check what arrives and what must not."""
 
 from odoo.tests.common import new_test_user
 
@@ -48,7 +48,7 @@ class TrustCase(RequestCase):
         return self.receiver.wait_for_requests(before + 1)[-1]
 
     def generate(self, overlap_hours=24):
-        """Press Generate Secret in the dialog; gives the secret that it shows."""
+        """Press Generate Secret in the dialog; returns the secret that it shows."""
         action = self.endpoint.action_generate_secret()
         dialogs = self.env[action["res_model"]].with_context(**action["context"])
         shown = dialogs.create({"overlap_hours": overlap_hours}).action_generate()

@@ -14,7 +14,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Accepts on a free port and gives each connection to `talk(conn)`.
+    """Accepts on a free port and passes each connection to `talk(conn)`.
 
     connections: how many came; requests: raw bytes of those that `read_request` saw
     """
@@ -60,10 +60,10 @@ class Server:
         self.requests.append(data)
         return data
 
-    def answer_all(self, conn, answer=OK):
+    def answer_all(self, conn, response=OK):
         """Answer every request on a kept connection alike."""
         while self.read_request(conn):
-            conn.sendall(answer)
+            conn.sendall(response)
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -89,12 +89,12 @@ class Server:
                 self._talk(conn)
 
 
-def answering(answer, *, close=True):
-    """A server that reads each request and answers with these raw bytes."""
+def answering(response, *, close=True):
+    """A server that reads each request and responds with these raw bytes."""
 
     def talk(conn):
         while server.read_request(conn):
-            conn.sendall(answer)
+            conn.sendall(response)
             if close:
                 return
 

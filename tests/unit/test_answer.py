@@ -4,15 +4,15 @@
 
 import pytest
 
-from services.http.response import Answer
+from services.http.response import HttpResponse
 
 
 def test_header_names_have_no_case():
     """A header is found whatever its case; the first of several counts."""
-    answer = Answer(200, headers=(("X-Id", "1"), ("x-id", "2")))
+    response = HttpResponse(200, headers=(("X-Id", "1"), ("x-id", "2")))
 
-    assert answer.header("x-ID") == "1"
-    assert answer.header("Location") is None
+    assert response.header("x-ID") == "1"
+    assert response.header("Location") is None
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_text_is_decoded_and_never_fails(content_type, body, text):
     """The body is text in its charset; what can't be read or stored is replaced."""
     headers = (("Content-Type", content_type),) if content_type else ()
 
-    assert Answer(200, headers=headers, body=body).text == text
+    assert HttpResponse(200, headers=headers, body=body).text == text
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,6 @@ def test_a_byte_order_mark_is_not_text(body, content_type):
     """A hook that parses the text as JSON would fail at the mark."""
     headers = (("Content-Type", content_type),) if content_type else ()
 
-    text = Answer(200, headers, body).text
+    text = HttpResponse(200, headers, body).text
 
     assert "a\xfc" == text

@@ -52,7 +52,7 @@ def test_threshold_zero_never_opens():
 
 
 def test_one_probe_after_the_cooldown():
-    """When the cooldown is over one probe may go, and none while it is out."""
+    """When the cooldown is over one probe may go, and none while it is in flight."""
     circuit = opened()
     assert circuit.may_send(later(59.9)) == "none"
     assert circuit.may_send(later(60)) == "probe"
@@ -83,7 +83,7 @@ def test_failing_probes_double_the_cooldown():
 
 
 def test_opening_again_starts_with_a_short_cooldown():
-    """After it was closed the doubling begins anew."""
+    """After it was closed the doubling begins again."""
     circuit = opened().begin_probe(later(60)).after_failure(later(60))
     circuit = circuit.begin_probe(later(180)).after_success(later(181))
     for _ in range(3):
@@ -133,7 +133,7 @@ def test_manual_holds_even_without_threshold():
 
 
 def test_a_clock_put_back_does_not_wedge():
-    """After a jump back of a year sending goes on at once, not in a year."""
+    """After a jump back of a year sending continues at once, not in a year."""
     assert opened().may_send(NOW - timedelta(days=365)) == "probe"
     assert opened().may_send(later(-5)) == "none"
 
@@ -150,16 +150,16 @@ def test_the_next_probe_is_found_without_its_column(state):
 def test_a_receiver_may_ask_for_a_pause():
     """Nothing is sent until then, whatever the threshold, for at most an hour."""
     for threshold in (0, 10):
-        held = Circuit(threshold=threshold).hold_back(600, NOW)
+        held = Circuit(threshold=threshold).back_off(600, NOW)
 
         assert (held.state, held.may_send(later(599))) == ("closed", "none")
         assert held.may_send(later(600)) == "all"
-    assert Circuit().hold_back(86400, NOW).next_probe_at == later(3600)
+    assert Circuit().back_off(86400, NOW).next_probe_at == later(3600)
 
 
 def test_a_pause_outlasts_what_was_sent_before():
     """A request in flight that succeeds or fails neither ends nor shortens it."""
-    held = Circuit(threshold=3).hold_back(600, NOW)
+    held = Circuit(threshold=3).back_off(600, NOW)
 
     for after in (held.after_success(later(1)), held.after_failure(later(1))):
         assert after.may_send(later(599)) == "none"
@@ -173,16 +173,16 @@ def test_a_pause_outlasts_what_was_sent_before():
 
 def test_a_pause_that_is_shorter_changes_nothing():
     """The cooldown of an open circuit stays; a longer pause puts the probe off."""
-    assert opened().hold_back(30, NOW) == opened()
-    assert opened().hold_back(600, NOW).may_send(later(599)) == "none"
-    assert opened().hold_back(600, NOW).may_send(later(600)) == "probe"
-    assert Circuit().hold_back(0, NOW) == Circuit()
+    assert opened().back_off(30, NOW) == opened()
+    assert opened().back_off(600, NOW).may_send(later(599)) == "none"
+    assert opened().back_off(600, NOW).may_send(later(600)) == "probe"
+    assert Circuit().back_off(0, NOW) == Circuit()
     stopped = Circuit().force_open(NOW)
-    assert stopped.hold_back(600, NOW) == stopped
+    assert stopped.back_off(600, NOW) == stopped
 
 
 def test_a_pause_ends_when_the_clock_was_put_back():
     """No pause is longer than an hour, so a later one is a mistake of the clock."""
-    held = Circuit().hold_back(600, later(86400))
+    held = Circuit().back_off(600, later(86400))
 
     assert held.may_send(NOW) == "all"

@@ -56,9 +56,11 @@ def found(addresses, port):
 
 def send(url, policy, lookup=lookup):
     sender = Sender(policy, lookup=lookup)
-    answer = sender.send(encode({"method": "POST", "url": url, "json": {}}), timeout=5)
+    response = sender.send(
+        encode({"method": "POST", "url": url, "json": {}}), timeout=5
+    )
     sender.close()
-    return answer
+    return response
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -66,12 +68,12 @@ def test_hostile_targets_are_refused_without_a_connection(listener, target):
     """Refused as a URL or as an address, and the listening socket hears nothing."""
     url = target.replace("{port}", str(listener.getsockname()[1]))
     try:
-        answer = send(url, Policy())
+        response = send(url, Policy())
     except EgressRefused as error:
         said = str(error)
     else:
-        assert ("egress", None) == (answer.reason, answer.status_code)
-        said = answer.error[0] % answer.error[1]
+        assert ("egress", None) == (response.reason, response.status_code)
+        said = response.error[0] % response.error[1]
 
     assert "refused" in said
     assert ([], [], []) == select.select([listener], [], [], 0)
@@ -112,9 +114,9 @@ def test_allowed_targets_connect(host):
 
     literal = {"[::1]": "::1", "127.1.2.3": "127.1.2.3"}
     with Server(address=literal.get(host, "127.0.0.1")) as server:
-        answer = send(f"http://{host}:{server.port}/", ALLOWED, inside)
+        response = send(f"http://{host}:{server.port}/", ALLOWED, inside)
 
-        assert (200, 1) == (answer.status_code, server.connections)
+        assert (200, 1) == (response.status_code, server.connections)
 
 
 def test_a_name_is_resolved_once_and_the_judged_address_is_used():
@@ -129,11 +131,13 @@ def test_a_name_is_resolved_once_and_the_judged_address_is_used():
     with Server() as server:
         with socket.create_server(("127.0.0.2", server.port)) as other:
             sender = Sender(policy, lookup=rebinding)
-            wire = encode({"method": "POST", "url": f"http://a.example:{server.port}"})
-            first = sender.send(wire, timeout=5)
-            again = sender.send(wire, timeout=5)
+            encoded = encode(
+                {"method": "POST", "url": f"http://a.example:{server.port}"}
+            )
+            first = sender.send(encoded, timeout=5)
+            again = sender.send(encoded, timeout=5)
             sender.close()
-            third = sender.send(wire, timeout=5)
+            third = sender.send(encoded, timeout=5)
 
             assert ([], [], []) == select.select([other], [], [], 0)
         assert (200, 200, "egress") == (
@@ -152,9 +156,9 @@ def test_the_system_resolver_is_asked_once(monkeypatch):
         socket, "getaddrinfo", lambda *a, **k: asked.append(a) or real(*a, **k)
     )
     with Server() as server:
-        answer = send(f"http://localhost:{server.port}/", ALLOWED, lookup=None)
+        response = send(f"http://localhost:{server.port}/", ALLOWED, lookup=None)
 
-    assert (200, 1) == (answer.status_code, len(asked))
+    assert (200, 1) == (response.status_code, len(asked))
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_ipv6_is_public_within_2000_3_only(first):
 
 
 def test_embedded_addresses_are_found():
-    """The IPv4 address in 6to4 and Teredo stands elsewhere than at the end."""
+    """The IPv4 address in 6to4 and Teredo is elsewhere than at the end."""
     assert IPv4Address("10.0.0.1") in embedded(ip_address("2002:a00:1::5"))
     teredo = embedded(ip_address("2001:0:4136:e378:8000:63bf:3fff:fdd2"))
     assert {"65.54.227.120", "192.0.2.45"} == set(map(str, teredo))

@@ -50,7 +50,7 @@ def test_what_xml_can_not_hold_is_refused():
 
 @given(PLAIN)
 def test_any_text_comes_back_from_xml(text):
-    """Whatever a person types, the receiver reads it."""
+    """Any text that a user types reaches the receiver."""
     body = render("<a>{value}</a>", text, "text/xml")
 
     assert text == ElementTree.fromstring(body).text

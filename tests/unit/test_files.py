@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Files of a multipart request, whoever gives them: a caller or a handler."""
+"""Files of a multipart request, given by a caller or a handler."""
 
 import pytest
 

@@ -72,7 +72,7 @@ def assert_refused(write, value, label):
 def test_every_write_is_refused_at_every_depth():
     """No write gets through, each names with_overrides.
 
-    Else a handler's change is sent on one attempt and lost, without a word, where
+    Else a handler's change is sent on one attempt and lost, silently, where
     the engine had read the value before.
     """
     files = {"doc": {"filename": "a.txt", "content": b"x"}}

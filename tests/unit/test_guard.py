@@ -27,27 +27,27 @@ def lookup(host, port):
 
 def post(url, *, timeout=5, **more):
     sender = Sender(LOOPBACK, lookup=lookup, **more)
-    answer = sender.send(
+    response = sender.send(
         encode({"method": "POST", "url": url, "json": {}}), timeout=timeout
     )
     sender.close()
-    return answer
+    return response
 
 
 def test_a_trusted_certificate_with_the_right_name(authority):
-    """The connection goes to the judged address; TLS name and Host stay the name."""
+    """The connection goes to the checked address; TLS name and Host stay the name."""
     seen = []
     context = authority.server_context("shop.example")
     context.sni_callback = lambda sock, name, context: seen.append(name)
     with Server(context=context) as server:
-        answer = post(f"https://shop.example:{server.port}/hook")
+        response = post(f"https://shop.example:{server.port}/hook")
 
-        assert (200, ["shop.example"]) == (answer.status_code, seen), answer
+        assert (200, ["shop.example"]) == (response.status_code, seen), response
         assert f"Host: shop.example:{server.port}".encode() in server.requests[0]
 
 
 def test_a_trusted_certificate_for_an_address(authority):
-    """An address in the URL is looked for in the certificate as an address."""
+    """An address in the URL is compared with the certificate as an address."""
     with Server(context=authority.server_context("127.0.0.1")) as server:
         assert 200 == post(server.url).status_code
 
@@ -56,9 +56,9 @@ def test_a_tls_connection_is_kept(authority):
     """A handshake per request would cost more than the request."""
     with Server(context=authority.server_context("127.0.0.1")) as server:
         sender = Sender(LOOPBACK)
-        wire = encode({"method": "POST", "url": server.url, "json": "x" * 200_000})
+        encoded = encode({"method": "POST", "url": server.url, "json": "x" * 200_000})
         for _ in range(5):
-            assert 200 == sender.send(wire, timeout=5).status_code
+            assert 200 == sender.send(encoded, timeout=5).status_code
         sender.close()
 
         assert 1 == server.connections
@@ -77,14 +77,14 @@ def test_bad_certificates(authority, tmp_path, monkeypatch, fault):
     else:
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with Server(context=issuer.server_context(*names, days=days)) as server:
-        answer = post(server.url)
+        response = post(server.url)
 
         assert ("tls", None, []) == (
-            answer.reason,
-            answer.status_code,
+            response.reason,
+            response.status_code,
             server.requests,
         )
-    assert "TLS" in answer.error[0] % answer.error[1]
+    assert "TLS" in response.error[0] % response.error[1]
 
 
 def test_a_peer_without_tls(authority):
@@ -111,18 +111,18 @@ def test_a_handshake_that_hangs_ends_at_the_deadline(authority, byte):
 
     with Server(talk) as server:
         start = time.monotonic()
-        answer = post(f"https://127.0.0.1:{server.port}", timeout=0.4)
+        response = post(f"https://127.0.0.1:{server.port}", timeout=0.4)
 
     assert time.monotonic() - start < 2.5
-    assert answer.reason in ("timeout", "tls")
+    assert response.reason in ("timeout", "tls")
 
 
 def test_a_silent_handshake_is_a_timeout(authority):
-    """The reason tells a hanging peer from a bad one."""
+    """The reason distinguishes a hanging peer from a bad one."""
     with Server(lambda conn: time.sleep(2)) as server:
-        answer = post(f"https://127.0.0.1:{server.port}", timeout=0.3)
+        response = post(f"https://127.0.0.1:{server.port}", timeout=0.3)
 
-    assert "timeout" == answer.reason
+    assert "timeout" == response.reason
 
 
 def test_answers_dripped_through_tls_end_at_the_deadline(authority):
@@ -136,10 +136,10 @@ def test_answers_dripped_through_tls_end_at_the_deadline(authority):
 
     with Server(talk, context=authority.server_context("127.0.0.1")) as server:
         start = time.monotonic()
-        answer = post(server.url, timeout=0.5)
+        response = post(server.url, timeout=0.5)
 
     assert time.monotonic() - start < 5
-    assert "timeout" == answer.reason
+    assert "timeout" == response.reason
 
 
 def test_a_client_certificate_is_shown(authority):
@@ -152,25 +152,25 @@ def test_a_client_certificate_is_shown(authority):
 
     context = authority.server_context("127.0.0.1", asks_client=True)
     with Server(talk, context=context) as server:
-        answer = post(server.url, client_certificate=authority.issue("our client"))
+        response = post(server.url, client_certificate=authority.issue("our client"))
 
-    assert 200 == answer.status_code
+    assert 200 == response.status_code
     assert ((("commonName", "our client"),),) == seen[0]["subject"]
 
 
 def test_without_the_client_certificate_it_fails(authority):
-    """A server that asks for one and gets none ends the connection: reason `tls`."""
+    """A server that requests one and gets none ends the connection: reason `tls`."""
     context = authority.server_context("127.0.0.1", asks_client=True)
     with Server(context=context) as server:
-        answer = post(server.url)
+        response = post(server.url)
 
-        assert ([], None) == (server.requests, answer.status_code)
-    assert answer.reason in ("tls", "connect")
+        assert ([], None) == (server.requests, response.status_code)
+    assert response.reason in ("tls", "connect")
 
 
 @pytest.mark.parametrize("pem", ["rubbish", "-----BEGIN CERTIFICATE-----\nAA\n"])
 def test_a_client_certificate_that_cannot_be_used(pem):
-    """It is told when the sender is made, without quoting the key."""
+    """It is reported when the sender is made, without quoting the key."""
     with pytest.raises(ConfigurationError) as caught:
         Sender(LOOPBACK, client_certificate=pem)
 

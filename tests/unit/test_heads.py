@@ -99,7 +99,7 @@ def heads():
 
 
 class Answering:
-    """A server that answers each request with `head` and closes."""
+    """A server that responds to each request with `head` and closes."""
 
     def __init__(self):
         self.head = b""
@@ -155,12 +155,12 @@ def normal(pairs):
 
 def by_us(url):
     sender = Sender(LOOPBACK)
-    wire = encode({"method": "POST", "url": url, "data": b"x"})
-    answer = sender.send(wire, timeout=10)
+    encoded = encode({"method": "POST", "url": url, "data": b"x"})
+    response = sender.send(encoded, timeout=10)
     sender.close()
-    if answer.status_code is None:
+    if response.status_code is None:
         return None
-    return answer.status_code, normal(answer.headers)
+    return response.status_code, normal(response.headers)
 
 
 def test_heads_as_requests_reads_them(server):

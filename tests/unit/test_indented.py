@@ -18,7 +18,7 @@ def test_objects_and_lists_get_lines():
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "7", '"a"', "<html>{a,b}</html>"])
 def test_short_and_other_texts_stay(text):
-    """Nothing to lay out, or no JSON: shown as it is."""
+    """Nothing to lay out, or invalid JSON: shown as it is."""
     assert indented(text) == text
 
 
@@ -41,5 +41,5 @@ def test_signs_inside_strings_stay():
 
 
 def test_what_is_cut_off_stays():
-    """A body that was cut at its limit is no JSON any more."""
+    """A body that was cut at its limit is not valid JSON any more."""
     assert indented('{"a": [1, 2') == '{"a": [1, 2'

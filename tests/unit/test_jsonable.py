@@ -116,7 +116,7 @@ def test_nothing_is_shared():
 
 
 def test_one_object_may_stand_twice():
-    """The same list at two places is no cycle."""
+    """The same list at two places is not a cycle."""
     inner = [1]
 
     assert to_json_value({"a": inner, "b": inner}) == {"a": [1], "b": [1]}

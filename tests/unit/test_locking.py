@@ -34,7 +34,7 @@ def offers(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", PYTHON_LOCKS)
 def test_every_version_has_hashes(name):
-    """Else pip takes whatever file the registry gives under that version."""
+    """Else pip takes whatever file the registry has under that version."""
     entries = re.split(r"\n(?=\S)", (LOCKS / f"{name}.txt").read_text().strip())
 
     assert [] == [entry for entry in entries if "--hash=sha256:" not in entry]
@@ -55,7 +55,7 @@ def test_every_version_has_hashes(name):
     ],
 )
 def test_every_package_is_locked(name, wanted):
-    """Whoever adds a package and forgets `make lock` is told here."""
+    """A package added without `make lock` is reported here."""
     assert [] == fetch.missing_in(LOCKS / f"{name}.txt", wanted)
 
 
@@ -69,7 +69,7 @@ def test_npm_packages_are_locked():
 
 
 def test_no_registry_is_named():
-    """pip and npm ask the registry they are configured for: a mirror, a proxy."""
+    """pip and npm use the configured registry: a mirror, a proxy."""
     files = [path for path in LOCKS.rglob("*") if path.is_file()]
 
     assert files
@@ -97,7 +97,7 @@ def test_a_requirement_that_is_not_locked(tmp_path):
 
 
 def test_packages_that_debian_dropped(offers):
-    """One line with the names and the way out, instead of the end of apt's log."""
+    """One line with the names and what to do, instead of the end of apt's log."""
     offers("odoo-19", "fonts-ocr-b")
 
     with pytest.raises(Trouble) as caught:

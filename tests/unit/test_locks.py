@@ -19,7 +19,7 @@ def registry():
 
 
 def test_no_two_purposes_share_a_key():
-    """Whoever notified took the lock of the second lane's slot, and nobody was told."""
+    """A notification took the lock of the second lane's slot, and failed silently."""
     ranges = registry()["RANGES"]
 
     assert ranges

@@ -34,7 +34,7 @@ def test_sensitive_headers_are_masked(name):
     "name", ["Content-Type", "webhook-id", "Idempotency-Key", "X-Author", "Accept"]
 )
 def test_plain_headers_stay(name):
-    """What is no credential stays readable."""
+    """What isn't a credential stays readable."""
     assert mask_headers({name: "v"}) == {name: "v"}
 
 
@@ -71,7 +71,7 @@ def test_urls(url, masked):
 
 
 def test_explicit_secrets_are_replaced_anywhere():
-    """A secret is masked also where it stands encoded for a URL or JSON."""
+    """A secret is masked also where it is encoded for a URL or JSON."""
     secret = 'p&ss"wö d'
     text = f'plain {secret} url p%26ss%22w%C3%B6%20d json p&ss\\"w\\u00f6 d'
 
@@ -96,5 +96,5 @@ def test_longer_secrets_go_first():
     ],
 )
 def test_secrets_of_a_url(url, secrets):
-    """Receivers repeat them in Location and in their answers."""
+    """Receivers repeat them in Location and in their responses."""
     assert secrets == url_secrets(url)

@@ -88,7 +88,7 @@ def test_retry_seconds():
 
 @pytest.mark.parametrize("value", [-1, True, "60", float("nan"), 1e12, []])
 def test_senseless_seconds_are_refused(value):
-    """A delay that is no number of seconds within a year is an error."""
+    """A delay that is not a valid number of seconds within a year is an error."""
     with pytest.raises(ConfigurationError, match="Give a number from 0"):
         HandlerOutcome.from_raw({"status": "retry", "seconds": value}, REQUEST)
 

@@ -71,7 +71,7 @@ def test_writing(data, path, after):
     ],
 )
 def test_collisions_name_the_path(data, path, where):
-    """What is in the way is never overwritten; the message says where it stands."""
+    """What is in the way is never overwritten; the message names its place."""
     with pytest.raises(ConfigurationError, match=f'path "{path}"'.replace("*", r"\*")):
         write_path(data, path, 1)
     with pytest.raises(ConfigurationError) as caught:

@@ -10,26 +10,26 @@ from sockets import LOOPBACK, OK, Server
 
 from services.http.client import Sender
 from services.http.encoding import encode
-from services.http.response import Answer
-from services.http.sender_pool import Pipe
+from services.http.response import HttpResponse
+from services.http.sender_pool import SenderPool
 
 
 class Gate:
-    """Stands in for a sender: answers once the gate is open."""
+    """Substitute for a sender: responds once the gate is open."""
 
     def __init__(self):
         self.opened = threading.Event()
         self.started = threading.Semaphore(0)
         self.closed = 0
 
-    def send(self, wire, *, timeout, turn):
+    def send(self, encoded, *, timeout, permit):
         self.started.release()
-        if wire == "wait":
-            turn.let_go()
+        if encoded == "wait":
+            permit.release()
             self.opened.wait(5)
-        if wire == "fail":
+        if encoded == "fail":
             raise LookupError("oops")
-        return Answer(status_code=200, duration=timeout)
+        return HttpResponse(status_code=200, duration=timeout)
 
     def close(self):
         self.closed += 1
@@ -43,42 +43,42 @@ def gate():
 def test_every_request_gets_its_answer():
     """Over real connections, four at once, each key comes back once."""
     with Server() as server:
-        wire = encode({"method": "POST", "url": server.url, "json": {}})
-        pipe = Pipe(lambda: Sender(LOOPBACK), 4)
+        encoded = encode({"method": "POST", "url": server.url, "json": {}})
+        pool = SenderPool(lambda: Sender(LOOPBACK), 4)
         found = []
         for start in range(0, 400, 100):
-            pipe.put((key, wire, 5.0) for key in range(start, start + 100))
+            pool.put((key, encoded, 5.0) for key in range(start, start + 100))
         while len(found) < 400:
-            found += pipe.collect(50, 5)
-        pipe.close()
+            found += pool.collect(50, 5)
+        pool.close()
 
         assert list(range(400)) == sorted(key for key, _ in found)
-        assert {200} == {answer.status_code for _, answer in found}
+        assert {200} == {response.status_code for _, response in found}
         assert server.connections <= 4
 
 
 def test_hanging_requests_hold_their_own_places_only():
-    """With every thread but one stuck on a silent peer, the others' requests go on."""
+    """With all threads but one stuck on a silent peer, other requests continue."""
     with Server(lambda conn: time.sleep(5)) as silent, Server() as server:
         stuck, quick = (
             encode({"method": "POST", "url": each.url, "json": {}})
             for each in (silent, server)
         )
-        pipe = Pipe(lambda: Sender(LOOPBACK), 8)
-        pipe.put([(f"stuck {n}", stuck, 1.0) for n in range(7)])
-        pipe.put([(n, quick, 5.0) for n in range(200)])
+        pool = SenderPool(lambda: Sender(LOOPBACK), 8)
+        pool.put([(f"stuck {n}", stuck, 1.0) for n in range(7)])
+        pool.put([(n, quick, 5.0) for n in range(200)])
         found = []
         while len(found) < 200:
-            found += pipe.collect(200 - len(found), 5)
+            found += pool.collect(200 - len(found), 5)
 
         assert set(range(200)) == {key for key, _ in found}
-        late = pipe.collect(7, 5)
-        assert {"timeout"} == {answer.reason for _, answer in late}
-        pipe.close()
+        late = pool.collect(7, 5)
+        assert {"timeout"} == {response.reason for _, response in late}
+        pool.close()
 
 
 def test_slow_answers_are_waited_for_side_by_side():
-    """Sixteen answers of 0.2 s take 0.2 s, not 3.2."""
+    """Sixteen responses of 0.2 s take 0.2 s, not 3.2."""
 
     def talk(conn):
         while server.read_request(conn):
@@ -86,85 +86,85 @@ def test_slow_answers_are_waited_for_side_by_side():
             conn.sendall(OK)
 
     with Server(talk) as server:
-        wire = encode({"method": "POST", "url": server.url, "json": {}})
-        pipe = Pipe(lambda: Sender(LOOPBACK), 16)
+        encoded = encode({"method": "POST", "url": server.url, "json": {}})
+        pool = SenderPool(lambda: Sender(LOOPBACK), 16)
         start = time.monotonic()
-        pipe.put((n, wire, 5.0) for n in range(32))
+        pool.put((n, encoded, 5.0) for n in range(32))
         found = []
         while len(found) < 32:
-            found += pipe.collect(32 - len(found), 5)
-        pipe.close()
+            found += pool.collect(32 - len(found), 5)
+        pool.close()
 
     assert 0.4 <= time.monotonic() - start < 4
 
 
 def test_a_slow_answer_holds_one_place(gate):
-    """The others go on, and are collected while it is out."""
-    pipe = Pipe(lambda: gate, 2)
-    pipe.put([("slow", "wait", 5.0)] + [(n, "go", 5.0) for n in range(20)])
+    """The others continue, and are collected while it is in flight."""
+    pool = SenderPool(lambda: gate, 2)
+    pool.put([("slow", "wait", 5.0)] + [(n, "go", 5.0) for n in range(20)])
 
     found = []
     while len(found) < 20:
-        found += pipe.collect(20 - len(found), 5)
+        found += pool.collect(20 - len(found), 5)
 
     assert set(range(20)) == {key for key, _ in found}
-    assert (0, 1) == (pipe.waiting, pipe.in_flight)
+    assert (0, 1) == (pool.waiting, pool.in_flight)
     gate.opened.set()
-    assert ["slow"] == [key for key, _ in pipe.collect(1, 5)]
-    pipe.close()
+    assert ["slow"] == [key for key, _ in pool.collect(1, 5)]
+    pool.close()
 
 
 def test_collect_does_not_wait_for_what_cannot_come(gate):
-    """With less under way than asked for, it returns when that is there."""
-    pipe = Pipe(lambda: gate, 2)
+    """With less under way than requested, it returns when that is there."""
+    pool = SenderPool(lambda: gate, 2)
     start = time.monotonic()
 
-    assert [] == pipe.collect(10, 5)
-    pipe.put([(1, "go", 5.0)])
-    assert 1 == len(pipe.collect(10, 5))
+    assert [] == pool.collect(10, 5)
+    pool.put([(1, "go", 5.0)])
+    assert 1 == len(pool.collect(10, 5))
 
     assert time.monotonic() - start < 4
-    pipe.close()
+    pool.close()
 
 
 def test_collect_gives_up_after_its_timeout(gate):
     """The lane has other things to do while a target hangs."""
-    pipe = Pipe(lambda: gate, 1)
-    pipe.put([(1, "wait", 5.0)])
+    pool = SenderPool(lambda: gate, 1)
+    pool.put([(1, "wait", 5.0)])
     start = time.monotonic()
 
-    assert [] == pipe.collect(1, 0.1)
+    assert [] == pool.collect(1, 0.1)
 
     assert 0.09 < time.monotonic() - start < 4
     gate.opened.set()
-    pipe.close()
+    pool.close()
 
 
 def test_what_no_thread_has_picked_is_taken_back(gate):
-    """A lane that stops gives it back; it won't be sent."""
-    pipe = Pipe(lambda: gate, 2)
-    pipe.put((key, "wait", 5.0) for key in range(10))
+    """A lane that stops takes it back; it won't be sent."""
+    pool = SenderPool(lambda: gate, 2)
+    pool.put((key, "wait", 5.0) for key in range(10))
     for _ in range(2):
         assert gate.started.acquire(timeout=5)
 
-    assert (8, 2) == (pipe.waiting, pipe.in_flight)
-    assert list(range(2, 10)) == pipe.take_back()
-    assert (0, 2) == (pipe.waiting, pipe.in_flight)
+    assert (8, 2) == (pool.waiting, pool.in_flight)
+    assert list(range(2, 10)) == pool.take_back()
+    assert (0, 2) == (pool.waiting, pool.in_flight)
     gate.opened.set()
-    assert {0, 1} == {key for key, _ in pipe.collect(2, 5)}
-    assert 0 == pipe.in_flight
-    pipe.close()
+    assert {0, 1} == {key for key, _ in pool.collect(2, 5)}
+    assert 0 == pool.in_flight
+    pool.close()
 
 
 def test_a_fault_of_a_sender_is_an_answer(gate):
     """The thread lives on, or the lane would wait for ever."""
-    pipe = Pipe(lambda: gate, 1)
-    pipe.put([(1, "fail", 5.0), (2, "go", 5.0)])
+    pool = SenderPool(lambda: gate, 1)
+    pool.put([(1, "fail", 5.0), (2, "go", 5.0)])
 
     found = []
     while len(found) < 2:
-        found += pipe.collect(2, 5)
-    pipe.close()
+        found += pool.collect(2, 5)
+    pool.close()
 
     (_, failed), (_, fine) = found
     assert ("response", 200) == (failed.reason, fine.status_code)
@@ -173,11 +173,11 @@ def test_a_fault_of_a_sender_is_an_answer(gate):
 
 def test_closing_ends_the_threads_and_closes_the_senders(gate):
     """Answers of what was in flight can still be collected."""
-    pipe = Pipe(lambda: gate, 3)
-    pipe.put((key, "go", 5.0) for key in range(3))
-    pipe.close(5)
+    pool = SenderPool(lambda: gate, 3)
+    pool.put((key, "go", 5.0) for key in range(3))
+    pool.close(5)
 
-    assert {0, 1, 2} >= {key for key, _ in pipe.collect(3, 0)}
+    assert {0, 1, 2} >= {key for key, _ in pool.collect(3, 0)}
     assert gate.closed
     assert not [t for t in threading.enumerate() if "webhook sender" in t.name]
 
@@ -185,16 +185,16 @@ def test_closing_ends_the_threads_and_closes_the_senders(gate):
 def test_no_more_threads_than_requests(gate):
     """A single delivery doesn't start sixteen threads."""
     made = []
-    pipe = Pipe(lambda: made.append(1) or gate, 16)
-    pipe.put([(1, "go", 5.0)])
-    pipe.collect(1, 5)
+    pool = SenderPool(lambda: made.append(1) or gate, 16)
+    pool.put([(1, "go", 5.0)])
+    pool.collect(1, 5)
 
     assert 1 == len(made)
-    pipe.close()
+    pool.close()
 
 
 def test_without_threads_nothing_is_sent(gate):
-    """A pipe that can start no thread says so; what was put can be taken back.
+    """A pool that can't start a thread reports it; what was put can be taken back.
 
     The error ended the lane, with its deliveries in flight.
     """
@@ -202,18 +202,18 @@ def test_without_threads_nothing_is_sent(gate):
     def no_thread():
         raise RuntimeError("can't start new thread")
 
-    pipe = Pipe(no_thread, 4)
-    pipe.put([(1, "go", 5.0), (2, "go", 5.0)])
+    pool = SenderPool(no_thread, 4)
+    pool.put([(1, "go", 5.0), (2, "go", 5.0)])
 
-    assert pipe.is_stuck
-    assert "threads" in str(pipe.shortage)
-    assert [1, 2] == pipe.take_back()
-    assert not pipe.is_stuck
-    pipe.close()
+    assert pool.is_stuck
+    assert "threads" in str(pool.shortage)
+    assert [1, 2] == pool.take_back()
+    assert not pool.is_stuck
+    pool.close()
 
 
 def test_fewer_threads_than_wanted(gate):
-    """One thread is enough to go on with."""
+    """One thread is enough to continue with."""
     made = []
 
     def one_thread():
@@ -222,12 +222,12 @@ def test_fewer_threads_than_wanted(gate):
         made.append(1)
         return gate
 
-    pipe = Pipe(one_thread, 4)
-    pipe.put([(n, "go", 5.0) for n in range(5)])
+    pool = SenderPool(one_thread, 4)
+    pool.put([(n, "go", 5.0) for n in range(5)])
     found = []
     while len(found) < 5:
-        found += pipe.collect(5, 5)
+        found += pool.collect(5, 5)
 
-    assert not pipe.is_stuck
+    assert not pool.is_stuck
     assert list(range(5)) == sorted(key for key, _answer in found)
-    pipe.close()
+    pool.close()

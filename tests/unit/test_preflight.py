@@ -5,7 +5,7 @@
 import socket
 
 from services.egress.policy import Policy
-from services.egress.preflight import judge_target
+from services.egress.preflight import check_target
 
 
 def lookup(*addresses):
@@ -14,48 +14,51 @@ def lookup(*addresses):
     return lambda host, port: found
 
 
-def text(verdict):
-    """The refusal in words."""
-    template, values = verdict.refusal
+def text(check):
+    """The message of the refusal."""
+    template, values = check.refusal
     return template % values
 
 
 def test_a_public_target_may_be_sent_to():
-    """The verdict names the addresses, each once, and refuses nothing."""
-    verdict = judge_target(
+    """The result names the addresses, each once, and refuses nothing."""
+    check = check_target(
         "https://shop.example.com/orders?x=1",
         Policy(),
         timeout=5,
         lookup=lookup("93.184.216.34", "93.184.216.34"),
     )
 
-    assert (verdict.host, verdict.addresses) == ("shop.example.com", ("93.184.216.34",))
-    assert verdict.refusal is None
+    assert (check.host, check.addresses) == (
+        "shop.example.com",
+        ("93.184.216.34",),
+    )
+    assert check.refusal is None
 
 
 def test_a_private_address_is_refused_and_named():
-    """What the connection would refuse is refused here in the same words."""
-    verdict = judge_target(
+    """What the connection would refuse is refused here with the same message."""
+    check = check_target(
         "https://shop.example.com/", Policy(), timeout=5, lookup=lookup("10.0.0.7")
     )
 
-    assert verdict.addresses == ("10.0.0.7",)
-    assert "10.0.0.7 is not public" in text(verdict)
-    assert not verdict.is_unresolved
+    assert check.addresses == ("10.0.0.7",)
+    assert "10.0.0.7 is not public" in text(check)
+    assert not check.is_unresolved
 
 
 def test_what_is_no_target_is_refused():
     """A URL that is never sent to needs no resolver to be refused."""
-    verdict = judge_target("ftp://shop.example.com/", Policy(), timeout=5)
+    check = check_target("ftp://shop.example.com/", Policy(), timeout=5)
 
-    assert "must begin with https://" in text(verdict)
+    assert "must begin with https://" in text(check)
 
 
 def test_a_name_without_address_says_so():
-    """The resolver's answer stands in the words, and that it may be otherwise soon."""
-    verdict = judge_target(
+    """The message has the resolver's answer, and that it may change soon."""
+    check = check_target(
         "https://shop.example.com/", Policy(), timeout=5, lookup=lookup()
     )
 
-    assert verdict.is_unresolved
-    assert '"shop.example.com" can\'t be resolved' in text(verdict)
+    assert check.is_unresolved
+    assert '"shop.example.com" can\'t be resolved' in text(check)

@@ -56,7 +56,7 @@ REQUEST = OutboundRequest("https://a.example/", "post", "json", {}, {})
 
 @given(jsons, parts.map(".".join), jsons)
 def test_what_was_written_is_read_back(data, path, value):
-    """Write then read gives the value, or the write says why it can't."""
+    """Write then read returns the value, or the write says why it can't."""
     try:
         written = write_path(data, path, value)
     except ConfigurationError as error:
@@ -181,7 +181,7 @@ def test_json_texts_read_back(value):
 
 @given(st.text())
 def test_any_literal_is_decoded(text):
-    """Decoding never fails and gives JSON that can be sent."""
+    """Decoding never fails and returns JSON that can be sent."""
     dumps_payload(decode_literal_value(text))
 
 

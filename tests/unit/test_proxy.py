@@ -54,8 +54,8 @@ def pump(source, sink):
 def post(url, proxy, policy=LOOPBACK, lookup=None):
     sender = Sender(policy, proxy=proxy, lookup=lookup)
     try:
-        wire = encode({"method": "POST", "url": url, "json": {}})
-        return sender.send(wire, timeout=5)
+        encoded = encode({"method": "POST", "url": url, "json": {}})
+        return sender.send(encoded, timeout=5)
     finally:
         sender.close()
 
@@ -65,11 +65,11 @@ def through(tunnels, credentials=""):
 
 
 def test_requests_go_through_the_tunnel():
-    """The proxy is asked for the judged address, and sees no name to resolve."""
+    """The proxy gets the checked address, and no name to resolve."""
     tunnels = Tunnels()
 
     with Server() as target, tunnels.server:
-        answer = post(
+        response = post(
             f"http://shop.example:{target.port}/x",
             through(tunnels, "me:secret"),
             Policy.parse("shop.example"),
@@ -78,20 +78,20 @@ def test_requests_go_through_the_tunnel():
             ],
         )
 
-    assert 200 == answer.status_code
+    assert 200 == response.status_code
     assert f"CONNECT 127.0.0.1:{target.port} HTTP/1.1" in tunnels.asked[0]
     assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in tunnels.asked[0]
     assert b"Host: shop.example" in target.requests[0]
 
 
 def test_a_proxy_is_no_way_round_the_guard():
-    """An address that may not be connected to isn't asked of the proxy either."""
+    """An address that may not be connected to isn't requested from the proxy either."""
     tunnels = Tunnels()
 
     with Server() as target, tunnels.server:
-        answer = post(target.url, through(tunnels), Policy())
+        response = post(target.url, through(tunnels), Policy())
 
-    assert "egress" == answer.reason
+    assert "egress" == response.reason
     assert [] == tunnels.asked
     assert 0 == target.connections
 
@@ -105,9 +105,9 @@ def test_tls_inside_the_tunnel_is_verified(tmp_path):
         Server(context=authority.server_context("127.0.0.1")) as target,
         tunnels.server,
     ):
-        answer = post(target.url, through(tunnels))
+        response = post(target.url, through(tunnels))
 
-    assert "tls" == answer.reason
+    assert "tls" == response.reason
     assert [] == target.requests
 
 
@@ -116,9 +116,9 @@ def test_a_refused_tunnel_is_no_connection():
     tunnels = Tunnels(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
 
     with tunnels.server:
-        answer = post("http://127.0.0.1:9/x", through(tunnels))
+        response = post("http://127.0.0.1:9/x", through(tunnels))
 
-    assert "connect" == answer.reason
+    assert "connect" == response.reason
 
 
 @pytest.mark.parametrize(
@@ -149,6 +149,6 @@ def test_odd_heads_of_a_proxy(opening):
     tunnels = Tunnels(opening=opening)
 
     with Server() as target, tunnels.server:
-        answer = post(target.url, through(tunnels))
+        response = post(target.url, through(tunnels))
 
-    assert (200, "") == (answer.status_code, answer.reason)
+    assert (200, "") == (response.status_code, response.reason)

@@ -53,8 +53,8 @@ def test_given_back_tokens_can_be_used():
     """What wasn't sent costs nothing; the bucket doesn't grow over its limit."""
     bucket, _, _ = TokenBucket(10, 60.0).take(10, NOW)
 
-    assert bucket.give_back(3).take(5, NOW)[1] == 3
-    assert bucket.give_back(99).tokens == 10
+    assert bucket.refund(3).take(5, NOW)[1] == 3
+    assert bucket.refund(99).tokens == 10
 
 
 @pytest.mark.parametrize("limit", [0, False, None])
@@ -63,7 +63,7 @@ def test_no_limit(limit):
     bucket = TokenBucket(limit, 60.0)
 
     assert bucket.take(1000, NOW) == (bucket, 1000, 0.0)
-    assert bucket.give_back(5) == bucket
+    assert bucket.refund(5) == bucket
 
 
 def test_a_clock_put_back_does_not_wedge():

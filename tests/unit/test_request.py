@@ -158,13 +158,13 @@ def test_a_senseless_request_is_refused(changes, message):
 
 
 def test_a_good_request_is_valid():
-    """The usual request passes, and fewer modes can be asked for."""
+    """The usual request passes, and fewer modes can be requested."""
     make().assert_valid()
     with pytest.raises(ConfigurationError, match="Use one of: raw"):
         make().assert_valid(valid_body_modes=("raw",))
 
 
 def test_file_label():
-    """The label lists form fields in order, False stands for none."""
+    """The label lists form fields in order, False if none."""
     assert make(files={"b": 1, "a": 2}).multipart_file_keys_label == "a, b"
     assert make().multipart_file_keys_label is False

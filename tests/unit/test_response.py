@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Reading answers: what framing says, what is refused, what is cut."""
+"""Reading responses: what framing says, what is refused, what is cut."""
 
 import gzip
 import random
@@ -73,7 +73,7 @@ def message(headers="", body=b"", status="200 OK", version="1.1"):
     ],
 )
 def test_bodies_in_pieces_of_any_size(data, body, size):
-    """The same answer comes out however the network cuts it."""
+    """The result is the same however the network cuts it."""
     reply = read(data, size=size)
 
     assert (200, body) == (reply.status, reply.body)
@@ -111,7 +111,7 @@ def test_bodies_in_pieces_of_any_size(data, body, size):
     ],
 )
 def test_a_connection_is_reused_only_when_framing_is_beyond_doubt(data, reusable):
-    """A left-over byte would be read as the start of the next answer."""
+    """A left-over byte would be read as the start of the next response."""
     assert reusable == read(data).reusable
 
 
@@ -149,7 +149,7 @@ def test_answers_without_body(method, status):
 )
 @pytest.mark.parametrize("size", [1000, 65536])
 def test_what_is_no_http_answer(data, size):
-    """Garbage, floods and answers that two readers could split in two ways."""
+    """Garbage, floods and responses that two readers could split in two ways."""
     with pytest.raises(BadResponse):
         read(data, size=size)
 
@@ -248,7 +248,7 @@ def test_a_folded_header_is_one_line():
 
 
 def test_a_closed_connection_is_no_answer():
-    """Nothing at all is told from something that makes no sense."""
+    """An invalid value has no effect."""
     with pytest.raises(NoResponse):
         read(b"")
 
@@ -279,7 +279,7 @@ def test_a_body_that_breaks_off(data, body, size):
 
 
 def test_a_network_error_within_the_body_is_kept():
-    """The sender tells a deadline from a reset by it."""
+    """The sender distinguishes a deadline from a reset by it."""
     peer = Peer(message("Content-Length: 10\r\n", b"short"), after=TimeoutError())
 
     reply = read_reply(peer, "POST")
@@ -332,7 +332,7 @@ def test_endless_trailers_are_cut():
 
 
 def test_a_body_of_exactly_the_limit_is_whole():
-    """The mark of a cut stands only where something is missing."""
+    """It is marked as truncated only if something is missing."""
     data = message(f"Content-Length: {BODY_LIMIT}\r\n", b"x" * BODY_LIMIT)
 
     assert (False, True) == (read(data).truncated, read(data).reusable)
@@ -370,7 +370,7 @@ def test_content_encodings(encoding, body, expected):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_zip_bomb_stays_small(layers):
-    """A kilobyte that unpacks to gigabytes gives 64 KiB and the mark of a cut."""
+    """A kilobyte that unpacks to gigabytes is truncated to 64 KiB, and marked."""
     body = gzip.compress(bytes(30_000_000))
     if layers == 2:
         body = gzip.compress(body)
@@ -385,7 +385,7 @@ def test_a_zip_bomb_stays_small(layers):
 
 
 def test_mangled_answers_end_in_a_documented_way():
-    """Random damage gives a reply, BadResponse or NoResponse, nothing else."""
+    """Random damage leads to a reply, BadResponse or NoResponse, nothing else."""
     dice = random.Random(7)
     seeds = [
         ONCE,

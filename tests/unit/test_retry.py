@@ -35,33 +35,33 @@ def test_schedules(text, delays):
     [("5s,5x", "5x"), ("5", "5"), ("5s,,5m", ""), ("-5s", "-5s"), ("999d", "999d")],
 )
 def test_bad_parts_are_named(text, part):
-    """A part that is no duration is quoted, with what to write instead."""
+    """A part that is not a valid duration is quoted, with what to write instead."""
     with pytest.raises(ConfigurationError, match=f'schedule part "{part}"'):
         RetrySchedule.parse(text)
 
 
 def test_too_many_delays():
-    """A schedule has an end that a person can read."""
+    """The number of delays in a schedule is limited."""
     with pytest.raises(ConfigurationError, match="at most 100"):
         RetrySchedule.parse(",".join(["1s"] * 101))
 
 
 def test_next_delay():
-    """Delays are stretched by luck only, and none is left after the last."""
+    """Delays are stretched by chance only, and none is left after the last."""
     schedule = RetrySchedule((10, 20))
 
-    assert schedule.next_delay(0, luck=0) == 10
-    assert schedule.next_delay(1, luck=1) == 24
-    assert schedule.next_delay(2, luck=0) is None
+    assert schedule.next_delay(0, jitter_factor=0) == 10
+    assert schedule.next_delay(1, jitter_factor=1) == 24
+    assert schedule.next_delay(2, jitter_factor=0) is None
 
 
 def test_retry_after_counts_when_longer():
-    """The receiver may ask for more time, up to a day, never for less."""
+    """The receiver may request more time, up to a day, never for less."""
     schedule = RetrySchedule((10,))
 
-    assert schedule.next_delay(0, luck=0, retry_after=5) == 10
-    assert schedule.next_delay(0, luck=0, retry_after=60) == 60
-    assert schedule.next_delay(0, luck=0, retry_after=10**9) == 86400
+    assert schedule.next_delay(0, jitter_factor=0, retry_after=5) == 10
+    assert schedule.next_delay(0, jitter_factor=0, retry_after=60) == 60
+    assert schedule.next_delay(0, jitter_factor=0, retry_after=10**9) == 86400
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_retry_after_counts_when_longer():
     ],
 )
 def test_describe(text, words):
-    """A schedule can be told in words."""
+    """The summary of a schedule."""
     assert RetrySchedule.parse(text).describe() == words
 
 
@@ -90,7 +90,7 @@ def test_status_set():
 
 @pytest.mark.parametrize("part", ["abc", "99", "200", "200-299", "599-500", "5xx", ""])
 def test_bad_statuses_are_named(part):
-    """What is no failure status is refused instead of never matching."""
+    """What is not a valid failure status is refused instead of never matching."""
     with pytest.raises(ConfigurationError, match=f'status "{part}"'):
         StatusSet.parse(f"408,{part}")
 
@@ -116,7 +116,7 @@ def test_bad_statuses_are_named(part):
     ],
 )
 def test_retry_after_header(value, seconds):
-    """RFC 9110, 10.2.3: seconds or a date in its three forms; nonsense is no wish."""
+    """RFC 9110, 10.2.3: seconds or a date in its three forms; else ignored."""
     assert parse_retry_after(value, now=NOW) == seconds
     assert parse_retry_after(value, now=NOW.replace(tzinfo=timezone.utc)) == seconds
 

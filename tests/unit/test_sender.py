@@ -22,18 +22,18 @@ def sender():
     sender.close()
 
 
-def wire(server, path="/hook", **more):
+def encoded(server, path="/hook", **more):
     url = server if isinstance(server, str) else server.url + path
     return encode({"method": "POST", "url": url, "json": {"a": 1}, **more})
 
 
 def timed(sender, server, timeout, **more):
-    """The answer, after a check that the deadline was kept."""
+    """The response, after a check that the deadline was kept."""
     start = time.monotonic()
-    answer = sender.send(wire(server, **more), timeout=timeout)
+    response = sender.send(encoded(server, **more), timeout=timeout)
     # What isn't kept by the deadline takes minutes: the slack is for a busy machine.
     assert time.monotonic() - start < timeout + 5
-    return answer
+    return response
 
 
 def drip(data, seconds=0.05):
@@ -53,25 +53,25 @@ def test_an_answer_comes_back_whole(sender):
     raw = b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 4\r\n\r\nbody"
     before = time.time()
     with answering(raw) as server:
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
     assert (201, b"body", "", None) == (
-        answer.status_code,
-        answer.body,
-        answer.reason,
-        answer.error,
+        response.status_code,
+        response.body,
+        response.reason,
+        response.error,
     )
-    assert (("X-A", "1"), ("x-a", "2"), ("Content-Length", "4")) == answer.headers
-    assert before <= answer.started_at <= time.time()
-    assert 0 < answer.duration < 5
+    assert (("X-A", "1"), ("x-a", "2"), ("Content-Length", "4")) == response.headers
+    assert before <= response.started_at <= time.time()
+    assert 0 < response.duration < 5
 
 
 def test_one_connection_serves_many_requests(sender):
     """A connection is kept, and another place gets one of its own."""
     with Server() as one, Server() as other:
         for _ in range(20):
-            assert 200 == sender.send(wire(one), timeout=5).status_code
-            assert 200 == sender.send(wire(other), timeout=5).status_code
+            assert 200 == sender.send(encoded(one), timeout=5).status_code
+            assert 200 == sender.send(encoded(other), timeout=5).status_code
 
         assert (1, 1) == (one.connections, other.connections)
 
@@ -80,24 +80,24 @@ def test_a_connection_closed_by_the_peer_is_not_used_again(sender):
     """Otherwise the next delivery would fail though nothing is wrong."""
     with answering(OK) as server:
         for _ in range(3):
-            assert 200 == sender.send(wire(server), timeout=5).status_code
+            assert 200 == sender.send(encoded(server), timeout=5).status_code
             time.sleep(0.05)
 
         assert (3, 3) == (server.connections, len(server.requests))
 
 
 def test_a_connection_with_stray_bytes_is_not_used_again(sender):
-    """What a peer says unasked must not become the answer to the next request."""
+    """What a peer says unasked must not become the response to the next request."""
     stray = b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"
     with answering(OK + stray, close=False) as server:
         for _ in range(3):
-            assert 200 == sender.send(wire(server), timeout=5).status_code
+            assert 200 == sender.send(encoded(server), timeout=5).status_code
 
         assert 3 == server.connections
 
 
 def dying(last_words=b"", reset=False):
-    """Answers one request of a connection; the next one ends it after `last_words`."""
+    """Responds to one request per connection; the next ends it after `last_words`."""
 
     def talk(conn):
         server.read_request(conn)
@@ -113,17 +113,21 @@ def dying(last_words=b"", reset=False):
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_kept_connection_that_dies_is_replaced_once(sender, reset):
-    """The request is sent again on a new connection, which a note tells.
+    """The request is sent again on a new connection, as a note says.
 
     Servers close idle connections at any moment; that is not a failure of theirs, and
     used up a retry and counted for the circuit.
     """
     with dying(reset=reset) as server:
-        sender.send(wire(server), timeout=5)
-        answer = sender.send(wire(server), timeout=5)
+        sender.send(encoded(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
-        assert (200, "", 1) == (answer.status_code, answer.reason, len(answer.notes))
-        assert "sent again on a new connection" in answer.notes[0][0]
+        assert (200, "", 1) == (
+            response.status_code,
+            response.reason,
+            len(response.notes),
+        )
+        assert "sent again on a new connection" in response.notes[0][0]
         assert (2, 3) == (server.connections, len(server.requests))
         assert server.requests[1] == server.requests[2]
 
@@ -135,12 +139,12 @@ def test_a_new_connection_that_dies_is_a_failure(sender):
         server.read_request(conn)
 
     with Server(talk) as server:
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
         assert ("connect", None, ()) == (
-            answer.reason,
-            answer.status_code,
-            answer.notes,
+            response.reason,
+            response.status_code,
+            response.notes,
         )
         assert 1 == len(server.requests)
 
@@ -148,10 +152,10 @@ def test_a_new_connection_that_dies_is_a_failure(sender):
 def test_a_request_that_was_answered_in_part_is_not_sent_again(sender):
     """One byte of a response says that the receiver has worked on the request."""
     with dying(b"H") as server:
-        sender.send(wire(server), timeout=5)
-        answer = sender.send(wire(server), timeout=5)
+        sender.send(encoded(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
-        assert ("response", None) == (answer.reason, answer.status_code)
+        assert ("response", None) == (response.reason, response.status_code)
         assert 2 == len(server.requests)
 
 
@@ -165,10 +169,10 @@ def test_a_kept_connection_that_falls_silent_is_not_replaced(sender):
         time.sleep(3)
 
     with Server(talk) as server:
-        sender.send(wire(server), timeout=5)
-        answer = timed(sender, server, 0.3)
+        sender.send(encoded(server), timeout=5)
+        response = timed(sender, server, 0.3)
 
-        assert ("timeout", ()) == (answer.reason, answer.notes)
+        assert ("timeout", ()) == (response.reason, response.notes)
         assert 2 == len(server.requests)
 
 
@@ -189,25 +193,25 @@ def test_a_success_on_an_open_connection_is_one_at_once(sender, head):
         time.sleep(20)
 
     with Server(talk) as server:
-        answer = sender.send(wire(server), timeout=60)
+        response = sender.send(encoded(server), timeout=60)
 
     assert (200, b"body", "", 1) == (
-        answer.status_code,
-        answer.body,
-        answer.reason,
-        len(answer.notes),
+        response.status_code,
+        response.body,
+        response.reason,
+        len(response.notes),
     )
-    assert answer.duration < 15
+    assert response.duration < 15
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_redirects_are_not_followed(sender, status):
-    """3xx is an answer like others; nobody goes to its Location."""
+    """3xx is a response like others; nobody goes to its Location."""
     with Server() as inside:
         head = f"HTTP/1.1 {status} x\r\nLocation: {inside.url}\r\n"
         raw = f"{head}Content-Length: 0\r\n\r\n".encode()
         with answering(raw) as server:
-            assert status == sender.send(wire(server), timeout=5).status_code
+            assert status == sender.send(encoded(server), timeout=5).status_code
 
         assert 0 == inside.connections
 
@@ -215,15 +219,15 @@ def test_redirects_are_not_followed(sender, status):
 def test_proxies_and_netrc_of_the_environment_are_ignored(
     sender, monkeypatch, tmp_path
 ):
-    """What stands in the environment of a server changes no delivery."""
+    """What is in the environment of a server changes no delivery."""
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login u password p\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     with Server() as proxy, Server() as server:
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url)
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
-        assert (200, 0) == (answer.status_code, proxy.connections)
+        assert (200, 0) == (response.status_code, proxy.connections)
         assert b"authorization" not in server.requests[0].lower()
 
 
@@ -231,14 +235,14 @@ def test_refused_and_reset_connections(sender):
     """Nobody listening, and a peer that resets, are connection failures."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    refused = sender.send(wire(f"http://127.0.0.1:{port}/"), timeout=5)
+    refused = sender.send(encoded(f"http://127.0.0.1:{port}/"), timeout=5)
 
     def reset(conn):
         server.read_request(conn)
         conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     with Server(reset) as server:
-        broken = sender.send(wire(server), timeout=5)
+        broken = sender.send(encoded(server), timeout=5)
 
     assert ("connect", "connect") == (refused.reason, broken.reason)
     assert str(port) in refused.error[0] % refused.error[1]
@@ -250,14 +254,14 @@ def test_refused_and_reset_connections(sender):
 def test_answers_that_are_no_http(sender, raw):
     """Garbage, floods and half a head have the reason `response`."""
     with answering(raw) as server:
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
-    assert ("response", None) == (answer.reason, answer.status_code)
-    assert answer.error[0] % answer.error[1]
+    assert ("response", None) == (response.reason, response.status_code)
+    assert response.error[0] % response.error[1]
 
 
 def test_a_silent_peer_ends_at_the_deadline(sender):
-    """Accepts and never answers."""
+    """Accepts and never responds."""
     with Server(lambda conn: time.sleep(5)) as server:
         assert "timeout" == timed(sender, server, 0.3).reason
 
@@ -274,19 +278,19 @@ def test_a_full_backlog_ends_at_the_deadline(sender):
             each.setblocking(False)
             each.connect_ex(address)
             crowd.append(each)
-        answer = timed(sender, f"http://127.0.0.1:{address[1]}/", 0.3)
+        response = timed(sender, f"http://127.0.0.1:{address[1]}/", 0.3)
         for each in crowd:
             each.close()
 
-    assert "timeout" == answer.reason
+    assert "timeout" == response.reason
 
 
 def test_dripped_headers_end_at_the_deadline(sender):
     """One byte at a time never restarts the clock."""
     with drip(OK * 10) as server:
-        answer = timed(sender, server, 0.4)
+        response = timed(sender, server, 0.4)
 
-    assert ("timeout", None) == (answer.reason, answer.status_code)
+    assert ("timeout", None) == (response.reason, response.status_code)
 
 
 def test_a_dripped_body_ends_at_the_deadline(sender):
@@ -299,19 +303,23 @@ def test_a_dripped_body_ends_at_the_deadline(sender):
             time.sleep(0.02)
 
     with Server(talk) as server:
-        answer = timed(sender, server, 0.4)
+        response = timed(sender, server, 0.4)
 
-    assert ("timeout", 200, True) == (answer.reason, answer.status_code, answer.broken)
-    assert answer.body.startswith(b"xxx")
+    assert ("timeout", 200, True) == (
+        response.reason,
+        response.status_code,
+        response.broken,
+    )
+    assert response.body.startswith(b"xxx")
 
 
 @pytest.mark.parametrize("size", [1_000, 50_000_000])
 def test_a_peer_that_does_not_read_ends_at_the_deadline(sender, size):
     """A body that the network doesn't take holds nobody up."""
     with Server(lambda conn: time.sleep(5)) as server:
-        answer = timed(sender, server, 0.5, json="x" * size)
+        response = timed(sender, server, 0.5, json="x" * size)
 
-    assert "timeout" == answer.reason
+    assert "timeout" == response.reason
 
 
 def test_a_peer_that_reads_slowly_ends_at_the_deadline(sender):
@@ -322,9 +330,9 @@ def test_a_peer_that_reads_slowly_ends_at_the_deadline(sender):
             time.sleep(0.01)
 
     with Server(talk) as server:
-        answer = timed(sender, server, 0.5, json="x" * 50_000_000)
+        response = timed(sender, server, 0.5, json="x" * 50_000_000)
 
-    assert "timeout" == answer.reason
+    assert "timeout" == response.reason
 
 
 def test_an_early_answer_counts(sender):
@@ -339,31 +347,31 @@ def test_an_early_answer_counts(sender):
             pass
 
     with Server(talk) as server:
-        answer = sender.send(wire(server, json="x" * 5_000_000), timeout=5)
+        response = sender.send(encoded(server, json="x" * 5_000_000), timeout=5)
 
-    assert 413 == answer.status_code
+    assert 413 == response.status_code
 
 
 def test_interim_answers_are_skipped(sender):
-    """100 and 103 are not the answer."""
+    """100 and 103 are not the response."""
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     with answering(early + OK) as server:
         assert (200, b"ok") == (
-            (answer := sender.send(wire(server), timeout=5)).status_code,
-            answer.body,
+            (response := sender.send(encoded(server), timeout=5)).status_code,
+            response.body,
         )
 
 
 def test_a_body_that_breaks_off_is_told(sender):
-    """The status counts, and a person can see that the body isn't whole."""
+    """The status counts, and a user can see that the body is incomplete."""
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as server:
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
 
     assert (200, b"half", True, "") == (
-        answer.status_code,
-        answer.body,
-        answer.broken,
-        answer.reason,
+        response.status_code,
+        response.body,
+        response.broken,
+        response.reason,
     )
 
 
@@ -382,14 +390,14 @@ def test_an_endless_body_is_cut_and_the_connection_dropped(sender):
 
     dropped = threading.Event()
     with Server(talk) as server:
-        answer = sender.send(wire(server), timeout=5)
+        response = sender.send(encoded(server), timeout=5)
         assert dropped.wait(2)
 
     assert (200, 65536, True, "") == (
-        answer.status_code,
-        len(answer.body),
-        answer.truncated,
-        answer.reason,
+        response.status_code,
+        len(response.body),
+        response.truncated,
+        response.reason,
     )
     assert sum(sent) < 50_000_000
 
@@ -399,7 +407,7 @@ def test_a_packed_body_is_unpacked(sender):
     body = gzip.compress(b"text")
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}"
     with answering(head.encode() + b"\r\n\r\n" + body) as server:
-        assert b"text" == sender.send(wire(server), timeout=5).body
+        assert b"text" == sender.send(encoded(server), timeout=5).body
 
 
 def test_a_name_that_does_not_resolve(monkeypatch):
@@ -409,12 +417,12 @@ def test_a_name_that_does_not_resolve(monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     for lookup in (unknown, lambda host, port: []):
-        answer = Sender(LOOPBACK, lookup=lookup).send(
-            wire("http://a.example/"), timeout=5
+        response = Sender(LOOPBACK, lookup=lookup).send(
+            encoded("http://a.example/"), timeout=5
         )
 
-        assert "dns" == answer.reason
-        assert "a.example" in answer.error[0] % answer.error[1]
+        assert "dns" == response.reason
+        assert "a.example" in response.error[0] % response.error[1]
 
 
 def test_a_resolver_that_hangs_ends_at_the_deadline():
@@ -435,19 +443,19 @@ def test_the_next_address_is_tried():
         ]
         sender = Sender(LOOPBACK, lookup=lambda host, port: both)
 
-        answer = sender.send(wire("http://a.example/"), timeout=5)
+        response = sender.send(encoded("http://a.example/"), timeout=5)
 
-        assert 200 == answer.status_code
+        assert 200 == response.status_code
         assert b"Host: a.example\r\n" in server.requests[0]
 
 
 def test_a_refused_address_is_told():
-    """The reason is `egress`, nothing connects, and the words name who can help."""
+    """The reason is `egress`, nothing connects, and the message names who can help."""
     with Server() as server:
-        answer = Sender(Policy()).send(wire(server), timeout=5)
+        response = Sender(Policy()).send(encoded(server), timeout=5)
 
-        assert ("egress", 0) == (answer.reason, server.connections)
-        assert "allowed_networks" in answer.error[0] % answer.error[1]
+        assert ("egress", 0) == (response.reason, server.connections)
+        assert "allowed_networks" in response.error[0] % response.error[1]
 
 
 def test_a_fault_of_ours_is_an_answer_too():
@@ -456,6 +464,8 @@ def test_a_fault_of_ours_is_an_answer_too():
     def broken(host, port):
         return [("not", "an", "address")]
 
-    answer = Sender(LOOPBACK, lookup=broken).send(wire("http://a.example/"), timeout=5)
+    response = Sender(LOOPBACK, lookup=broken).send(
+        encoded("http://a.example/"), timeout=5
+    )
 
-    assert "response" == answer.reason
+    assert "response" == response.reason

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What this process lacks is told from what the target does."""
+"""A lack of resources in this process is distinguished from faults of the target."""
 
 import contextlib
 import errno
@@ -38,14 +38,14 @@ def test_no_open_files(host):
     """Neither "no connection" nor "name not resolved": the target has no part in it."""
     with Server() as server:
         sender = Sender(LOOPBACK)
-        wire = request(f"http://{host}:{server.port}/")
+        encoded = request(f"http://{host}:{server.port}/")
         with no_open_files():
-            answer = sender.send(wire, timeout=5)
-        after = sender.send(wire, timeout=5)
+            response = sender.send(encoded, timeout=5)
+        after = sender.send(encoded, timeout=5)
         sender.close()
 
-    assert (REASON, None) == (answer.reason, answer.status_code)
-    template, values = answer.error
+    assert (REASON, None) == (response.reason, response.status_code)
+    template, values = response.error
     assert "open files" in template % values
     assert 200 == after.status_code
 
@@ -56,10 +56,10 @@ def test_a_kept_connection_needs_no_file():
         sender = Sender(LOOPBACK)
         post(sender, server.url)
         with no_open_files():
-            answer = post(sender, server.url)
+            response = post(sender, server.url)
         sender.close()
 
-    assert 200 == answer.status_code
+    assert 200 == response.status_code
 
 
 @pytest.mark.parametrize(
@@ -71,24 +71,24 @@ def test_while_resolving(error):
     def lookup(host, port):
         raise error
 
-    answer = post(Sender(LOOPBACK, lookup=lookup), "http://a.example/")
+    response = post(Sender(LOOPBACK, lookup=lookup), "http://a.example/")
 
-    assert REASON == answer.reason
+    assert REASON == response.reason
 
 
 def test_a_name_that_does_not_resolve_is_no_shortage():
-    """With files left a resolver that fails tells of the name."""
+    """With files left a resolver that fails reports the name."""
 
     def lookup(host, port):
         raise OSError("no such name")
 
-    answer = post(Sender(LOOPBACK, lookup=lookup), "http://a.example/")
+    response = post(Sender(LOOPBACK, lookup=lookup), "http://a.example/")
 
-    assert "dns" == answer.reason
+    assert "dns" == response.reason
 
 
 def test_once_sending_began_the_target_may_have_it(monkeypatch):
-    """Then it isn't given back as never sent: the attempt stays on record."""
+    """Then it isn't returned as never sent: the attempt stays on record."""
     with Server(lambda conn: conn.sendall(OK)) as server:
         sender = Sender(LOOPBACK)
 
@@ -96,9 +96,9 @@ def test_once_sending_began_the_target_may_have_it(monkeypatch):
             raise MemoryError
 
         monkeypatch.setattr("services.http.client.read_reply", out_of_memory)
-        answer = post(sender, server.url)
+        response = post(sender, server.url)
 
-    assert "interrupted" == answer.reason
+    assert "interrupted" == response.reason
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ ODOO_LOG = """\
 @pytest.fixture
 def count(tmp_path):
     """How a run of pytest over `SOURCE`, or over a part of it, is counted."""
-    # pytest's -k also looks at the names of the folders between `confcutdir` and the
+    # pytest's -k also matches the names of the folders between `confcutdir` and the
     # file, and pytest numbers its temporary folders.
     place = tmp_path / "pytest-1-test_whole-test_part"
     place.mkdir()
@@ -91,7 +91,7 @@ def test_what_odoo_names():
 
 
 def test_failed_tests_are_named(capsys):
-    """Else whoever reads the end must search thousands of lines for the fault."""
+    """Otherwise the reader must search thousands of lines for the fault."""
     lines = summary(
         capsys, orm=Count(passed=3), live=Count(passed=1, failed=1, broken=["test_a"])
     )
@@ -119,7 +119,7 @@ def test_many_failures_leave_room_for_the_table(capsys):
 
 
 def test_refusals_of_tests_are_no_complaint():
-    """A test that provokes a refusal is no fault; an error there still is."""
+    """A test that provokes a refusal isn't a failure; an error there still is."""
     log = (
         "2026-11-24 10:00:00,000 7 WARNING db odoo.http: refused\n"
         "2026-11-24 10:00:00,000 7 WARNING db odoo.domains: bad domain\n"

@@ -56,7 +56,7 @@ def test_a_value_cannot_climb_the_path(text, value):
 
 
 def test_dots_in_a_query_are_harmless():
-    """Only segments of the path are looked at."""
+    """Only segments of the path are checked."""
     assert render_path("/a?d=/{id}/", {"id": ".."}) == "/a?d=/../"
 
 
@@ -116,7 +116,7 @@ def test_a_path_token_keeps_numbers_and_dates(value, path):
     ],
 )
 def test_header_values_are_plain_text(value, text):
-    """In a header or payload text the value stands as text, not encoded."""
+    """In a header or payload text the value is plain text, not encoded."""
     assert render_text("id={id}", {"id": value}) == f"id={text}"
 
 
@@ -148,7 +148,7 @@ def test_braces_of_decoded_json_are_safe():
 
 
 def test_half_a_character_is_refused():
-    """A lone surrogate can't be encoded for a URL and gives a message."""
+    """A lone surrogate can't be encoded for a URL and is refused with a message."""
     with pytest.raises(ConfigurationError, match="half a character"):
         render_path("/{id}", {"id": "\ud800"})
 
@@ -186,6 +186,6 @@ def test_control_characters_in_a_path_are_refused(text):
     "text", ["/{order id}", "/{1a}", "/{}", "/{a-b}", "/{a", "/a}", "/{a.b}"]
 )
 def test_braces_that_are_no_token_are_refused(text):
-    """A mistyped token would be sent to the receiver as it stands."""
+    """A mistyped token would be sent to the receiver as it is."""
     with pytest.raises(ConfigurationError, match="brace that is not part of"):
         clean_path(text)

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What the `make` commands stand on: ports, locks, addon and temp folders."""
+"""What the `make` commands use: ports, locks, addon and temp folders."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def test_the_same_port_where_it_is_free():
-    """Bookmarks and open tabs go on after `make serve` was started again."""
+    """Bookmarks and open tabs continue after `make serve` was started again."""
     wanted = free_port()
 
     assert wanted == free_port(wanted)
@@ -41,7 +41,7 @@ def test_one_at_a_time():
 
 
 def test_addons_of_ones_own(tmp_path, monkeypatch):
-    """ODOO_ADDONS_PATH stands beside ours, relative paths and blanks or not."""
+    """ODOO_ADDONS_PATH is beside ours, relative paths and blanks or not."""
     for name in ("one", "two"):
         (tmp_path / name / "shop").mkdir(parents=True)
         (tmp_path / name / "shop" / "__manifest__.py").touch()
@@ -52,7 +52,7 @@ def test_addons_of_ones_own(tmp_path, monkeypatch):
 
 
 def test_a_folder_without_addons(tmp_path, monkeypatch):
-    """The addon's own folder instead of the one around it: told, with the way out."""
+    """The addon's folder instead of its parent: reported, with what to do."""
     (tmp_path / "__manifest__.py").touch()
     monkeypatch.setenv("ODOO_ADDONS_PATH", os.fspath(tmp_path))
 

@@ -141,7 +141,7 @@ def test_a_list_or_an_object_is_no_header(value):
     ],
 )
 def test_what_does_not_fit_together(mode, payload, files):
-    """A person must change something, and the message says what."""
+    """The message says what the user must change."""
     with pytest.raises(ConfigurationError):
         build(mode, payload, files=files)
 

@@ -34,7 +34,7 @@ MESSAGE = "msg_1"
 NOW = 1_700_000_000.0
 
 
-def wire(headers=None, **kwargs):
+def encoded(headers=None, **kwargs):
     kwargs = kwargs or {"json": {"grün": 1}}
     headers = {"webhook-id": MESSAGE, **(headers or {})}
     return encode(
@@ -48,7 +48,7 @@ def wire(headers=None, **kwargs):
 
 
 def applied(given=None, now=NOW, **trust):
-    return Trust(Policy(), **trust).apply(given or wire(), MESSAGE, now)
+    return Trust(Policy(), **trust).apply(given or encoded(), MESSAGE, now)
 
 
 def arrived(now, signature):
@@ -71,7 +71,7 @@ def values(request, name):
 
 def test_nothing_set_changes_nothing():
     """An endpoint without trust settings sends what was built, the very object."""
-    request = wire()
+    request = encoded()
 
     assert applied(request) is request
 
@@ -92,7 +92,7 @@ def test_bearer_basic_and_api_key():
 @pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
 def test_a_header_that_is_set_already_wins(name):
     """Handler and backend may know better; two of them would be refused by servers."""
-    request = applied(wire({name: "theirs"}), credential=Credential.bearer("ours"))
+    request = applied(encoded({name: "theirs"}), credential=Credential.bearer("ours"))
 
     assert ["theirs"] == values(request, "Authorization")
 
@@ -124,7 +124,7 @@ def test_a_secret_can_not_smuggle_a_header_in(secret):
 
 
 def test_the_signature_covers_the_exact_bytes_and_keeps_the_id():
-    """The public package verifies what stands on the wire."""
+    """The public package verifies what is in the request."""
     secret = new_secret()
     request = applied(now=time.time(), signature=StandardSignature(secret))
 
@@ -135,7 +135,7 @@ def test_the_signature_covers_the_exact_bytes_and_keeps_the_id():
 def test_a_signature_set_by_a_rule_is_replaced():
     """The signature is last: nobody can leave a wrong one in its place."""
     request = applied(
-        wire({"Webhook-Signature": "v1,forged"}),
+        encoded({"Webhook-Signature": "v1,forged"}),
         signature=StandardSignature(new_secret()),
     )
 
@@ -158,7 +158,7 @@ def test_old_secret_signs_along_until_its_end():
 def test_hmac_over_any_body(body):
     """Raw, form and empty bodies: the digest is over what is sent."""
     request = applied(
-        wire(**body), signature=HmacSignature("X-Sig", "key", "sha512", "hex", "v=")
+        encoded(**body), signature=HmacSignature("X-Sig", "key", "sha512", "hex", "v=")
     )
 
     digest = hmac.new(b"key", request.body or b"", hashlib.sha512).hexdigest()
@@ -195,7 +195,7 @@ def test_masked_forms():
 
 
 def test_trust_shows_no_secret():
-    """A value that ends up in a log line gives nothing away."""
+    """A value that ends up in a log line reveals nothing."""
     trust = Trust(
         Policy(),
         credential=Credential.bearer("s3cret"),

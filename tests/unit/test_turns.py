@@ -4,20 +4,20 @@
 
 import threading
 
-from services.http.sender_pool import PATIENCE, Turns
+from services.http.sender_pool import GRACE_PERIOD, Permits
 
 
-def take_in_thread(turn):
-    """An event that is set once `turn` has been taken, on a thread of its own."""
+def take_in_thread(permit):
+    """An event that is set once `permit` has been taken, on a thread of its own."""
     taken = threading.Event()
-    threading.Thread(target=lambda: (turn.take(), taken.set()), daemon=True).start()
+    threading.Thread(target=lambda: (permit.take(), taken.set()), daemon=True).start()
     return taken
 
 
 def test_a_turn_is_kept_between_quick_answers():
     """Handing it around costs more than a request."""
-    turns = Turns(1)
-    first, second = turns.of_thread(), turns.of_thread()
+    permits = Permits(1)
+    first, second = permits.of_thread(), permits.of_thread()
     first.take()
     taken = take_in_thread(second)
 
@@ -26,14 +26,14 @@ def test_a_turn_is_kept_between_quick_answers():
         first.take()
 
     assert not taken.is_set()
-    first.let_go()
+    first.release()
     assert taken.wait(5)
 
 
 def test_a_slow_answer_makes_room():
-    """The thread goes on waiting without its turn."""
-    turns = Turns(1)
-    first, second = turns.of_thread(), turns.of_thread()
+    """The thread continues waiting without its permit."""
+    permits = Permits(1)
+    first, second = permits.of_thread(), permits.of_thread()
     first.take()
     taken = take_in_thread(second)
 
@@ -44,29 +44,29 @@ def test_a_slow_answer_makes_room():
 
 def test_after_a_slow_answer_there_is_no_patience_for_a_while():
     """Else a slow target would get no more than one request per millisecond."""
-    turn = Turns().of_thread()
+    permit = Permits().of_thread()
     asked = []
 
     def slow(seconds):
         asked.append(seconds)
 
     for _ in range(18):
-        turn.take()
-        turn.wait(slow)
+        permit.take()
+        permit.wait(slow)
 
-    assert [PATIENCE, PATIENCE] == asked
+    assert [GRACE_PERIOD, GRACE_PERIOD] == asked
 
 
 def test_letting_go_twice_gives_one_turn():
-    """Otherwise turns would multiply and mean nothing."""
-    turns = Turns(1)
-    first, second, third = (turns.of_thread() for _ in range(3))
+    """Otherwise permits would multiply and mean nothing."""
+    permits = Permits(1)
+    first, second, third = (permits.of_thread() for _ in range(3))
     first.take()
-    first.let_go()
-    first.let_go()
+    first.release()
+    first.release()
     second.take()
     taken = take_in_thread(third)
 
     assert not taken.wait(0.05)
-    second.let_go()
+    second.release()
     assert taken.wait(5)

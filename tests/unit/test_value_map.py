@@ -63,6 +63,6 @@ def test_the_right_side_is_a_literal_or_text():
     ],
 )
 def test_bad_lines_are_named(text, message):
-    """A line that can't be meant is refused with its number and text."""
+    """An invalid line is refused with its number and text."""
     with pytest.raises(ConfigurationError, match=message):
         parse_value_map(text)

@@ -60,7 +60,7 @@ def test_dumps_payload_is_what_requests_sends(payload):
 
 
 def test_a_number_that_python_cannot_write_is_refused():
-    """An integer of thousands of digits gives a message, not a ValueError."""
+    """An integer of thousands of digits is refused with a message, not a ValueError."""
     with pytest.raises(PayloadError, match="Give it as text"):
         dumps_payload({"n": 10**5000})
 

@@ -1,27 +1,27 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What an answer means."""
+"""What a response means."""
 
 from datetime import datetime
 
 import pytest
 
 from services.errors import say
-from services.http.response import Answer
-from services.retry import RetrySchedule, StatusSet, judge
+from services.http.response import HttpResponse
+from services.retry import RetrySchedule, StatusSet, decide_retry
 
 NOW = datetime(2024, 5, 1, 12, 0, 0)
 SCHEDULE = RetrySchedule((10, 20))
 RETRY_ON = StatusSet.parse("408,425,429,500-599")
 
 
-def verdict(answer, retry_number=0, schedule=SCHEDULE, retry_on=RETRY_ON):
-    return judge(
-        answer,
+def decision(response, retry_number=0, schedule=SCHEDULE, retry_on=RETRY_ON):
+    return decide_retry(
+        response,
         schedule=schedule,
         retry_on=retry_on,
         retry_number=retry_number,
-        luck=0,
+        jitter_factor=0,
         now=NOW,
     )
 
@@ -29,7 +29,7 @@ def verdict(answer, retry_number=0, schedule=SCHEDULE, retry_on=RETRY_ON):
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_2xx_is_done(status):
     """Every 2xx is a success for delivery and circuit."""
-    result = verdict(Answer(status))
+    result = decision(HttpResponse(status))
 
     assert (result.state, result.attempt_state, result.circuit) == (
         "done",
@@ -45,7 +45,7 @@ def test_2xx_is_done(status):
 
 
 @pytest.mark.parametrize(
-    "status, value, hold",
+    "status, value, backoff",
     [
         (429, "60", 60),
         (503, "60", 60),
@@ -58,17 +58,17 @@ def test_2xx_is_done(status):
     ],
 )
 @pytest.mark.parametrize("retry_on", [RETRY_ON, StatusSet()])
-def test_retry_after_holds_the_endpoint_back(status, value, hold, retry_on):
-    """429 and 503 speak of the receiver: it wants no other delivery either."""
+def test_retry_after_holds_the_endpoint_back(status, value, backoff, retry_on):
+    """429 and 503 concern the receiver: it accepts no other delivery either."""
     headers = (("Retry-After", value),) if value else ()
 
-    assert verdict(Answer(status, headers), retry_on=retry_on).hold == hold
+    assert decision(HttpResponse(status, headers), retry_on=retry_on).backoff == backoff
 
 
 @pytest.mark.parametrize("reason", ["", "connect", "timeout", "response"])
 def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
     """The receiver has taken it: sending again would make a duplicate."""
-    result = verdict(Answer(200, broken=True, reason=reason))
+    result = decision(HttpResponse(200, broken=True, reason=reason))
 
     assert (result.state, result.circuit) == ("done", "success")
     assert "interrupted" in say(*result.note)
@@ -93,8 +93,8 @@ def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
     ],
 )
 def test_statuses(status, state, reason, circuit):
-    """Statuses worth a retry wait for it, all others fail for good at once."""
-    result = verdict(Answer(status))
+    """Statuses worth a retry wait for it, all others fail permanently at once."""
+    result = decision(HttpResponse(status))
 
     assert (result.state, result.attempt_state) == (state, state)
     assert (result.failure_reason, result.circuit) == (reason, circuit)
@@ -117,7 +117,7 @@ def test_statuses(status, state, reason, circuit):
 )
 def test_reasons(reason, state, circuit):
     """Failures of the network are retried and count, refusals of our own don't."""
-    result = verdict(Answer(reason=reason))
+    result = decision(HttpResponse(reason=reason))
 
     assert (result.state, result.failure_reason, result.circuit) == (
         state,
@@ -128,24 +128,24 @@ def test_reasons(reason, state, circuit):
 
 
 def test_the_senders_words_are_kept():
-    """What the sender said about the failure is what a person reads."""
+    """What the sender said about the failure is what a user reads."""
     error = ("no address for %(host)s", {"host": "shop.example"})
 
-    assert verdict(Answer(reason="dns", error=error)).error == error
+    assert decision(HttpResponse(reason="dns", error=error)).error == error
 
 
 def test_an_answer_that_is_no_http_has_no_status_that_counts():
-    """A flood of headers after "200 OK" is no success."""
-    result = verdict(Answer(200, reason="response"))
+    """A flood of headers after "200 OK" isn't a success."""
+    result = decision(HttpResponse(200, reason="response"))
 
     assert (result.state, result.failure_reason) == ("error", "response")
 
 
 def test_used_up_schedule_ends_in_dead_letter():
     """After the last retry it is over, and the note says how often it was tried."""
-    assert verdict(Answer(503), retry_number=1).delay == 20
+    assert decision(HttpResponse(503), retry_number=1).delay == 20
 
-    result = verdict(Answer(503), retry_number=2)
+    result = decision(HttpResponse(503), retry_number=2)
 
     assert (result.state, result.delay) == ("dead_letter", None)
     assert say(*result.note) == "All 3 attempts are used up."
@@ -153,7 +153,7 @@ def test_used_up_schedule_ends_in_dead_letter():
 
 def test_empty_schedule_means_no_retry():
     """Without delays the first failure is the last."""
-    result = verdict(Answer(reason="timeout"), schedule=RetrySchedule(()))
+    result = decision(HttpResponse(reason="timeout"), schedule=RetrySchedule(()))
 
     assert (result.state, result.note) == ("dead_letter", None)
 
@@ -164,12 +164,12 @@ def test_empty_schedule_means_no_retry():
 )
 def test_retry_after(value, delay):
     """Retry-After lengthens the delay, up to a day, and never shortens it."""
-    assert verdict(Answer(429, headers=(("retry-after", value),))).delay == delay
+    assert decision(HttpResponse(429, headers=(("retry-after", value),))).delay == delay
 
 
 def test_410_is_final_whatever_the_setting():
     """Gone is gone, also where all 4xx are to be retried."""
-    result = verdict(Answer(410), retry_on=StatusSet.parse("400-499"))
+    result = decision(HttpResponse(410), retry_on=StatusSet.parse("400-499"))
 
     assert (result.state, result.circuit) == ("dead_letter", "open")
 
@@ -177,7 +177,7 @@ def test_410_is_final_whatever_the_setting():
 def test_a_redirect_names_where_to_without_secrets():
     """The message has the new address, its credentials masked."""
     location = "https://new.example/in?token=s3cret"
-    result = verdict(Answer(302, headers=(("Location", location),)))
+    result = decision(HttpResponse(302, headers=(("Location", location),)))
 
     assert "https://new.example/in?token=***" in say(*result.error)
-    assert "endpoint" in say(*verdict(Answer(302)).error)
+    assert "endpoint" in say(*decision(HttpResponse(302)).error)

@@ -72,9 +72,9 @@ def reference(server, kwargs):
 def ours(server, kwargs):
     """Raw bytes of what we send."""
     sender = Sender(LOOPBACK)
-    answer = sender.send(encode(kwargs), timeout=5)
+    response = sender.send(encode(kwargs), timeout=5)
     sender.close()
-    assert (200, "") == (answer.status_code, answer.reason)
+    assert (200, "") == (response.status_code, response.reason)
     return server.requests[-1]
 
 
@@ -82,7 +82,7 @@ def ours(server, kwargs):
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete", "get"])
 @pytest.mark.parametrize("mode", PAYLOADS)
 def test_modes_and_methods_as_requests_sends_them(server, mode, method, headers):
-    """Each body mode with each method leaves byte for byte as from requests."""
+    """Each body mode with each method is sent byte for byte as by requests."""
     if (mode, headers) == ("multipart", "typed"):
         headers = "added"  # with a type that isn't multipart it is refused
     request = OutboundRequest(
@@ -96,7 +96,7 @@ def test_modes_and_methods_as_requests_sends_them(server, mode, method, headers)
 @pytest.mark.parametrize("method", ["post", "delete"])
 @pytest.mark.parametrize("mode", PAYLOADS)
 def test_empty_payload_as_requests_sends_it(server, mode, method):
-    """A request without payload has the Content-Length that requests gives it."""
+    """A request without payload has the Content-Length that requests sets."""
     request = OutboundRequest(server.url + "/hook", method, mode, {}, {})
     kwargs = build_transport_kwargs(request)
 
@@ -202,16 +202,16 @@ def test_other_arguments_as_requests_sends_them(server, more):
 )
 @pytest.mark.parametrize("name", ["Content-Type", "content-type"])
 def test_a_given_multipart_type_gets_the_boundary(name, given, expected):
-    """A receiver can't tell the parts without it, and no rule can know it."""
+    """A receiver can't separate the parts without it, and no rule can know it."""
     request = OutboundRequest(
         "https://a.example/", "post", "multipart", {name: given}, {"f": "v"}
     )
 
-    wire = encode(build_transport_kwargs(request))
+    encoded = encode(build_transport_kwargs(request))
 
-    types = [value for each, value in wire.headers if each.lower() == "content-type"]
+    types = [value for each, value in encoded.headers if each.lower() == "content-type"]
     assert [expected] == types
-    assert b"--b0undary\r\n" in wire.body
+    assert b"--b0undary\r\n" in encoded.body
 
 
 def test_a_multipart_body_with_another_type_is_refused():
@@ -232,14 +232,14 @@ def test_a_multipart_body_with_another_type_is_refused():
 def test_a_request_says_who_sends_it_and_what_it_reads(more):
     """Accept-Encoding names what is decoded here, whatever packages are installed.
 
-    With the package brotli `br` was asked for, and answers were unreadable.
+    With the package brotli `br` was requested, and responses were unreadable.
     """
     manifest = Path(__file__).parents[2] / "__manifest__.py"
     version = ast.literal_eval(manifest.read_text())["version"]
 
-    wire = encode({"method": "POST", "url": "https://a.example/", **more})
+    encoded = encode({"method": "POST", "url": "https://a.example/", **more})
 
-    headers = dict(wire.headers)
+    headers = dict(encoded.headers)
     assert "gzip, deflate" == headers["Accept-Encoding"]
     assert f"bwt-webhooks-outbound/{version}" == headers["User-Agent"]
 
@@ -247,7 +247,7 @@ def test_a_request_says_who_sends_it_and_what_it_reads(more):
 @pytest.mark.parametrize("more", [{"json": {}}, {"files": {"f": ("n", "x")}}])
 def test_a_given_user_agent_wins(more):
     """A receiver may let in known senders only."""
-    wire = encode(
+    encoded = encode(
         {
             "method": "POST",
             "url": "https://a.example/",
@@ -256,36 +256,36 @@ def test_a_given_user_agent_wins(more):
         }
     )
 
-    agents = [value for name, value in wire.headers if name.lower() == "user-agent"]
+    agents = [value for name, value in encoded.headers if name.lower() == "user-agent"]
     assert ["shop/1"] == agents
 
 
 def test_with_headers_replaces_in_place_and_appends():
     """A signature lands behind the rest, a known name keeps its place."""
-    wire = encode({"method": "POST", "url": "https://a.example/x", "json": {}})
+    encoded = encode({"method": "POST", "url": "https://a.example/x", "json": {}})
 
-    changed = wire.with_headers({"USER-AGENT": "me", "X-Sign": "s"})
+    changed = encoded.with_headers({"USER-AGENT": "me", "X-Sign": "s"})
 
     assert ("USER-AGENT", "me") == changed.headers[1]
     assert ("X-Sign", "s") == changed.headers[-1]
-    assert len(wire.headers) + 1 == len(changed.headers)
-    assert wire.body == changed.body
+    assert len(encoded.headers) + 1 == len(changed.headers)
+    assert encoded.body == changed.body
 
 
 def test_a_wire_says_where_to_connect():
     """Scheme, host, port and target are those of the URL."""
-    wire = encode(
+    encoded = encode(
         {"method": "post", "url": "HTTPS://Bücher.Example:8443/a?b", "json": 1}
     )
 
     assert ("https", "xn--bcher-kva.example", 8443) == (
-        wire.scheme,
-        wire.host,
-        wire.port,
+        encoded.scheme,
+        encoded.host,
+        encoded.port,
     )
-    assert ("POST", "/a?b") == (wire.method, wire.target)
-    assert ("Host", "xn--bcher-kva.example:8443") == wire.headers[0]
-    assert wire.head().startswith(b"POST /a?b HTTP/1.1\r\nHost: xn--")
+    assert ("POST", "/a?b") == (encoded.method, encoded.target)
+    assert ("Host", "xn--bcher-kva.example:8443") == encoded.headers[0]
+    assert encoded.head().startswith(b"POST /a?b HTTP/1.1\r\nHost: xn--")
 
 
 @pytest.mark.parametrize(
