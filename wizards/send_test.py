@@ -380,7 +380,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             )
         delivery = self._make_delivery()
         delivery.process_delivery()
-        self._record({"delivery_id": delivery.id, "step": "response"})
+        self._record({"delivery_id": delivery.id, "step": "answer"})
         return self._again()
 
     def action_back(self):

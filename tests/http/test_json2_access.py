@@ -511,7 +511,7 @@ class TestJson2Access(HttpCase):
                 (
                     "a recorded answer",
                     REFUSED,
-                    lambda: self.looked(admin, step="response"),
+                    lambda: self.looked(admin, step="answer"),
                 ),
                 (
                     "a line over access rights",
