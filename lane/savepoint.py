@@ -9,6 +9,7 @@ silently rolls back. Code that commits releases the locks of the whole claim.
 
 import logging
 import re
+from functools import partial
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_INERROR
@@ -140,7 +141,7 @@ class Savepoint:
         self._restore()
         self.cr.execute("RELEASE SAVEPOINT bwt_foreign_code")
         if after:
-            self.cr.postcommit.add(lambda: _run_logged(after))
+            self.cr.postcommit.add(partial(_run_logged, self.cr, after))
 
     # The guard
 
@@ -201,9 +202,14 @@ def _transaction_control(call):
     )
 
 
-def _run_logged(callbacks):
-    while callbacks:
-        try:
-            callbacks.run()
-        except FOREIGN_ERRORS:
-            _logger.warning("a callback after the commit failed", exc_info=True)
+def _run_logged(cr, callbacks):
+    """Run callbacks with the data that they were added with, as `cr.postcommit`."""
+    before, cr.postcommit = cr.postcommit, callbacks
+    try:
+        while callbacks:
+            try:
+                callbacks.run()
+            except FOREIGN_ERRORS:
+                _logger.warning("a callback after the commit failed", exc_info=True)
+    finally:
+        cr.postcommit = before

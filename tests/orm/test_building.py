@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from odoo import SUPERUSER_ID, api
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.lane import recovery
 from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import result_of_response
@@ -237,6 +238,7 @@ class TestKilledWhileBuilding(CommittedCase):
     def arrived(self):
         return sorted(each.json()["n"] for each in self.receiver.requests)
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_whatever_a_handler_raises_stops_its_delivery_alone(self):
         """Those beside it are sent; the lane, the worker and its job live on."""
         for name in ("SystemExit", "KeyboardInterrupt", "MemoryError"):
@@ -252,6 +254,7 @@ class TestKilledWhileBuilding(CommittedCase):
                 self.assertEqual("handler", row[0])
                 self.assertIn(name, row[1])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_endless_recursion_stops_its_delivery_alone(self):
         """RecursionError is an error of the handler like any other."""
         ids = self.queue({"n": 1, "do": ["recurse", 0]}, {"n": 2})
@@ -260,6 +263,7 @@ class TestKilledWhileBuilding(CommittedCase):
 
         self.assertEqual(["error", "done"], self.states(ids))
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.lane")
     def test_what_kills_the_lane_is_found_and_parked(self):
         """One at a time, each marked before: the one that kills twice is an error.
 
@@ -316,6 +320,7 @@ class TestKilledWhileBuilding(CommittedCase):
             [("done", 0), ("done", 0)], self.committed(ids, "state", "build_tries")
         )
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.lane")
     def test_careful_with_an_order(self):
         """With an order per key each is built alone too, in its order."""
         self.set_up(ordering="key")
@@ -377,6 +382,7 @@ class TestKilledWhileBuilding(CommittedCase):
             )
             env[self.endpoint(env)._name].browse(endpoint_id).unlink()
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.lane")
     def test_without_open_files_nothing_is_held_against_the_target(self):
         """What this server lacks costs no retry; the endpoint says what it is.
 

@@ -7,6 +7,7 @@ from ast import literal_eval
 
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
+from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.services import result_types
 from odoo.addons.bwt_webhooks_outbound.services.errors import ConfigurationError
@@ -366,6 +367,7 @@ class TestArchivedBackend(ConnectorCase):
 
 @tagged("post_install", "-at_install")
 class TestImmutableRequest(ConnectorCase):
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_a_handler_that_writes_into_the_request(self):
         """The delivery ends in error, and the error names with_overrides.
 

@@ -6,7 +6,7 @@ from tempfile import NamedTemporaryFile
 
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
-from odoo.tools import convert_xml_import
+from odoo.tools import convert_xml_import, mute_logger
 
 from .common import CommittedCase
 from .request_case import ENDPOINT, RequestCase
@@ -153,6 +153,7 @@ class TestEndpointCode(CodeCase):
         self.assertEqual(before, endpoints.mapped("code"))
         self.assertEqual(["x", "x"], endpoints.mapped("note"))
 
+    @mute_logger("odoo.sql_db")
     def test_taken_code(self):
         """Refused with a message, not a UniqueViolation; the transaction continues.
 

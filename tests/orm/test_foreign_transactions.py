@@ -92,6 +92,7 @@ class ForeignCase(CommittedCase):
 
 @tagged("post_install", "-at_install")
 class TestHandlerTransactions(ForeignCase):
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """The one delivery is in error with the real message, the others are sent.
 
@@ -117,6 +118,7 @@ class TestHandlerTransactions(ForeignCase):
                 self.assertIn("division by zero", error)
                 self.assertIn("self.env.cr.savepoint()", error)
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_and_a_statement_after_it(self):
         """A later statement that fails for it does not hide the real message."""
 
@@ -131,6 +133,7 @@ class TestHandlerTransactions(ForeignCase):
         self.assert_others_are_done()
         self.assertIn("division by zero", self.of_bad("processing_error")[0])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_error_before_the_commit(self):
         """A precommit callback is code of the handler: it fails that delivery only."""
         self.override(
@@ -218,6 +221,7 @@ class TestHandlerTransactions(ForeignCase):
 
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_what_it_wrote_is_rolled_back(self):
         """Nothing of a handler that swallowed an error is kept."""
         partner_id = self.partner()
@@ -233,6 +237,7 @@ class TestHandlerTransactions(ForeignCase):
 
         self.assertEqual("before", self.name_of(partner_id))
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_statement_that_is_canceled(self):
         """A timeout of the handler's own statement fails that delivery only.
 
@@ -250,6 +255,7 @@ class TestHandlerTransactions(ForeignCase):
         self.assert_others_are_done()
         self.assertIn("statement timeout", self.of_bad("processing_error")[0])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_exit(self):
         """SystemExit and KeyboardInterrupt in a handler are errors like any other."""
         for error in (SystemExit("done"), KeyboardInterrupt()):
@@ -369,6 +375,7 @@ class TestHookTransactions(ForeignCase):
     def override_hook(self, code, only_bad=True):
         self.override("_handle_outbound_response", code, only_bad)
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """All are done and sent once; the note has the real message.
 
@@ -391,6 +398,7 @@ class TestHookTransactions(ForeignCase):
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
         self.assertIn("cr.commit() is not allowed", self.of_bad("processing_note")[0])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_exit(self):
         """SystemExit in a hook is a failure of that hook."""
 
@@ -426,6 +434,7 @@ class TestHookTransactions(ForeignCase):
         self.assertFalse(self.of_bad("processing_note")[0])
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_lock_that_stays(self):
         """The hook is tried a few times, by later lanes too; then a note says why."""
         partner_id = self.partner()
@@ -470,6 +479,7 @@ class TestHookTransactions(ForeignCase):
         self.assertEqual("before told", self.name_of(partner_id))
         self.assertFalse(self.of_bad("processing_note")[0])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_second_lane(self):
         """A lane in the second slot calls each hook once; one of them fails alone."""
         self.set_up(parallel_lanes=2)
@@ -493,6 +503,7 @@ class TestHookTransactions(ForeignCase):
 
 @tagged("post_install", "-at_install")
 class TestDirectTransactions(OutboundCase):
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """`process_delivery` reports it, and the caller's transaction is usable."""
         partner = self.env["res.partner"].create({"name": "caller's"})

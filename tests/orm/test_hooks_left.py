@@ -5,6 +5,7 @@
 from unittest.mock import patch
 
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.lane import recovery
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
@@ -140,6 +141,7 @@ class TestHooksLeft(CommittedCase):
         self.assertEqual([2, 1], orders)
         self.assertEqual([0, 0], self.marks())
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_an_answer_on_record_that_cannot_be_read(self):
         """The hook's note says so, and the lane ends in order."""
         ids = self.queue({"order": 1})

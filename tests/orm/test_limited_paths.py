@@ -7,6 +7,7 @@ from psycopg2 import IntegrityError
 from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
+from odoo.tools import mute_logger
 
 from .trust_case import TrustCase
 
@@ -240,6 +241,7 @@ class TestLimitedPaths(TrustCase):
         self.assertEqual([self.partner] * 3, found[self.partner])
         self.assertEqual([self.child, nothing, nothing], found[self.child])
 
+    @mute_logger("odoo.sql_db")
     def test_a_user_who_saved_a_path_is_not_deleted(self):
         """Their rules would have nobody's rights to read with: archive the user."""
         user, rules = self.administrator()

@@ -112,6 +112,7 @@ class TestRefusedResults(CommittedCase):
         self.assertEqual(19, self.states(self.ids).count("done"))
         self.assertIn("not this one", self.of_bad("processing_error")[0])
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.recording")
     def test_request_that_cannot_be_stored(self):
         """A payload that the attempt can't hold is that delivery's error.
 
@@ -138,6 +139,7 @@ class TestRefusedResults(CommittedCase):
         self.assertEqual(19, self.states(self.ids).count("done"))
         self.assertEqual(19, self.receiver.total)
 
+    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.recording")
     def test_decision(self):
         """A decision that can't be stored is that delivery's error; others are sent.
 
