@@ -13,6 +13,7 @@ from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
 from odoo.addons.bwt_webhooks_outbound.lane.response_hooks import TRIES_MAX
+from odoo.addons.bwt_webhooks_outbound.lane.savepoint import Savepoint
 
 from .common import DELIVERY, CommittedCase, OutboundCase
 
@@ -63,7 +64,7 @@ class ForeignCase(CommittedCase):
         )
 
     def run_quietly(self):
-        with mute_logger(f"{ADDON}.lane.prepare", "odoo.sql_db"):
+        with mute_logger(f"{ADDON}.lane.batch", "odoo.sql_db"):
             self.run_lane()
 
     def of_bad(self, *names):
@@ -92,7 +93,6 @@ class ForeignCase(CommittedCase):
 
 @tagged("post_install", "-at_install")
 class TestHandlerTransactions(ForeignCase):
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """The one delivery is in error with the real message, the others are sent.
 
@@ -118,7 +118,6 @@ class TestHandlerTransactions(ForeignCase):
                 self.assertIn("division by zero", error)
                 self.assertIn("self.env.cr.savepoint()", error)
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_and_a_statement_after_it(self):
         """A later statement that fails for it does not hide the real message."""
 
@@ -133,7 +132,6 @@ class TestHandlerTransactions(ForeignCase):
         self.assert_others_are_done()
         self.assertIn("division by zero", self.of_bad("processing_error")[0])
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_error_before_the_commit(self):
         """A precommit callback is code of the handler: it fails that delivery only."""
         self.override(
@@ -221,7 +219,6 @@ class TestHandlerTransactions(ForeignCase):
 
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_what_it_wrote_is_rolled_back(self):
         """Nothing of a handler that swallowed an error is kept."""
         partner_id = self.partner()
@@ -237,7 +234,6 @@ class TestHandlerTransactions(ForeignCase):
 
         self.assertEqual("before", self.name_of(partner_id))
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_statement_that_is_canceled(self):
         """A timeout of the handler's own statement fails that delivery only.
 
@@ -255,7 +251,6 @@ class TestHandlerTransactions(ForeignCase):
         self.assert_others_are_done()
         self.assertIn("statement timeout", self.of_bad("processing_error")[0])
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_exit(self):
         """SystemExit and KeyboardInterrupt in a handler are errors like any other."""
         for error in (SystemExit("done"), KeyboardInterrupt()):
@@ -375,7 +370,6 @@ class TestHookTransactions(ForeignCase):
     def override_hook(self, code, only_bad=True):
         self.override("_handle_outbound_response", code, only_bad)
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """All are done and sent once; the note has the real message.
 
@@ -398,7 +392,6 @@ class TestHookTransactions(ForeignCase):
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
         self.assertIn("cr.commit() is not allowed", self.of_bad("processing_note")[0])
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_exit(self):
         """SystemExit in a hook is a failure of that hook."""
 
@@ -434,7 +427,6 @@ class TestHookTransactions(ForeignCase):
         self.assertFalse(self.of_bad("processing_note")[0])
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_lock_that_stays(self):
         """The hook is tried a few times, by later lanes too; then a note says why."""
         partner_id = self.partner()
@@ -479,7 +471,6 @@ class TestHookTransactions(ForeignCase):
         self.assertEqual("before told", self.name_of(partner_id))
         self.assertFalse(self.of_bad("processing_note")[0])
 
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_second_lane(self):
         """A lane in the second slot calls each hook once; one of them fails alone."""
         self.set_up(parallel_lanes=2)
@@ -503,7 +494,6 @@ class TestHookTransactions(ForeignCase):
 
 @tagged("post_install", "-at_install")
 class TestDirectTransactions(OutboundCase):
-    @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
     def test_swallowed_database_error(self):
         """`process_delivery` reports it, and the caller's transaction is usable."""
         partner = self.env["res.partner"].create({"name": "caller's"})
@@ -520,6 +510,25 @@ class TestDirectTransactions(OutboundCase):
         self.assertEqual("error", delivery.state)
         self.assertIn("division by zero", delivery.processing_error)
         self.assertEqual("caller's", self.row(partner)["name"])
+
+    def test_callbacks_after_the_commit_find_their_data(self):
+        """What code in a savepoint leaves for after the commit is done with its data.
+
+        Odoo's bus keeps its channels in `cr.postcommit.data`: notifications were lost.
+        """
+        found = []
+        callbacks = self.cr.postcommit
+
+        def notify():
+            found.append(self.cr.postcommit.data.pop("channels"))
+
+        with Savepoint(self.cr):
+            self.cr.postcommit.data["channels"] = ["one"]
+            self.cr.postcommit.add(notify)
+        callbacks.run()
+
+        self.assertEqual([["one"]], found)
+        self.assertIs(callbacks, self.cr.postcommit)
 
     def test_swallowed_in_a_hook(self):
         """The delivery stays done, with a note."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 
 from odoo.exceptions import UserError
 from odoo.tests import Form, tagged
+from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.models.ir_actions_server import STATE
 
@@ -93,6 +94,7 @@ class TestForms(RequestCase):
             opened.add(model._name)
         self.assertLessEqual({ENDPOINT, HANDLER, DELIVERY, *OF_ENDPOINT}, opened)
 
+    @mute_logger("odoo.domains")  # Odoo's own form of server actions
     def test_saved(self):
         """The form of a saved record does so too; saving never ends in a traceback."""
         records = {
