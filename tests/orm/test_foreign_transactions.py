@@ -427,6 +427,7 @@ class TestHookTransactions(ForeignCase):
         self.assertFalse(self.of_bad("processing_note")[0])
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
+    @mute_logger(f"{ADDON}.lane.batch")
     def test_lock_that_stays(self):
         """The hook is tried a few times, by later lanes too; then a note says why."""
         partner_id = self.partner()
