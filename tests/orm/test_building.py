@@ -295,7 +295,7 @@ class TestKilledWhileBuilding(CommittedCase):
         self.assertRegex(text, "ended or ran out of memory 2 times while it built")
 
     def test_queued_again_it_is_built_again(self):
-        """Whoever corrected the handler queues the delivery, and it is sent."""
+        """Once the handler is corrected, queueing the delivery sends it."""
         [delivery_id] = self.queue({"n": 0})
         with self.transaction() as env:
             env[DELIVERY].browse(delivery_id).build_tries = 2

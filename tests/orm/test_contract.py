@@ -407,6 +407,6 @@ class TestImmutableRequest(ConnectorCase):
             outcome.request.payload["order"]["lines"].append(2)
 
     def test_refusals_are_validation_errors(self):
-        """Whoever catches ValidationError catches every refusal of queueing."""
+        """Code that catches ValidationError catches every refusal of queueing."""
         with self.assertRaises(ValidationError):
             self.backend.queue_outbound_delivery(self.env[ENDPOINT], "x")

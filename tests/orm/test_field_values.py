@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What the value of a field becomes, whoever reads it."""
+"""What the value of a field becomes, for every reader."""
 
 import base64
 import json
@@ -220,7 +220,7 @@ class TestFieldValues(RequestCase):
     def test_a_compute_that_raises_is_told(self):
         """The path, the field, the record and the reason; others of the batch continue.
 
-        A compute like that of `account.root` ended the save of whoever ran the action.
+        A compute like that of `account.root` ended the save of the action's user.
         """
         healthy = self.partner.create({"name": "Healthy"})
 

@@ -62,7 +62,7 @@ class TestFiles(OutboundCase):
         return parts(self.receiver.wait_for_requests(1)[-1])
 
     def test_every_kind_of_file_arrives_unchanged(self):
-        """Same bytes, type and order, whoever queues.
+        """Same bytes, type and order, for every user who queues.
 
         Large images were shrunk and recompressed; XML, SVG and HTML of an ordinary user
         became text/plain; types were lower-cased.

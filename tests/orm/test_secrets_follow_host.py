@@ -331,7 +331,7 @@ class TestSecretsFollowBackend(FollowCase):
         self.assertEqual(set(COLUMNS), self.kept())
 
     def test_another_base_url_forgets_them(self):
-        """Whoever may write the backend does not receive the endpoint's secrets."""
+        """A user who may write the backend does not receive the endpoint's secrets."""
         self.link()
 
         self.backend.api_base_url = "https://api.example.org"

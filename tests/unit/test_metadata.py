@@ -24,7 +24,7 @@ def texts(*patterns):
 
 
 def test_odoo_keeps_its_other_interfaces():
-    """Whoever follows a guide or a message doesn't switch XML-RPC and JSON-RPC off."""
+    """Following a guide or a message doesn't switch XML-RPC and JSON-RPC off."""
     named = [
         (path, found)
         for path, text in texts("*.py", "*.md", "*.rst", "*.xml", "*.html")

@@ -70,7 +70,7 @@ def temp(monkeypatch):
 
 
 def test_a_cluster_lies_in_the_temp_folder(temp):
-    """Whoever removes TMPDIR after a run removes the databases too."""
+    """Removing TMPDIR after a run removes the databases too."""
     assert temp.resolve() == temp_folder()
 
 
