@@ -46,7 +46,7 @@ class Databases:
         modules = ",".join((*TEMPLATE_MODULES, *beside))
         mark = hashlib.sha256(f"{_versions()} {modules}".encode()).hexdigest()[:10]
         name = f"{PREFIX}{'demo_' if demo else ''}{mark}"
-        with exclusive("template"):
+        with exclusive(name):
             if name not in self.cluster.databases():
                 contents = "with demo data" if demo else "without demo data"
                 contents += f" and with {', '.join(beside)}" * bool(beside)

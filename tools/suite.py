@@ -1,12 +1,24 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""`make test`: all kinds of tests in order, then a table and a summary."""
+"""`make test`: all kinds of tests, then a table and a summary.
+
+    python -m tools.suite FILE NAME ...
+
+runs single steps in a process of its own, beside the others, and writes their results
+to a file.
+"""
 
 import hashlib
+import json
 import os
 import re
+import subprocess
+import sys
+import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from tools import fetch, runners
 from tools.console import Trouble, duration, say, step
@@ -19,6 +31,10 @@ TEST_FOLDERS = ("unit", "orm", "http", "live")
 # Changes to these need no update of a database that has the addon.
 NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", ".git", ".ci")
 NAMED = 20  # failed tests in the summary; the output above has all
+
+
+# Steps that may run beside others, with their names in the table.
+BESIDE = {"odoo": "Odoo's own runner", "uninstall": "uninstall"}
 
 
 def database_name(purpose) -> str:
@@ -40,14 +56,14 @@ def run_all() -> int:
     fetch.ensure("odoo", "urllib3_1", "npm", "browser")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
-        suite.step("unit", suite.unit)
-        if not os.environ.get("ODOO_PYTHON"):
-            suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
-        suite.step("orm", suite.orm)
-        suite.step("http", suite.http)
+        # The live tests run alone: their waits have deadlines.
+        with suite.beside("odoo", "uninstall"):
+            suite.step("unit", suite.unit)
+            if not os.environ.get("ODOO_PYTHON"):
+                suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
+            suite.step("orm", suite.orm)
+            suite.step("http", suite.http)
         suite.step("live", suite.live)
-        suite.step("Odoo's own runner", suite.odoo)
-        suite.step("uninstall", suite.uninstall)
         return suite.close()
 
 
@@ -74,6 +90,15 @@ def run_one(keyword, seed=None) -> int:
         return suite.close()
 
 
+def run_beside(result, *names):
+    """Run steps of `BESIDE` and write their rows to the file `result`."""
+    with Cluster.running() as cluster:
+        suite = Suite(cluster)
+        for name in names:
+            suite.step(BESIDE[name], getattr(suite, name))
+    Path(result).write_text(json.dumps([asdict(row) for row in suite.rows]))
+
+
 class Suite:
     """Steps that were run, each with its count and its time."""
 
@@ -96,6 +121,44 @@ class Suite:
             say(f"{name}: {count.complaint}")
             count.failed = count.failed or 1
         self.rows.append(Row(name, count, time.monotonic() - started))
+
+    @contextmanager
+    def beside(self, *names):
+        """Run these steps in a process of its own while the block runs.
+
+        What they print follows after the block.
+        """
+        labels = ", ".join(BESIDE[name] for name in names)
+        say(f"\nbeside the next steps, shown after them: {labels}")
+        with tempfile.TemporaryDirectory() as home:
+            result, output = Path(home, "rows.json"), Path(home, "output")
+            command = [sys.executable, "-m", "tools.suite", result, *names]
+            with output.open("w") as stream:
+                process = subprocess.Popen(
+                    [str(word) for word in command],
+                    cwd=REPOSITORY,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                )
+            try:
+                yield
+                if process.poll() is None:
+                    say(f"\nwaiting for: {labels}")
+                process.wait()
+            finally:
+                process.terminate()
+                process.wait()
+                say(output.read_text(errors="replace"))
+            self._add_rows(names, result)
+
+    def _add_rows(self, names, result):
+        rows = json.loads(result.read_text()) if result.exists() else []
+        for row in rows:
+            self.rows.append(Row(row["name"], Count(**row["count"]), row["seconds"]))
+        for name in names[len(rows) :]:
+            lost = Count(failed=1, complaint="it ended without a result")
+            self.rows.append(Row(BESIDE[name], lost, 0))
 
     def close(self) -> int:
         """Print the table and the summary; returns the exit code."""
@@ -235,3 +298,7 @@ def _mentions(kind, keyword):
         if any(word in text for word in words):
             return True
     return False
+
+
+if __name__ == "__main__":
+    run_beside(*sys.argv[1:])

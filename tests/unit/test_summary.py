@@ -2,9 +2,11 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The summary of `make test`: what is counted, what failed, how to run it again."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
@@ -107,6 +109,24 @@ def test_subtests_are_told(capsys):
     assert [line for line in lines if "4 of them subtests" in line]
     assert "Passed are 4 tests and 4 subtests:" == lines[-2]
     assert "8 passed, 0 failed, 0 skipped" == lines[-1]
+
+
+def test_steps_of_another_process(capsys, tmp_path):
+    """Their results count like others; a step without a result has failed.
+
+    Else a process that is killed would make a green run.
+    """
+    made = suite.Suite(cluster=None)
+    done = suite.Row(suite.BESIDE["odoo"], Count(passed=2, broken=[]), 1.5)
+    result = tmp_path / "rows.json"
+    result.write_text(json.dumps([asdict(done)]))
+
+    made._add_rows(["odoo", "uninstall"], result)
+
+    assert 1 == made.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert "2 passed, 1 failed, 0 skipped" == lines[-1]
+    assert "uninstall: it ended without a result" in lines
 
 
 def test_many_failures_leave_room_for_the_table(capsys):
