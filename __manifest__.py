@@ -7,9 +7,11 @@
     "category": "Technical",
     "license": "LGPL-3",
     "author": "bwt",
+    "maintainers": ["bwt"],
+    "development_status": "Beta",
     "depends": ["mail", "queue_job"],
     "excludes": ["bwt_webhooks_core"],
-    "external_dependencies": {"python": ["requests"]},
+    "external_dependencies": {"python": ["cryptography", "requests", "urllib3"]},
     "data": [
         "security/groups.xml",
         "security/ir.model.access.csv",

@@ -28,7 +28,10 @@ from .request_case import need_test_addon
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-LICENSE = "# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).\n"
+LICENSE = """\
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""
 README = "README.rst"
 GUIDES = sorted(str(path.relative_to(ROOT)) for path in DOCS.rglob("*.md"))
 DEVELOPER_GUIDES = [path for path in GUIDES if path.startswith("docs/developer")]
@@ -165,7 +168,7 @@ class TestDocumentedSamples(OutboundCase):
     # Every block is accounted for
 
     def test_files_are_word_for_word(self):
-        """A block that names a file of tests/addons is equal to that file."""
+        """A block that names a file of tests/addons is that file below its licence."""
         named = [each for each in self.guide if each.file]
 
         self.assertGreaterEqual(len(named), 10)

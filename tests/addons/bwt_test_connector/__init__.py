@@ -1,3 +1,5 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from . import backend
 from . import callbacks
 from . import hazards

@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A connector as its author would write it: host, auth header, gate, response."""
 

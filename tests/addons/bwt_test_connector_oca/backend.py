@@ -1,3 +1,4 @@
+# Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The same connector on top of OCA's `connector.backend`."""
 
