@@ -34,6 +34,7 @@ make soak SEED=7    deliveries under many faults, drawn from the seed
 make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
 make psql           SQL in the database of `make serve`
 make pot            write i18n/bwt_webhooks_outbound.pot
+make readme         write README.rst and the page of the Apps list from readme/
 make lock           newest versions of all that comes from PyPI and npm, in tools/lock
 make clean-env      stop PostgreSQL, remove the cache and all databases
 
@@ -153,6 +154,14 @@ def pot(_options):
     say(f"wrote {target.relative_to(REPOSITORY)}")
 
 
+def readme(_options):
+    """Write README.rst and the page of the Apps list."""
+    fetch.ensure("odoo")
+    command = [fetch.odoo_python(), "-m", "tools.readme"]
+    subprocess.run(command, cwd=REPOSITORY, env=child_environment(), check=True)
+    say("wrote README.rst and static/description/index.html")
+
+
 def bench(options):
     """Compare the lane with a script and with jobs."""
     return _program("benchmarks/cli.py", "bench", *options.rest)
@@ -216,6 +225,7 @@ COMMANDS = {
     "lane": lane,
     "psql": psql,
     "pot": pot,
+    "readme": readme,
     "lock": lock,
     "clean-env": clean_env,
 }

@@ -29,7 +29,7 @@ from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
 
 TEST_FOLDERS = ("unit", "orm", "http", "live")
 # Changes to these need no update of a database that has the addon.
-NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", ".git", ".ci")
+NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", "readme", ".git", ".ci")
 NAMED = 20  # failed tests in the summary; the output above has all
 
 

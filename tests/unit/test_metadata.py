@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools import readme
+
 ROOT = Path(__file__).resolve().parents[2]
 # Odoo 19's own default, then queue_job: without `rpc` no XML-RPC or JSON-RPC answers.
 SERVER_WIDE = "base,rpc,web,queue_job"
@@ -84,6 +86,27 @@ def imported_libraries(text):
             library = name.partition(".")[0]
             if library not in sys.stdlib_module_names:
                 yield library
+
+
+def test_readme_was_generated():
+    """README.rst and the page of the Apps list are those of the fragments.
+
+    If this fails, run `make readme`.
+    """
+    text = readme.readme()
+
+    assert text == readme.README.read_text()
+    assert readme.digest(text) in readme.PAGE.read_text()
+
+
+def test_every_fragment_is_used():
+    """A fragment with a name that isn't OCA's would be missing in the README."""
+    text = " ".join(readme.README.read_text().split())
+    fragments = list((ROOT / "readme").iterdir())
+
+    assert len(fragments) >= 9
+    for path in fragments:
+        assert " ".join(path.read_text().split()) in text, path.name
 
 
 def test_one_licence():
