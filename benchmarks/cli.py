@@ -20,14 +20,14 @@ sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
-from benchmarks import old_rows, profiling, screens, throughput, timing  # noqa: E402
-from benchmarks.ground import Ground, Target  # noqa: E402
-from benchmarks.report import circumstances, show_table, write_json  # noqa: E402
-from tools import fetch  # noqa: E402
-from tools.console import Trouble, duration, say, step  # noqa: E402
-from tools.databases import Databases  # noqa: E402
-from tools.postgres import Cluster  # noqa: E402
-from tools.workspace import ADDON, exclusive  # noqa: E402
+from benchmarks import old_rows, profiling, screens, throughput, timing
+from benchmarks.ground import Ground, Target
+from benchmarks.report import circumstances, show_table, write_json
+from tools import fetch
+from tools.console import Trouble, duration, say, step
+from tools.databases import Databases
+from tools.postgres import Cluster
+from tools.workspace import ADDON, exclusive
 
 MAIN, HISTORY = "bench_main", "bench_history_copy"
 REFERENCE = "bwt_webhooks_reference"

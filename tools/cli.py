@@ -14,12 +14,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 
-from tools import demo, fetch, locking, suite  # noqa: E402  (the path comes first)
-from tools.console import Trouble, say, step  # noqa: E402
-from tools.databases import Databases  # noqa: E402
-from tools.odoo_server import odoo_command, odoo_environment, write_config  # noqa: E402
-from tools.postgres import Cluster  # noqa: E402
-from tools.workspace import ADDON, cache, child_environment, folder  # noqa: E402
+from tools import demo, fetch, locking, suite
+from tools.console import Trouble, say, step
+from tools.databases import Databases
+from tools.odoo_server import odoo_command, odoo_environment, write_config
+from tools.postgres import Cluster
+from tools.workspace import ADDON, cache, child_environment, folder
 
 HELP = """\
 make demo           five deliveries from a fresh Odoo 19, seen from both sides

@@ -7,7 +7,10 @@ import json
 import textwrap
 import time
 
-from tools import fetch, pytest_paths  # noqa: F401  (receiver's path)
+from tools import (  # noqa: F401  its import sets the path of receiver
+    fetch,
+    pytest_paths,
+)
 from tools.console import Trouble, say, step
 from tools.databases import Databases
 from tools.odoo_server import OdooServer, free_port

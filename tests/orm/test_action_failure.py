@@ -584,8 +584,8 @@ class TestSavesAtOnce(CommittedCase):
                     actions, partners = env["ir.actions.server"], env["res.partner"]
                     self.endpoint(env)._count_skipped(actions, partners)
                     env.flush_all()
-            one.commit()  # pylint: disable=invalid-commit
-            other.commit()  # pylint: disable=invalid-commit
+            one.commit()  # pylint: disable=invalid-commit  # a cursor of its own
+            other.commit()  # pylint: disable=invalid-commit  # likewise
 
         with self.transaction() as env:
             self.assertEqual(2, self.endpoint(env).skipped_count)

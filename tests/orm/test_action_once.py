@@ -272,7 +272,7 @@ class TestTransactions(CommittedCase):
                 env["ir.actions.server"].browse(action.id).with_context(
                     active_model="res.partner", active_id=partner.id
                 ).run()
-                cr.commit()  # pylint: disable=invalid-commit
+                cr.commit()  # pylint: disable=invalid-commit  # a cursor of its own
 
         with self.transaction() as env:
             found = env[DELIVERY].search([("res_id", "=", partner.id)], order="id")

@@ -133,7 +133,7 @@ class TestDocumentedSamples(OutboundCase):
         values["env"] = self.env
         code = compile(sample.text, f"<{sample.heading}>", "exec")
         with patch.object(self.env.cr, "commit"):
-            exec(code, values)  # noqa: S102  # pylint: disable=W0122
+            exec(code, values)
         return values
 
     def load(self, sample):

@@ -172,7 +172,7 @@ class TestHandlerTransactions(ForeignCase):
         A commit in a handler made the savepoint vanish, and nothing was sent.
         """
         calls = {
-            "cr.commit()": lambda cr: cr.commit(),  # pylint: disable=invalid-commit
+            "cr.commit()": lambda cr: cr.commit(),  # pylint: disable=invalid-commit  # refused
             "cr.rollback()": lambda cr: cr.rollback(),
             "cr.close()": lambda cr: cr.close(),
             "COMMIT": lambda cr: cr.execute(" commit"),
