@@ -67,7 +67,7 @@ def test_rolled_back_is_never_sent(house, receiver, code):
     assert 1 == len(house.deliveries(code))
 
 
-def test_late_commit_is_not_left_lying(house, receiver, code):
+def test_late_commit_is_sent(house, receiver, code):
     """Queued early, committed after the lane it saw has ended: delivered in seconds.
 
     With a wake-up shared between transactions this delivery would wait for the sweep,

@@ -111,7 +111,7 @@ def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code)
     assert 2 == tokens.asked
 
 
-def test_the_token_before_is_masked_too(house, receiver, tokens, code):
+def test_the_previous_access_token_is_masked_too(house, receiver, tokens, code):
     """A response that comes after the renewal and quotes the old token is masked.
 
     The old one is good for half a minute more when it was renewed before its end.
@@ -148,7 +148,7 @@ def test_a_token_server_that_is_down_costs_nothing(house, receiver, tokens, code
     assert len(receiver.requests_to("/token")) <= 4
 
 
-def test_a_token_server_that_refuses_stops_with_its_words(
+def test_a_token_server_that_refuses_stops_with_its_message(
     house, receiver, tokens, code
 ):
     """A wrong secret needs attention: deliveries are in error and say why."""

@@ -196,7 +196,7 @@ def _assert_rate(receiver, limit, per_second):
         assert position + 1 <= allowed + 1
 
 
-def test_superseded_goes_out_once(house, receiver, code):
+def test_superseded_is_sent_once(house, receiver, code):
     """A stock level queued twenty times is sent once, with the last value."""
     house.endpoint(code, receiver.url)
     house.press(code, "action_pause")

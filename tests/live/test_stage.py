@@ -8,7 +8,7 @@ from stage import wait_until
 
 
 @pytest.mark.usefixtures("house_server")
-def test_what_came_instead_is_told(house, receiver, code):
+def test_what_arrived_instead_is_reported(house, receiver, code):
     """Counts and the newest error; "last seen: None" helped nobody to find a fault."""
     house.endpoint(code, receiver.url, "/missing")
     house.queue(code, 2)
@@ -23,7 +23,7 @@ def test_what_came_instead_is_told(house, receiver, code):
     assert "HTTP 404" in str(told.value)
 
 
-def test_a_look_that_fails_is_quoted():
+def test_a_failed_check_is_quoted():
     """Without a text of its own a wait reports what its last check returned."""
     with pytest.raises(TimeoutError, match=r"no job within 0 s; last seen: \[\]"):
         wait_until(list, timeout=0, what="job")

@@ -45,7 +45,7 @@ def test_lane_ends_before_the_worker_is_killed(shop, server, receiver, code):
     assert " timeout after " not in server.log()
 
 
-def test_other_endpoint_gets_its_turn(shop, server, receiver, code):
+def test_other_endpoint_is_not_delayed(shop, server, receiver, code):
     """With one place in the channel a busy endpoint makes room in some 5 seconds."""
     receiver.script("/busy", delay(0.1))
     policy = {"timeout_seconds": 1, "max_in_flight": 1}

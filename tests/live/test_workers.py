@@ -86,7 +86,7 @@ def test_killed_worker(shop, server, receiver, code):
     assert again.time - killed < 15
 
 
-def test_told_to_stop(shop, server, receiver, code):
+def test_requested_to_stop(shop, server, receiver, code):
     """SIGTERM: the lane ends once the responses in flight are recorded; no duplicate.
 
     What was claimed and not sent goes back to its place; else each deployment sends

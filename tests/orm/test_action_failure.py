@@ -191,7 +191,7 @@ class TestNotBuilt(FailureCase):
         with self.refused("was deleted, so its payload can't be built"):
             delivery.action_queue_delivery()
 
-    def test_it_holds_no_place_in_an_order(self):
+    def test_it_keeps_nothing_of_its_order_waiting(self):
         """What was never built must not hold back what comes after."""
         self.endpoint.ordering = "endpoint"
         bad = self.not_built()
@@ -471,7 +471,7 @@ class TestNotified(FailureCase):
         self.assertEqual(self.endpoint.responsible_id, self.activities().user_id)
         self.assertEqual(job, self.jobs() - before)
 
-    def test_an_endpoint_that_is_not_active_is_told_of(self):
+    def test_an_endpoint_that_is_not_active_is_notified(self):
         """Drafts and skips would pile up with nobody knowing."""
         self.endpoint.responsible_id = self.user("operator")
         for state, words in (("draft", "stored as drafts"), ("archived", "skipped")):
@@ -509,7 +509,7 @@ class TestByHand(FailureCase):
         params = self.response["params"]
         return params["type"], params["message"]
 
-    def test_the_person_reads_what_was_not_queued(self):
+    def test_the_responsible_user_reads_what_was_not_queued(self):
         """Errors are reported to a user who pressed a button."""
         self.fail_to_compute(lambda partner: partner == self.company)
 
@@ -520,7 +520,7 @@ class TestByHand(FailureCase):
         self.assertIn("1 queued for Shop orders.", message)
         self.assertRegex(message, "1 could not be built.*no address")
 
-    def test_the_person_reads_the_state_of_the_endpoint(self):
+    def test_the_responsible_user_reads_the_state_of_the_endpoint(self):
         """Drafts and skips are distinguished from what was queued."""
         self.endpoint.state = "draft"
         self.run_on(self.by_hand, self.partner | self.company)

@@ -125,7 +125,7 @@ class TestAutomationOnDeliveries(ServerActionCase):
             with self.refused("doesn't fire"), self.env.cr.savepoint():
                 action.write(values)
 
-    def test_rules_that_look_for_records_themselves_work(self):
+    def test_rules_that_search_records_themselves_work(self):
         """A rule by date reads the database: it is not refused."""
         action = self.on_model(DELIVERY, "on_time_created")
 

@@ -96,7 +96,7 @@ class TestAlerts(CommittedCase):
         self.failed_permanently()
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
-    def test_it_closes_itself_when_nothing_needs_a_person(self):
+    def test_it_closes_itself_when_nothing_needs_attention(self):
         """The last one that is taken up again closes it, with a note."""
         first, second = self.failed_permanently(2)
         self.press("action_retry_now", [first])
@@ -107,7 +107,7 @@ class TestAlerts(CommittedCase):
         self.assertEqual([], self.activities(FAILURES, active_test=False))
         self.assertIn("No deliveries need attention any more.", self.notes()[0])
 
-    def test_what_closed_itself_is_told_anew(self):
+    def test_what_closed_itself_is_notified_again(self):
         """Resolved, and failing again the same day: the user is notified again."""
         ids = self.failed_permanently()
         self.press("action_reset_to_draft", ids)
@@ -116,7 +116,7 @@ class TestAlerts(CommittedCase):
 
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
-    def test_an_error_without_a_date_is_told_too(self):
+    def test_an_error_without_a_date_is_notified_too(self):
         """What can't be built needs attention as much as a dead letter."""
         self.set_up(target_path="/in/{order_id}")
         ids = self.queue({})
@@ -125,7 +125,7 @@ class TestAlerts(CommittedCase):
         self.assertEqual(["error"], self.states(ids))
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
-    def test_what_was_cut_off_too_often_is_told(self):
+    def test_what_was_interrupted_too_often_is_notified(self):
         """What may be killing the worker needs attention as well."""
         ids = self.queue({})
         with self.transaction() as env:
@@ -138,7 +138,7 @@ class TestAlerts(CommittedCase):
         self.assertEqual(["error"], self.states(ids))
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
-    def test_a_retry_that_is_planned_tells_nobody(self):
+    def test_a_planned_retry_notifies_nobody(self):
         """What resolves itself needs no manual intervention."""
         self.receiver.script("/in", status(503))
         self.queue({})
@@ -146,7 +146,7 @@ class TestAlerts(CommittedCase):
 
         self.assertEqual([], self.activities(FAILURES))
 
-    def test_nobody_responsible_nobody_told(self):
+    def test_nobody_responsible_nobody_notified(self):
         """The lane continues silently."""
         self.set_up(responsible_id=False)
 
@@ -154,7 +154,7 @@ class TestAlerts(CommittedCase):
 
         self.assertEqual([], self.activities(FAILURES))
 
-    def test_a_failure_to_tell_does_not_stop_the_lane(self):
+    def test_a_failed_notification_does_not_stop_the_lane(self):
         """A note that can't be written loses neither results nor deliveries."""
         with self.transaction() as env:
             # A database error in the middle of telling, as a broken addon makes one.
@@ -268,7 +268,7 @@ class TestAlerts(CommittedCase):
 
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
-    def test_an_opening_circuit_is_told_and_closes_itself(self):
+    def test_an_opening_circuit_is_notified_and_closes_itself(self):
         """One activity while the circuit is open; the first response closes it."""
         self.set_up(circuit_threshold=2, retry_schedule="1s,1s,1s,1s", max_in_flight=1)
         self.receiver.script("/in", status(503), status(503), status(503), status(200))

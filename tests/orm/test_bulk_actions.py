@@ -69,7 +69,7 @@ class TestBulkActions(OutboundCase):
 
 
 class TestBulkBesideLanes(CommittedCase):
-    def test_rows_that_a_lane_holds_are_left_out(self):
+    def test_rows_that_a_lane_has_locked_are_skipped(self):
         """A row locked by a lane is named, the others are canceled, nobody waits."""
         ids = self.queue(1, 2, 3)
         with self.read_committed() as lane, self.transaction() as env:
@@ -84,7 +84,7 @@ class TestBulkBesideLanes(CommittedCase):
         self.assertIn("being sent right now", action["params"]["message"])
         self.assertEqual(self.states(ids), ["canceled", "queued", "canceled"])
 
-    def test_rows_that_a_lane_had_meanwhile_are_left_out(self):
+    def test_rows_that_a_lane_changed_meanwhile_are_skipped(self):
         """A row that a lane wrote since the button's snapshot fails itself alone.
 
         In Odoo's isolation level it fails the transaction: one of 500 would fail all.

@@ -78,7 +78,7 @@ class TestCircuit(OutboundCase):
         self.assertTrue(health._take_probe(seen, then))
         self.assertFalse(health._take_probe(seen, then))
 
-    def test_a_clock_put_back_does_not_close_it_for_ever(self):
+    def test_a_clock_set_back_does_not_keep_it_open(self):
         """A probe that lies hours ahead of the clock is made now, by one lane.
 
         The claim requested a date in the past and would have waited until then.
@@ -101,7 +101,7 @@ class TestCircuit(OutboundCase):
 
         self.assertEqual((allowance.count, allowance.is_probe), (1, True))
 
-    def test_how_a_probe_ends(self):
+    def test_the_result_of_a_probe(self):
         """Success closes, failure doubles the cooldown, else the next one may probe."""
         then = self.now + 61 * SECOND
         for signal, state, wait in (
@@ -122,7 +122,7 @@ class TestCircuit(OutboundCase):
                 )
                 self.health().note(["success"], then)
 
-    def test_gone_waits_for_a_person(self):
+    def test_gone_waits_for_a_user(self):
         """A 410 stops it until a user closes the circuit; no success does."""
         self.assertEqual(
             self.health().note(["open", "success"], self.now), ("closed", "manual")
@@ -266,7 +266,7 @@ class TestCircuitOfALane(CommittedCase):
         [eta] = self.pending()
         self.assertAlmostEqual((eta - utcnow()).total_seconds(), 1200, delta=20)
 
-    def test_what_is_not_sent_takes_no_token(self):
+    def test_what_is_not_sent_takes_no_permit(self):
         """A request that can't be built leaves its permit to the next delivery."""
         self.set_up(rate_limit=2, rate_period="hour", target_path="/in/{n}")
         broken = self.queue(1, 2, 3)

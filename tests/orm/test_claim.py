@@ -67,7 +67,7 @@ class TestClaim(OutboundCase):
         self.assertEqual(claimed_keys(self.take()), ["a", "b", "c"])
         self.assertEqual(self.take().claimed, 0)
 
-    def test_who_holds_the_line(self):
+    def test_what_the_first_of_an_order_keeps_waiting(self):
         """Waiting, in flight and in error without a date hold those behind; ended not.
 
         What is behind a failing one must not overtake it.

@@ -348,7 +348,7 @@ class TestArchivedBackend(ConnectorCase):
                 self.assertIn("My Shop is archived", delivery.processing_error)
                 self.assertFalse(delivery.next_attempt_at)
 
-    def test_an_answer_that_comes_after_it_was_archived(self):
+    def test_a_response_after_it_was_archived(self):
         """A response to an earlier request arrives later: the backend gets it."""
         self.backend.active = True
         heard = []

@@ -10,7 +10,7 @@ from ..receiver import status
 from .trust_case import TrustCase
 
 
-class TestSituation(TrustCase):
+class TestStatusMessage(TrustCase):
     """The sentence on top says what happened and what to do next."""
 
     def said(self, delivery):
@@ -18,7 +18,7 @@ class TestSituation(TrustCase):
         delivery.invalidate_recordset(["situation"])
         return delivery.situation
 
-    def test_a_draft_says_how_it_goes_out(self):
+    def test_a_draft_says_how_it_is_sent(self):
         """Who makes one by hand reads which button comes next."""
         delivery = self.env["bwt.webhook.outbound.delivery"].create(
             {"endpoint_id": self.endpoint.id}
@@ -39,7 +39,7 @@ class TestSituation(TrustCase):
         self.endpoint.health_ids.circuit_state = "open"
         self.assertIn("failed too often in a row", self.said(delivery))
 
-    def test_what_stands_behind_another_names_it(self):
+    def test_what_waits_behind_another_names_it(self):
         """An order that holds something back is not a mystery."""
         self.endpoint.ordering = "endpoint"
         first, second = self.deliver(name="first"), self.deliver(name="second")
@@ -48,7 +48,7 @@ class TestSituation(TrustCase):
         first.sudo().write({"state": "error", "next_attempt_at": False})
         self.assertIn("dead-lettered or canceled: 1.", self.said(first))
 
-    def test_later_is_said_in_words(self):
+    def test_later_is_described(self):
         """A date is read as "in 3 hours", and as "due now" when it has passed."""
         now = fields.Datetime.now()
         delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
@@ -58,7 +58,7 @@ class TestSituation(TrustCase):
         delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
         self.assertEqual("due now", delivery.next_attempt_words)
 
-    def test_done_says_what_the_target_answered(self):
+    def test_done_says_how_the_target_responded(self):
         """Nothing is left to do, and the sentence says so by saying it arrived."""
         delivery = self.process({"a": 1})
 
@@ -117,7 +117,7 @@ class TestSituation(TrustCase):
 
         self.assertIn("No job runner works on this database", self.said(delivery))
 
-    def test_request_and_answer_are_laid_out(self):
+    def test_request_and_response_are_formatted(self):
         """JSON is read line by line; what is stored and sent stays as it was."""
         self.receiver.script("/orders", status(200, b'{"id": 7, "total": 1.10}'))
         delivery = self.process({"order": {"id": 1}})
@@ -128,7 +128,7 @@ class TestSituation(TrustCase):
         self.assertIn('\n  "total": 1.10\n', delivery.response_body_pretty)
         self.assertIn('\n  "webhook-id": ', attempt.request_headers_pretty)
 
-    def test_what_cannot_be_built_needs_a_person(self):
+    def test_what_cannot_be_built_needs_attention(self):
         """What an endpoint lacks is corrected there, and Retry Now comes next."""
         self.rule("lines.0.sku", literal="x")
 
@@ -217,7 +217,7 @@ class TestSituation(TrustCase):
         self.assertIn("Once the address is allowed, or endpoint", said)
         self.assertNotIn("Correct endpoint", said)
 
-    def test_what_was_noted_after_the_answer_is_set_off(self):
+    def test_what_was_noted_after_the_response_is_separate(self):
         """A response hook that failed isn't hidden where all seems well."""
         delivery = self.process({"a": 1})
         self.assertFalse(delivery.has_late_note)
@@ -227,7 +227,7 @@ class TestSituation(TrustCase):
         self.assertTrue(delivery.has_late_note)
         self.assertIn("The response hook failed", self.said(delivery))
 
-    def test_a_handlers_own_note_is_no_alarm(self):
+    def test_a_handlers_own_note_is_not_a_warning(self):
         """What was known before the request was sent doesn't turn the banner yellow."""
         self.handler({"result_status": "send", "note": "express"})
 
@@ -236,7 +236,7 @@ class TestSituation(TrustCase):
         self.assertEqual("express", delivery.processing_note)
         self.assertFalse(delivery.has_late_note)
 
-    def test_the_url_is_the_one_that_was_asked(self):
+    def test_the_url_is_the_one_that_was_requested(self):
         """Once there is an attempt its URL is shown, without tokens."""
         self.endpoint.target_path = "/orders/{order_id}"
         delivery = self.deliver({"a": 1}, {"order_id": "S7"}).sudo()
@@ -261,7 +261,7 @@ class TestSituation(TrustCase):
         by_hand.action_dead_letter()
         self.assertIn("Moved to Dead Letter by hand", self.said(by_hand))
 
-    def test_every_state_has_its_sentence(self):
+    def test_every_state_has_a_message(self):
         """A delivery has a message in every state."""
         delivery = self.deliver().sudo()
 

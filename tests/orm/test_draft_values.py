@@ -7,7 +7,7 @@ from .request_case import RequestCase
 
 
 class TestPaths(RequestCase):
-    def test_what_no_url_holds_is_encoded(self):
+    def test_what_a_url_cannot_contain_is_encoded(self):
         """What is saved is what is sent.
 
         Such a path was saved, and every delivery failed when it was built.

@@ -14,7 +14,7 @@ OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
 
 
 @tagged("post_install", "-at_install")
-class TestStanding(OutboundCase):
+class TestEndpointStatus(OutboundCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -35,7 +35,7 @@ class TestStanding(OutboundCase):
         delivery = endpoint.queue_delivery({})
         delivery.next_attempt_at = fields.Datetime.now() - timedelta(minutes=minutes)
 
-    def test_each_word(self):
+    def test_each_status(self):
         """The status is what needs attention most, and follows its inputs."""
         words = {word: each.health for word, each in self.endpoints.items()}
 

@@ -8,7 +8,7 @@ from ..receiver import status
 from .trust_case import TrustCase
 
 
-class TestEndpointWords(TrustCase):
+class TestEndpointSummary(TrustCase):
     """The endpoint's URL, policy and last day."""
 
     def test_the_url_shows_its_tokens_while_it_is_typed(self):
@@ -54,7 +54,7 @@ class TestEndpointWords(TrustCase):
         self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
         self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)
 
-    def test_endpoints_of_one_name_are_told_apart_where_one_is_chosen(self):
+    def test_endpoints_with_the_same_name_are_shown_with_their_code(self):
         """Choices show the code and find by it; elsewhere the name stays alone."""
         twin = self.endpoint.copy({"code": "shop-twin", "name": "Shop orders"})
         endpoints = self.env["bwt.webhook.outbound.endpoint"]

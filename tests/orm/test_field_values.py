@@ -217,7 +217,7 @@ class TestFieldValues(RequestCase):
         self.assertIsNone(self.read_path(menu, "action"))
         self.assertIsNone(self.read_path(menu, "action.name"))
 
-    def test_a_compute_that_raises_is_told(self):
+    def test_a_compute_that_raises_is_reported(self):
         """The path, the field, the record and the reason; others of the batch continue.
 
         A compute like that of `account.root` ended the save of the action's user.

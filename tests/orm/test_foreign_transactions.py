@@ -266,7 +266,7 @@ class TestHandlerTransactions(ForeignCase):
                 self.assert_others_are_done()
                 self.assertIn(type(error).__name__, self.of_bad("processing_error")[0])
 
-    def test_lock_that_another_transaction_holds(self):
+    def test_a_row_that_another_transaction_has_locked(self):
         """The delivery is tried again on schedule, the others are sent.
 
         The whole claim was repeated for as long as the lock was held.

@@ -12,7 +12,7 @@ from .request_case import DELIVERY, RequestCase, assignment, condition
 
 
 class TestRules(RequestCase):
-    def test_first_rule_that_holds_decides(self):
+    def test_first_matching_rule_decides(self):
         """All conditions must hold; the first rule wins; inactive ones are skipped."""
         self.handler(
             {"result_status": "cancel", "active": False},
@@ -55,7 +55,7 @@ class TestRules(RequestCase):
             delivery._execute_model_driven_handler(handler), {"status": "send"}
         )
 
-    def test_retry_asks_for_seconds(self):
+    def test_retry_requires_seconds(self):
         """The result Retry Later carries its seconds."""
         self.handler({"result_status": "retry", "retry_seconds": 90})
         outcome = self.decided()

@@ -66,7 +66,7 @@ class TestHeadersAndUrl(RequestCase):
         ):
             self.built(context_lines={"order": "", "query": "x", "n": 1})
 
-    def test_webhook_id_goes_out_always(self):
+    def test_webhook_id_is_always_sent(self):
         """The message's id is a header of every request, whatever rules say."""
         self.header("Webhook-Id", literal="forged")
         delivery = self.deliver({"a": 1})

@@ -20,7 +20,7 @@ class Killed(BaseException):
 
 
 @tagged("post_install", "-at_install")
-class TestHooksLeft(CommittedCase):
+class TestInterruptedHooks(CommittedCase):
     def setUp(self):
         super().setUp()
         self.called = []
@@ -55,7 +55,7 @@ class TestHooksLeft(CommittedCase):
             attempts = env[ATTEMPT].search([("endpoint_id", "=", self.endpoint_id)])
             return attempts.sorted("id").mapped("hook_try")
 
-    def test_each_answer_once(self):
+    def test_each_response_once(self):
         """Every response has its hook once, no mark stays; without a response none."""
         self.receiver.script("/in", status(200), status(404), close())
         self.set_up(max_in_flight=1)
@@ -142,7 +142,7 @@ class TestHooksLeft(CommittedCase):
         self.assertEqual([0, 0], self.marks())
 
     @mute_logger("odoo.addons.bwt_webhooks_outbound.lane.batch")
-    def test_an_answer_on_record_that_cannot_be_read(self):
+    def test_a_recorded_response_that_cannot_be_read(self):
         """The hook's note says so, and the lane ends in order."""
         ids = self.queue({"order": 1})
         self.run_and_be_killed()

@@ -139,7 +139,7 @@ class TestLimitedPaths(TrustCase):
 
         self.assertEqual(queries[4], queries[40])
 
-    def test_who_saved_it_answers_for_it(self):
+    def test_the_rights_of_who_saved_it_count(self):
         """Code and Settings administrators are not limited, others by who they are."""
         user, rules = self.administrator()
         settings = new_test_user(self.env, "l-settings", "base.group_system")

@@ -131,7 +131,7 @@ class TestOauth(TrustCase):
 
         self.assertEqual(("done", 4), (delivery.state, delivery.attempt_count))
 
-    def test_nothing_is_claimed_for_a_token_that_was_given_up(self):
+    def test_nothing_is_claimed_after_the_access_token_failed_permanently(self):
         """A lane that read the token before another lane's 401 doesn't send with it.
 
         What that 401 stopped is due at once: refused twice by one token, it would
@@ -204,7 +204,7 @@ class TestOauth(TrustCase):
         self.assertEqual(trust.not_before, self.endpoint._trust().not_before)
         self.assertEqual(1, len(self.receiver.requests_to("/token")))
 
-    def test_the_guard_holds_for_the_token_url(self):
+    def test_the_egress_policy_applies_to_the_token_url(self):
         """Else a token URL would be a way to addresses inside."""
         self.env["ir.config_parameter"].set_param(
             "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"

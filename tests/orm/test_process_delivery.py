@@ -42,7 +42,7 @@ class TestDirect(OutboundCase):
         self.assertEqual(attempt.payload_json, '{"a": 1}')
         self.assertEqual(delivery.payload_json, '{"a": 1}')
 
-    def test_how_each_answer_ends(self):
+    def test_the_result_of_each_response(self):
         """Retried, for good or done: state, reason, next attempt, attempt's state."""
         cases = (
             (status(503), "error", "http_5xx", True),
@@ -92,7 +92,7 @@ class TestDirect(OutboundCase):
 
         self.assertEqual(self.sent(status(503)).state, "dead_letter")
 
-    def test_what_ended_is_left_alone(self):
+    def test_what_has_ended_is_not_changed(self):
         """Done, dead-lettered and canceled deliveries are not sent again."""
         for state in ("done", "dead_letter", "canceled"):
             delivery = self.in_state(state)
@@ -149,7 +149,7 @@ class TestDirect(OutboundCase):
             [first.message_uid, second.message_uid, other.message_uid],
         )
 
-    def test_an_order_taken_back_holds_nobody(self):
+    def test_a_canceled_delivery_keeps_nothing_waiting(self):
         """Groups of an order that is no longer in force block nothing."""
         self.endpoint.ordering = "endpoint"
         _first, second = self.queue_keys("a", "b")
@@ -180,7 +180,7 @@ class TestDirect(OutboundCase):
 
         self.assertEqual(self.row(self.endpoint.health_ids), before)
 
-    def test_odd_answers_are_stored(self):
+    def test_unusual_responses_are_stored(self):
         """NUL, bad UTF-8 and huge bodies are kept as far as they can be."""
         delivery = self.sent(status(200, b"a\x00b\xff\xed\xa0\x80"))
         self.assertEqual(delivery.state, "done")

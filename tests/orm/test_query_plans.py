@@ -107,7 +107,7 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.queued_bytes(first.ids))
         self.assertPlan(sql.mark_build(first.id))
 
-    def test_looks(self):
+    def test_polls(self):
         """The last check, and recovery read what is unfinished alone."""
         endpoint_id, now = self.endpoint.id, utcnow()
         self.assertPlan(sql.next_due(endpoint_id, False), f"{TABLE}_due")
@@ -176,7 +176,7 @@ class TestQueryPlans(OutboundCase):
             query = self.env[DELIVERY]._search(domain, limit=80)
             self.assertPlan(query.select(), f"{TABLE}_failed")
 
-    def test_screens_ask_few_questions(self):
+    def test_screens_need_few_queries(self):
         """The list opens, filters and groups 100,000 deliveries in a few queries.
 
         Each filter and group of the search view, as the web client requests it. One
@@ -208,7 +208,7 @@ class TestQueryPlans(OutboundCase):
             domain = literal_eval(entry.get("domain", "[]"))
             yield entry.get("name"), domain, context.get("group_by")
 
-    def test_superseded_look_up(self):
+    def test_superseded_lookup(self):
         """Finding what replaced a delivery reads the few that replace, no history."""
         self.endpoint.ordering = "none"
         plan = self.plan(sql.claim(self.endpoint.id, utcnow(), 100))

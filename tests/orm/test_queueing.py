@@ -62,7 +62,7 @@ class TestQueueing(OutboundCase):
                 del ours[own], theirs[own]
             self.assertEqual(ours, theirs)
 
-    def test_addons_that_override_create_are_asked(self):
+    def test_overrides_of_create_are_called(self):
         """An override of `create`, as automation rules make it, sees each delivery.
 
         The fast way past the ORM would otherwise switch other addons off.

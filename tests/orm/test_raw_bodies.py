@@ -66,7 +66,7 @@ class TestRawBodies(RequestCase):
 
         self.assertEqual(b'"a,""b""",7', self.sent({"name": 'a,"b"'}).body)
 
-    def test_plain_text_is_left_alone(self):
+    def test_plain_text_is_not_changed(self):
         """Without a content type nothing is escaped."""
         self.rule("", literal="Hello {name}")
 

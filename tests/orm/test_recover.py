@@ -75,7 +75,7 @@ class TestRecover(TrustCase):
         self.assertIn("3 retried", action["params"]["message"])
         self.assertIn("3 retried", self.endpoint.message_ids[0].body)
 
-    def test_kinds_can_be_left_out(self):
+    def test_kinds_can_be_deselected(self):
         """Errors alone, dead letters alone, or neither."""
         self.failed(2)
         self.failed(1, state="error", processed_at=False)

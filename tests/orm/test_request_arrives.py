@@ -122,7 +122,7 @@ class TestRequestArrives(RequestCase):
         self.assertEqual(ours.header("X-Order"), "big")
         self.assertEqual(ours.json(), {"total": 9, "lines": [{"sku": "A"}]})
 
-    def test_decisions_leave_an_attempt_that_tells(self):
+    def test_decisions_are_recorded_on_an_attempt(self):
         """Which rule decided, and why, is on the attempt; nothing was sent."""
         for status, state in (
             ("done", "done"),

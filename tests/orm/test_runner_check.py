@@ -69,7 +69,7 @@ class TestRunnerCheck(OutboundCase):
         )
         self.env.invalidate_all()
 
-    def test_it_asks_as_the_runner_does(self):
+    def test_it_queries_as_the_runner_does(self):
         """Address, database and login are the runner's: its faults are found."""
         self.calls("127.0.0.1", os.environ["ODOO_QUEUE_JOB_PORT"], HTTP_AUTH_USER="u")
         port = os.environ["ODOO_QUEUE_JOB_PORT"]
@@ -138,7 +138,7 @@ class TestRunnerCheck(OutboundCase):
 
         self.assertIn("no HTTP worker was free", self.checked())
 
-    def test_a_channel_that_stands_still(self):
+    def test_a_channel_that_is_stuck(self):
         """A paused channel above ours is named, and no other one."""
         variable = "ODOO_QUEUE_JOB_CHANNELS"
         with patch.dict(os.environ, {variable: "root:4,webhooks:1:paused"}):

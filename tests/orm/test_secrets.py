@@ -83,7 +83,7 @@ class TestSecrets(TrustCase):
             return True
         return False
 
-    def test_what_is_read_holds_no_secret(self):
+    def test_what_is_read_contains_no_secret(self):
         """All that an administrator may read together, messages and copy included."""
         endpoint = self.as_user("administrator")
         endpoint.env.user.sudo().group_ids += self.env.ref("base.group_allow_export")
@@ -98,7 +98,7 @@ class TestSecrets(TrustCase):
         self.assertEqual([False] * 4, [copied[name] for name in COLUMNS])
         self.assertTrue(endpoint.has_auth_secret)
 
-    def test_the_answer_to_a_save_holds_no_secret(self):
+    def test_the_response_to_a_save_contains_no_secret(self):
         """The web client reads back what it wrote: the inputs come back empty."""
         endpoint = self.as_user("administrator")
         specification = {name: {} for name in (*INPUTS, "has_auth_secret")}
@@ -133,7 +133,7 @@ class TestSecrets(TrustCase):
         with self.assertRaises(AccessError):
             endpoint._generate_secret(1)
 
-    def test_forms_of_operators_hold_no_input(self):
+    def test_forms_of_operators_have_no_input(self):
         """The view that the server sends has no place for a secret."""
         view = self.as_user("operator").get_view(view_type="form")
 
@@ -148,7 +148,7 @@ class TestSecrets(TrustCase):
         with self.refused("limited to groups|has no field"):
             self.rule("a", kind="endpoint_field", expression="auth_secret_input")
 
-    def test_masked_in_attempts_answers_and_notes(self):
+    def test_masked_in_attempts_responses_and_notes(self):
         """Even when the payload holds it, and the receiver sends all of it back."""
         self.receiver.script("/orders", echo())
         basic = base64.b64encode(f"ada:{self.secret}".encode()).decode()
@@ -225,7 +225,7 @@ class TestSecrets(TrustCase):
         action = self.endpoint.action_generate_secret()
         self.assertNotIn("default_secret", action["context"])
 
-    def test_a_neutralised_copy_holds_no_secret_and_sends_nothing(self):
+    def test_a_neutralized_copy_contains_no_secret_and_sends_nothing(self):
         """The statements of Odoo's own `neutralize` for this addon."""
         delivery = self.deliver({"a": 1}).sudo()
         self.env.flush_all()

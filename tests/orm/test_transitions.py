@@ -112,7 +112,7 @@ class TestTransitions(OutboundCase):
             [("a.pdf", "doc", b"pdf")],
         )
 
-    def test_retries_start_anew_where_they_should(self):
+    def test_retries_start_again_where_they_should(self):
         """Queue and a retried dead letter restart the schedule, Retry Now doesn't."""
         for button, state, retries in (
             ("action_retry_now", "error", 3),

@@ -200,7 +200,7 @@ class TestSigning(TrustCase):
         self.assertEqual((new, False), (endpoint.signing_secret, endpoint.old_secret))
         self.assertFalse(endpoint.secret_expires_at)
 
-    def test_each_attempt_is_signed_anew(self):
+    def test_each_attempt_is_signed_again(self):
         """A receiver refuses an old timestamp, so a retry needs its own."""
         self.endpoint.signing_mode = "standard"
         self.generate()

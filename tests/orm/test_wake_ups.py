@@ -36,7 +36,7 @@ class TestWaking(CommittedCase):
             self.assertTrue(all(job.date_done for job in taken))
             self.assertIn("taken over", taken[0].result)
 
-    def test_each_transaction_asks_for_itself(self):
+    def test_each_transaction_requests_its_own_wake_up(self):
         """The key has the transaction: none relies on the wake-up of another.
 
         One that saw another's pending job and commits after that lane has
@@ -114,7 +114,7 @@ class TestWaking(CommittedCase):
             self.assertEqual(env.cr.rowcount, 1)
         self.assertEqual(len(self.pending("watch")), 1)
 
-    def test_a_paused_endpoint_waits_for_its_person(self):
+    def test_a_paused_endpoint_waits_for_a_user(self):
         """A lane of a paused endpoint sends nothing and requests nothing."""
         self.set_up(is_paused=True)
         ids = self.queue(1)
@@ -162,7 +162,7 @@ class TestWaking(CommittedCase):
         self.assertEqual(self.pending(), [None])
         self.assertFalse(self.stuck_endpoints())
 
-    def test_sweep_finds_what_a_dead_lane_left(self):
+    def test_sweep_finds_what_a_killed_lane_left(self):
         """In flight for a slot that nobody holds: recovered, though nothing is due."""
         ids = self.queue(1)
         with self.transaction() as env:

@@ -22,7 +22,7 @@ class TestSendTest(TrustCase):
         tests = self.env[TEST].with_context(**action["context"])
         return tests.with_user(user or self.env.user).create(values)
 
-    def test_what_is_shown_is_what_goes_out(self):
+    def test_what_is_shown_is_what_is_sent(self):
         """Method, URL, each header and the body are the same bytes, id included."""
         self.endpoint.target_path = "/orders/{order_id}"
         self.header("X-Shop", literal="s1")
@@ -48,7 +48,7 @@ class TestSendTest(TrustCase):
         self.assertEqual(200, test.answer_status)
         self.assertIn("the target answered 200", test.situation)
 
-    def test_looking_leaves_nothing_behind(self):
+    def test_a_preview_stores_nothing(self):
         """No delivery, no message, no line remains of a preview."""
         before = self.env[DELIVERY].search_count([])
         test = self.opened()
@@ -72,7 +72,7 @@ class TestSendTest(TrustCase):
         for shown in (test.request_line, test.request_headers, test.request_body):
             self.assertNotIn("t0ken-secret", shown)
 
-    def test_the_guards_verdict_is_shown_before(self):
+    def test_an_address_that_is_not_allowed_is_shown_before(self):
         """An address that is refused is named before anything is tried."""
         test = self.opened()
         test.action_look()
@@ -152,7 +152,7 @@ class TestSendTest(TrustCase):
         )
         self.assertNotEqual(past.message_uid, sent.message_uid)
 
-    def test_a_failure_is_shown_and_can_be_left_at_that(self):
+    def test_a_failure_is_shown_and_not_retried(self):
         """The response of a failing target is shown; a test isn't retried for a day."""
         self.receiver.script("/orders", status(503, b"maintenance"))
         test = self.opened()
@@ -179,7 +179,7 @@ class TestSendTest(TrustCase):
         first, second = self.receiver.wait_for_requests(2)
         self.assertNotEqual(first.webhook_id, second.webhook_id)
 
-    def test_a_draft_endpoint_may_be_looked_at_only(self):
+    def test_a_draft_endpoint_may_be_previewed_only(self):
         """The request can be tried out before the endpoint is active."""
         self.endpoint.state = "draft"
         test = self.opened()

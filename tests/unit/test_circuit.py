@@ -100,7 +100,7 @@ def test_late_failures_change_no_times():
     assert (late.next_probe_at, late.cooldown, late.streak) == (later(60), 60, 4)
 
 
-def test_a_lost_probe_does_not_wedge():
+def test_a_lost_probe_does_not_block():
     """When a worker is killed with the probe another goes after the cooldown."""
     circuit = opened().begin_probe(later(60))
 
@@ -117,7 +117,7 @@ def test_a_probe_that_says_nothing_lets_the_next_one_go():
     assert Circuit().after_ignored(NOW) == Circuit()
 
 
-def test_forced_open_waits_for_a_person():
+def test_forced_open_waits_for_a_user():
     """After 410 Gone neither time nor a late success closes it."""
     circuit = Circuit().force_open(NOW)
 
@@ -127,12 +127,12 @@ def test_forced_open_waits_for_a_person():
         assert changed.may_send(later(10**7)) == "none"
 
 
-def test_manual_holds_even_without_threshold():
+def test_manual_applies_even_without_threshold():
     """A receiver that said 410 is left alone, whatever the threshold is."""
     assert Circuit(threshold=0).force_open(NOW).may_send(NOW) == "none"
 
 
-def test_a_clock_put_back_does_not_wedge():
+def test_a_clock_set_back_does_not_block():
     """After a jump back of a year sending continues at once, not in a year."""
     assert opened().may_send(NOW - timedelta(days=365)) == "probe"
     assert opened().may_send(later(-5)) == "none"
@@ -147,7 +147,7 @@ def test_the_next_probe_is_found_without_its_column(state):
     assert Circuit(state, 10, 10).may_send(NOW) == "probe"
 
 
-def test_a_receiver_may_ask_for_a_pause():
+def test_a_receiver_may_request_a_pause():
     """Nothing is sent until then, whatever the threshold, for at most an hour."""
     for threshold in (0, 10):
         held = Circuit(threshold=threshold).back_off(600, NOW)
@@ -181,7 +181,7 @@ def test_a_pause_that_is_shorter_changes_nothing():
     assert stopped.back_off(600, NOW) == stopped
 
 
-def test_a_pause_ends_when_the_clock_was_put_back():
+def test_a_pause_ends_when_the_clock_was_set_back():
     """No pause is longer than an hour, so a later one is a mistake of the clock."""
     held = Circuit().back_off(600, later(86400))
 

@@ -52,7 +52,7 @@ def test_lengths_are_left_to_curl():
     )
 
 
-def test_bytes_that_are_no_text_are_left_to_a_file():
+def test_bytes_that_are_not_text_are_read_from_a_file():
     """What a shell can't pass on is read from a file."""
     for body in (b"\xff\xfe", b"a\x00b"):
         assert words("put", "https://a.example/", {}, body)[-1] == "@body.bin"

@@ -148,7 +148,7 @@ def test_a_name_is_resolved_once_and_the_judged_address_is_used():
         assert (1, 2) == (server.connections, len(asked))
 
 
-def test_the_system_resolver_is_asked_once(monkeypatch):
+def test_the_system_resolver_is_called_once(monkeypatch):
     """urllib3 below must not resolve the name a second time, unjudged."""
     asked = []
     real = socket.getaddrinfo

@@ -272,7 +272,7 @@ def test_with_headers_replaces_in_place_and_appends():
     assert encoded.body == changed.body
 
 
-def test_a_wire_says_where_to_connect():
+def test_an_encoded_request_says_where_to_connect():
     """Scheme, host, port and target are those of the URL."""
     encoded = encode(
         {"method": "post", "url": "HTTPS://Bücher.Example:8443/a?b", "json": 1}

@@ -42,7 +42,7 @@ def test_a_cdata_section_stays_one():
     assert "x & y ]]> z" == ElementTree.fromstring(body).text
 
 
-def test_what_xml_can_not_hold_is_refused():
+def test_what_xml_cannot_contain_is_refused():
     """No escape exists for a control character."""
     with pytest.raises(ConfigurationError, match="control character"):
         render("<a>{value}</a>", "a\x0bb", "text/xml")
@@ -92,7 +92,7 @@ def test_form_fields_are_encoded():
 
 
 @pytest.mark.parametrize("content_type", ["", None, "text/plain", "application/pdf"])
-def test_other_types_are_left_alone(content_type):
+def test_other_types_are_not_changed(content_type):
     """Nobody knows how to write a value there."""
     assert "<&>" == render("{value}", "<&>", content_type)
 

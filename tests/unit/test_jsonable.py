@@ -115,7 +115,7 @@ def test_nothing_is_shared():
     assert inner == [1]
 
 
-def test_one_object_may_stand_twice():
+def test_one_object_may_occur_twice():
     """The same list at two places is not a cycle."""
     inner = [1]
 

@@ -145,7 +145,7 @@ def test_no_token(answer, reason, may_recover):
     assert SECRET not in str(error)
 
 
-def test_the_words_of_the_server_are_told():
+def test_the_message_of_the_server_is_shown():
     """`error` and `error_description` help the one who configured it."""
     said = {"error": "invalid_scope", "error_description": "no such scope"}
     with answering(response(said, 400)) as server:
@@ -153,7 +153,7 @@ def test_the_words_of_the_server_are_told():
             fetch(server)
 
 
-def test_the_guard_holds_for_the_token_server():
+def test_the_egress_policy_applies_to_the_token_server():
     """Otherwise a token URL would be the way round it."""
     with Server() as server:
         with pytest.raises(TokenRefused) as caught:

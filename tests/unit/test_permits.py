@@ -14,7 +14,7 @@ def take_in_thread(permit):
     return taken
 
 
-def test_a_turn_is_kept_between_quick_answers():
+def test_a_permit_is_kept_between_fast_responses():
     """Handing it around costs more than a request."""
     permits = Permits(1)
     first, second = permits.of_thread(), permits.of_thread()
@@ -30,7 +30,7 @@ def test_a_turn_is_kept_between_quick_answers():
     assert taken.wait(5)
 
 
-def test_a_slow_answer_makes_room():
+def test_a_slow_response_releases_the_permit():
     """The thread continues waiting without its permit."""
     permits = Permits(1)
     first, second = permits.of_thread(), permits.of_thread()
@@ -42,7 +42,7 @@ def test_a_slow_answer_makes_room():
     assert taken.wait(5)
 
 
-def test_after_a_slow_answer_there_is_no_patience_for_a_while():
+def test_after_a_slow_response_there_is_no_grace_period_for_a_while():
     """Else a slow target would get no more than one request per millisecond."""
     permit = Permits().of_thread()
     asked = []
@@ -57,7 +57,7 @@ def test_after_a_slow_answer_there_is_no_patience_for_a_while():
     assert [GRACE_PERIOD, GRACE_PERIOD] == asked
 
 
-def test_letting_go_twice_gives_one_turn():
+def test_releasing_twice_returns_one_permit():
     """Otherwise permits would multiply and mean nothing."""
     permits = Permits(1)
     first, second, third = (permits.of_thread() for _ in range(3))

@@ -186,7 +186,7 @@ def test_any_literal_is_decoded(text):
 
 
 @given(leaves | st.lists(leaves), st.sampled_from(OPERATORS), st.text() | leaves)
-def test_any_condition_is_answered(actual, operator, expected):
+def test_any_condition_has_a_result(actual, operator, expected):
     """A condition is true or false, or its pattern is refused."""
     try:
         assert evaluate_condition(actual, operator, expected) in (True, False)

@@ -23,7 +23,7 @@ def test_a_new_bucket_is_full():
     assert wait == 6
 
 
-def test_tokens_come_back_with_time():
+def test_permits_return_with_time():
     """Tokens return evenly, up to the limit."""
     empty = TokenBucket(10, 60.0, 0, NOW)
 
@@ -40,7 +40,7 @@ def test_the_wait_is_until_the_next_whole_token():
     assert (granted, wait) == (1, 0)
 
 
-def test_waiting_as_told_is_enough():
+def test_waiting_as_long_as_returned_is_enough():
     """After exactly the wait a token is there, whatever floats make of it."""
     for limit in range(1, 200):
         empty = TokenBucket(limit, 60.0, 0, NOW)
@@ -49,7 +49,7 @@ def test_waiting_as_told_is_enough():
         assert empty.take(1, moment)[1] == 1
 
 
-def test_given_back_tokens_can_be_used():
+def test_refunded_permits_can_be_used():
     """What wasn't sent costs nothing; the bucket doesn't grow over its limit."""
     bucket, _, _ = TokenBucket(10, 60.0).take(10, NOW)
 
@@ -66,7 +66,7 @@ def test_no_limit(limit):
     assert bucket.refund(5) == bucket
 
 
-def test_a_clock_put_back_does_not_wedge():
+def test_a_clock_set_back_does_not_block():
     """After a jump back no token is lost and new ones come from that time on."""
     bucket, granted, _ = TokenBucket(10, 60.0, 2, NOW).take(2, later(-86400))
 
@@ -74,6 +74,6 @@ def test_a_clock_put_back_does_not_wedge():
     assert bucket.take(1, later(-86400 + 6))[1] == 1
 
 
-def test_a_lowered_limit_holds_at_once():
+def test_a_lowered_limit_applies_at_once():
     """Tokens from a higher limit don't outlive it."""
     assert TokenBucket(2, 60.0, 10, NOW).take(5, NOW)[1] == 2

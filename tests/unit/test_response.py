@@ -118,7 +118,7 @@ def test_a_connection_is_reused_only_when_framing_is_beyond_doubt(data, reusable
 @pytest.mark.parametrize(
     "method, status", [("HEAD", 200), ("POST", 204), ("POST", 304)]
 )
-def test_answers_without_body(method, status):
+def test_responses_without_body(method, status):
     """What HEAD, 204 and 304 announce isn't waited for (RFC 9112, 6.3)."""
     data = message("Content-Length: 5\r\n", status=f"{status} x")
 
@@ -148,7 +148,7 @@ def test_answers_without_body(method, status):
     ],
 )
 @pytest.mark.parametrize("size", [1000, 65536])
-def test_what_is_no_http_answer(data, size):
+def test_what_is_not_an_http_response(data, size):
     """Garbage, floods and responses that two readers could split in two ways."""
     with pytest.raises(BadResponse):
         read(data, size=size)
@@ -247,7 +247,7 @@ def test_a_folded_header_is_one_line():
     assert ("A", "b folded") == reply.headers[0]
 
 
-def test_a_closed_connection_is_no_answer():
+def test_a_closed_connection_is_not_a_response():
     """An invalid value has no effect."""
     with pytest.raises(NoResponse):
         read(b"")
@@ -384,7 +384,7 @@ def test_a_zip_bomb_stays_small(layers):
     assert (BODY_LIMIT, True) == (len(reply.body), reply.truncated)
 
 
-def test_mangled_answers_end_in_a_documented_way():
+def test_malformed_responses_end_in_a_documented_way():
     """Random damage leads to a reply, BadResponse or NoResponse, nothing else."""
     dice = random.Random(7)
     seeds = [
@@ -425,7 +425,7 @@ ORDINARY_LINES = [
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_what_comes_at_once_is_read_as_the_standard_library_reads_it(seed):
+def test_a_response_that_arrives_at_once_is_read_as_by_the_standard_library(seed):
     """A response in one piece takes a shorter way: it must lead to the same reply.
 
     In pieces the parser of the standard library reads it.

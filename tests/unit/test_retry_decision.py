@@ -58,7 +58,7 @@ def test_2xx_is_done(status):
     ],
 )
 @pytest.mark.parametrize("retry_on", [RETRY_ON, StatusSet()])
-def test_retry_after_holds_the_endpoint_back(status, value, backoff, retry_on):
+def test_retry_after_pauses_the_endpoint(status, value, backoff, retry_on):
     """429 and 503 concern the receiver: it accepts no other delivery either."""
     headers = (("Retry-After", value),) if value else ()
 
@@ -127,14 +127,14 @@ def test_reasons(reason, state, circuit):
     assert say(*result.error)
 
 
-def test_the_senders_words_are_kept():
+def test_the_message_of_the_sender_is_kept():
     """What the sender said about the failure is what a user reads."""
     error = ("no address for %(host)s", {"host": "shop.example"})
 
     assert decision(HttpResponse(reason="dns", error=error)).error == error
 
 
-def test_an_answer_that_is_no_http_has_no_status_that_counts():
+def test_the_status_of_a_malformed_response_does_not_count():
     """A flood of headers after "200 OK" isn't a success."""
     result = decision(HttpResponse(200, reason="response"))
 

@@ -48,7 +48,7 @@ def drip(data, seconds=0.05):
     return Server(talk)
 
 
-def test_an_answer_comes_back_whole(sender):
+def test_a_response_is_read_completely(sender):
     """Status, headers in order, body and times are what came."""
     raw = b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 4\r\n\r\nbody"
     before = time.time()
@@ -149,7 +149,7 @@ def test_a_new_connection_that_dies_is_a_failure(sender):
         assert 1 == len(server.requests)
 
 
-def test_a_request_that_was_answered_in_part_is_not_sent_again(sender):
+def test_a_request_with_a_partial_response_is_not_sent_again(sender):
     """One byte of a response says that the receiver has worked on the request."""
     with dying(b"H") as server:
         sender.send(encoded(server), timeout=5)
@@ -251,7 +251,7 @@ def test_refused_and_reset_connections(sender):
 @pytest.mark.parametrize(
     "raw", [b"garbage\r\n\r\n", b"\x00" * 100, OK[:11], b"HTTP/1.1 200 OK\r\n" * 5000]
 )
-def test_answers_that_are_no_http(sender, raw):
+def test_responses_that_are_not_http(sender, raw):
     """Garbage, floods and half a head have the reason `response`."""
     with answering(raw) as server:
         response = sender.send(encoded(server), timeout=5)
@@ -335,7 +335,7 @@ def test_a_peer_that_reads_slowly_ends_at_the_deadline(sender):
     assert "timeout" == response.reason
 
 
-def test_an_early_answer_counts(sender):
+def test_an_early_response_counts(sender):
     """A peer may refuse a big body and close before it has read it (RFC 9110)."""
 
     def talk(conn):
@@ -352,7 +352,7 @@ def test_an_early_answer_counts(sender):
     assert 413 == response.status_code
 
 
-def test_interim_answers_are_skipped(sender):
+def test_interim_responses_are_skipped(sender):
     """100 and 103 are not the response."""
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
     with answering(early + OK) as server:
@@ -362,7 +362,7 @@ def test_interim_answers_are_skipped(sender):
         )
 
 
-def test_a_body_that_breaks_off_is_told(sender):
+def test_a_truncated_body_is_reported(sender):
     """The status counts, and a user can see that the body is incomplete."""
     with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as server:
         response = sender.send(encoded(server), timeout=5)
@@ -449,7 +449,7 @@ def test_the_next_address_is_tried():
         assert b"Host: a.example\r\n" in server.requests[0]
 
 
-def test_a_refused_address_is_told():
+def test_a_refused_address_is_reported():
     """The reason is `egress`, nothing connects, and the message names who can help."""
     with Server() as server:
         response = Sender(Policy()).send(encoded(server), timeout=5)
@@ -458,7 +458,7 @@ def test_a_refused_address_is_told():
         assert "allowed_networks" in response.error[0] % response.error[1]
 
 
-def test_a_fault_of_ours_is_an_answer_too():
+def test_an_error_of_our_own_is_a_response_too():
     """`send` never raises: a lane must not stop at one request."""
 
     def broken(host, port):

@@ -40,7 +40,7 @@ def gate():
     return Gate()
 
 
-def test_every_request_gets_its_answer():
+def test_every_request_gets_its_response():
     """Over real connections, four at once, each key comes back once."""
     with Server() as server:
         encoded = encode({"method": "POST", "url": server.url, "json": {}})
@@ -57,7 +57,7 @@ def test_every_request_gets_its_answer():
         assert server.connections <= 4
 
 
-def test_hanging_requests_hold_their_own_places_only():
+def test_hanging_requests_use_their_own_places_only():
     """With all threads but one stuck on a silent peer, other requests continue."""
     with Server(lambda conn: time.sleep(5)) as silent, Server() as server:
         stuck, quick = (
@@ -77,7 +77,7 @@ def test_hanging_requests_hold_their_own_places_only():
         pool.close()
 
 
-def test_slow_answers_are_waited_for_side_by_side():
+def test_slow_responses_are_waited_for_in_parallel():
     """Sixteen responses of 0.2 s take 0.2 s, not 3.2."""
 
     def talk(conn):
@@ -98,7 +98,7 @@ def test_slow_answers_are_waited_for_side_by_side():
     assert 0.4 <= time.monotonic() - start < 4
 
 
-def test_a_slow_answer_holds_one_place(gate):
+def test_a_slow_response_uses_one_place(gate):
     """The others continue, and are collected while it is in flight."""
     pool = SenderPool(lambda: gate, 2)
     pool.put([("slow", "wait", 5.0)] + [(n, "go", 5.0) for n in range(20)])
@@ -127,7 +127,7 @@ def test_collect_does_not_wait_for_what_cannot_come(gate):
     pool.close()
 
 
-def test_collect_gives_up_after_its_timeout(gate):
+def test_collect_returns_after_its_timeout(gate):
     """The lane has other things to do while a target hangs."""
     pool = SenderPool(lambda: gate, 1)
     pool.put([(1, "wait", 5.0)])
@@ -156,7 +156,7 @@ def test_what_no_thread_has_picked_is_taken_back(gate):
     pool.close()
 
 
-def test_a_fault_of_a_sender_is_an_answer(gate):
+def test_an_error_of_a_sender_is_a_response(gate):
     """The thread lives on, or the lane would wait for ever."""
     pool = SenderPool(lambda: gate, 1)
     pool.put([(1, "fail", 5.0), (2, "go", 5.0)])

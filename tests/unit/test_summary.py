@@ -102,7 +102,7 @@ def test_failed_tests_are_named(capsys):
     assert "4 passed, 1 failed, 0 skipped" == lines[-1]
 
 
-def test_subtests_are_told(capsys):
+def test_subtests_are_reported(capsys):
     """pytest counts them apart: its numbers and ours must fit together."""
     lines = summary(capsys, orm=Count(passed=7, subtests=4), live=Count(passed=1))
 

@@ -94,7 +94,7 @@ def test_a_peer_without_tls(authority):
             assert "tls" == post(f"https://127.0.0.1:{server.port}").reason
 
 
-def test_a_peer_that_leaves_the_handshake(authority):
+def test_a_peer_that_ends_the_handshake(authority):
     """Closing instead of a handshake has the reason `tls`."""
     with Server(lambda conn: conn.recv(10)) as server:
         assert "tls" == post(f"https://127.0.0.1:{server.port}").reason
@@ -125,7 +125,7 @@ def test_a_silent_handshake_is_a_timeout(authority):
     assert "timeout" == response.reason
 
 
-def test_answers_dripped_through_tls_end_at_the_deadline(authority):
+def test_slow_responses_over_tls_end_at_the_deadline(authority):
     """The clock is one for the whole request, under TLS too."""
 
     def talk(conn):

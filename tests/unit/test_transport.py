@@ -107,7 +107,7 @@ def test_raw_text_is_in_the_charset_that_is_named(content_type, body):
         ("utf-8", "\ud800", "charset utf-8 can't encode"),
     ],
 )
-def test_a_charset_that_can_not_hold_the_body(charset, payload, said):
+def test_a_charset_that_cannot_encode_the_body(charset, payload, said):
     """The message names the charset and what to do."""
     with pytest.raises(ConfigurationError, match=said):
         build("raw", payload, headers={"Content-Type": f"text/xml; charset={charset}"})

@@ -165,7 +165,7 @@ def test_hmac_over_any_body(body):
     assert [f"v={digest}"] == values(request, "X-Sig")
 
 
-def test_a_fault_stops_the_request_with_its_words():
+def test_an_error_stops_the_request_with_its_message():
     """What can't be guarded isn't sent."""
     with pytest.raises(ConfigurationError, match="no key for x"):
         applied(fault=ConfigurationError("no key for %(name)s", name="x"))
