@@ -75,7 +75,7 @@ def test_lane_and_watchdog_deleted_together(house, receiver, code):
 
     house.wait_for_states(code, timeout=10, done=5)
     deletion.join(30)
-    assert len(jobs) == 2
+    assert 2 == len(jobs)
     assert not deletion.is_alive()
     assert set(more) <= receiver.counts().keys()
     _assert_moves_again(house, receiver, code)

@@ -56,7 +56,7 @@ def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
 
     house.wait_for_states(code, done=400)
     assert 1 == tokens.asked
-    assert len(tokens.issued) == 1
+    assert 1 == len(tokens.issued)
 
 
 def test_a_token_that_ends_is_renewed_before_it_does(house, receiver, tokens, code):
@@ -87,7 +87,7 @@ def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
     house.wait_for_states(code, done=21)
     assert 2 == tokens.asked
     tried = [each["attempt_count"] for each in house.deliveries(code)]
-    assert max(tried) == 2
+    assert 2 == max(tried)
     assert {0} == {each["retry_number"] for each in house.deliveries(code)}
 
 

@@ -52,10 +52,10 @@ class TestAccess(OutboundCase):
             {"a": 1}, {"k": 1}, files={"doc": {"content": b"x"}}
         )
 
-        self.assertEqual(delivery.env.uid, self.plain.id)
+        self.assertEqual(self.plain.id, delivery.env.uid)
         self.assertFalse(delivery.env.su)
-        self.assertEqual(delivery.sudo().create_uid, self.plain)
-        self.assertEqual(self.wake_ups().user_id.id, 1)
+        self.assertEqual(self.plain, delivery.sudo().create_uid)
+        self.assertEqual(1, self.wake_ups().user_id.id)
         with self.assertRaises(AccessError):
             delivery.read(["name"])
 
@@ -63,7 +63,7 @@ class TestAccess(OutboundCase):
         """Name, code, state and company of an endpoint, not where it sends or how."""
         endpoint = self.endpoint.with_user(self.plain)
 
-        self.assertEqual(endpoint.read(["name", "code", "state"])[0]["code"], "orders")
+        self.assertEqual("orders", endpoint.read(["name", "code", "state"])[0]["code"])
         for name in ("target_hostname", "handler_id", "retry_schedule", "is_paused"):
             with self.subTest(name=name), self.assertRaises(AccessError):
                 endpoint.read([name])
@@ -77,7 +77,7 @@ class TestAccess(OutboundCase):
         for user in (self.stranger, self.portal):
             with self.subTest(user=user.login), self.assertRaises(AccessError):
                 self.endpoint.with_user(user).queue_delivery({"a": 1})
-        self.assertEqual(self.env[DELIVERY].search_count([]), before)
+        self.assertEqual(before, self.env[DELIVERY].search_count([]))
 
     def test_operators_press_the_buttons(self):
         """Each button works for an operator, though they may write no field."""
@@ -97,7 +97,7 @@ class TestAccess(OutboundCase):
                         getattr(delivery.with_user(user), button)()
                 with self.assertRaises(AccessError):
                     delivery.with_user(self.plain).action_bulk("cancel")
-                self.assertEqual(delivery.state, state)
+                self.assertEqual(state, delivery.state)
 
     def test_buttons_stop_at_the_company(self):
         """An administrator of another company neither sees nor moves a delivery."""
@@ -110,7 +110,7 @@ class TestAccess(OutboundCase):
                 getattr(theirs, button)()
         with self.assertRaises(AccessError):
             theirs.action_bulk("cancel")
-        self.assertEqual(delivery.state, "error")
+        self.assertEqual("error", delivery.state)
 
     def test_company_rules(self):
         """No record of ours shows to another company, and none can be made for it."""
@@ -224,7 +224,7 @@ class TestAccess(OutboundCase):
             {"endpoint_id": endpoint.id, "payload_json": '{"a": 1}'}
         )
         draft.action_queue_delivery()
-        self.assertEqual(endpoint.circuit_state, "closed")
+        self.assertEqual("closed", endpoint.circuit_state)
         draft.action_cancel_delivery()
         endpoint.action_pause()
         endpoint.action_resume()

@@ -23,10 +23,10 @@ class TestBadInput(OutboundCase):
         self.waiting = self.queue({"a": 1})
 
     def assertStillQueued(self):
-        self.assertEqual(self.waiting.state, "queued")
+        self.assertEqual("queued", self.waiting.state)
         self.assertEqual(
-            self.env[DELIVERY].search([("endpoint_id", "=", self.endpoint.id)]),
             self.waiting,
+            self.env[DELIVERY].search([("endpoint_id", "=", self.endpoint.id)]),
         )
 
     def test_what_queueing_refuses(self):
@@ -158,9 +158,9 @@ class TestBadInput(OutboundCase):
             {"target_hostname": " https://x.com/ ", "target_path": "?a={b}"}
         )
 
-        self.assertEqual(self.endpoint.target_url, "https://x.com/?a={b}")
+        self.assertEqual("https://x.com/?a={b}", self.endpoint.target_url)
         self.endpoint.target_path = False
-        self.assertEqual(self.endpoint.target_path, "/")
+        self.assertEqual("/", self.endpoint.target_path)
 
     def test_json_written_into_a_delivery(self):
         """A broken text or header is refused on the delivery, which stays as it was.
@@ -185,7 +185,7 @@ class TestBadInput(OutboundCase):
             with self.subTest(text=text), self.refused(pattern):
                 self.waiting[name] = text
         self.waiting.invalidate_recordset()
-        self.assertEqual(self.waiting.payload_json, '{"a": 1}')
+        self.assertEqual('{"a": 1}', self.waiting.payload_json)
 
     def test_a_missing_path_token(self):
         """The delivery stops with the token's name; it is corrected and continues."""
@@ -193,14 +193,14 @@ class TestBadInput(OutboundCase):
 
         self.waiting.process_delivery()
 
-        self.assertEqual(self.waiting.state, "error")
-        self.assertEqual(self.waiting.failure_reason, "build")
+        self.assertEqual("error", self.waiting.state)
+        self.assertEqual("build", self.waiting.failure_reason)
         self.assertFalse(self.waiting.next_attempt_at or self.waiting.attempt_ids)
         self.assertRegex(self.waiting.processing_error, NAMED + r".*\{order_id\}")
         self.endpoint.target_path = "/orders"
         self.waiting.action_queue_delivery()
         self.waiting.process_delivery()
-        self.assertEqual(self.waiting.state, "done")
+        self.assertEqual("done", self.waiting.state)
 
     def test_texts_that_a_database_can_not_store(self):
         """NUL and half surrogate pairs in values and names fail nothing."""

@@ -10,7 +10,7 @@ from .common import DELIVERY, CommittedCase, OutboundCase
 @tagged("post_install", "-at_install")
 class TestBulkActions(OutboundCase):
     def message(self, action):
-        self.assertEqual(action["tag"], "display_notification")
+        self.assertEqual("display_notification", action["tag"])
         return action["params"]["message"]
 
     def test_counts_and_names(self):
@@ -22,13 +22,13 @@ class TestBulkActions(OutboundCase):
         action = deliveries.action_bulk("retry_now")
 
         text = self.message(action)
-        self.assertEqual(action["params"]["type"], "warning")
+        self.assertEqual("warning", action["params"]["type"])
         self.assertIn("3 retried", text)
         self.assertIn("7 left as they are", text)
         self.assertIn(f"{unfit[0].name} (in state Done)", text)
         self.assertIn("and 2 more", text)
-        self.assertEqual({each.state for each in fit}, {"queued"})
-        self.assertEqual({each.state for each in unfit}, {"done"})
+        self.assertEqual({"queued"}, {each.state for each in fit})
+        self.assertEqual({"done"}, {each.state for each in unfit})
 
     def test_all_done(self):
         """Nothing left is a plain success; every bulk action has its message."""
@@ -42,7 +42,7 @@ class TestBulkActions(OutboundCase):
         ):
             with self.subTest(name=name):
                 action = self.in_state(state).action_bulk(name)
-                self.assertEqual(action["params"]["type"], "success")
+                self.assertEqual("success", action["params"]["type"])
                 self.assertRegex(self.message(action), r"^1 [a-z -]+\.$")
 
     def test_one_endpoint_that_takes_none(self):
@@ -58,7 +58,7 @@ class TestBulkActions(OutboundCase):
 
         action = (here + there).action_bulk("retry_now")
 
-        self.assertEqual((here.state, there.state), ("queued", "error"))
+        self.assertEqual(("queued", "error"), (here.state, there.state))
         self.assertIn("1 retried", self.message(action))
         self.assertIn("Activate it first", self.message(action))
 
@@ -82,7 +82,7 @@ class TestBulkBesideLanes(CommittedCase):
 
         self.assertIn("2 canceled", action["params"]["message"])
         self.assertIn("being sent right now", action["params"]["message"])
-        self.assertEqual(self.states(ids), ["canceled", "queued", "canceled"])
+        self.assertEqual(["canceled", "queued", "canceled"], self.states(ids))
 
     def test_rows_that_a_lane_changed_meanwhile_are_skipped(self):
         """A row that a lane wrote since the button's snapshot fails itself alone.
@@ -92,14 +92,14 @@ class TestBulkBesideLanes(CommittedCase):
         ids = self.queue(1, 2, 3)
         with self.transaction() as env:
             deliveries = env[DELIVERY].browse(ids)
-            self.assertEqual(set(deliveries.mapped("state")), {"queued"})
+            self.assertEqual({"queued"}, set(deliveries.mapped("state")))
             with self.transaction() as lane:
                 lane[DELIVERY].browse(ids[0]).state = "done"
 
             action = deliveries.action_bulk("cancel")
 
         self.assertIn("2 canceled", action["params"]["message"])
-        self.assertEqual(self.states(ids), ["done", "canceled", "canceled"])
+        self.assertEqual(["done", "canceled", "canceled"], self.states(ids))
 
     def test_a_button_says_that_it_is_being_sent(self):
         """A single button doesn't wait for the lane that holds the row: it says so."""

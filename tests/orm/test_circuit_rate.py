@@ -43,19 +43,19 @@ class TestCircuit(OutboundCase):
         Other responses in between reset the count, other failures don't count.
         """
         signals = ["failure", "failure", "success", "failure", "ignore", "failure"]
-        self.assertEqual(self.health().note(signals, self.now), ("closed", "closed"))
-        self.assertEqual(self.stored().failure_streak, 2)
+        self.assertEqual(("closed", "closed"), self.health().note(signals, self.now))
+        self.assertEqual(2, self.stored().failure_streak)
 
-        self.assertEqual(self.health().note(["failure"], self.now), ("closed", "open"))
+        self.assertEqual(("closed", "open"), self.health().note(["failure"], self.now))
 
         health = self.stored()
-        self.assertEqual(health.opened_at, self.now)
-        self.assertEqual(health.next_probe_at, self.now + 60 * SECOND)
-        self.assertEqual(health.last_failure_at, self.now)
+        self.assertEqual(self.now, health.opened_at)
+        self.assertEqual(self.now + 60 * SECOND, health.next_probe_at)
+        self.assertEqual(self.now, health.last_failure_at)
         allowance = self.health().allow(10, self.now)
-        self.assertEqual(allowance.count, 0)
-        self.assertEqual(allowance.not_before, health.next_probe_at)
-        self.assertEqual(self.health().not_before(self.now), health.next_probe_at)
+        self.assertEqual(0, allowance.count)
+        self.assertEqual(health.next_probe_at, allowance.not_before)
+        self.assertEqual(health.next_probe_at, self.health().not_before(self.now))
 
     def test_one_probe_for_all_lanes(self):
         """After the cooldown one lane sends one delivery; the next waits for it."""
@@ -65,9 +65,9 @@ class TestCircuit(OutboundCase):
         allowed = self.health().allow(10, then)
         again = self.health().allow(10, then)
 
-        self.assertEqual((allowed.count, allowed.is_probe), (1, True))
-        self.assertEqual(again.count, 0)
-        self.assertEqual(self.stored().circuit_state, "half_open")
+        self.assertEqual((1, True), (allowed.count, allowed.is_probe))
+        self.assertEqual(0, again.count)
+        self.assertEqual("half_open", self.stored().circuit_state)
 
     def test_a_probe_goes_once_though_two_lanes_saw_it_due(self):
         """Whoever read the row before the other's probe finds it taken."""
@@ -87,8 +87,8 @@ class TestCircuit(OutboundCase):
         self.endpoint.health_ids.sudo().next_probe_at = self.now + timedelta(days=3)
         self.env.flush_all()
 
-        self.assertEqual(self.health().allow(10, self.now).count, 1)
-        self.assertEqual(self.health().allow(10, self.now).count, 0)
+        self.assertEqual(1, self.health().allow(10, self.now).count)
+        self.assertEqual(0, self.health().allow(10, self.now).count)
 
     def test_open_without_a_date(self):
         """An open circuit that names no date for its probe gets one now, not never."""
@@ -99,7 +99,7 @@ class TestCircuit(OutboundCase):
 
         allowance = self.health().allow(10, self.now)
 
-        self.assertEqual((allowance.count, allowance.is_probe), (1, True))
+        self.assertEqual((1, True), (allowance.count, allowance.is_probe))
 
     def test_the_result_of_a_probe(self):
         """Success closes, failure doubles the cooldown, else the next one may probe."""
@@ -113,30 +113,30 @@ class TestCircuit(OutboundCase):
                 self.open()
                 self.health().allow(10, then)
 
-                self.assertEqual(self.health().note([signal], then)[1], state)
+                self.assertEqual(state, self.health().note([signal], then)[1])
 
                 health = self.stored()
                 self.assertEqual(
-                    health.next_probe_at,
                     wait is not None and then + wait * SECOND,
+                    health.next_probe_at,
                 )
                 self.health().note(["success"], then)
 
     def test_gone_waits_for_a_user(self):
         """A 410 stops it until a user closes the circuit; no success does."""
         self.assertEqual(
-            self.health().note(["open", "success"], self.now), ("closed", "manual")
+            ("closed", "manual"), self.health().note(["open", "success"], self.now)
         )
         later = self.now + timedelta(days=30)
-        self.assertEqual(self.health().allow(10, later).count, 0)
-        self.assertIs(self.health().not_before(later), False)
+        self.assertEqual(0, self.health().allow(10, later).count)
+        self.assertIs(False, self.health().not_before(later))
 
         self.endpoint.action_reset_circuit()
 
-        self.assertEqual(self.health().allow(10, later).count, 10)
+        self.assertEqual(10, self.health().allow(10, later).count)
         self.assertIsNone(self.health().not_before(later))
         self.health().note(["success"], later)
-        self.assertEqual(self.stored().circuit_state, "closed")
+        self.assertEqual("closed", self.stored().circuit_state)
         self.assertFalse(self.stored().opened_at)
 
     def test_threshold_of_zero_never_opens(self):
@@ -144,9 +144,9 @@ class TestCircuit(OutboundCase):
         self.open()
         self.endpoint.circuit_threshold = 0
 
-        self.assertEqual(self.health().allow(10, self.now).count, 10)
+        self.assertEqual(10, self.health().allow(10, self.now).count)
         self.health().note(["failure"] * 50, self.now)
-        self.assertEqual(self.health().allow(10, self.now).count, 10)
+        self.assertEqual(10, self.health().allow(10, self.now).count)
 
     def test_tokens(self):
         """So many per period, a burst at most; what wasn't used comes back."""
@@ -154,21 +154,21 @@ class TestCircuit(OutboundCase):
 
         first = self.health().allow(3, self.now)
         second = self.health().allow(10, self.now)
-        self.assertEqual((first.count, second.count), (3, 2))
-        self.assertEqual(second.not_before, self.now + 12 * SECOND)
-        self.assertEqual(self.health().allow(10, self.now + 11 * SECOND).count, 0)
-        self.assertEqual(self.health().allow(10, self.now + 12 * SECOND).count, 1)
+        self.assertEqual((3, 2), (first.count, second.count))
+        self.assertEqual(self.now + 12 * SECOND, second.not_before)
+        self.assertEqual(0, self.health().allow(10, self.now + 11 * SECOND).count)
+        self.assertEqual(1, self.health().allow(10, self.now + 12 * SECOND).count)
 
         self.health().return_tokens(1)
-        self.assertEqual(self.health().allow(10, self.now + 12 * SECOND).count, 1)
-        self.assertEqual(self.health().allow(10, self.now + 600 * SECOND).count, 5)
+        self.assertEqual(1, self.health().allow(10, self.now + 12 * SECOND).count)
+        self.assertEqual(5, self.health().allow(10, self.now + 600 * SECOND).count)
 
     def test_no_limit_takes_no_lock(self):
         """Without a limit the health row is only read: lanes don't wait here."""
         before = self.row(self.endpoint.health_ids)
-        self.assertEqual(self.health().allow(500, self.now), (500, None, False))
+        self.assertEqual((500, None, False), self.health().allow(500, self.now))
         self.health().return_tokens(100)
-        self.assertEqual(self.row(self.endpoint.health_ids), before)
+        self.assertEqual(before, self.row(self.endpoint.health_ids))
 
 
 class TestCircuitOfALane(CommittedCase):
@@ -207,32 +207,32 @@ class TestCircuitOfALane(CommittedCase):
         self.run_lane()
 
         state, texts, activities = self.tell()
-        self.assertEqual((state, activities), ("open", 1))
+        self.assertEqual(("open", 1), (state, activities))
         self.assertIn("failed too often", texts[-1])
         tried = self.receiver.total
         self.assertLess(tried, 20)
-        self.assertEqual(self.states(ids).count("queued"), 20 - tried)
+        self.assertEqual(20 - tried, self.states(ids).count("queued"))
         unsent = self.committed(ids, "state", "attempt_count", "retry_number")
-        self.assertEqual(unsent.count(("queued", 0, 0)), 20 - tried)
+        self.assertEqual(20 - tried, unsent.count(("queued", 0, 0)))
         [eta] = self.pending()
         self.assertAlmostEqual(
-            (eta - utcnow()).total_seconds(), 60, delta=10, msg="next probe"
+            60, (eta - utcnow()).total_seconds(), delta=10, msg="next probe"
         )
 
         self.make_probe_due()
         self.run_lane()
-        self.assertEqual(self.receiver.total, tried + 1)
+        self.assertEqual(tried + 1, self.receiver.total)
         state, texts, activities = self.tell()
-        self.assertEqual((state, activities), ("open", 1))
+        self.assertEqual(("open", 1), (state, activities))
 
         self.receiver.script("/in", status(200))
         self.make_probe_due()
         self.make_due([each for each in ids if self.states([each]) == ["error"]])
         self.run_lane()
 
-        self.assertEqual(set(self.states(ids)), {"done"})
+        self.assertEqual({"done"}, set(self.states(ids)))
         state, texts, _activities = self.tell()
-        self.assertEqual(state, "closed")
+        self.assertEqual("closed", state)
         self.assertIn("answers again", texts[-1])
 
     def test_gone(self):
@@ -243,16 +243,16 @@ class TestCircuitOfALane(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.tell()[0], "manual")
+        self.assertEqual("manual", self.tell()[0])
         waiting = self.states(ids).count("queued")
         self.assertTrue(waiting)
-        self.assertEqual(self.pending(), [])
+        self.assertEqual([], self.pending())
         self.receiver.script("/in", status(200))
         with self.transaction() as env:
             self.endpoint(env).action_reset_circuit()
-        self.assertEqual(self.pending(), [None])
+        self.assertEqual([None], self.pending())
         self.run_lane()
-        self.assertEqual(self.states(ids).count("done"), waiting)
+        self.assertEqual(waiting, self.states(ids).count("done"))
 
     def test_rate_limit(self):
         """No more than the limit goes; the rest waits for the next permit."""
@@ -261,10 +261,10 @@ class TestCircuitOfALane(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.receiver.total, 3)
-        self.assertEqual(self.states(ids).count("queued"), 7)
+        self.assertEqual(3, self.receiver.total)
+        self.assertEqual(7, self.states(ids).count("queued"))
         [eta] = self.pending()
-        self.assertAlmostEqual((eta - utcnow()).total_seconds(), 1200, delta=20)
+        self.assertAlmostEqual(1200, (eta - utcnow()).total_seconds(), delta=20)
 
     def test_what_is_not_sent_takes_no_permit(self):
         """A request that can't be built leaves its permit to the next delivery."""
@@ -274,8 +274,8 @@ class TestCircuitOfALane(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(broken), ["error"] * 3)
-        self.assertEqual(self.states(whole), ["done"] * 2)
+        self.assertEqual(["error"] * 3, self.states(broken))
+        self.assertEqual(["done"] * 2, self.states(whole))
 
     def test_order_by_key_through_retries(self):
         """A failing delivery holds its key, in order, and no other key."""
@@ -290,12 +290,12 @@ class TestCircuitOfALane(CommittedCase):
 
         self.receiver.script("/in", response)
         self.run_lane()
-        self.assertEqual(self.states(ids), ["error", "queued", "done", "done"])
+        self.assertEqual(["error", "queued", "done", "done"], self.states(ids))
 
         self.make_due(ids[:1])
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["done"] * 4)
+        self.assertEqual(["done"] * 4, self.states(ids))
         sent = [request.json() for request in self.receiver.requests]
-        self.assertEqual([each for each in sent if each < 3], [1, 1, 2])
-        self.assertEqual([each for each in sent if each > 2], [3, 4])
+        self.assertEqual([1, 1, 2], [each for each in sent if each < 3])
+        self.assertEqual([3, 4], [each for each in sent if each > 2])

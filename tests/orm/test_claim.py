@@ -44,12 +44,12 @@ class TestClaim(OutboundCase):
 
         batch = self.take()
 
-        self.assertEqual(claimed_keys(batch), ["c", "a", "b"])
+        self.assertEqual(["c", "a", "b"], claimed_keys(batch))
         self.assertTrue(batch.is_last)
-        self.assertEqual((a + b + c).mapped("state"), ["processing"] * 3)
-        self.assertEqual((a + b + c).mapped("attempt_count"), [1, 1, 1])
-        self.assertEqual((a + b + c).attempt_ids.mapped("state"), ["processing"] * 3)
-        self.assertEqual(d.state, "queued")
+        self.assertEqual(["processing"] * 3, (a + b + c).mapped("state"))
+        self.assertEqual([1, 1, 1], (a + b + c).mapped("attempt_count"))
+        self.assertEqual(["processing"] * 3, (a + b + c).attempt_ids.mapped("state"))
+        self.assertEqual("queued", d.state)
 
     def test_what_is_not_due_stays(self):
         """Only queued and error are claimed; an error without a date waits."""
@@ -57,15 +57,15 @@ class TestClaim(OutboundCase):
             self.in_state(state, next_attempt_at=utcnow())
         self.in_state("error")
 
-        self.assertEqual(self.take().claimed, 0)
+        self.assertEqual(0, self.take().claimed)
 
     def test_one_at_a_time_per_key(self):
         """With an order per key only the first of each key goes, keys side by side."""
         self.endpoint.ordering = "key"
         self.queue_keys("a", "a", "b", "b", "c")
 
-        self.assertEqual(claimed_keys(self.take()), ["a", "b", "c"])
-        self.assertEqual(self.take().claimed, 0)
+        self.assertEqual(["a", "b", "c"], claimed_keys(self.take()))
+        self.assertEqual(0, self.take().claimed)
 
     def test_what_the_first_of_an_order_keeps_waiting(self):
         """Waiting, in flight and in error without a date hold those behind; ended not.
@@ -86,7 +86,7 @@ class TestClaim(OutboundCase):
                 first, second = self.queue_keys("a", "a")
                 first.write({"state": state, "next_attempt_at": date})
                 claimed = claimed_keys(self.take())
-                self.assertEqual(claimed, [] if holds else ["a"])
+                self.assertEqual([] if holds else ["a"], claimed)
                 (first + second).write({"state": "done"})
 
     def test_long_lines_do_not_hide_others(self):
@@ -102,7 +102,7 @@ class TestClaim(OutboundCase):
         for limit, key in ((1, "b"), (10, "c")):
             with self.subTest(limit=limit):
                 free = self.queue_keys(key)
-                self.assertEqual(claimed_keys(self.take(limit)), [key])
+                self.assertEqual([key], claimed_keys(self.take(limit)))
                 free.state = "done"
 
     def test_all_in_one_line(self):
@@ -110,8 +110,8 @@ class TestClaim(OutboundCase):
         self.endpoint.ordering = "endpoint"
         self.queue_keys("a", "b", "c")
 
-        self.assertEqual(claimed_keys(self.take()), ["a"])
-        self.assertEqual(self.take().claimed, 0)
+        self.assertEqual(["a"], claimed_keys(self.take()))
+        self.assertEqual(0, self.take().claimed)
 
     def test_order_changed_while_they_wait(self):
         """What waits is assigned to the group of the new order, by key or by record."""
@@ -125,7 +125,7 @@ class TestClaim(OutboundCase):
         self.env.cr.execute(sql.regroup(self.endpoint.id, "key"))
         self.env.invalidate_all()
 
-        self.assertEqual(claimed_keys(self.take()), ["a", "p"])
+        self.assertEqual(["a", "p"], claimed_keys(self.take()))
 
     def test_superseded(self):
         """Of many with one key only the newest goes; the others name it, uncounted.
@@ -140,14 +140,14 @@ class TestClaim(OutboundCase):
 
         batch = self.take()
 
-        self.assertEqual(claimed_keys(batch), ["k", "k", "x"])
-        self.assertEqual(batch.concluded, 3)
-        self.assertEqual(set(old.mapped("state")), {"canceled"})
+        self.assertEqual(["k", "k", "x"], claimed_keys(batch))
+        self.assertEqual(3, batch.concluded)
+        self.assertEqual({"canceled"}, set(old.mapped("state")))
         self.assertIn("newest", old[0].processing_note)
         self.assertFalse(old.attempt_ids)
         self.assertTrue(all(old.mapped("processed_at")))
         for each in (tried, new, plain):
-            self.assertEqual(each.state, "processing")
+            self.assertEqual("processing", each.state)
 
     def test_a_canceled_one_supersedes_nothing(self):
         """A newer value that was canceled or reset leaves the older one to go."""
@@ -156,7 +156,7 @@ class TestClaim(OutboundCase):
 
         self.take()
 
-        self.assertEqual(old.state, "processing")
+        self.assertEqual("processing", old.state)
 
     def test_interrupted_goes_alone(self):
         """Interrupted deliveries are claimed alone, when nothing else is in flight.
@@ -172,12 +172,12 @@ class TestClaim(OutboundCase):
             )
 
         beside = self.take()
-        self.assertEqual((beside.claimed, beside.is_alone), (2, False))
+        self.assertEqual((2, False), (beside.claimed, beside.is_alone))
         for _number in range(2):
             alone = self.take(alone=True)
-            self.assertEqual((alone.claimed, alone.is_alone), (1, True))
+            self.assertEqual((1, True), (alone.claimed, alone.is_alone))
             self.assertFalse(alone.is_last)
-        self.assertEqual(self.take(alone=True).claimed, 0)
+        self.assertEqual(0, self.take(alone=True).claimed)
 
     def test_a_bad_one_does_not_hurt_the_batch(self):
         """One that can't be built is an error; those beside it are sent."""
@@ -187,10 +187,10 @@ class TestClaim(OutboundCase):
 
         batch = self.take()
 
-        self.assertEqual(claimed_keys(batch), ["a", "b"])
-        self.assertEqual((bad.state, bad.failure_reason), ("error", "build"))
+        self.assertEqual(["a", "b"], claimed_keys(batch))
+        self.assertEqual(("error", "build"), (bad.state, bad.failure_reason))
         self.assertFalse(bad.next_attempt_at or bad.job_uuid)
-        self.assertEqual(good.mapped("state"), ["processing"] * 2)
+        self.assertEqual(["processing"] * 2, good.mapped("state"))
 
     def test_given_back_as_if_never_claimed(self):
         """What never left goes back: state, place, count; its attempts are gone."""
@@ -201,7 +201,7 @@ class TestClaim(OutboundCase):
             sql.release_unsent(deliveries.ids, "queued", "another job", utcnow())
         )
         self.env.invalidate_all()
-        self.assertEqual(set(deliveries.mapped("state")), {"processing"})
+        self.assertEqual({"processing"}, set(deliveries.mapped("state")))
 
         self.env.cr.execute(sql.release_unsent(deliveries.ids, "queued", "j", utcnow()))
         self.env.invalidate_all()
@@ -209,7 +209,7 @@ class TestClaim(OutboundCase):
         after = [self.row(each) for each in deliveries]
         for row in before + after:
             del row["write_date"], row["write_uid"]
-        self.assertEqual(after, before)
+        self.assertEqual(before, after)
         self.assertFalse(deliveries.attempt_ids)
 
 
@@ -225,8 +225,8 @@ class TestClaimTogether(CommittedCase):
             other.cr.execute(sql.claim(self.endpoint_id, now, 4))
             second = {row[0] for row in other.cr.fetchall()}
 
-        self.assertEqual((len(first), len(second)), (4, 2))
-        self.assertEqual(first | second, set(ids))
+        self.assertEqual((4, 2), (len(first), len(second)))
+        self.assertEqual(set(ids), first | second)
 
     def test_a_locked_predecessor_is_still_in_front(self):
         """A locked row blocks its group; SKIP LOCKED doesn't hide it."""
@@ -240,20 +240,20 @@ class TestClaimTogether(CommittedCase):
             lane.cr.execute(
                 sql.claim_first_in_group(self.endpoint_id, utcnow(), 10, 50)
             )
-            self.assertEqual(lane.cr.fetchall(), [])
+            self.assertEqual([], lane.cr.fetchall())
             lane.cr.execute(sql.claim_heads(self.endpoint_id, utcnow(), 10))
-            self.assertEqual(lane.cr.fetchall(), [])
+            self.assertEqual([], lane.cr.fetchall())
 
     def test_lines_may_be_added_while_claimed(self):
         """A claimed row lets others refer to it: adding a line to it doesn't wait."""
         [delivery_id] = self.queue(1)
         with self.read_committed() as lane, self.read_committed() as other:
             lane.cr.execute(sql.claim(self.endpoint_id, utcnow(), 4))
-            self.assertEqual(len(lane.cr.fetchall()), 1)
+            self.assertEqual(1, len(lane.cr.fetchall()))
             other.cr.execute("SET LOCAL lock_timeout = '1s'")
             other.cr.execute(
                 "INSERT INTO bwt_webhook_outbound_delivery_context_line "
                 "(delivery_id, key_name, source_kind) VALUES (%s, 'k', 'literal')",
                 (delivery_id,),
             )
-            self.assertEqual(other.cr.rowcount, 1)
+            self.assertEqual(1, other.cr.rowcount)

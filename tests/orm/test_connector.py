@@ -37,10 +37,10 @@ class TestConnector(RequestCase):
 
     def test_names(self):
         """Codes are made from the backend; the mixin offers its models."""
-        self.assertEqual(self.backend.code, "my-shop")
-        self.assertEqual(self.endpoint.code, f"shop.backend-{self.backend.id}-orders")
-        self.assertEqual(self.backend.outbound_endpoint_id, self.endpoint)
-        self.assertEqual(self.backend.get_outbound_endpoint(), self.endpoint)
+        self.assertEqual("my-shop", self.backend.code)
+        self.assertEqual(f"shop.backend-{self.backend.id}-orders", self.endpoint.code)
+        self.assertEqual(self.endpoint, self.backend.outbound_endpoint_id)
+        self.assertEqual(self.endpoint, self.backend.get_outbound_endpoint())
         models = dict(self.endpoint._selection_connector_backend_ref())
         self.assertIn("shop.backend", models)
         self.assertIn("test.oca.backend", models)
@@ -52,10 +52,10 @@ class TestConnector(RequestCase):
         """The URL that the endpoint shows begins with the backend's base URL."""
         self.backend.api_base_url = "https://shop.example.com/api/v2/"
         self.assertEqual(
-            self.endpoint.target_url, "https://shop.example.com/api/v2/orders"
+            "https://shop.example.com/api/v2/orders", self.endpoint.target_url
         )
         self.assertEqual(
-            self.built().target_url, "https://shop.example.com/api/v2/orders"
+            "https://shop.example.com/api/v2/orders", self.built().target_url
         )
 
     def test_backend_that_is_gone(self):
@@ -79,18 +79,18 @@ class TestConnector(RequestCase):
             form.name = "Stock"
             form.target_hostname = "https://shop.example.com"
             form.code_suffix = "Stock Level"
-            self.assertEqual(form.code, "stock-level")
+            self.assertEqual("stock-level", form.code)
             form.connector_backend_ref = self.backend
-            self.assertEqual(form.code, f"shop.backend-{self.backend.id}-stock-level")
+            self.assertEqual(f"shop.backend-{self.backend.id}-stock-level", form.code)
 
     def test_suffix_without_backend(self):
         """A suffix alone is the code; it is made again when the backend is set."""
         endpoint = self.env[ENDPOINT].create(
             {"name": "X", "code_suffix": "Stock Level", "state": "draft"}
         )
-        self.assertEqual(endpoint.code, "stock-level")
+        self.assertEqual("stock-level", endpoint.code)
         endpoint.connector_backend_ref = self.backend
-        self.assertEqual(endpoint.code, f"shop.backend-{self.backend.id}-stock-level")
+        self.assertEqual(f"shop.backend-{self.backend.id}-stock-level", endpoint.code)
         taken = f'Code "shop.backend-{self.backend.id}-stock-level" is already used'
         with self.refused(taken):
             self.endpoint.write({"code_suffix": "Stock Level", "code": "other"})
@@ -103,11 +103,11 @@ class TestConnector(RequestCase):
         delivery.process_delivery()
 
         [request] = self.receiver.wait_for_requests(1, path="/orders")
-        self.assertEqual(request.header("Authorization"), "Bearer t0")
-        self.assertEqual(request.body, b'{"name": "SO1"}')
-        self.assertEqual(delivery.state, "done", delivery.processing_error)
-        self.assertEqual(self.binding.external_id, "S-77", delivery.processing_note)
-        self.assertEqual(self.binding.last_operation, "export")
+        self.assertEqual("Bearer t0", request.header("Authorization"))
+        self.assertEqual(b'{"name": "SO1"}', request.body)
+        self.assertEqual("done", delivery.state, delivery.processing_error)
+        self.assertEqual("S-77", self.binding.external_id, delivery.processing_note)
+        self.assertEqual("export", self.binding.last_operation)
 
     def test_gate_comes_before_the_handler(self):
         """A closed shop is retried later, regardless of the handler."""
@@ -116,8 +116,8 @@ class TestConnector(RequestCase):
 
         outcome = self.decided()
 
-        self.assertEqual((outcome.status, outcome.seconds), ("retry", 120))
-        self.assertEqual(outcome.note, "the shop is closed")
+        self.assertEqual(("retry", 120), (outcome.status, outcome.seconds))
+        self.assertEqual("the shop is closed", outcome.note)
 
     def test_backend_headers_win(self):
         """Rules < handler < the backend."""
@@ -125,7 +125,7 @@ class TestConnector(RequestCase):
         self.handler(
             {"assignment_ids": [assignment("header", "AUTHORIZATION", "handler")]}
         )
-        self.assertEqual(self.decided().request.headers, {"Authorization": "Bearer t0"})
+        self.assertEqual({"Authorization": "Bearer t0"}, self.decided().request.headers)
 
     def test_inactive_backend_stops_with_a_message(self):
         """A user reads why nothing is sent, not a traceback."""
@@ -134,7 +134,7 @@ class TestConnector(RequestCase):
             self.decided()
         delivery = self.deliver()
         delivery.process_delivery()
-        self.assertEqual(delivery.state, "error")
+        self.assertEqual("error", delivery.state)
         self.assertIn("archived", delivery.processing_error)
         self.assertFalse(delivery.next_attempt_at)
 
@@ -149,8 +149,8 @@ class TestConnector(RequestCase):
         draft = self.backend.queue_outbound_delivery(
             self.endpoint, "Draft", {"a": 1}, {"H": "1"}, {"k": "42"}, auto_queue=False
         )
-        self.assertEqual(draft.state, "draft")
-        self.assertEqual(draft._get_context_values(), {"k": "42"})
+        self.assertEqual("draft", draft.state)
+        self.assertEqual({"k": "42"}, draft._get_context_values())
 
     def test_binding(self):
         """Gone, unknown and foreign bindings return nothing."""
@@ -162,8 +162,8 @@ class TestConnector(RequestCase):
             )
 
         mine = delivery(self.binding._name, self.binding.id)
-        self.assertEqual(resolve(mine), self.binding)
-        self.assertEqual(resolve(mine, "shop.binding"), self.binding)
+        self.assertEqual(self.binding, resolve(mine))
+        self.assertEqual(self.binding, resolve(mine, "shop.binding"))
         self.assertFalse(resolve(mine, "res.partner"))
         self.assertFalse(resolve(delivery("no.model", 1)))
         self.assertFalse(resolve(delivery(self.binding._name, 0)))
@@ -181,7 +181,7 @@ class TestConnector(RequestCase):
     def test_views(self):
         """The button opens one endpoint, a list of several, or says there is none."""
         action = self.backend.action_view_outbound_endpoint()
-        self.assertEqual(action["res_id"], self.endpoint.id)
+        self.assertEqual(self.endpoint.id, action["res_id"])
         self.env[ENDPOINT].create(
             {
                 "name": "Stock",
@@ -190,11 +190,11 @@ class TestConnector(RequestCase):
             }
         )
         action = self.backend.action_view_outbound_endpoint()
-        self.assertEqual(action["view_mode"], "list,kanban,form")
+        self.assertEqual("list,kanban,form", action["view_mode"])
         with self.refused("several"):
             self.backend.get_outbound_endpoint()
         self.assertEqual(
-            self.backend.get_outbound_endpoint(code_suffix="orders"), self.endpoint
+            self.endpoint, self.backend.get_outbound_endpoint(code_suffix="orders")
         )
 
     def test_backend_on_top_of_oca_connector(self):
@@ -215,5 +215,5 @@ class TestConnector(RequestCase):
         delivery.process_delivery()
 
         [request] = self.receiver.wait_for_requests(1, path="/oca")
-        self.assertEqual(request.header("Authorization"), "Bearer t1")
-        self.assertEqual(delivery.state, "done", delivery.processing_error)
+        self.assertEqual("Bearer t1", request.header("Authorization"))
+        self.assertEqual("done", delivery.state, delivery.processing_error)

@@ -18,7 +18,7 @@ class TestContextLines(RequestCase):
             "lines": 'a\nb "q"',
         }
 
-        self.assertEqual(self.deliver(context_lines=given)._get_context_values(), given)
+        self.assertEqual(given, self.deliver(context_lines=given)._get_context_values())
 
     def test_lines_as_dicts_later_sees_earlier(self):
         """Lines with sources; tokens refer to the lines before them."""
@@ -37,8 +37,8 @@ class TestContextLines(RequestCase):
         )
 
         self.assertEqual(
-            delivery._get_context_values(),
             {"id": 7, "code": "shop-orders", "both": "shop-orders/7", "typed": 7},
+            delivery._get_context_values(),
         )
 
     def test_refused_lines(self):
@@ -66,6 +66,6 @@ class TestContextLines(RequestCase):
         )
         delivery.context_line_ids.literal_value = "2"
 
-        self.assertEqual(delivery._get_context_values(), {"a": 2})
-        self.assertEqual(delivery._resolve_source_value("context_key", "a", False), 2)
+        self.assertEqual({"a": 2}, delivery._get_context_values())
+        self.assertEqual(2, delivery._resolve_source_value("context_key", "a", False))
         self.assertFalse(delivery._resolve_source_value("nonsense", "a", False))

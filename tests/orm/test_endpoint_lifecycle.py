@@ -27,8 +27,8 @@ class TestEndpointLife(OutboundCase):
                         with self.refused("already"):
                             getattr(self.endpoint, button)()
                     else:
-                        self.assertIs(getattr(self.endpoint, button)(), True)
-                        self.assertEqual(self.endpoint.state, target)
+                        self.assertIs(True, getattr(self.endpoint, button)())
+                        self.assertEqual(target, self.endpoint.state)
 
     def test_what_waits_goes_on(self):
         """Activating, resuming and a looser order or limit wake what waits.
@@ -52,15 +52,15 @@ class TestEndpointLife(OutboundCase):
 
                 self.endpoint.write(back)
 
-                self.assertEqual(len(self.wake_ups()), 1)
+                self.assertEqual(1, len(self.wake_ups()))
 
     def test_copy(self):
         """A copy is a draft with its own code: it must not send beside its origin."""
         copies = self.endpoint.copy() + self.endpoint.copy()
 
-        self.assertEqual(copies.mapped("code"), ["orders-copy", "orders-copy-2"])
-        self.assertEqual(copies.mapped("state"), ["draft", "draft"])
-        self.assertEqual(len(copies.health_ids), 2)
+        self.assertEqual(["orders-copy", "orders-copy-2"], copies.mapped("code"))
+        self.assertEqual(["draft", "draft"], copies.mapped("state"))
+        self.assertEqual(2, len(copies.health_ids))
 
     def test_company_stays_while_there_are_deliveries(self):
         """An endpoint with deliveries keeps its company; theirs would change unseen."""
@@ -96,10 +96,10 @@ class TestEndpointLife(OutboundCase):
         for state in ("done", "error", "dead_letter", "queued"):
             self.in_state(state)
 
-        self.assertEqual(self.endpoint.outbound_delivery_count, 4)
-        self.assertEqual(self.endpoint.failed_delivery_count, 2)
+        self.assertEqual(4, self.endpoint.outbound_delivery_count)
+        self.assertEqual(2, self.endpoint.failed_delivery_count)
         action = self.endpoint.action_view_failed_outbound_deliveries()
-        self.assertEqual(self.env[DELIVERY].search_count(action["domain"]), 2)
+        self.assertEqual(2, self.env[DELIVERY].search_count(action["domain"]))
 
     def test_its_maker_is_responsible(self):
         """Who makes an endpoint is notified of its trouble until someone else is named.
@@ -133,5 +133,5 @@ class TestEndpointLife(OutboundCase):
             }
         )
 
-        self.assertEqual(len(endpoint.health_ids), 1)
-        self.assertEqual(endpoint.circuit_state, "closed")
+        self.assertEqual(1, len(endpoint.health_ids))
+        self.assertEqual("closed", endpoint.circuit_state)

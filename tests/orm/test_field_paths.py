@@ -13,16 +13,16 @@ class TestFieldPaths(RequestCase):
     def test_relations_give_ids(self):
         """A relation to several becomes a list of ids, whatever it holds."""
         tags = self.env["res.partner.category"].create([{"name": "a"}, {"name": "b"}])
-        self.assertEqual(self.read_path(self.partner, "category_id"), [])
+        self.assertEqual([], self.read_path(self.partner, "category_id"))
         self.partner.category_id = tags[0]
-        self.assertEqual(self.read_path(self.partner, "category_id"), tags[0].ids)
+        self.assertEqual(tags[0].ids, self.read_path(self.partner, "category_id"))
         self.partner.category_id = tags
 
-        self.assertEqual(self.read_path(self.partner, "category_id"), tags.ids)
-        self.assertEqual(self.read_path(self.partner, "category_id.*"), tags.ids)
-        self.assertEqual(self.read_path(self.partner, "category_id.1"), tags[1].id)
-        self.assertEqual(self.read_path(self.partner, "category_id.0.name"), "a")
-        self.assertEqual(self.read_path(self.partner, "category_id.*.name"), ["a", "b"])
+        self.assertEqual(tags.ids, self.read_path(self.partner, "category_id"))
+        self.assertEqual(tags.ids, self.read_path(self.partner, "category_id.*"))
+        self.assertEqual(tags[1].id, self.read_path(self.partner, "category_id.1"))
+        self.assertEqual("a", self.read_path(self.partner, "category_id.0.name"))
+        self.assertEqual(["a", "b"], self.read_path(self.partner, "category_id.*.name"))
         self.assertIsNone(self.read_path(self.partner, "category_id.7.name"))
         with self.refused("there are 2 records", ConfigurationError):
             self.read_path(self.partner, "category_id.name")

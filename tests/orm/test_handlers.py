@@ -33,15 +33,15 @@ class TestRules(RequestCase):
 
         outcome = self.decided({"total": 10, "paid": False})
 
-        self.assertEqual(outcome.status, "dead_letter")
-        self.assertEqual(outcome.note, "too big")
+        self.assertEqual("dead_letter", outcome.status)
+        self.assertEqual("too big", outcome.note)
         rule = self.env["bwt.webhook.outbound.handler.rule"].browse(
             outcome.matched_rule_id
         )
-        self.assertEqual(rule.name, "rule 3")
-        self.assertEqual(self.decided({"total": 10, "paid": True}).status, "cancel")
+        self.assertEqual("rule 3", rule.name)
+        self.assertEqual("cancel", self.decided({"total": 10, "paid": True}).status)
         done = self.decided({"total": 9})
-        self.assertEqual(done.status, "done")
+        self.assertEqual("done", done.status)
         self.assertIn("rule 4", done.note)
 
     def test_no_rule_sends(self):
@@ -49,17 +49,17 @@ class TestRules(RequestCase):
         handler = self.handler(
             {"result_status": "cancel", "condition_ids": [condition("payload.x")]}
         )
-        self.assertEqual(self.decided({"x": 1}).status, "send")
+        self.assertEqual("send", self.decided({"x": 1}).status)
         delivery = self.deliver({"x": 1})
         self.assertEqual(
-            delivery._execute_model_driven_handler(handler), {"status": "send"}
+            {"status": "send"}, delivery._execute_model_driven_handler(handler)
         )
 
     def test_retry_requires_seconds(self):
         """The result Retry Later carries its seconds."""
         self.handler({"result_status": "retry", "retry_seconds": 90})
         outcome = self.decided()
-        self.assertEqual((outcome.status, outcome.seconds), ("retry", 90))
+        self.assertEqual(("retry", 90), (outcome.status, outcome.seconds))
         with self.refused("Enter 0 or more"):
             self.endpoint.handler_id.outbound_rule_ids.retry_seconds = -1
 
@@ -90,19 +90,19 @@ class TestRules(RequestCase):
 
         outcome = delivery._invoke_handler(request)
 
-        self.assertEqual(outcome.status, "send")
-        self.assertEqual(outcome.request.http_method, "put")
-        self.assertEqual(outcome.request.target_url, "https://b.example.com/7")
-        self.assertEqual(outcome.request.headers, {"x-shop": "1.10", "X-None": ""})
+        self.assertEqual("send", outcome.status)
+        self.assertEqual("put", outcome.request.http_method)
+        self.assertEqual("https://b.example.com/7", outcome.request.target_url)
+        self.assertEqual({"x-shop": "1.10", "X-None": ""}, outcome.request.headers)
         self.assertEqual(
-            outcome.request.payload, {"a": 1, "order": {"id": 7}, "copy": 7}
+            {"a": 1, "order": {"id": 7}, "copy": 7}, outcome.request.payload
         )
-        self.assertEqual(request.payload, {"a": 1}, "the request is never changed")
+        self.assertEqual({"a": 1}, request.payload, "the request is never changed")
         raw = delivery._execute_model_driven_handler(handler, request.to_dict())
         self.assertEqual(
-            set(raw),
             {"status", "matched_rule_id", "target_url", "http_method", "headers"}
             | {"payload"},
+            set(raw),
         )
 
     def test_refused_while_saved(self):
@@ -139,9 +139,9 @@ class TestRules(RequestCase):
         """Codes are unique over companies; a copy gets its own, rules along."""
         handler = self.handler({"condition_ids": [condition("payload.x")]})
         copy = handler.copy()
-        self.assertEqual(copy.code, "decider-copy")
+        self.assertEqual("decider-copy", copy.code)
         self.assertEqual(
-            copy.outbound_rule_ids.condition_ids.source_expression, "payload.x"
+            "payload.x", copy.outbound_rule_ids.condition_ids.source_expression
         )
 
     def test_a_used_handler_is_not_deleted(self):
@@ -184,11 +184,11 @@ class TestPythonHandlers(RequestCase):
         """It decides on the request; the one-argument form works too."""
         handler = self.python("decide")
         outcome = self.decided(headers={"A": "1"})
-        self.assertEqual(outcome.request.headers, {"A": "1", "X-Decided": "yes"})
+        self.assertEqual({"A": "1", "X-Decided": "yes"}, outcome.request.headers)
 
         handler.python_method_name = "decide_alone"
         outcome = self.decided(name="Order")
-        self.assertEqual((outcome.status, outcome.note), ("cancel", "not Order"))
+        self.assertEqual(("cancel", "not Order"), (outcome.status, outcome.note))
 
     def test_unmarked_method_is_refused(self):
         """Anything its author didn't mark is refused when saved and when run."""
@@ -216,7 +216,7 @@ class TestPythonHandlers(RequestCase):
         backend = type(self.env["shop.backend"])
         with patch.object(backend, "decide", lambda self, delivery, request: False):
             handler._check_python_method()
-            self.assertEqual(self.decided().status, "cancel")
+            self.assertEqual("cancel", self.decided().status)
 
     def test_nonsense_is_quoted(self):
         """What makes no sense becomes an error that quotes it."""
@@ -251,7 +251,7 @@ class TestHooks(RequestCase):
         ):
             headers = self.decided().request.headers
 
-        self.assertEqual(headers, {"X-A": "rule", "x-b": "handler", "X-C": "3"})
+        self.assertEqual({"X-A": "rule", "x-b": "handler", "X-C": "3"}, headers)
 
     def test_pre_dispatch_check_comes_before_the_handler(self):
         """A result dict ends it, None and a send let the handler decide."""
@@ -266,19 +266,19 @@ class TestHooks(RequestCase):
             with patch.object(
                 delivery_class, "_pre_dispatch_check", lambda self, raw=raw: raw
             ):
-                self.assertEqual(self.decided().status, status)
+                self.assertEqual(status, self.decided().status)
 
     def test_result_helpers(self):
         """The dicts that callbacks and gates return."""
         delivery = self.deliver()
-        self.assertEqual(delivery.webhook_done(), {"status": "done"})
+        self.assertEqual({"status": "done"}, delivery.webhook_done())
         self.assertEqual(
-            delivery.webhook_retry("later", seconds=5),
             {"status": "retry", "note": "later", "seconds": 5},
+            delivery.webhook_retry("later", seconds=5),
         )
-        self.assertEqual(delivery.webhook_cancel("no")["status"], "cancel")
-        self.assertEqual(delivery.webhook_dead_letter("bad")["note"], "bad")
+        self.assertEqual("cancel", delivery.webhook_cancel("no")["status"])
+        self.assertEqual("bad", delivery.webhook_dead_letter("bad")["note"])
         self.assertEqual(
-            delivery._build_outbound_delivery_result("send", headers={"A": "1"}),
             {"status": "send", "headers": {"A": "1"}},
+            delivery._build_outbound_delivery_result("send", headers={"A": "1"}),
         )

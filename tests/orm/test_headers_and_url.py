@@ -18,7 +18,6 @@ class TestHeadersAndUrl(RequestCase):
         self.header("X-Missing", "context_key", "missing")
 
         self.assertEqual(
-            self.built(context_lines={"order_id": 7}).headers,
             {
                 "X-Flag": "true",
                 "X-Price": "1.10",
@@ -27,6 +26,7 @@ class TestHeadersAndUrl(RequestCase):
                 "X-Number": "7",
                 "X-Missing": "",
             },
+            self.built(context_lines={"order_id": 7}).headers,
         )
 
     def test_names_compare_without_case(self):
@@ -35,7 +35,7 @@ class TestHeadersAndUrl(RequestCase):
 
         headers = self.built(headers={"X-Shop": "queued", "X-Other": "1"}).headers
 
-        self.assertEqual(headers, {"X-Other": "1", "x-shop": "rule"})
+        self.assertEqual({"X-Other": "1", "x-shop": "rule"}, headers)
 
     def test_refused_headers(self):
         """Names that the sender sets, no tokens, and control characters are refused."""
@@ -57,8 +57,8 @@ class TestHeadersAndUrl(RequestCase):
         request = self.built(context_lines={"order": "a/b", "query": "x&y=ä", "n": 0})
 
         self.assertEqual(
-            request.target_url,
             "https://shop.example.com/orders/a%2Fb?q=x%26y%3D%C3%A4&n=0",
+            request.target_url,
         )
         with self.refused(
             r"\"Shop orders\" \(shop-orders\).*{order}",
@@ -74,10 +74,10 @@ class TestHeadersAndUrl(RequestCase):
         encoded = delivery._encode_request(delivery._build_outbound_request())
 
         names = [name.lower() for name, _ in encoded.headers]
-        self.assertEqual(names.count("webhook-id"), 1)
+        self.assertEqual(1, names.count("webhook-id"))
         self.assertIn(("webhook-id", delivery.message_uid), encoded.headers)
         self.assertIn(("Content-Type", "application/json"), encoded.headers)
-        self.assertEqual(encoded.body, b'{"a": 1}')
+        self.assertEqual(b'{"a": 1}', encoded.body)
 
     def test_body_modes(self):
         """Each mode has its encoding and type, unless a rule sets the type."""
@@ -90,11 +90,11 @@ class TestHeadersAndUrl(RequestCase):
             return dict(encoded.headers).get("Content-Type"), encoded.body
 
         self.assertEqual(
-            sent("form_urlencoded"),
             (
                 "application/x-www-form-urlencoded",
                 b"a%5Bb%5D%5B0%5D=1&a%5Bb%5D%5B1%5D=true&a%5Bb%5D%5B2%5D=",
             ),
+            sent("form_urlencoded"),
         )
         kind, body = sent(
             "multipart",
@@ -105,11 +105,11 @@ class TestHeadersAndUrl(RequestCase):
         self.assertIn(b'name="doc"; filename="a.txt"', body)
         self.assertIn(b"hello", body)
         self.assertEqual(
-            sent("raw", payload="<a>ä</a>"),
             ("text/plain; charset=utf-8", "<a>ä</a>".encode()),
+            sent("raw", payload="<a>ä</a>"),
         )
         self.header("content-type", literal="application/xml")
-        self.assertEqual(sent("raw", payload="<a/>")[1], b"<a/>")
+        self.assertEqual(b"<a/>", sent("raw", payload="<a/>")[1])
         one = self.deliver("<a/>")
         encoded = one._encode_request(one._build_outbound_request())
         self.assertIn(("content-type", "application/xml"), encoded.headers)
@@ -134,4 +134,4 @@ class TestHeadersAndUrl(RequestCase):
             }
         )
 
-        self.assertEqual(delivery._build_outbound_request().files, {})
+        self.assertEqual({}, delivery._build_outbound_request().files)

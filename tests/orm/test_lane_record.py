@@ -28,7 +28,7 @@ class TestLaneRecord(CommittedCase):
         with self.transaction() as env:
             deliveries = env[DELIVERY].browse(self.ids)
             states = set(deliveries.mapped("state"))
-            self.assertEqual(states, {"done", "error", "dead_letter"})
+            self.assertEqual({"done", "error", "dead_letter"}, states)
             for records in (deliveries, deliveries.attempt_ids):
                 computed = [
                     field
@@ -54,10 +54,10 @@ class TestLaneRecord(CommittedCase):
         with self.transaction() as env:
             for delivery in env[DELIVERY].browse(self.ids):
                 attempts = delivery.attempt_ids
-                self.assertEqual(delivery.attempt_count, len(attempts))
-                self.assertEqual(attempts.name, f"{delivery.name} / Attempt 1")
-                self.assertEqual(attempts.display_name, attempts.name)
-                self.assertEqual(delivery.write_uid.id, SUPERUSER)
+                self.assertEqual(len(attempts), delivery.attempt_count)
+                self.assertEqual(f"{delivery.name} / Attempt 1", attempts.name)
+                self.assertEqual(attempts.name, attempts.display_name)
+                self.assertEqual(SUPERUSER, delivery.write_uid.id)
                 self.assertGreater(delivery.write_date, delivery.create_date)
                 self.assertLessEqual(attempts.started_at, attempts.finished_at)
                 for name in (

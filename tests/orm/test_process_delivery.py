@@ -28,19 +28,19 @@ class TestDirect(OutboundCase):
         delivery = self.sent(status(201, b'{"id": 7}', [("X-Id", "7")]))
 
         [request] = self.receiver.requests
-        self.assertEqual(request.header("webhook-id"), delivery.message_uid)
-        self.assertEqual(delivery.state, "done")
-        self.assertEqual(delivery.response_status_code, 201)
-        self.assertEqual(delivery.response_body, '{"id": 7}')
-        self.assertEqual(json.loads(delivery.response_headers_json)["X-Id"], "7")
+        self.assertEqual(delivery.message_uid, request.header("webhook-id"))
+        self.assertEqual("done", delivery.state)
+        self.assertEqual(201, delivery.response_status_code)
+        self.assertEqual('{"id": 7}', delivery.response_body)
+        self.assertEqual("7", json.loads(delivery.response_headers_json)["X-Id"])
         self.assertFalse(delivery.next_attempt_at or delivery.job_uuid)
         self.assertGreater(delivery.queue_to_done_seconds, 0)
         attempt = delivery.attempt_ids
-        self.assertEqual((attempt.attempt_number, attempt.state), (1, "done"))
-        self.assertEqual(attempt.name, f"{delivery.name} / Attempt 1")
-        self.assertEqual(attempt.target_url, f"{self.receiver.url}/orders")
-        self.assertEqual(attempt.payload_json, '{"a": 1}')
-        self.assertEqual(delivery.payload_json, '{"a": 1}')
+        self.assertEqual((1, "done"), (attempt.attempt_number, attempt.state))
+        self.assertEqual(f"{delivery.name} / Attempt 1", attempt.name)
+        self.assertEqual(f"{self.receiver.url}/orders", attempt.target_url)
+        self.assertEqual('{"a": 1}', attempt.payload_json)
+        self.assertEqual('{"a": 1}', delivery.payload_json)
 
     def test_the_result_of_each_response(self):
         """Retried, for good or done: state, reason, next attempt, attempt's state."""
@@ -57,40 +57,40 @@ class TestDirect(OutboundCase):
         for response, state, reason, again in cases:
             with self.subTest(state=state, reason=reason):
                 delivery = self.sent(response)
-                self.assertEqual(delivery.state, state)
-                self.assertEqual(delivery.failure_reason, reason)
-                self.assertEqual(bool(delivery.next_attempt_at), again)
-                self.assertEqual(delivery.retry_number, int(again))
-                self.assertEqual(bool(delivery.processed_at), not again)
-                self.assertEqual(delivery.attempt_ids.state, state)
-                self.assertEqual(bool(delivery.processing_error), state != "done")
+                self.assertEqual(state, delivery.state)
+                self.assertEqual(reason, delivery.failure_reason)
+                self.assertEqual(again, bool(delivery.next_attempt_at))
+                self.assertEqual(int(again), delivery.retry_number)
+                self.assertEqual(not again, bool(delivery.processed_at))
+                self.assertEqual(state, delivery.attempt_ids.state)
+                self.assertEqual(state != "done", bool(delivery.processing_error))
 
     def test_retry_after_counts_when_longer(self):
         """The server's wish is kept where it is longer than the schedule's delay."""
         delivery = self.sent(throttle(3600))
 
         wait = (delivery.next_attempt_at - utcnow()).total_seconds()
-        self.assertAlmostEqual(wait, 3600, delta=30)
+        self.assertAlmostEqual(3600, wait, delta=30)
 
     def test_retries_used_up(self):
         """After the last delay the failure is final; attempts are counted on."""
         self.endpoint.retry_schedule = "1s"
         delivery = self.sent(status(503))
         uid = delivery.message_uid
-        self.assertEqual(delivery.state, "error")
+        self.assertEqual("error", delivery.state)
 
         delivery.process_delivery()
 
-        self.assertEqual(delivery.state, "dead_letter")
-        self.assertEqual(delivery.attempt_ids.mapped("attempt_number"), [2, 1])
-        self.assertEqual(delivery.attempt_count, 2)
-        self.assertEqual(self.receiver.counts(), {uid: 2})
+        self.assertEqual("dead_letter", delivery.state)
+        self.assertEqual([2, 1], delivery.attempt_ids.mapped("attempt_number"))
+        self.assertEqual(2, delivery.attempt_count)
+        self.assertEqual({uid: 2}, self.receiver.counts())
 
     def test_an_empty_schedule_retries_nothing(self):
         """Without delays the first failure is final."""
         self.endpoint.retry_schedule = False
 
-        self.assertEqual(self.sent(status(503)).state, "dead_letter")
+        self.assertEqual("dead_letter", self.sent(status(503)).state)
 
     def test_what_has_ended_is_not_changed(self):
         """Done, dead-lettered and canceled deliveries are not sent again."""
@@ -98,8 +98,8 @@ class TestDirect(OutboundCase):
             delivery = self.in_state(state)
             before = self.row(delivery)
             delivery.process_delivery()
-            self.assertEqual(self.row(delivery), before)
-        self.assertEqual(self.receiver.total, 0)
+            self.assertEqual(before, self.row(delivery))
+        self.assertEqual(0, self.receiver.total)
 
     def test_endpoint_that_does_not_send(self):
         """On a draft, archived or paused endpoint it raises and changes nothing."""
@@ -109,8 +109,8 @@ class TestDirect(OutboundCase):
             self.endpoint.write({"state": "active", "is_paused": False} | vals)
             with self.subTest(vals=vals), self.refused('Endpoint "Orders"'):
                 delivery.process_delivery()
-        self.assertEqual(self.row(delivery), before)
-        self.assertEqual(self.receiver.total, 0)
+        self.assertEqual(before, self.row(delivery))
+        self.assertEqual(0, self.receiver.total)
 
     def test_a_draft_is_sent(self):
         """A draft takes a place and is sent: a script's shortest way."""
@@ -120,9 +120,9 @@ class TestDirect(OutboundCase):
 
         draft.process_delivery()
 
-        self.assertEqual(draft.state, "done")
+        self.assertEqual("done", draft.state)
         self.assertTrue(draft.queue_number and draft.queued_at)
-        self.assertEqual(self.receiver.requests[0].json(), {"b": 2})
+        self.assertEqual({"b": 2}, self.receiver.requests[0].json())
 
     def test_who_is_in_flight_is_not_sent_again(self):
         """A delivery that a lane has claimed is refused."""
@@ -141,12 +141,12 @@ class TestDirect(OutboundCase):
         (other + second + first).process_delivery()
 
         self.assertEqual(
-            [request.json()["key"] for request in self.receiver.requests],
             ["a", "a", "b"],
+            [request.json()["key"] for request in self.receiver.requests],
         )
         self.assertEqual(
-            [each.header("webhook-id") for each in self.receiver.requests],
             [first.message_uid, second.message_uid, other.message_uid],
+            [each.header("webhook-id") for each in self.receiver.requests],
         )
 
     def test_a_canceled_delivery_keeps_nothing_waiting(self):
@@ -157,7 +157,7 @@ class TestDirect(OutboundCase):
 
         second.process_delivery()
 
-        self.assertEqual(second.state, "done")
+        self.assertEqual("done", second.state)
 
     def test_superseded(self):
         """What a newer one replaced isn't sent, and says what replaced it."""
@@ -166,10 +166,10 @@ class TestDirect(OutboundCase):
 
         (old + new).process_delivery()
 
-        self.assertEqual((old.state, new.state), ("canceled", "done"))
+        self.assertEqual(("canceled", "done"), (old.state, new.state))
         self.assertIn("newest", old.processing_note)
         self.assertFalse(old.attempt_ids)
-        self.assertEqual(self.receiver.total, 1)
+        self.assertEqual(1, self.receiver.total)
 
     def test_health_is_the_lanes(self):
         """It writes no health row: a caller's transaction would hold up the lane."""
@@ -178,16 +178,16 @@ class TestDirect(OutboundCase):
         self.sent(status(503))
         self.sent(status(200))
 
-        self.assertEqual(self.row(self.endpoint.health_ids), before)
+        self.assertEqual(before, self.row(self.endpoint.health_ids))
 
     def test_unusual_responses_are_stored(self):
         """NUL, bad UTF-8 and huge bodies are kept as far as they can be."""
         delivery = self.sent(status(200, b"a\x00b\xff\xed\xa0\x80"))
-        self.assertEqual(delivery.state, "done")
+        self.assertEqual("done", delivery.state)
         self.assertTrue(delivery.response_body.startswith("a\ufffdb\ufffd"))
 
         delivery = self.sent(status(200, b"x" * 100_000))
-        self.assertEqual(delivery.state, "done")
+        self.assertEqual("done", delivery.state)
         self.assertRegex(delivery.response_body, r"\n\[.*cut.*\]$")
         self.assertLess(len(delivery.response_body), 66_000)
 
@@ -207,8 +207,8 @@ class TestDirect(OutboundCase):
                     ),
                 )
                 delivery = self.sent(status(200))
-                self.assertEqual(delivery.state, "done", delivery.processing_error)
-                self.assertEqual(delivery.processing_note, "a\ufffdb?")
+                self.assertEqual("done", delivery.state, delivery.processing_error)
+                self.assertEqual("a\ufffdb?", delivery.processing_note)
                 self.assertFalse(delivery.matched_outbound_rule_id)
 
     def test_a_body_that_can_not_be_encoded(self):
@@ -219,7 +219,7 @@ class TestDirect(OutboundCase):
         delivery.process_delivery()
 
         self.assertIn(delivery.state, ("done", "error"))
-        self.assertEqual(delivery.attempt_count, len(delivery.attempt_ids))
+        self.assertEqual(len(delivery.attempt_ids), delivery.attempt_count)
 
     def test_a_handler_that_fails(self):
         """What a failing hook wrote is rolled back; the delivery needs attention."""
@@ -235,13 +235,13 @@ class TestDirect(OutboundCase):
             delivery = self.sent(status(200))
 
         self.assertEqual(
-            (delivery.state, delivery.failure_reason), ("error", "handler")
+            ("error", "handler"), (delivery.state, delivery.failure_reason)
         )
         self.assertIn("boom", delivery.processing_error)
-        self.assertEqual(delivery.attempt_ids.state, "error")
+        self.assertEqual("error", delivery.attempt_ids.state)
         self.assertFalse(delivery.next_attempt_at)
-        self.assertEqual(partner.name, "before")
-        self.assertEqual(self.receiver.total, 0)
+        self.assertEqual("before", partner.name)
+        self.assertEqual(0, self.receiver.total)
 
     def test_a_response_hook_that_fails(self):
         """The delivery stays done with a note; the hook's writes are rolled back."""
@@ -256,9 +256,9 @@ class TestDirect(OutboundCase):
         with self.assertLogs("odoo.addons.bwt_webhooks_outbound", "WARNING"):
             delivery = self.sent(status(200))
 
-        self.assertEqual(delivery.state, "done")
+        self.assertEqual("done", delivery.state)
         self.assertIn("no such binding", delivery.processing_note)
-        self.assertEqual(partner.name, "before")
+        self.assertEqual("before", partner.name)
 
     def test_what_the_caller_wrote_is_kept(self):
         """Values that the caller set and hasn't flushed survive the sending."""
@@ -268,8 +268,8 @@ class TestDirect(OutboundCase):
 
         delivery.process_delivery()
 
-        self.assertEqual(partner.name, "after")
-        self.assertEqual(self.row(partner)["name"], "after")
+        self.assertEqual("after", partner.name)
+        self.assertEqual("after", self.row(partner)["name"])
 
     def test_due_later_is_sent_now(self):
         """Called by hand, an error doesn't wait for its next attempt."""
@@ -279,7 +279,7 @@ class TestDirect(OutboundCase):
 
         delivery.process_delivery()
 
-        self.assertEqual(delivery.state, "done")
+        self.assertEqual("done", delivery.state)
 
     def test_a_lane_outside_the_runner_sends_in_the_transaction(self):
         """`run_lane` in a test or a script sends what is due, raising for nothing.
@@ -295,8 +295,8 @@ class TestDirect(OutboundCase):
         report = self.endpoint.with_context(job_uuid="not-a-job").run_lane()
 
         self.assertRegex(report, "2 sent in the caller's transaction, 1 left")
-        self.assertEqual((due + behind).mapped("state"), ["done", "done"])
-        self.assertEqual((later + behind_stuck).mapped("state"), ["queued"] * 2)
+        self.assertEqual(["done", "done"], (due + behind).mapped("state"))
+        self.assertEqual(["queued"] * 2, (later + behind_stuck).mapped("state"))
         self.endpoint.is_paused = True
         self.assertIn("doesn't send", self.endpoint.run_lane())
         gone = self.make_endpoint("gone")

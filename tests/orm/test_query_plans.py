@@ -215,15 +215,15 @@ class TestQueryPlans(OutboundCase):
         inner = {
             node.get("Index Name") for node in plan if node.get("Alias", "") == "s"
         }
-        self.assertEqual(inner, {f"{TABLE}_superseding"})
+        self.assertEqual({f"{TABLE}_superseding"}, inner)
 
     def test_retention(self):
         """Expired rows are found by the index of what ended, endpoint by endpoint."""
         self.env.cr.execute("EXPLAIN SELECT 1")
         before = self.env.cr.sql_log_count
         found = self.env[DELIVERY]._lock_expired(100)
-        self.assertEqual(len(found), 100)
-        self.assertEqual(self.env.cr.sql_log_count - before, 2)
+        self.assertEqual(100, len(found))
+        self.assertEqual(2, self.env.cr.sql_log_count - before)
         self.assertPlan(
             SQL(
                 """SELECT id FROM bwt_webhook_outbound_delivery

@@ -26,7 +26,6 @@ class TestQueuedValues(OutboundCase):
         )
 
         self.assertEqual(
-            list(json.loads(delivery.payload_json).items()),
             [
                 ("z", "2026-01-02"),
                 ("a", "2026-01-02T03:04:05Z"),
@@ -34,6 +33,7 @@ class TestQueuedValues(OutboundCase):
                 ("d", 1.1),
                 ("t", [1, None, True]),
             ],
+            list(json.loads(delivery.payload_json).items()),
         )
 
     def test_context_lines_of_a_mapping(self):
@@ -41,9 +41,9 @@ class TestQueuedValues(OutboundCase):
         delivery = self.queue(None, {"text": "42", "number": 42, "none": None})
 
         self.assertEqual(
-            delivery._get_context_values(), {"text": "42", "number": 42, "none": None}
+            {"text": "42", "number": 42, "none": None}, delivery._get_context_values()
         )
-        self.assertEqual(delivery.payload_json, "{}")
+        self.assertEqual("{}", delivery.payload_json)
 
     def test_context_lines_of_a_list(self):
         """Lines given as dicts keep kind, expression and order."""
@@ -58,8 +58,8 @@ class TestQueuedValues(OutboundCase):
         )
 
         self.assertEqual(
-            delivery._get_context_values(),
             {"name": self.endpoint.company_id.name, "flag": True},
+            delivery._get_context_values(),
         )
 
     def test_files_are_attachments(self):
@@ -76,8 +76,8 @@ class TestQueuedValues(OutboundCase):
             [("res_model", "=", DELIVERY), ("res_id", "=", delivery.id)], order="id"
         )
         self.assertEqual(
-            [(each.description, each.name, each.raw) for each in attachments],
             [("doc", "a.pdf", b"\x00pdf"), ("note", "note", b"text")],
+            [(each.description, each.name, each.raw) for each in attachments],
         )
 
     def test_defaults_of_the_caller_stay_with_the_caller(self):
@@ -97,11 +97,11 @@ class TestQueuedValues(OutboundCase):
             {"a": 1}, {"k": "v"}, files={"doc": {"content": b"x"}}
         )
 
-        self.assertEqual(delivery.state, "queued")
-        self.assertNotEqual(delivery.name, "of the invoice")
+        self.assertEqual("queued", delivery.state)
+        self.assertNotEqual("of the invoice", delivery.name)
         self.assertFalse(delivery.res_id)
-        self.assertEqual(delivery._get_context_values(), {"k": "v"})
-        self.assertEqual(delivery.env, endpoint.env)
+        self.assertEqual({"k": "v"}, delivery._get_context_values())
+        self.assertEqual(endpoint.env, delivery.env)
 
     def test_names_record_and_time(self):
         """Name, record and date are kept as given; a date in a zone becomes UTC."""
@@ -110,12 +110,12 @@ class TestQueuedValues(OutboundCase):
 
         delivery = self.queue({"a": 1}, name="Order 7", record=partner, eta=eta)
 
-        self.assertEqual(delivery.name, "Order 7")
+        self.assertEqual("Order 7", delivery.name)
         self.assertEqual(
-            (delivery.res_model, delivery.res_id), (partner._name, partner.id)
+            (partner._name, partner.id), (delivery.res_model, delivery.res_id)
         )
-        self.assertEqual(delivery.next_attempt_at, datetime(2030, 1, 1, 10))
-        self.assertEqual(delivery.action_view_record()["res_id"], partner.id)
+        self.assertEqual(datetime(2030, 1, 1, 10), delivery.next_attempt_at)
+        self.assertEqual(partner.id, delivery.action_view_record()["res_id"])
         self.assertRegex(
             self.queue().name, r"^Orders / \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
         )
@@ -140,7 +140,7 @@ class TestQueuedValues(OutboundCase):
         draft.action_queue_delivery()
 
         for delivery in (asked, draft):
-            self.assertEqual(delivery.ordering_key, key)
-            self.assertEqual(delivery.ordering_group, key)
+            self.assertEqual(key, delivery.ordering_key)
+            self.assertEqual(key, delivery.ordering_group)
         self.endpoint.ordering = "endpoint"
-        self.assertEqual(self.queue().ordering_group, "*")
+        self.assertEqual("*", self.queue().ordering_group)

@@ -50,8 +50,8 @@ class TestQueueing(OutboundCase):
 
         ours, theirs = self.row(inserted), self.row(created)
         self.assertEqual(
-            {name: ours[name] for name in ours if name not in DRAWN},
             {name: theirs[name] for name in theirs if name not in DRAWN},
+            {name: ours[name] for name in ours if name not in DRAWN},
         )
         self.assertLess(ours["queue_number"], theirs["queue_number"])
         for one, other in zip(
@@ -60,7 +60,7 @@ class TestQueueing(OutboundCase):
             ours, theirs = self.row(one), self.row(other)
             for own in ("id", "delivery_id"):
                 del ours[own], theirs[own]
-            self.assertEqual(ours, theirs)
+            self.assertEqual(theirs, ours)
 
     def test_overrides_of_create_are_called(self):
         """An override of `create`, as automation rules make it, sees each delivery.
@@ -78,10 +78,10 @@ class TestQueueing(OutboundCase):
 
         deliveries = self.endpoint.queue_deliveries(self.requests(3))
 
-        self.assertEqual(len(seen), 3)
-        self.assertEqual(deliveries.mapped("state"), ["queued"] * 3)
-        self.assertEqual(len(deliveries.context_line_ids), 6)
-        self.assertEqual(len(self.wake_ups()), 1)
+        self.assertEqual(3, len(seen))
+        self.assertEqual(["queued"] * 3, deliveries.mapped("state"))
+        self.assertEqual(6, len(deliveries.context_line_ids))
+        self.assertEqual(1, len(self.wake_ups()))
 
     def test_query_counts(self):
         """One delivery costs six queries at most, a thousand no more than ten.
@@ -109,8 +109,8 @@ class TestQueueing(OutboundCase):
                 took / count,
             )
         self.assertLessEqual(counts[1], 6)
-        self.assertEqual(counts[10], counts[1])
-        self.assertEqual(counts[1000], counts[1])
+        self.assertEqual(counts[1], counts[10])
+        self.assertEqual(counts[1], counts[1000])
 
     def test_one_wake_up_per_transaction(self):
         """A burst in one transaction requests one lane, whatever the calls.
@@ -121,11 +121,11 @@ class TestQueueing(OutboundCase):
             self.queue({"n": number})
         self.endpoint.queue_deliveries(self.requests(5))
 
-        self.assertEqual(len(self.wake_ups()), 1)
+        self.assertEqual(1, len(self.wake_ups()))
         job = self.wake_ups()
         self.assertFalse(job.eta)
-        self.assertEqual(job.max_retries, 0)
-        self.assertEqual(job.channel, "root.webhooks.outbound")
+        self.assertEqual(0, job.max_retries)
+        self.assertEqual("root.webhooks.outbound", job.channel)
 
     def test_later_does_not_swallow_now(self):
         """Deliveries for now and for later request a wake-up each, one per date.
@@ -155,7 +155,7 @@ class TestQueueing(OutboundCase):
 
         self.queue({"a": 2})
 
-        self.assertEqual(len(self.wake_ups()), 1)
+        self.assertEqual(1, len(self.wake_ups()))
 
     def test_order_of_the_queue_is_the_order_given(self):
         """Places are drawn in the order of the list, and never lent twice."""
@@ -163,9 +163,9 @@ class TestQueueing(OutboundCase):
         second = self.endpoint.queue_deliveries(self.requests(50))
 
         numbers = (first + second).mapped("queue_number")
-        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertEqual(sorted(set(numbers)), numbers)
         self.assertEqual(
-            [json.loads(each.payload_json)["n"] for each in first], list(range(50))
+            list(range(50)), [json.loads(each.payload_json)["n"] for each in first]
         )
 
     def test_a_bad_one_among_many_leaves_nothing(self):
@@ -184,7 +184,7 @@ class TestQueueing(OutboundCase):
             with self.subTest(request=request), self.refused("Orders"):
                 self.endpoint.queue_deliveries([{"payload": 1}, request])
 
-        self.assertEqual(self.env[DELIVERY].search_count([]), before)
+        self.assertEqual(before, self.env[DELIVERY].search_count([]))
         self.assertFalse(self.wake_ups())
 
     def test_empty_list(self):
@@ -200,21 +200,21 @@ class TestQueueing(OutboundCase):
         self.endpoint.action_set_draft()
         vals = {"endpoint_id": self.endpoint.id}
         draft = self.env[DELIVERY].create(vals)
-        self.assertEqual(vals, {"endpoint_id": self.endpoint.id})
+        self.assertEqual({"endpoint_id": self.endpoint.id}, vals)
         draft.context_line_ids.create(
             {"delivery_id": draft.id, "key_name": "k", "literal_value": "1"}
         )
         with self.refused("Draft"):
             draft.action_queue_delivery()
-        self.assertEqual(draft.state, "draft")
+        self.assertEqual("draft", draft.state)
         self.endpoint.action_activate()
 
         draft.action_queue_delivery()
 
-        self.assertEqual(draft.state, "queued")
-        self.assertEqual(draft.company_id, self.endpoint.company_id)
+        self.assertEqual("queued", draft.state)
+        self.assertEqual(self.endpoint.company_id, draft.company_id)
         self.assertTrue(draft.queue_number and draft.next_attempt_at)
-        self.assertEqual(len(self.wake_ups()), 1)
+        self.assertEqual(1, len(self.wake_ups()))
 
     def test_without_jobs_it_is_sent_at_once(self):
         """Under queue_job__no_delay queueing sends in the caller's transaction."""
@@ -222,8 +222,8 @@ class TestQueueing(OutboundCase):
 
         delivery = endpoint.queue_delivery({"a": 1})
 
-        self.assertEqual(delivery.state, "done")
-        self.assertEqual(self.receiver.wait_for_requests(1)[0].json(), {"a": 1})
+        self.assertEqual("done", delivery.state)
+        self.assertEqual({"a": 1}, self.receiver.wait_for_requests(1)[0].json())
         self.assertFalse(self.wake_ups())
 
     def test_silent(self):

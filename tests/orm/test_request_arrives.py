@@ -43,7 +43,7 @@ class TestRequestArrives(RequestCase):
         built = delivery._build_outbound_request()
         request = delivery._invoke_handler(built).request
         delivery.process_delivery()
-        self.assertEqual(delivery.state, "done", delivery.processing_error)
+        self.assertEqual("done", delivery.state, delivery.processing_error)
         headers = {**request.headers, "webhook-id": delivery.message_uid}
         kwargs = build_transport_kwargs(replace(request, headers=headers))
         with requests.Session() as session:
@@ -55,10 +55,10 @@ class TestRequestArrives(RequestCase):
         return ours, theirs
 
     def assertSameBytes(self, ours, theirs):
-        self.assertEqual(ours.method, theirs.method)
-        self.assertEqual(ours.path, theirs.path)
-        self.assertEqual(ours.head, theirs.head)
-        self.assertEqual(ours.body, theirs.body)
+        self.assertEqual(theirs.method, ours.method)
+        self.assertEqual(theirs.path, ours.path)
+        self.assertEqual(theirs.head, ours.head)
+        self.assertEqual(theirs.body, ours.body)
 
     def test_every_mode_and_method(self):
         """Request line, headers in their order and body are the same bytes."""
@@ -78,7 +78,7 @@ class TestRequestArrives(RequestCase):
         ours, theirs = self.arrives({})
 
         self.assertSameBytes(ours, theirs)
-        self.assertEqual(ours.body, b"")
+        self.assertEqual(b"", ours.body)
         self.assertIsNone(ours.header("Content-Type"))
 
     def test_json_that_is_no_object(self):
@@ -87,7 +87,7 @@ class TestRequestArrives(RequestCase):
             with self.subTest(payload=payload):
                 ours, theirs = self.arrives(payload)
                 self.assertSameBytes(ours, theirs)
-                self.assertEqual(ours.json(), payload)
+                self.assertEqual(payload, ours.json())
 
     def test_multipart_fields_without_files(self):
         """Fields alone are still a multipart body."""
@@ -118,9 +118,9 @@ class TestRequestArrives(RequestCase):
         ours, theirs = self.arrives({"total": 9}, path="/big/7")
 
         self.assertSameBytes(ours, theirs)
-        self.assertEqual(ours.method, "PATCH")
-        self.assertEqual(ours.header("X-Order"), "big")
-        self.assertEqual(ours.json(), {"total": 9, "lines": [{"sku": "A"}]})
+        self.assertEqual("PATCH", ours.method)
+        self.assertEqual("big", ours.header("X-Order"))
+        self.assertEqual({"total": 9, "lines": [{"sku": "A"}]}, ours.json())
 
     def test_decisions_are_recorded_on_an_attempt(self):
         """Which rule decided, and why, is on the attempt; nothing was sent."""
@@ -138,13 +138,13 @@ class TestRequestArrives(RequestCase):
                 delivery = self.deliver({"a": 1}, {"order_id": 7}).sudo()
                 delivery.process_delivery()
 
-                self.assertEqual(delivery.state, state)
-                self.assertEqual(bool(delivery.next_attempt_at), status == "retry")
+                self.assertEqual(state, delivery.state)
+                self.assertEqual(status == "retry", bool(delivery.next_attempt_at))
                 self.assertEqual(
-                    delivery.matched_outbound_rule_id, handler.outbound_rule_ids
+                    handler.outbound_rule_ids, delivery.matched_outbound_rule_id
                 )
                 self.assertIn("not today", delivery.attempt_ids.processing_note)
-                self.assertEqual(self.receiver.total, 0)
+                self.assertEqual(0, self.receiver.total)
 
 
 _real_encode = requests.models.encode_multipart_formdata

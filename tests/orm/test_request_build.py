@@ -21,7 +21,6 @@ class TestPayloadRules(RequestCase):
             self.rule(target, literal=literal)
 
         self.assertEqual(
-            self.built().payload,
             {
                 "number": 149.99,
                 "flag": True,
@@ -30,6 +29,7 @@ class TestPayloadRules(RequestCase):
                 "object": {"a": {"b": 1}},
                 "empty": False,
             },
+            self.built().payload,
         )
 
     def test_tokens_in_literals(self):
@@ -40,9 +40,9 @@ class TestPayloadRules(RequestCase):
 
         payload = self.built(context_lines={"order_id": 42}).payload
 
-        self.assertEqual(payload["id"], 42)
-        self.assertEqual(payload["label"], "order 42")
-        self.assertEqual(payload["deep"], {"list": [42, "{order_id}"]})
+        self.assertEqual(42, payload["id"])
+        self.assertEqual("order 42", payload["label"])
+        self.assertEqual({"list": [42, "{order_id}"]}, payload["deep"])
 
     def test_a_literal_object_is_not_shared_between_deliveries(self):
         """What one delivery writes into a literal must not reach the next."""
@@ -50,10 +50,10 @@ class TestPayloadRules(RequestCase):
         self.rule("order.lines.0", kind="context_key", expression="sku")
 
         self.assertEqual(
-            self.built(context_lines={"sku": "a"}).payload, {"order": {"lines": ["a"]}}
+            {"order": {"lines": ["a"]}}, self.built(context_lines={"sku": "a"}).payload
         )
         self.assertEqual(
-            self.built(context_lines={"sku": "b"}).payload, {"order": {"lines": ["b"]}}
+            {"order": {"lines": ["b"]}}, self.built(context_lines={"sku": "b"}).payload
         )
 
     def test_every_source_kind(self):
@@ -81,7 +81,6 @@ class TestPayloadRules(RequestCase):
         ).payload
 
         self.assertEqual(
-            payload,
             {
                 "queued": [1],
                 "delivery": "Order 1",
@@ -93,6 +92,7 @@ class TestPayloadRules(RequestCase):
                 "key": "S",
                 "request": [1],
             },
+            payload,
         )
 
     def test_partner_of_the_record(self):
@@ -102,13 +102,13 @@ class TestPayloadRules(RequestCase):
             {"name": "Grace", "login": "grace", "partner_id": self.partner.id}
         )
 
-        self.assertEqual(self.built(record=user).payload["partner"], "Grace")
+        self.assertEqual("Grace", self.built(record=user).payload["partner"])
         self.assertEqual(
-            self.built().payload["partner"], self.env.company.partner_id.name
+            self.env.company.partner_id.name, self.built().payload["partner"]
         )
         self.assertEqual(
-            self.built(record=self.env["res.country"].search([], limit=1)).payload,
             {"partner": self.env.company.partner_id.name},
+            self.built(record=self.env["res.country"].search([], limit=1)).payload,
         )
 
     def test_record_that_is_gone_stops_the_delivery(self):
@@ -129,7 +129,7 @@ class TestPayloadRules(RequestCase):
         self.rule("b", literal="1", active=False)
         self.rule(False, literal='{"whole": true}', sequence=5)
 
-        self.assertEqual(self.built({"old": 1}).payload, {"whole": True, "a": 2})
+        self.assertEqual({"whole": True, "a": 2}, self.built({"old": 1}).payload)
 
     def test_value_map(self):
         """`from = to` a line, `* = default` for the rest."""
@@ -139,10 +139,10 @@ class TestPayloadRules(RequestCase):
         request = self.built(context_lines={"state": "sale"})
         other = self.built(context_lines={"state": "draft"})
 
-        self.assertEqual(request.payload, {"state": "confirmed"})
-        self.assertEqual(request.headers, {"X-State": "1.10"})
-        self.assertEqual(other.payload, {"state": 0})
-        self.assertEqual(other.headers, {"X-State": "draft"})
+        self.assertEqual({"state": "confirmed"}, request.payload)
+        self.assertEqual({"X-State": "1.10"}, request.headers)
+        self.assertEqual({"state": 0}, other.payload)
+        self.assertEqual({"X-State": "draft"}, other.headers)
         with self.refused('no "="'):
             self.rule("x", literal="1", value_map="sale confirmed")
 
@@ -162,10 +162,10 @@ class TestPayloadRules(RequestCase):
         delivery = self.deliver(record=self.partner)
         payload = delivery._build_outbound_request().payload
 
-        self.assertEqual(payload["date"], delivery.queued_at.isoformat() + "Z")
-        self.assertEqual(payload["one"], self.env.ref("base.be").id)
-        self.assertEqual(payload["none"], [])
-        self.assertEqual(payload["image"].encode(), self.partner.image_1920)
+        self.assertEqual(delivery.queued_at.isoformat() + "Z", payload["date"])
+        self.assertEqual(self.env.ref("base.be").id, payload["one"])
+        self.assertEqual([], payload["none"])
+        self.assertEqual(self.partner.image_1920, payload["image"].encode())
 
     def test_collision_names_rule_and_path(self):
         """A path that runs into a plain value names endpoint, rule and path."""
@@ -189,5 +189,5 @@ class TestPayloadRules(RequestCase):
         )
 
         self.assertEqual(
-            delivery._build_outbound_request().payload["country"], "Belgique"
+            "Belgique", delivery._build_outbound_request().payload["country"]
         )

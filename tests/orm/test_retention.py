@@ -31,9 +31,9 @@ class TestRetention(OutboundCase):
         )
         young = self.in_state("done", processed_at=days_ago(89))
 
-        self.assertEqual(self.vacuum(), (2, 0))
+        self.assertEqual((2, 0), self.vacuum())
 
-        self.assertEqual(set(self.left(old)), set(STATES) - {"done", "canceled"})
+        self.assertEqual(set(STATES) - {"done", "canceled"}, set(self.left(old)))
         self.assertTrue(young.exists())
 
     def test_days_of_each_endpoint(self):
@@ -46,7 +46,7 @@ class TestRetention(OutboundCase):
 
         self.vacuum()
 
-        self.assertEqual(deliveries.exists().endpoint_id, keeps + self.endpoint)
+        self.assertEqual(keeps + self.endpoint, deliveries.exists().endpoint_id)
 
     def test_traces_go_along(self):
         """Attempts, lines, files and messages go too; a replay stays."""
@@ -71,7 +71,7 @@ class TestRetention(OutboundCase):
         for records in (delivery, attempts, lines, messages, files):
             self.assertFalse(records.exists(), records)
         self.assertFalse(replay.replayed_from_delivery_id)
-        self.assertEqual(replay._get_context_values(), {"k": 1})
+        self.assertEqual({"k": 1}, replay._get_context_values())
 
     def test_in_batches(self):
         """A batch at a time, and it says whether more are left: the vacuum commits."""
@@ -82,7 +82,7 @@ class TestRetention(OutboundCase):
 
         told = [self.vacuum() for _number in range(3)]
 
-        self.assertEqual(told, [(2, 1), (2, 1), (1, 0)])
+        self.assertEqual([(2, 1), (2, 1), (1, 0)], told)
         self.assertFalse(deliveries.exists())
 
     def test_one_method_of_the_vacuum(self):
@@ -91,7 +91,7 @@ class TestRetention(OutboundCase):
         part = self.env["bwt.webhook.outbound.delivery.retention"]
         self.assertTrue(part._gc_ended_deliveries._autovacuum)
 
-        self.assertEqual(part._gc_ended_deliveries(), (0, 0))
+        self.assertEqual((0, 0), part._gc_ended_deliveries())
         self.assertTrue(done.exists())
 
     def test_cost(self):
@@ -104,7 +104,7 @@ class TestRetention(OutboundCase):
             deliveries.write({"state": "done", "processed_at": days_ago(100)})
             self.env.flush_all()
             before = self.env.cr.sql_log_count
-            self.assertEqual(self.vacuum()[0], size)
+            self.assertEqual(size, self.vacuum()[0])
             counts.append(self.env.cr.sql_log_count - before)
         self.assertLessEqual(counts[1], counts[0] + 5)
 
@@ -122,9 +122,9 @@ class TestRetentionBesidePeople(CommittedCase):
                 "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
                 (ids[0],),
             )
-            self.assertEqual(env[DELIVERY]._gc_ended_deliveries(), (2, 0))
+            self.assertEqual((2, 0), env[DELIVERY]._gc_ended_deliveries())
         with self.transaction() as env:
-            self.assertEqual(env[DELIVERY].browse(ids).exists().ids, ids[:1])
+            self.assertEqual(ids[:1], env[DELIVERY].browse(ids).exists().ids)
 
     def test_a_row_changed_meanwhile_costs_no_run(self):
         """One row written since the snapshot isn't the end of the run: it says "more".
@@ -140,6 +140,6 @@ class TestRetentionBesidePeople(CommittedCase):
             env.cr.execute("SELECT 1")  # the snapshot is taken here
             with self.transaction() as person:
                 person[DELIVERY].browse(ids[0]).replay_count = 1
-            self.assertEqual(env[DELIVERY]._gc_ended_deliveries(), (0, 1))
+            self.assertEqual((0, 1), env[DELIVERY]._gc_ended_deliveries())
             env.cr.rollback()
-            self.assertEqual(env[DELIVERY]._gc_ended_deliveries(), (2, 0))
+            self.assertEqual((2, 0), env[DELIVERY]._gc_ended_deliveries())

@@ -43,12 +43,12 @@ class TestTransitions(OutboundCase):
                     delivery = self.in_state(state)
                     before = self.row(delivery)
                     if state in sources:
-                        self.assertIs(getattr(delivery, button)(), True)
-                        self.assertEqual(delivery.state, target)
+                        self.assertIs(True, getattr(delivery, button)())
+                        self.assertEqual(target, delivery.state)
                         continue
                     with self.refused(f'Delivery ".*": .*{labels[state]}'):
                         getattr(delivery, button)()
-                    self.assertEqual(self.row(delivery), before)
+                    self.assertEqual(before, self.row(delivery))
 
     def test_replay_in_each_state(self):
         """What is on its way can't be replayed; all else can, as a new draft."""
@@ -61,9 +61,9 @@ class TestTransitions(OutboundCase):
                     continue
                 action = delivery.action_create_replay_delivery()
                 replay = self.env[DELIVERY].browse(action["res_id"])
-                self.assertEqual(replay.state, "draft")
-                self.assertEqual(replay.replayed_from_delivery_id, delivery)
-                self.assertEqual(delivery.state, state)
+                self.assertEqual("draft", replay.state)
+                self.assertEqual(delivery, replay.replayed_from_delivery_id)
+                self.assertEqual(state, delivery.state)
 
     def test_all_or_none(self):
         """One delivery in a wrong state stops the button for the whole selection."""
@@ -72,7 +72,7 @@ class TestTransitions(OutboundCase):
         with self.refused("Done"):
             (good + bad).action_retry_now()
 
-        self.assertEqual((good.state, bad.state), ("error", "done"))
+        self.assertEqual(("error", "done"), (good.state, bad.state))
 
     def test_replay_is_a_new_message_with_the_same_content(self):
         """Lines, headers, payload and files come along; id, attempts, responses don't.
@@ -94,12 +94,12 @@ class TestTransitions(OutboundCase):
         delivery.action_create_replay_delivery()
 
         replay = self.env[DELIVERY].browse(action["res_id"])
-        self.assertEqual(replay.name, f"{delivery.name} / Replay 1")
-        self.assertEqual(delivery.replay_count, 2)
-        self.assertEqual(len(delivery.replay_delivery_ids), 2)
+        self.assertEqual(f"{delivery.name} / Replay 1", replay.name)
+        self.assertEqual(2, delivery.replay_count)
+        self.assertEqual(2, len(delivery.replay_delivery_ids))
         for name in ("payload_json", "request_headers_json", "ordering_key"):
-            self.assertEqual(replay[name], delivery[name])
-        self.assertEqual(replay._get_context_values(), {"k": "v"})
+            self.assertEqual(delivery[name], replay[name])
+        self.assertEqual({"k": "v"}, replay._get_context_values())
         self.assertNotEqual(replay.message_uid, delivery.message_uid)
         self.assertFalse(replay.supersede)
         for name in (*ENDED, "queue_number", "queued_at", "attempt_ids"):
@@ -108,8 +108,8 @@ class TestTransitions(OutboundCase):
             [("res_model", "=", DELIVERY), ("res_id", "=", replay.id)]
         )
         self.assertEqual(
-            [(each.name, each.description, each.raw) for each in files],
             [("a.pdf", "doc", b"pdf")],
+            [(each.name, each.description, each.raw) for each in files],
         )
 
     def test_retries_start_again_where_they_should(self):
@@ -125,9 +125,9 @@ class TestTransitions(OutboundCase):
 
                 getattr(delivery, button)()
 
-                self.assertEqual(delivery.retry_number, retries)
-                self.assertEqual(delivery.queue_number, place)
-                self.assertEqual(delivery.interruption_count, 0)
+                self.assertEqual(retries, delivery.retry_number)
+                self.assertEqual(place, delivery.queue_number)
+                self.assertEqual(0, delivery.interruption_count)
                 self.assertFalse(delivery.processing_error or delivery.failure_reason)
                 self.assertLessEqual(delivery.next_attempt_at, utcnow())
 
@@ -151,8 +151,8 @@ class TestTransitions(OutboundCase):
 
         for name in (*ENDED, "queued_at", "processed_at", "queue_number"):
             self.assertFalse(delivery[name], name)
-        self.assertEqual(delivery.end_to_end_seconds, 0.0)
-        self.assertEqual(len(delivery.attempt_ids), 1)
+        self.assertEqual(0.0, delivery.end_to_end_seconds)
+        self.assertEqual(1, len(delivery.attempt_ids))
 
     def test_leaving_the_line_wakes_those_behind(self):
         """After cancel, dead letter, reset and delete the next of the group is sent.
@@ -175,7 +175,7 @@ class TestTransitions(OutboundCase):
 
                 getattr(first, leave)()
 
-                self.assertEqual(len(self.wake_ups()), 1)
+                self.assertEqual(1, len(self.wake_ups()))
                 second.action_cancel_delivery()
 
     def test_a_line_that_changed_while_it_lay_in_dead_letter(self):
@@ -189,7 +189,7 @@ class TestTransitions(OutboundCase):
 
         delivery.action_retry_now()
 
-        self.assertEqual(delivery.ordering_group, "k")
+        self.assertEqual("k", delivery.ordering_group)
 
     def test_drafts_queued_together_keep_their_age(self):
         """Whatever the list's sorting, the oldest draft gets the first place."""
@@ -198,20 +198,20 @@ class TestTransitions(OutboundCase):
         drafts[::-1].action_queue_delivery()
 
         numbers = drafts.mapped("queue_number")
-        self.assertEqual(numbers, sorted(numbers))
-        self.assertEqual(len(self.wake_ups()), 1)
+        self.assertEqual(sorted(numbers), numbers)
+        self.assertEqual(1, len(self.wake_ups()))
 
     def test_durations(self):
         """From queueing and from creation to the end; 0 while open, never below 0."""
         delivery = self.in_state("queued")
-        self.assertEqual(delivery.queue_to_done_seconds, 0.0)
+        self.assertEqual(0.0, delivery.queue_to_done_seconds)
         delivery.queued_at = delivery.create_date + timedelta(seconds=10)
         delivery.processed_at = delivery.create_date + timedelta(seconds=15)
 
-        self.assertEqual(delivery.queue_to_done_seconds, 5.0)
-        self.assertEqual(delivery.end_to_end_seconds, 15.0)
+        self.assertEqual(5.0, delivery.queue_to_done_seconds)
+        self.assertEqual(15.0, delivery.end_to_end_seconds)
         delivery.processed_at = delivery.create_date - timedelta(seconds=1)
-        self.assertEqual(delivery.end_to_end_seconds, 0.0)
+        self.assertEqual(0.0, delivery.end_to_end_seconds)
 
     def test_jobs_of_a_delivery(self):
         """The job that holds it and those of its attempts, newest first."""
@@ -219,18 +219,18 @@ class TestTransitions(OutboundCase):
         job = self.wake_ups()
         first.job_uuid = job.uuid
 
-        self.assertEqual(first.queue_job_ids, job)
-        self.assertEqual(first.latest_queue_job_state, "pending")
+        self.assertEqual(job, first.queue_job_ids)
+        self.assertEqual("pending", first.latest_queue_job_state)
         self.assertFalse(second.queue_job_ids)
-        self.assertEqual(second.queue_job_count, 0)
+        self.assertEqual(0, second.queue_job_count)
         action = first.action_view_queue_jobs()
-        self.assertEqual(action["domain"], [("id", "in", job.ids)])
+        self.assertEqual([("id", "in", job.ids)], action["domain"])
 
     def test_record_that_is_gone(self):
         """The button to the record says so when there is none any more."""
         partner = self.env["res.partner"].create({"name": "Ada"})
         delivery = self.queue(record=partner)
-        self.assertEqual(delivery.action_view_record()["res_model"], "res.partner")
+        self.assertEqual("res.partner", delivery.action_view_record()["res_model"])
         partner.unlink()
 
         with self.refused("was deleted"):

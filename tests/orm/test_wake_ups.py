@@ -21,18 +21,18 @@ class TestWaking(CommittedCase):
         What is left pending would run later for nothing, a thousand times a day.
         """
         ids = self.queue(1, 2) + self.queue(3)
-        self.assertEqual(len(self.pending()), 2)
+        self.assertEqual(2, len(self.pending()))
 
         report = self.run_lane()
 
-        self.assertEqual(self.states(ids), ["done"] * 3)
-        self.assertEqual(report.superseded, 2)
-        self.assertEqual(len(self.receiver.counts()), 3)
+        self.assertEqual(["done"] * 3, self.states(ids))
+        self.assertEqual(2, report.superseded)
+        self.assertEqual(3, len(self.receiver.counts()))
         for kind in ("lane", "watch", "more"):
-            self.assertEqual(self.pending(kind), [])
+            self.assertEqual([], self.pending(kind))
         with self.transaction() as env:
             taken = wake_ups(self.endpoint(env), state="done")
-            self.assertEqual(len(taken), 2)
+            self.assertEqual(2, len(taken))
             self.assertTrue(all(job.date_done for job in taken))
             self.assertIn("taken over", taken[0].result)
 
@@ -46,9 +46,9 @@ class TestWaking(CommittedCase):
             self.endpoint(late).queue_delivery("late")
             early = self.queue("early")
             self.run_lane()
-            self.assertEqual(self.states(early), ["done"])
+            self.assertEqual(["done"], self.states(early))
 
-        self.assertEqual(self.pending(), [None])
+        self.assertEqual([None], self.pending())
 
     def test_one_wake_up_at_the_earliest_retry(self):
         """After failures one wake-up is left, at the earliest next attempt."""
@@ -58,7 +58,7 @@ class TestWaking(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["error"] * 3)
+        self.assertEqual(["error"] * 3, self.states(ids))
         earliest = min(date for (date,) in self.committed(ids, "next_attempt_at"))
         [eta] = self.pending()
         self.assertAlmostEqual(eta, earliest, delta=timedelta(seconds=1))
@@ -69,11 +69,11 @@ class TestWaking(CommittedCase):
         self.queue(1, eta=now + 3 * HOUR)
         self.queue(2, eta=now + 2 * HOUR)
         done = self.queue(3)
-        self.assertEqual(len(self.pending()), 3)
+        self.assertEqual(3, len(self.pending()))
 
         self.run_lane()
 
-        self.assertEqual(self.states(done), ["done"])
+        self.assertEqual(["done"], self.states(done))
         [eta] = self.pending()
         self.assertAlmostEqual(eta, now + 2 * HOUR, delta=timedelta(seconds=1))
 
@@ -85,9 +85,9 @@ class TestWaking(CommittedCase):
 
             report = self.run_lane()
 
-            self.assertEqual(str(report), "left to the lane at work")
-        self.assertEqual(self.states(ids), ["queued"])
-        self.assertEqual(len(self.pending()), 1)
+            self.assertEqual("left to the lane at work", str(report))
+        self.assertEqual(["queued"], self.states(ids))
+        self.assertEqual(1, len(self.pending()))
 
     def test_take_over_spares_others(self):
         """Watchdogs, calls for more lanes and other endpoints' wake-ups stay."""
@@ -106,13 +106,13 @@ class TestWaking(CommittedCase):
             )
         with self.transaction() as env:
             env.cr.execute(sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test"))
-            self.assertEqual(env.cr.rowcount, 1)
+            self.assertEqual(1, env.cr.rowcount)
             env.cr.execute(
                 "DELETE FROM queue_job WHERE identity_key LIKE %s",
                 (f"bwt_webhook_outbound:lane:{self.endpoint_id}0:%",),
             )
-            self.assertEqual(env.cr.rowcount, 1)
-        self.assertEqual(len(self.pending("watch")), 1)
+            self.assertEqual(1, env.cr.rowcount)
+        self.assertEqual(1, len(self.pending("watch")))
 
     def test_a_paused_endpoint_waits_for_a_user(self):
         """A lane of a paused endpoint sends nothing and requests nothing."""
@@ -121,10 +121,10 @@ class TestWaking(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["queued"])
-        self.assertEqual(self.pending(), [])
+        self.assertEqual(["queued"], self.states(ids))
+        self.assertEqual([], self.pending())
         self.set_up(is_paused=False)
-        self.assertEqual(len(self.pending()), 1)
+        self.assertEqual(1, len(self.pending()))
 
     def stuck_endpoints(self, at=None):
         with self.transaction() as env:
@@ -159,7 +159,7 @@ class TestWaking(CommittedCase):
 
         with self.transaction() as env:
             env[self.endpoint(env)._name]._cron_wake_endpoints()
-        self.assertEqual(self.pending(), [None])
+        self.assertEqual([None], self.pending())
         self.assertFalse(self.stuck_endpoints())
 
     def test_sweep_finds_what_a_killed_lane_left(self):
@@ -177,7 +177,7 @@ class TestWaking(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["done"])
+        self.assertEqual(["done"], self.states(ids))
 
     def test_five_interruptions_are_enough(self):
         """After five interruptions in a row a delivery needs attention and says why."""
@@ -190,7 +190,7 @@ class TestWaking(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["error", "done"])
+        self.assertEqual(["error", "done"], self.states(ids))
         [(date, reason, error, retry)] = self.committed(
             ids[:1],
             "next_attempt_at",
@@ -198,9 +198,9 @@ class TestWaking(CommittedCase):
             "processing_error",
             "retry_number",
         )
-        self.assertEqual((date, reason, retry), (False, "interrupted", 0))
+        self.assertEqual((False, "interrupted", 0), (date, reason, retry))
         self.assertIn("5 times in a row", error)
-        self.assertEqual(self.committed(ids[1:], "interruption_count"), [(0,)])
+        self.assertEqual([(0,)], self.committed(ids[1:], "interruption_count"))
 
     def test_a_state_written_by_hand_is_recovered(self):
         """A row in processing without a slot is taken for a leftover.
@@ -213,7 +213,7 @@ class TestWaking(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual(self.states(ids), ["done"])
+        self.assertEqual(["done"], self.states(ids))
 
     def test_a_fenced_lane_writes_nothing(self):
         """What another job holds by now isn't overwritten by a late response."""
@@ -234,8 +234,8 @@ class TestWaking(CommittedCase):
             successor.cr.execute(sql.try_slot(self.endpoint_id, 9))
             report = self.run_lane()
 
-        self.assertEqual(report.recorded, 0)
+        self.assertEqual(0, report.recorded)
         self.assertEqual(
-            self.committed([delivery_id], "state", "job_uuid"),
             [("processing", "successor")],
+            self.committed([delivery_id], "state", "job_uuid"),
         )

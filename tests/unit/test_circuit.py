@@ -25,20 +25,20 @@ def opened(threshold=3):
 def test_opens_at_the_threshold():
     """So many failures in a row open it, one less doesn't."""
     circuit = Circuit(threshold=3).after_failure(NOW).after_failure(NOW)
-    assert (circuit.state, circuit.may_send(NOW)) == ("closed", "all")
+    assert ("closed", "all") == (circuit.state, circuit.may_send(NOW))
 
     circuit = circuit.after_failure(NOW)
 
-    assert (circuit.state, circuit.streak, circuit.opened_at) == ("open", 3, NOW)
-    assert circuit.may_send(NOW) == "none"
-    assert circuit.next_probe_at == later(60)
+    assert ("open", 3, NOW) == (circuit.state, circuit.streak, circuit.opened_at)
+    assert "none" == circuit.may_send(NOW)
+    assert later(60) == circuit.next_probe_at
 
 
 def test_a_success_ends_the_row():
     """Failures count only in a row."""
     circuit = Circuit(threshold=2).after_failure(NOW).after_success(NOW)
 
-    assert circuit.after_failure(NOW).state == "closed"
+    assert "closed" == circuit.after_failure(NOW).state
 
 
 def test_threshold_zero_never_opens():
@@ -47,27 +47,27 @@ def test_threshold_zero_never_opens():
     for _ in range(100):
         circuit = circuit.after_failure(NOW)
 
-    assert (circuit.state, circuit.streak) == ("closed", 100)
-    assert Circuit("open", 9, 0, NOW).may_send(NOW) == "all"
+    assert ("closed", 100) == (circuit.state, circuit.streak)
+    assert "all" == Circuit("open", 9, 0, NOW).may_send(NOW)
 
 
 def test_one_probe_after_the_cooldown():
     """When the cooldown is over one probe may go, and none while it is in flight."""
     circuit = opened()
-    assert circuit.may_send(later(59.9)) == "none"
-    assert circuit.may_send(later(60)) == "probe"
+    assert "none" == circuit.may_send(later(59.9))
+    assert "probe" == circuit.may_send(later(60))
 
     probing = circuit.begin_probe(later(60))
 
-    assert probing.state == "half_open"
-    assert probing.may_send(later(61)) == "none"
+    assert "half_open" == probing.state
+    assert "none" == probing.may_send(later(61))
 
 
 def test_a_successful_probe_closes():
     """Success makes it as new."""
     closed = opened().begin_probe(later(60)).after_success(later(61))
 
-    assert closed == Circuit(threshold=3)
+    assert Circuit(threshold=3) == closed
 
 
 def test_failing_probes_double_the_cooldown():
@@ -78,8 +78,8 @@ def test_failing_probes_double_the_cooldown():
         circuit = circuit.begin_probe(moment).after_failure(moment)
         waits.append((circuit.next_probe_at - moment).total_seconds())
 
-    assert waits == [120, 240, 480, 960, 1920, 3600, 3600, 3600]
-    assert (circuit.state, circuit.opened_at) == ("open", NOW)
+    assert [120, 240, 480, 960, 1920, 3600, 3600, 3600] == waits
+    assert ("open", NOW) == (circuit.state, circuit.opened_at)
 
 
 def test_opening_again_starts_with_a_short_cooldown():
@@ -89,7 +89,7 @@ def test_opening_again_starts_with_a_short_cooldown():
     for _ in range(3):
         circuit = circuit.after_failure(later(200))
 
-    assert circuit.next_probe_at == later(260)
+    assert later(260) == circuit.next_probe_at
 
 
 def test_late_failures_change_no_times():
@@ -97,45 +97,45 @@ def test_late_failures_change_no_times():
     circuit = opened()
     late = circuit.after_failure(later(30))
 
-    assert (late.next_probe_at, late.cooldown, late.streak) == (later(60), 60, 4)
+    assert (later(60), 60, 4) == (late.next_probe_at, late.cooldown, late.streak)
 
 
 def test_a_lost_probe_does_not_block():
     """When a worker is killed with the probe another goes after the cooldown."""
     circuit = opened().begin_probe(later(60))
 
-    assert circuit.may_send(later(119)) == "none"
-    assert circuit.may_send(later(120)) == "probe"
+    assert "none" == circuit.may_send(later(119))
+    assert "probe" == circuit.may_send(later(120))
 
 
 def test_a_probe_that_says_nothing_lets_the_next_one_go():
     """A probe that was refused or not built leaves the place to the next delivery."""
     circuit = opened().begin_probe(later(60)).after_ignored(later(61))
 
-    assert (circuit.state, circuit.cooldown) == ("open", 60)
-    assert circuit.may_send(later(61)) == "probe"
-    assert Circuit().after_ignored(NOW) == Circuit()
+    assert ("open", 60) == (circuit.state, circuit.cooldown)
+    assert "probe" == circuit.may_send(later(61))
+    assert Circuit() == Circuit().after_ignored(NOW)
 
 
 def test_forced_open_waits_for_a_user():
     """After 410 Gone neither time nor a late success closes it."""
     circuit = Circuit().force_open(NOW)
 
-    assert (circuit.state, circuit.opened_at) == ("manual", NOW)
+    assert ("manual", NOW) == (circuit.state, circuit.opened_at)
     for changed in (circuit.after_success(NOW), circuit.after_failure(NOW)):
-        assert changed.state == "manual"
-        assert changed.may_send(later(10**7)) == "none"
+        assert "manual" == changed.state
+        assert "none" == changed.may_send(later(10**7))
 
 
 def test_manual_applies_even_without_threshold():
     """A receiver that said 410 is left alone, whatever the threshold is."""
-    assert Circuit(threshold=0).force_open(NOW).may_send(NOW) == "none"
+    assert "none" == Circuit(threshold=0).force_open(NOW).may_send(NOW)
 
 
 def test_a_clock_set_back_does_not_block():
     """After a jump back of a year sending continues at once, not in a year."""
-    assert opened().may_send(NOW - timedelta(days=365)) == "probe"
-    assert opened().may_send(later(-5)) == "none"
+    assert "probe" == opened().may_send(NOW - timedelta(days=365))
+    assert "none" == opened().may_send(later(-5))
 
 
 @pytest.mark.parametrize("state", ["open", "half_open"])
@@ -143,8 +143,8 @@ def test_the_next_probe_is_found_without_its_column(state):
     """A circuit read from state, start and cooldown alone knows its next probe."""
     circuit = Circuit(state, 10, 10, NOW, 120.0)
 
-    assert circuit.next_probe_at == later(120)
-    assert Circuit(state, 10, 10).may_send(NOW) == "probe"
+    assert later(120) == circuit.next_probe_at
+    assert "probe" == Circuit(state, 10, 10).may_send(NOW)
 
 
 def test_a_receiver_may_request_a_pause():
@@ -152,9 +152,9 @@ def test_a_receiver_may_request_a_pause():
     for threshold in (0, 10):
         held = Circuit(threshold=threshold).back_off(600, NOW)
 
-        assert (held.state, held.may_send(later(599))) == ("closed", "none")
-        assert held.may_send(later(600)) == "all"
-    assert Circuit().back_off(86400, NOW).next_probe_at == later(3600)
+        assert ("closed", "none") == (held.state, held.may_send(later(599)))
+        assert "all" == held.may_send(later(600))
+    assert later(3600) == Circuit().back_off(86400, NOW).next_probe_at
 
 
 def test_a_pause_outlasts_what_was_sent_before():
@@ -162,27 +162,27 @@ def test_a_pause_outlasts_what_was_sent_before():
     held = Circuit(threshold=3).back_off(600, NOW)
 
     for after in (held.after_success(later(1)), held.after_failure(later(1))):
-        assert after.may_send(later(599)) == "none"
+        assert "none" == after.may_send(later(599))
     failed = held
     for _ in range(3):
         failed = failed.after_failure(later(1))
-    assert (failed.state, failed.may_send(later(599))) == ("open", "none")
-    assert failed.may_send(later(601)) == "probe"
-    assert held.after_success(later(601)) == Circuit(threshold=3)
+    assert ("open", "none") == (failed.state, failed.may_send(later(599)))
+    assert "probe" == failed.may_send(later(601))
+    assert Circuit(threshold=3) == held.after_success(later(601))
 
 
 def test_a_pause_that_is_shorter_changes_nothing():
     """The cooldown of an open circuit stays; a longer pause puts the probe off."""
-    assert opened().back_off(30, NOW) == opened()
-    assert opened().back_off(600, NOW).may_send(later(599)) == "none"
-    assert opened().back_off(600, NOW).may_send(later(600)) == "probe"
-    assert Circuit().back_off(0, NOW) == Circuit()
+    assert opened() == opened().back_off(30, NOW)
+    assert "none" == opened().back_off(600, NOW).may_send(later(599))
+    assert "probe" == opened().back_off(600, NOW).may_send(later(600))
+    assert Circuit() == Circuit().back_off(0, NOW)
     stopped = Circuit().force_open(NOW)
-    assert stopped.back_off(600, NOW) == stopped
+    assert stopped == stopped.back_off(600, NOW)
 
 
 def test_a_pause_ends_when_the_clock_was_set_back():
     """No pause is longer than an hour, so a later one is a mistake of the clock."""
     held = Circuit().back_off(600, later(86400))
 
-    assert held.may_send(NOW) == "all"
+    assert "all" == held.may_send(NOW)

@@ -88,7 +88,7 @@ def test_unknown_operator():
     with pytest.raises(UnsupportedOperator, match="starts_with") as caught:
         evaluate_condition("a", "like", "b")
 
-    assert caught.value.operator == "like"
+    assert "like" == caught.value.operator
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "a" * 501])

@@ -13,9 +13,7 @@ def words(*args):
 
 def test_a_command_that_a_shell_reads_back():
     """Method, URL, headers and body arrive as they were, quotes and all."""
-    assert words(
-        "post", "https://a.example/o", {"X-A": "it's", "X-Empty": ""}, '{"a": "$b\'"}'
-    ) == [
+    assert [
         "curl",
         "--request",
         "POST",
@@ -27,7 +25,9 @@ def test_a_command_that_a_shell_reads_back():
         "X-Empty;",
         "--data-raw",
         '{"a": "$b\'"}',
-    ]
+    ] == words(
+        "post", "https://a.example/o", {"X-A": "it's", "X-Empty": ""}, '{"a": "$b\'"}'
+    )
 
 
 def test_without_a_body_no_data():
@@ -55,7 +55,7 @@ def test_lengths_are_left_to_curl():
 def test_bytes_that_are_not_text_are_read_from_a_file():
     """What a shell can't pass on is read from a file."""
     for body in (b"\xff\xfe", b"a\x00b"):
-        assert words("put", "https://a.example/", {}, body)[-1] == "@body.bin"
+        assert "@body.bin" == words("put", "https://a.example/", {}, body)[-1]
 
 
 def test_brackets_in_the_url_are_no_patterns():

@@ -15,21 +15,21 @@ def test_error_text_is_the_template_with_its_values():
     """An error reads as its template filled in, and keeps both for translating."""
     error = ServiceError("part %(part)s of %(template)s", part="5x", template="t")
 
-    assert str(error) == "part 5x of t"
-    assert error.template == "part %(part)s of %(template)s"
-    assert error.values == {"part": "5x", "template": "t"}
+    assert "part 5x of t" == str(error)
+    assert "part %(part)s of %(template)s" == error.template
+    assert {"part": "5x", "template": "t"} == error.values
 
 
 def test_template_without_values_is_literal():
     """A percent sign in a template without values stays, as in `env._`."""
-    assert str(ServiceError("lengthened by up to 20 %")) == "lengthened by up to 20 %"
+    assert "lengthened by up to 20 %" == str(ServiceError("lengthened by up to 20 %"))
 
 
 def test_unsupported_operator_names_it():
     """The operator can be read off the error, and it is a configuration fault."""
     error = UnsupportedOperator("no %(operator)s", operator="like")
 
-    assert error.operator == "like"
+    assert "like" == error.operator
     assert isinstance(error, ConfigurationError)
 
 

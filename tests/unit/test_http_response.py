@@ -11,7 +11,7 @@ def test_header_names_have_no_case():
     """A header is found whatever its case; the first of several counts."""
     response = HttpResponse(200, headers=(("X-Id", "1"), ("x-id", "2")))
 
-    assert response.header("x-ID") == "1"
+    assert "1" == response.header("x-ID")
     assert response.header("Location") is None
 
 
@@ -32,7 +32,7 @@ def test_text_is_decoded_and_never_fails(content_type, body, text):
     """The body is text in its charset; what can't be read or stored is replaced."""
     headers = (("Content-Type", content_type),) if content_type else ()
 
-    assert HttpResponse(200, headers=headers, body=body).text == text
+    assert text == HttpResponse(200, headers=headers, body=body).text
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_root_modules_import_no_part(name):
 )
 def test_every_form_of_an_import_is_seen(statement):
     """An import back is found in every form, so that the tests above can fail."""
-    assert parts_imported(imported_names(statement, "addon.lane")) == {"models"}
+    assert {"models"} == parts_imported(imported_names(statement, "addon.lane"))
 
 
 def test_services_work_in_a_plain_interpreter():
@@ -122,4 +122,4 @@ def test_services_work_in_a_plain_interpreter():
     )
 
     assert names
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr

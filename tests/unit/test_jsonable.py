@@ -44,7 +44,7 @@ def test_values_become_json(value, expected):
     """Dates, bytes, decimals, tuples and mappings become what JSON has for them."""
     converted = to_json_value(value)
 
-    assert converted == expected
+    assert expected == converted
     assert type(converted) is type(expected)
     json.dumps(converted, allow_nan=False)
 
@@ -53,7 +53,7 @@ def test_number_keys_become_text():
     """Keys are written as `json.dumps` would write them."""
     keys = {1: 0, 1.5: 0, None: 0, False: 0}
 
-    assert to_json_value(keys) == json.loads(json.dumps(keys))
+    assert json.loads(json.dumps(keys)) == to_json_value(keys)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_misfits_are_named(value, path):
     with pytest.raises(PayloadError) as caught:
         to_json_value(value)
 
-    assert caught.value.values["path"] == path
+    assert path == caught.value.values["path"]
 
 
 def test_path_starts_where_the_caller_says():
@@ -100,7 +100,7 @@ def test_deep_values_pass_up_to_the_limit():
     for _ in range(DEPTH_MAX):
         value = [value]
 
-    assert to_json_value(value) == value
+    assert value == to_json_value(value)
     with pytest.raises(PayloadError):
         to_json_value([value])
 
@@ -112,11 +112,11 @@ def test_nothing_is_shared():
 
     converted["a"].append(2)
 
-    assert inner == [1]
+    assert [1] == inner
 
 
 def test_one_object_may_occur_twice():
     """The same list at two places is not a cycle."""
     inner = [1]
 
-    assert to_json_value({"a": inner, "b": inner}) == {"a": [1], "b": [1]}
+    assert {"a": [1], "b": [1]} == to_json_value({"a": inner, "b": inner})

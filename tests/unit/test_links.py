@@ -65,7 +65,7 @@ def broken(path):
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_have_a_target(path):
     """Every relative link has its file, and every anchor its heading."""
-    assert broken(path) == []
+    assert [] == broken(path)
 
 
 def test_links_are_found():
@@ -83,7 +83,7 @@ def test_broken_links_are_found(tmp_path, monkeypatch):
         "```\n[e](code.md)\n```\n"
     )
 
-    assert broken(guide) == ["#two", "gone.md"]
+    assert ["#two", "gone.md"] == broken(guide)
 
 
 def linked_from(path):
@@ -119,4 +119,4 @@ def test_the_picture_was_drawn_from_its_source():
         "{http://www.w3.org/2000/svg}text"
     )
 
-    assert {"".join(each.itertext()) for each in drawn} == labels
+    assert labels == {"".join(each.itertext()) for each in drawn}

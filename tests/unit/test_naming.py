@@ -21,4 +21,4 @@ from services.naming import slugify_identifier
 )
 def test_slug(value, slug):
     """Lower case letters and digits stay, runs of all else become one hyphen."""
-    assert slugify_identifier(value) == slug
+    assert slug == slugify_identifier(value)

@@ -30,13 +30,13 @@ def test_decisions(raw, status, terminal, is_retry):
     """Each documented value means what the contract says, the request unchanged."""
     outcome = HandlerOutcome.from_raw(raw, REQUEST)
 
-    assert (outcome.status, outcome.terminal_state, outcome.is_retry) == (
+    assert (
         status,
         terminal,
         is_retry,
-    )
-    assert outcome.request == REQUEST
-    assert (outcome.note, outcome.seconds, outcome.matched_rule_id) == ("", None, False)
+    ) == (outcome.status, outcome.terminal_state, outcome.is_retry)
+    assert REQUEST == outcome.request
+    assert ("", None, False) == (outcome.note, outcome.seconds, outcome.matched_rule_id)
 
 
 @pytest.mark.parametrize("raw", [1, 0, "send", ["send"], object(), REQUEST, b""])
@@ -70,10 +70,10 @@ def test_a_dict_carries_changes_and_note():
         REQUEST,
     )
 
-    assert (outcome.note, outcome.matched_rule_id) == ("why", 7)
-    assert outcome.request.request_body_mode == "raw"
-    assert outcome.request.payload == "<a/>"
-    assert REQUEST.payload == {"a": 1}
+    assert ("why", 7) == (outcome.note, outcome.matched_rule_id)
+    assert "raw" == outcome.request.request_body_mode
+    assert "<a/>" == outcome.request.payload
+    assert {"a": 1} == REQUEST.payload
 
 
 def test_retry_seconds():
@@ -83,7 +83,7 @@ def test_retry_seconds():
         raw = {"status": "retry", "seconds": value}
         return HandlerOutcome.from_raw(raw, REQUEST).seconds
 
-    assert (seconds(0), seconds(2.5), seconds(None)) == (0, 2.5, None)
+    assert (0, 2.5, None) == (seconds(0), seconds(2.5), seconds(None))
 
 
 @pytest.mark.parametrize("value", [-1, True, "60", float("nan"), 1e12, []])

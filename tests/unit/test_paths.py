@@ -28,7 +28,7 @@ ORDER = {"order": {"id": 7, "lines": [{"sku": "a"}, {"sku": "b"}, {}]}, "none": 
 )
 def test_reading(path, value):
     """Keys, indexes and `*` lead to the value; where nothing is there is None."""
-    assert read_path(ORDER, path) == value
+    assert value == read_path(ORDER, path)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_reading(path, value):
 )
 def test_writing(data, path, after):
     """Objects are made on the way, a list before `0`; the end of a list appends."""
-    assert write_path(data, path, "new") == after
+    assert after == write_path(data, path, "new")
 
 
 @pytest.mark.parametrize(
@@ -94,10 +94,10 @@ def test_a_written_object_is_not_shared():
 
     write_path(data, "ship.city", "Bonn")
 
-    assert data == {"bill": {"city": "Ulm"}, "ship": {"city": "Bonn"}}
-    assert address == {"city": "Ulm"}
+    assert {"bill": {"city": "Ulm"}, "ship": {"city": "Bonn"}} == data
+    assert {"city": "Ulm"} == address
 
 
 def test_family_name():
     """The name that the family knows writes just the same."""
-    assert set_payload_path(None, "a.b", 1) == {"a": {"b": 1}}
+    assert {"a": {"b": 1}} == set_payload_path(None, "a.b", 1)

@@ -29,10 +29,10 @@ def test_a_public_target_may_be_sent_to():
         lookup=lookup("93.184.216.34", "93.184.216.34"),
     )
 
-    assert (check.host, check.addresses) == (
+    assert (
         "shop.example.com",
         ("93.184.216.34",),
-    )
+    ) == (check.host, check.addresses)
     assert check.refusal is None
 
 
@@ -42,7 +42,7 @@ def test_a_private_address_is_refused_and_named():
         "https://shop.example.com/", Policy(), timeout=5, lookup=lookup("10.0.0.7")
     )
 
-    assert check.addresses == ("10.0.0.7",)
+    assert ("10.0.0.7",) == check.addresses
     assert "10.0.0.7 is not public" in text(check)
     assert not check.is_unresolved
 

@@ -62,7 +62,7 @@ def test_what_was_written_is_read_back(data, path, value):
     except ConfigurationError as error:
         assert path in str(error)
     else:
-        assert read_path(written, path) == value
+        assert value == read_path(written, path)
 
 
 @given(jsons, st.text(alphabet="ab.*01 ", max_size=10))
@@ -82,7 +82,7 @@ def test_an_empty_payload_takes_any_path(path, value):
     except ConfigurationError:
         assert "0" in path
     else:
-        assert read_path(written, path) == value
+        assert value == read_path(written, path)
 
 
 @given(st.text())
@@ -90,9 +90,9 @@ def test_doubled_braces_render_to_the_text(text):
     """Any text can be sent literally by doubling its braces."""
     escaped = text.replace("{", "{{").replace("}", "}}")
 
-    assert tokens(escaped) == ()
-    assert render_text(escaped, {}) == text
-    assert render_path(escaped, {}) == text
+    assert () == tokens(escaped)
+    assert text == render_text(escaped, {})
+    assert text == render_path(escaped, {})
 
 
 @given(st.text(), st.dictionaries(names, leaves))
@@ -115,7 +115,7 @@ def test_a_path_value_stays_in_its_segment(value):
     match = re.fullmatch(r"/a/([A-Za-z0-9._~%-]+)/b\?c=\1&d=1", rendered)
     assert match
     if isinstance(value, str):
-        assert unquote(match[1]) == value
+        assert value == unquote(match[1])
 
 
 @given(names, leaves.filter(lambda value: value not in (None, False, "")))
@@ -166,17 +166,17 @@ def test_any_value_becomes_json_or_is_refused(value):
     except PayloadError as error:
         assert error.values["path"]
         return
-    assert json.loads(json.dumps(converted, allow_nan=False)) == converted
-    assert to_json_value(converted) == converted
+    assert converted == json.loads(json.dumps(converted, allow_nan=False))
+    assert converted == to_json_value(converted)
 
 
 @given(jsons)
 def test_json_texts_read_back(value):
     """Every text form of a JSON value is that value when read."""
-    assert json.loads(dumps_payload(value)) == value
-    assert json.loads(serialize_payload(value)) == value
+    assert value == json.loads(dumps_payload(value))
+    assert value == json.loads(serialize_payload(value))
     if not isinstance(value, str):
-        assert decode_literal_value(json_serialize_value(value)) == value
+        assert value == decode_literal_value(json_serialize_value(value))
 
 
 @given(st.text())
@@ -191,7 +191,7 @@ def test_any_condition_has_a_result(actual, operator, expected):
     try:
         assert evaluate_condition(actual, operator, expected) in (True, False)
     except ConfigurationError:
-        assert operator == "matches"
+        assert "matches" == operator
 
 
 @given(st.text() | st.none())

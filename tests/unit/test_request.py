@@ -34,22 +34,22 @@ def test_from_dict_normalises():
         {"target_url": "https://a.example", "http_method": "PUT", "payload": False}
     )
 
-    assert request.http_method == "put"
-    assert request.request_body_mode == "json"
-    assert (request.payload, request.headers, request.files) == ({}, {}, {})
+    assert "put" == request.http_method
+    assert "json" == request.request_body_mode
+    assert ({}, {}, {}) == (request.payload, request.headers, request.files)
 
 
 def test_from_dict_takes_the_given_default_mode():
     """A dict without a body mode gets the caller's; one with blanks is stripped."""
     assert (
-        OutboundRequest.from_dict({}, default_body_mode="raw").request_body_mode
-        == "raw"
+        "raw"
+        == OutboundRequest.from_dict({}, default_body_mode="raw").request_body_mode
     )
     assert (
-        OutboundRequest.from_dict(
+        "multipart"
+        == OutboundRequest.from_dict(
             {"request_body_mode": " Multipart "}
         ).request_body_mode
-        == "multipart"
     )
 
 
@@ -57,7 +57,7 @@ def test_dict_round_trip():
     """A request comes back from its own dict equal."""
     request = make(files={"doc": {"content": b"x", "filename": "a.txt"}})
 
-    assert OutboundRequest.from_dict(request.to_dict()) == request
+    assert request == OutboundRequest.from_dict(request.to_dict())
 
 
 @pytest.mark.parametrize("copied", [OutboundRequest.deep_copy, OutboundRequest.to_dict])
@@ -71,7 +71,7 @@ def test_copies_share_nothing(copied):
     copy["headers"]["X-B"] = "2"
     copy["files"]["doc"]["content"] = b"y"
 
-    assert request == make(files={"doc": {"content": b"x"}})
+    assert make(files={"doc": {"content": b"x"}}) == request
 
 
 def test_overrides_replace_what_is_given():
@@ -90,37 +90,37 @@ def test_overrides_replace_what_is_given():
         }
     )
 
-    assert changed == OutboundRequest(
-        "https://b.example",
-        "patch",
-        "form_urlencoded",
-        {"X-Count": "5", "X-On": "True", "X-None": ""},
-        {"day": "2024-05-01"},
-        {"f": ("a.txt", b"x")},
+    assert (
+        OutboundRequest(
+            "https://b.example",
+            "patch",
+            "form_urlencoded",
+            {"X-Count": "5", "X-On": "True", "X-None": ""},
+            {"day": "2024-05-01"},
+            {"f": ("a.txt", b"x")},
+        )
+        == changed
     )
-    assert request == make()
+    assert make() == request
 
 
 def test_empty_overrides_change_nothing():
     """Empty text and None leave URL, method, mode and headers alone."""
     request = make()
 
-    assert (
-        request.with_overrides(
-            {
-                "target_url": "",
-                "http_method": None,
-                "request_body_mode": "",
-                "headers": None,
-            }
-        )
-        == request
+    assert request == request.with_overrides(
+        {
+            "target_url": "",
+            "http_method": None,
+            "request_body_mode": "",
+            "headers": None,
+        }
     )
 
 
 def test_overriding_headers_with_an_empty_mapping_removes_all():
     """An empty mapping is a value: the handler wants no headers."""
-    assert make().with_overrides({"headers": {}}).headers == {}
+    assert {} == make().with_overrides({"headers": {}}).headers
 
 
 def test_overriding_payload_must_be_json():
@@ -133,7 +133,7 @@ def test_raw_bytes_stay_bytes():
     """The raw mode sends bytes as they are, so nothing turns them into base64."""
     request = make(request_body_mode="raw").with_overrides({"payload": b"<a/>"})
 
-    assert request.deep_copy().payload == b"<a/>"
+    assert b"<a/>" == request.deep_copy().payload
 
 
 def test_headers_that_are_no_mapping_are_refused():
@@ -166,5 +166,5 @@ def test_a_good_request_is_valid():
 
 def test_file_label():
     """The label lists form fields in order, False if none."""
-    assert make(files={"b": 1, "a": 2}).multipart_file_keys_label == "a, b"
+    assert "a, b" == make(files={"b": 1, "a": 2}).multipart_file_keys_label
     assert make().multipart_file_keys_label is False

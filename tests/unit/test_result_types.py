@@ -16,12 +16,12 @@ from services.result_types import (
 
 def test_dicts():
     """The dicts carry status, note (left out when empty) and seconds."""
-    assert webhook_done() == {"status": "done"}
-    assert webhook_done("old") == {"status": "done", "note": "old"}
-    assert webhook_cancel() == {"status": "cancel"}
-    assert webhook_dead_letter("bad") == {"status": "dead_letter", "note": "bad"}
-    assert webhook_retry("busy") == {"status": "retry", "note": "busy", "seconds": 60}
-    assert webhook_retry("busy", seconds=5)["seconds"] == 5
+    assert {"status": "done"} == webhook_done()
+    assert {"status": "done", "note": "old"} == webhook_done("old")
+    assert {"status": "cancel"} == webhook_cancel()
+    assert {"status": "dead_letter", "note": "bad"} == webhook_dead_letter("bad")
+    assert {"status": "retry", "note": "busy", "seconds": 60} == webhook_retry("busy")
+    assert 5 == webhook_retry("busy", seconds=5)["seconds"]
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_outcomes_read_them(result):
     """Every helper's dict is a decision that `HandlerOutcome` knows."""
     request = OutboundRequest("https://a.example", "post", "json", {}, {})
 
-    assert HandlerOutcome.from_raw(result, request).status == result["status"]
+    assert result["status"] == HandlerOutcome.from_raw(result, request).status

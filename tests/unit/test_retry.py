@@ -27,7 +27,7 @@ NOW = datetime(2024, 5, 1, 12, 0, 0)
 )
 def test_schedules(text, delays):
     """A schedule is a delay per retry with its unit; empty text is no retry."""
-    assert RetrySchedule.parse(text).delays == delays
+    assert delays == RetrySchedule.parse(text).delays
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_next_delay():
     """Delays are stretched by chance only, and none is left after the last."""
     schedule = RetrySchedule((10, 20))
 
-    assert schedule.next_delay(0, jitter_factor=0) == 10
-    assert schedule.next_delay(1, jitter_factor=1) == 24
+    assert 10 == schedule.next_delay(0, jitter_factor=0)
+    assert 24 == schedule.next_delay(1, jitter_factor=1)
     assert schedule.next_delay(2, jitter_factor=0) is None
 
 
@@ -59,9 +59,9 @@ def test_retry_after_counts_when_longer():
     """The receiver may request more time, up to a day, never for less."""
     schedule = RetrySchedule((10,))
 
-    assert schedule.next_delay(0, jitter_factor=0, retry_after=5) == 10
-    assert schedule.next_delay(0, jitter_factor=0, retry_after=60) == 60
-    assert schedule.next_delay(0, jitter_factor=0, retry_after=10**9) == 86400
+    assert 10 == schedule.next_delay(0, jitter_factor=0, retry_after=5)
+    assert 60 == schedule.next_delay(0, jitter_factor=0, retry_after=60)
+    assert 86400 == schedule.next_delay(0, jitter_factor=0, retry_after=10**9)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_retry_after_counts_when_longer():
 )
 def test_describe(text, words):
     """The summary of a schedule."""
-    assert RetrySchedule.parse(text).describe() == words
+    assert words == RetrySchedule.parse(text).describe()
 
 
 def test_status_set():
@@ -117,8 +117,8 @@ def test_bad_statuses_are_named(part):
 )
 def test_retry_after_header(value, seconds):
     """RFC 9110, 10.2.3: seconds or a date in its three forms; else ignored."""
-    assert parse_retry_after(value, now=NOW) == seconds
-    assert parse_retry_after(value, now=NOW.replace(tzinfo=timezone.utc)) == seconds
+    assert seconds == parse_retry_after(value, now=NOW)
+    assert seconds == parse_retry_after(value, now=NOW.replace(tzinfo=timezone.utc))
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_retry_after_header(value, seconds):
 )
 def test_retry_after_as_a_moment(value, seconds):
     """A Unix time or an ISO date is when, not how long: it meant a day's wait."""
-    assert parse_retry_after(value, now=NOW) == seconds
+    assert seconds == parse_retry_after(value, now=NOW)

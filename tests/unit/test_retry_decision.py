@@ -31,17 +31,17 @@ def test_2xx_is_done(status):
     """Every 2xx is a success for delivery and circuit."""
     result = decision(HttpResponse(status))
 
-    assert (result.state, result.attempt_state, result.circuit) == (
+    assert (
         "done",
         "done",
         "success",
-    )
-    assert (result.delay, result.failure_reason, result.error, result.note) == (
+    ) == (result.state, result.attempt_state, result.circuit)
+    assert (
         None,
         "",
         None,
         None,
-    )
+    ) == (result.delay, result.failure_reason, result.error, result.note)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_retry_after_pauses_the_endpoint(status, value, backoff, retry_on):
     """429 and 503 concern the receiver: it accepts no other delivery either."""
     headers = (("Retry-After", value),) if value else ()
 
-    assert decision(HttpResponse(status, headers), retry_on=retry_on).backoff == backoff
+    assert backoff == decision(HttpResponse(status, headers), retry_on=retry_on).backoff
 
 
 @pytest.mark.parametrize("reason", ["", "connect", "timeout", "response"])
@@ -70,7 +70,7 @@ def test_2xx_with_a_broken_body_is_done_with_a_note(reason):
     """The receiver has taken it: sending again would make a duplicate."""
     result = decision(HttpResponse(200, broken=True, reason=reason))
 
-    assert (result.state, result.circuit) == ("done", "success")
+    assert ("done", "success") == (result.state, result.circuit)
     assert "interrupted" in say(*result.note)
 
 
@@ -96,9 +96,9 @@ def test_statuses(status, state, reason, circuit):
     """Statuses worth a retry wait for it, all others fail permanently at once."""
     result = decision(HttpResponse(status))
 
-    assert (result.state, result.attempt_state) == (state, state)
-    assert (result.failure_reason, result.circuit) == (reason, circuit)
-    assert result.delay == (10 if state == "error" else None)
+    assert (state, state) == (result.state, result.attempt_state)
+    assert (reason, circuit) == (result.failure_reason, result.circuit)
+    assert (10 if state == "error" else None) == result.delay
     assert f"HTTP {status}" in say(*result.error)
 
 
@@ -119,11 +119,11 @@ def test_reasons(reason, state, circuit):
     """Failures of the network are retried and count, refusals of our own don't."""
     result = decision(HttpResponse(reason=reason))
 
-    assert (result.state, result.failure_reason, result.circuit) == (
+    assert (
         state,
         reason,
         circuit,
-    )
+    ) == (result.state, result.failure_reason, result.circuit)
     assert say(*result.error)
 
 
@@ -131,31 +131,31 @@ def test_the_message_of_the_sender_is_kept():
     """What the sender said about the failure is what a user reads."""
     error = ("no address for %(host)s", {"host": "shop.example"})
 
-    assert decision(HttpResponse(reason="dns", error=error)).error == error
+    assert error == decision(HttpResponse(reason="dns", error=error)).error
 
 
 def test_the_status_of_a_malformed_response_does_not_count():
     """A flood of headers after "200 OK" isn't a success."""
     result = decision(HttpResponse(200, reason="response"))
 
-    assert (result.state, result.failure_reason) == ("error", "response")
+    assert ("error", "response") == (result.state, result.failure_reason)
 
 
 def test_used_up_schedule_ends_in_dead_letter():
     """After the last retry it is over, and the note says how often it was tried."""
-    assert decision(HttpResponse(503), retry_number=1).delay == 20
+    assert 20 == decision(HttpResponse(503), retry_number=1).delay
 
     result = decision(HttpResponse(503), retry_number=2)
 
-    assert (result.state, result.delay) == ("dead_letter", None)
-    assert say(*result.note) == "All 3 attempts are used up."
+    assert ("dead_letter", None) == (result.state, result.delay)
+    assert "All 3 attempts are used up." == say(*result.note)
 
 
 def test_empty_schedule_means_no_retry():
     """Without delays the first failure is the last."""
     result = decision(HttpResponse(reason="timeout"), schedule=RetrySchedule(()))
 
-    assert (result.state, result.note) == ("dead_letter", None)
+    assert ("dead_letter", None) == (result.state, result.note)
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_empty_schedule_means_no_retry():
 )
 def test_retry_after(value, delay):
     """Retry-After lengthens the delay, up to a day, and never shortens it."""
-    assert decision(HttpResponse(429, headers=(("retry-after", value),))).delay == delay
+    assert delay == decision(HttpResponse(429, headers=(("retry-after", value),))).delay
 
 
 def test_410_is_final_whatever_the_setting():
     """Gone is gone, also where all 4xx are to be retried."""
     result = decision(HttpResponse(410), retry_on=StatusSet.parse("400-499"))
 
-    assert (result.state, result.circuit) == ("dead_letter", "open")
+    assert ("dead_letter", "open") == (result.state, result.circuit)
 
 
 def test_a_redirect_names_where_to_without_secrets():

@@ -32,11 +32,11 @@ def test_the_example_of_the_specification():
         b'{"test": 2432232314}',
     )
 
-    assert headers == {
+    assert {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "webhook-timestamp": "1614265330",
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-    }
+    } == headers
 
 
 def test_the_public_package_verifies():
@@ -58,9 +58,9 @@ def test_secrets_are_random_and_long():
     """A new secret has 256 bits and never comes twice."""
     secrets = {new_secret() for _ in range(50)}
 
-    assert len(secrets) == 50
+    assert 50 == len(secrets)
     for secret in secrets:
-        assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
+        assert 32 == len(base64.b64decode(secret.removeprefix("whsec_")))
 
 
 @pytest.mark.parametrize("body", [None, "", b""])
@@ -72,7 +72,7 @@ def test_an_empty_body_is_signed(body):
 
     key = base64.b64decode(secret.removeprefix("whsec_"))
     expected = base64.b64encode(hmac.digest(key, b"msg_1.1.", "sha256")).decode()
-    assert headers["webhook-signature"] == f"v1,{expected}"
+    assert f"v1,{expected}" == headers["webhook-signature"]
 
 
 @pytest.mark.parametrize("secrets", [[], ["whsec_"], ["whsec_no base64!"], ["abc"]])
@@ -91,12 +91,12 @@ def test_hmac_header(algorithm):
     """Hex and base64 with a prefix, as GitHub and Shopify send it."""
     digest = hmac.new(b"k\xc3\xa9y", BODY, getattr(hashlib, algorithm))
 
-    assert hmac_header(
+    assert {"X-Hub-Signature-256": "sha256=" + digest.hexdigest()} == hmac_header(
         "X-Hub-Signature-256", "kéy", BODY, algorithm=algorithm, prefix="sha256="
-    ) == {"X-Hub-Signature-256": "sha256=" + digest.hexdigest()}
-    assert hmac_header(
+    )
+    assert {"X-Sig": base64.b64encode(digest.digest()).decode()} == hmac_header(
         "X-Sig", "kéy", BODY, algorithm=algorithm, encoding="base64"
-    ) == {"X-Sig": base64.b64encode(digest.digest()).decode()}
+    )
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")

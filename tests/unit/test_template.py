@@ -20,7 +20,7 @@ from services.template import (
 
 def test_tokens_are_listed_once_in_order():
     """Keys come in order, each once; escaped braces and other braces name none."""
-    assert tokens("/{b}/{a}/{b}/{{c}}/{1x}/{}/{d e}") == ("b", "a")
+    assert ("b", "a") == tokens("/{b}/{a}/{b}/{{c}}/{1x}/{}/{d e}")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_tokens_are_listed_once_in_order():
 )
 def test_path_values_are_percent_encoded(text, value, rendered):
     """A value fills its place in path or query and can't reach beyond it."""
-    assert render_path(text, {"id": value}) == rendered
+    assert rendered == render_path(text, {"id": value})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_value_cannot_climb_the_path(text, value):
 
 def test_dots_in_a_query_are_harmless():
     """Only segments of the path are checked."""
-    assert render_path("/a?d=/{id}/", {"id": ".."}) == "/a?d=/../"
+    assert "/a?d=/../" == render_path("/a?d=/{id}/", {"id": ".."})
 
 
 @pytest.mark.parametrize("values", [{}, {"id": None}, {"id": False}, {"id": ""}])
@@ -100,7 +100,7 @@ def test_a_path_token_takes_text_and_numbers_only(value, shown):
 )
 def test_a_path_token_keeps_numbers_and_dates(value, path):
     """Numbers keep their digits, dates are written as in a payload."""
-    assert render_path("/o/{id}", {"id": value}) == path
+    assert path == render_path("/o/{id}", {"id": value})
 
 
 @pytest.mark.parametrize(
@@ -117,34 +117,34 @@ def test_a_path_token_keeps_numbers_and_dates(value, path):
 )
 def test_header_values_are_plain_text(value, text):
     """In a header or payload text the value is plain text, not encoded."""
-    assert render_text("id={id}", {"id": value}) == f"id={text}"
+    assert f"id={text}" == render_text("id={id}", {"id": value})
 
 
 def test_text_escapes():
     """Doubled braces are literal ones, single braces around no key stay."""
-    assert render_text("{{id}} {not a key} {id}", {"id": 1}) == "{id} {not a key} 1"
+    assert "{id} {not a key} 1" == render_text("{{id}} {not a key} {id}", {"id": 1})
 
 
 def test_values_are_not_rendered_again():
     """A value that looks like a token is text, so that nobody can reach others."""
-    assert render_text("{a}", {"a": "{b}", "b": "secret"}) == "{b}"
+    assert "{b}" == render_text("{a}", {"a": "{b}", "b": "secret"})
 
 
 def test_a_literal_that_is_one_token_keeps_the_type():
     """`{id}` alone is the value itself, at every depth; with more it is text."""
     literal = {"id": "{id}", "list": ["{id}", "no {id}"], "n": 1, "{id}": None}
 
-    assert render_literal(literal, {"id": 7}) == {
+    assert {
         "id": 7,
         "list": [7, "no 7"],
         "n": 1,
         "{id}": None,
-    }
+    } == render_literal(literal, {"id": 7})
 
 
 def test_braces_of_decoded_json_are_safe():
     """A nested object loses no brace, since it is decoded before tokens are sought."""
-    assert render_literal({"a": {"b": 1}}, {}) == {"a": {"b": 1}}
+    assert {"a": {"b": 1}} == render_literal({"a": {"b": 1}}, {})
 
 
 def test_half_a_character_is_refused():

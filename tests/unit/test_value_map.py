@@ -31,27 +31,27 @@ def test_mapping(value, sent):
         "= nothing\na=b = c\n* = ?"
     )
 
-    assert mapping.apply(value) == sent
+    assert sent == mapping.apply(value)
 
 
 def test_without_default_a_value_stays():
     """A value that nothing maps keeps its type when there is no default."""
-    assert parse_value_map("a = b").apply(5) == 5
+    assert 5 == parse_value_map("a = b").apply(5)
 
 
 def test_an_empty_map_is_false_and_changes_nothing():
     """No text is no mapping."""
     for text in (None, False, "", " \n"):
         assert not parse_value_map(text)
-        assert parse_value_map(text).apply("x") == "x"
+        assert "x" == parse_value_map(text).apply("x")
 
 
 def test_the_right_side_is_a_literal_or_text():
     """Payloads get typed values, headers the text as it was typed."""
     text = 'a = 1.10\nb = "1"\nc ='
 
-    assert [parse_value_map(text).apply(key) for key in "abc"] == [1.1, "1", ""]
-    assert parse_value_map(text, as_text=True).apply("a") == "1.10"
+    assert [1.1, "1", ""] == [parse_value_map(text).apply(key) for key in "abc"]
+    assert "1.10" == parse_value_map(text, as_text=True).apply("a")
 
 
 @pytest.mark.parametrize(

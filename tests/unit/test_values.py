@@ -44,7 +44,7 @@ def test_literals_are_json_where_they_parse(text, value):
     """A literal is a JSON value where it is one, else the text as typed."""
     decoded = decode_literal_value(text)
 
-    assert decoded == value
+    assert value == decoded
     assert type(decoded) is type(value)
 
 
@@ -67,8 +67,8 @@ def test_a_number_that_python_cannot_write_is_refused():
 
 def test_payload_text_is_readable():
     """Stored payloads are indented, in the given order, with letters as they are."""
-    assert serialize_payload({"b": "ä", "a": [1]}) == (
-        '{\n  "b": "ä",\n  "a": [\n    1\n  ]\n}'
+    assert '{\n  "b": "ä",\n  "a": [\n    1\n  ]\n}' == (
+        serialize_payload({"b": "ä", "a": [1]})
     )
 
 
@@ -77,7 +77,7 @@ def test_half_a_surrogate_pair_is_escaped():
     text = serialize_payload({"a": "ä\ud800"})
 
     assert text.encode()
-    assert json.loads(text) == {"a": "ä\ud800"}
+    assert {"a": "ä\ud800"} == json.loads(text)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_half_a_surrogate_pair_is_escaped():
 )
 def test_json_serialize_value(value, text):
     """Text stays, all else is JSON with sorted keys."""
-    assert json_serialize_value(value) == text
+    assert text == json_serialize_value(value)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_json_serialize_value(value, text):
 )
 def test_headers_text_is_indented_json(headers):
     """Header texts are what the standard encoder writes, in the given order."""
-    assert serialize_headers(headers) == json.dumps(
-        headers, indent=2, ensure_ascii=False
+    assert json.dumps(headers, indent=2, ensure_ascii=False) == serialize_headers(
+        headers
     )
 
 
@@ -104,9 +104,9 @@ def test_header_values_become_text():
     """Values keep the family's text forms; names that come again are joined."""
     pairs = [("A", True), ("B", 5), ("C", None), ("D", b"x"), ("A", "again")]
 
-    assert json.loads(serialize_headers(pairs)) == {
+    assert {
         "A": "True, again",
         "B": "5",
         "C": "",
         "D": "x",
-    }
+    } == json.loads(serialize_headers(pairs))
