@@ -43,7 +43,7 @@ class Circuit:
         return now + timedelta(seconds=self.cooldown)
 
     def may_send(self, now):
-        """What may be sent: "all", "probe" (one delivery, see `begin_probe`), "none".
+        """What may be sent: "all", "probe" (one delivery), "none".
 
         A probe without a result is followed by another one after the cooldown, so
         that a killed worker doesn't leave the circuit open forever.
@@ -74,10 +74,6 @@ class Circuit:
         if self.next_probe_at and until <= self.next_probe_at:
             return self
         return replace(self, next_probe_at=until)
-
-    def begin_probe(self, now):
-        """The circuit while a probe is in flight."""
-        return replace(self, state="half_open", next_probe_at=self._probe_after(now))
 
     def after_success(self, now):
         """Closed and reset, unless it needs manual intervention.

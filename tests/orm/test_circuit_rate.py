@@ -7,7 +7,7 @@ from datetime import timedelta
 from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+from odoo.addons.bwt_webhooks_outbound.lane.health import PROBE_RESERVE, Health
 
 from ..receiver import delay, status
 from .common import DELIVERY, CommittedCase, OutboundCase
@@ -121,6 +121,35 @@ class TestCircuit(OutboundCase):
                     health.next_probe_at,
                 )
                 self.health().note(["success"], then)
+
+    def test_failing_probes_double_the_cooldown(self):
+        """Each failed probe doubles the wait, up to an hour; it stays open since then.
+
+        After it was closed, the doubling begins again.
+        """
+        self.open()
+        waits = []
+        for _ in range(8):
+            then = self.stored().next_probe_at
+            self.health().allow(10, then)
+            self.health().note(["failure"], then)
+            waits.append((self.stored().next_probe_at - then).total_seconds())
+
+        self.assertEqual([120, 240, 480, 960, 1920, 3600, 3600, 3600], waits)
+        self.assertEqual(self.now, self.stored().opened_at)
+        self.health().allow(10, self.stored().next_probe_at)
+        self.health().note(["success", *["failure"] * 3], self.now)
+        self.assertEqual(self.now + 60 * SECOND, self.stored().next_probe_at)
+
+    def test_a_lost_probe_does_not_block(self):
+        """When a worker is killed with the probe, another follows after its timeout."""
+        self.open()
+        then = self.now + 60 * SECOND
+        self.health().allow(10, then)
+        lost = then + (self.endpoint.timeout_seconds + PROBE_RESERVE) * SECOND
+
+        self.assertEqual(0, self.health().allow(10, lost - SECOND).count)
+        self.assertEqual((1, None, True), self.health().allow(10, lost))
 
     def test_gone_waits_for_a_user(self):
         """A 410 stops it until a user closes the circuit; no success does."""

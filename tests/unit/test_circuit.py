@@ -51,45 +51,18 @@ def test_threshold_zero_never_opens():
     assert "all" == Circuit("open", 9, 0, NOW).may_send(NOW)
 
 
-def test_one_probe_after_the_cooldown():
-    """When the cooldown is over one probe may go, and none while it is in flight."""
+def test_a_probe_after_the_cooldown():
+    """When the cooldown is over, one delivery may be sent; how it ends: tests/orm."""
     circuit = opened()
+
     assert "none" == circuit.may_send(later(59.9))
     assert "probe" == circuit.may_send(later(60))
 
-    probing = circuit.begin_probe(later(60))
 
-    assert "half_open" == probing.state
-    assert "none" == probing.may_send(later(61))
-
-
-def test_a_successful_probe_closes():
-    """Success makes it as new."""
-    closed = opened().begin_probe(later(60)).after_success(later(61))
-
-    assert Circuit(threshold=3) == closed
-
-
-def test_failing_probes_double_the_cooldown():
-    """Each failed probe doubles the wait, up to an hour; it stays open since then."""
-    circuit, moment, waits = opened(), NOW, []
-    for _ in range(8):
-        moment = circuit.next_probe_at
-        circuit = circuit.begin_probe(moment).after_failure(moment)
-        waits.append((circuit.next_probe_at - moment).total_seconds())
-
-    assert [120, 240, 480, 960, 1920, 3600, 3600, 3600] == waits
-    assert ("open", NOW) == (circuit.state, circuit.opened_at)
-
-
-def test_opening_again_starts_with_a_short_cooldown():
-    """After it was closed the doubling begins again."""
-    circuit = opened().begin_probe(later(60)).after_failure(later(60))
-    circuit = circuit.begin_probe(later(180)).after_success(later(181))
-    for _ in range(3):
-        circuit = circuit.after_failure(later(200))
-
-    assert later(260) == circuit.next_probe_at
+def test_a_result_that_says_nothing_changes_nothing():
+    """A request that was refused or not built is no result of the target."""
+    assert Circuit() == Circuit().after_ignored(NOW)
+    assert opened() == opened().after_ignored(NOW)
 
 
 def test_late_failures_change_no_times():
@@ -98,23 +71,6 @@ def test_late_failures_change_no_times():
     late = circuit.after_failure(later(30))
 
     assert (later(60), 60, 4) == (late.next_probe_at, late.cooldown, late.streak)
-
-
-def test_a_lost_probe_does_not_block():
-    """When a worker is killed with the probe another goes after the cooldown."""
-    circuit = opened().begin_probe(later(60))
-
-    assert "none" == circuit.may_send(later(119))
-    assert "probe" == circuit.may_send(later(120))
-
-
-def test_a_probe_that_says_nothing_lets_the_next_one_go():
-    """A probe that was refused or not built leaves the place to the next delivery."""
-    circuit = opened().begin_probe(later(60)).after_ignored(later(61))
-
-    assert ("open", 60) == (circuit.state, circuit.cooldown)
-    assert "probe" == circuit.may_send(later(61))
-    assert Circuit() == Circuit().after_ignored(NOW)
 
 
 def test_forced_open_waits_for_a_user():
