@@ -22,7 +22,7 @@ def notify_of_failures(endpoint) -> bool:
 
 def notify_of_circuit(endpoint, before: str, after: str):
     """Post the change of the circuit, in a transaction of its own."""
-    _guarded(endpoint, endpoint._circuit_moved, before, after)
+    _guarded(endpoint, endpoint._notify_of_circuit, before, after)
 
 
 def _guarded(endpoint, notify, *args):

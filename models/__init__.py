@@ -3,7 +3,6 @@
 from . import unique_code
 from . import value_source
 from . import endpoint_policy
-from . import endpoint_secrets
 from . import endpoint_security
 from . import endpoint_oauth
 from . import endpoint_backend
@@ -11,7 +10,6 @@ from . import endpoint_snapshot
 from . import endpoint_queue
 from . import endpoint_summary
 from . import endpoint_alerts
-from . import endpoint_skip
 from . import endpoint_health
 from . import endpoint
 from . import endpoint_rule

@@ -13,6 +13,7 @@ from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
 from .const import DELIVERY
+from .endpoint_alerts import request_notification
 from .errors import misconfigured, refused
 from .failure_guard import RETRIED_BY_ODOO, guarded
 from .record_payload import (
@@ -21,6 +22,7 @@ from .record_payload import (
     refuse_limited_fields,
 )
 
+SKIP = "bwt.webhook.outbound.endpoint.skip"
 _logger = logging.getLogger(__name__)
 
 
@@ -118,9 +120,9 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         if records is None:
             return RunResult()
         if endpoint.state != "active":
-            endpoint._request_notification()
+            request_notification(endpoint)
         if endpoint.state == "archived":
-            return RunResult(skipped=endpoint._count_skipped(self, records))
+            return RunResult(skipped=self.env[SKIP]._count(endpoint, self, records))
         return self._bwt_webhook_queue(endpoint, records)
 
     def _bwt_webhook_queue(self, endpoint, records):
@@ -141,13 +143,13 @@ class BwtWebhookOutboundActionRun(models.AbstractModel):
         endpoint = self.bwt_webhook_endpoint_id.sudo()
         with guarded(self.env) as outcome:
             if endpoint.state == "archived":
-                skipped = endpoint._count_skipped(self, records)
+                skipped = self.env[SKIP]._count(endpoint, self, records)
                 result = RunResult(skipped=skipped)
             else:
                 kept = self.env[DELIVERY]._store_not_built(
                     self, endpoint, records, text
                 )
-                endpoint._request_notification()
+                request_notification(endpoint)
                 result = RunResult(not_built=len(kept), error=text)
         if outcome.error is None:
             return result

@@ -134,7 +134,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         if endpoints:
             # Endpoints store their displayed URL, which begins with this one.
             self.env.add_to_compute(endpoints._fields["target_url"], endpoints)
-            endpoints.with_env(self.env)._forget_misplaced(origins)
+            endpoints.with_env(self.env)._forget_secrets_of_another_host(origins)
         return result
 
     def _endpoints_moved_by(self, vals):

@@ -10,6 +10,7 @@ from ..services.errors import ServiceError
 from ..services.headers import check_header, check_header_name, header_text_of
 from ..services.jsonable import to_json_value
 from .delivery_input import BwtWebhookOutboundDeliveryInput
+from .endpoint_summary import missing_values_message, token_keys
 from .errors import misconfigured
 
 NO_VALUE = (False, "", '""', "null", "false")
@@ -27,7 +28,7 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
         known = set(self.context_line_ids.mapped("key_name"))
         self.context_line_ids = [
             Command.create({"key_name": key})
-            for key in self.endpoint_id.sudo()._token_keys()
+            for key in token_keys(self.endpoint_id.sudo())
             if key not in known
         ]
 
@@ -39,7 +40,7 @@ class BwtWebhookOutboundDeliveryDraft(models.AbstractModel):
             if line.active
             and (line.source_kind != "literal" or line.literal_value not in NO_VALUE)
         }
-        needs = self.endpoint_id.sudo()._missing_values_message(given)
+        needs = missing_values_message(self.endpoint_id.sudo(), given)
         return needs and self.env._(
             "%(needs)s: add it on the page Context, then press Queue.", needs=needs
         )

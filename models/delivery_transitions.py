@@ -15,6 +15,7 @@ from ..lane.inline_run import DirectRun
 from ..lane.pacing import check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
 from .delivery_access import engine_defaults
+from .endpoint_alerts import close_failure_alerts
 from .endpoint_policy import READERS
 from .errors import refused
 from .queue_request import ordering_group, record_key
@@ -209,7 +210,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
     def _apply(self, name):
         deliveries = self.sudo()
         result = getattr(deliveries, f"_do_{name}")()
-        deliveries.endpoint_id._close_failure_alerts()
+        close_failure_alerts(deliveries.endpoint_id)
         return result
 
     def _do_queue(self):

@@ -1,168 +1,24 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: host and path of its target."""
+"""The endpoint: identity, lifecycle, status and navigation."""
 
 import re
-from urllib.parse import urlsplit
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
 from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 
+from ..lane import diagnostics, recovery
 from ..lane.clock import utcnow
-from ..services.egress.target_url import locate
-from ..services.errors import ServiceError
-from ..services.template import clean_path, render_path, tokens
+from . import endpoint_alerts, endpoint_health, endpoint_summary
 from .const import BODY_MODES, HTTP_METHODS, UNFINISHED
+from .endpoint_health import CIRCUIT_STATES, HEALTHS
 from .endpoint_policy import READERS
 from .errors import misconfigured, refused
 
-
-class BwtWebhookOutboundEndpointTarget(models.AbstractModel):
-    """Host, path and the resulting URL; invalid ones are refused when saved."""
-
-    _name = "bwt.webhook.outbound.endpoint.target"
-    _description = "Outbound Webhook Endpoint: Target"
-
-    target_hostname = fields.Char(
-        tracking=True,
-        groups=READERS,
-        help="Base URL with scheme, such as https://api.example.com, without a path.",
-    )
-    target_path = fields.Char(
-        default="/",
-        required=True,
-        tracking=True,
-        groups=READERS,
-        help="Path below the host, with {tokens} for context values and an optional "
-        "query, such as /orders/{order_id}?source=odoo.",
-    )
-    target_url = fields.Char(
-        string="Target URL",
-        compute="_compute_target_url",
-        store=True,
-        groups=READERS,
-        help="Hostname and path together, with tokens unresolved.",
-    )
-
-    @api.depends("target_hostname", "target_path", "connector_backend_ref")
-    def _compute_target_url(self):
-        for endpoint in self:
-            host = endpoint._get_outbound_target_hostname()
-            path = endpoint.target_path or "/"
-            endpoint.target_url = host and f"{host.rstrip('/')}{path}"
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        endpoints = super().create([self._cleaned(vals) for vals in vals_list])
-        endpoints._check_backend_is_readable()
-        return endpoints
-
-    def write(self, vals):
-        result = super().write(self._cleaned(vals))
-        if "connector_backend_ref" in vals:
-            self._check_backend_is_readable()
-        return result
-
-    @api.model
-    def _cleaned(self, vals):
-        """Host without outer spaces and trailing slash, path with a leading slash."""
-        vals = dict(vals)
-        if vals.get("target_hostname"):
-            vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
-        if "target_path" in vals:
-            path = (vals["target_path"] or "").strip()
-            path = path if path.startswith("/") else f"/{path}"
-            try:
-                vals["target_path"] = clean_path(path)
-            except ServiceError as error:
-                named = {key: vals[key] for key in ("name", "code") if key in vals}
-                raise misconfigured(self[:1] or self.new(named), error) from error
-        return vals
-
-    @api.constrains("target_hostname", "state")
-    def _check_target_hostname(self):
-        for endpoint in self:
-            host = endpoint.target_hostname
-            if not host:
-                endpoint._refuse_empty_host()
-                continue
-            try:
-                parts = urlsplit(host)
-                port = parts.port  # ValueError if invalid
-                known = parts.scheme in ("http", "https") and parts.hostname
-                known = known and port != 0
-            except ValueError:
-                known = False
-            if not known or "{" in host or parts.username is not None:
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'target hostname "%(host)s" is not a valid base URL. Enter '
-                        "scheme and host, as in https://api.example.com, without "
-                        "user, password or {tokens}.",
-                        host=host,
-                    ),
-                )
-            if parts.path or parts.query or parts.fragment or host[-1] in "?#":
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'target hostname "%(host)s" contains more than scheme and '
-                        "host. Move the rest to Target Path.",
-                        host=host,
-                    ),
-                )
-
-    def _check_backend_is_readable(self):
-        """A user links only a backend that they may read.
-
-        Its headers, including its access token, are sent to the endpoint's host. Not a
-        constraint: those run as superuser.
-        """
-        for endpoint in self if not self.env.su else ():
-            backend = endpoint._connector_backend()
-            if backend:
-                backend.check_access("read")
-
-    def _refuse_empty_host(self):
-        if (
-            self.state != "draft"
-            and not self.env.context.get("install_mode")
-            and not self._outbound_hostname_resolved_externally()
-        ):
-            raise misconfigured(
-                self,
-                self.env._(
-                    "it has no target hostname. Enter one, such as "
-                    "https://api.example.com, or keep the endpoint in draft."
-                ),
-            )
-
-    @api.constrains("target_path")
-    def _check_target_path(self):
-        for endpoint in self:
-            if "#" in endpoint.target_path:
-                raise misconfigured(
-                    endpoint,
-                    self.env._(
-                        'path "%(path)s" has a fragment (#), which is never sent. '
-                        "Remove it, or write %%23 for a literal #.",
-                        path=endpoint.target_path,
-                    ),
-                )
-            try:
-                sample = dict.fromkeys(tokens(endpoint.target_path), "x")
-                locate(
-                    "https://host.example" + render_path(endpoint.target_path, sample)
-                )
-            except ServiceError as error:
-                raise misconfigured(endpoint, error) from error
-
-
 # A change of these may allow waiting deliveries to be sent.
-LETS_GO = {
+RESUMES_SENDING = {
     "state",
     "is_paused",
     "circuit_reset_at",
@@ -182,18 +38,12 @@ class BwtWebhookOutboundEndpoint(models.Model):
     _inherit = [
         "mail.thread",
         "mail.activity.mixin",
-        "bwt.webhook.outbound.endpoint.target",
         "bwt.webhook.outbound.endpoint.policy",
-        "bwt.webhook.outbound.endpoint.trust",
+        "bwt.webhook.outbound.endpoint.security",
+        "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
         "bwt.webhook.outbound.endpoint.snapshot",
         "bwt.webhook.outbound.endpoint.queue",
-        "bwt.webhook.outbound.endpoint.figures",
-        "bwt.webhook.outbound.endpoint.standing",
-        "bwt.webhook.outbound.endpoint.summary",
-        "bwt.webhook.outbound.endpoint.alerts",
-        "bwt.webhook.outbound.endpoint.not.queued",
-        "bwt.webhook.outbound.endpoint.keys",
         "bwt.webhook.unique.code",  # last: it checks the code that the others set
     ]
     _order = "name, id"
@@ -229,6 +79,12 @@ class BwtWebhookOutboundEndpoint(models.Model):
         tracking=True,
         groups=READERS,
         help="A paused endpoint accepts deliveries but sends none until it is resumed.",
+    )
+    circuit_reset_at = fields.Datetime(
+        copy=False,
+        groups=READERS,
+        help="When the circuit was last closed by hand. An earlier opening has no "
+        "effect.",
     )
     handler_id = fields.Many2one(
         comodel_name="bwt.webhook.handler",
@@ -296,6 +152,95 @@ class BwtWebhookOutboundEndpoint(models.Model):
         help="Deliveries in Error or Dead Letter.",
     )
 
+    # Status: computed when shown, never stored
+
+    health_ids = fields.One2many(
+        string="Recorded Health",
+        comodel_name="bwt.webhook.outbound.endpoint.health",
+        inverse_name="endpoint_id",
+        groups=READERS,
+        help="Health of the target as recorded by the lane: one row.",
+    )
+    next_probe_at = fields.Datetime(related="health_ids.next_probe_at", groups=READERS)
+    last_success_at = fields.Datetime(
+        related="health_ids.last_success_at", string="Last Success", groups=READERS
+    )
+    last_failure_at = fields.Datetime(
+        related="health_ids.last_failure_at", string="Last Failure", groups=READERS
+    )
+    health = fields.Selection(
+        selection=HEALTHS,
+        compute="_compute_health",
+        search="_search_health",
+        group_expand="_sorted_healths",
+        groups=READERS,
+        help="Stopped by Receiver: the target answered 410 Gone; nothing is sent until "
+        "the circuit is closed by hand. Circuit Open: only probes are sent. Delayed: a "
+        "delivery is due for more than five minutes. Failing: the last request failed.",
+    )
+    circuit_state = fields.Selection(
+        selection=CIRCUIT_STATES,
+        string="Circuit",
+        compute="_compute_circuit",
+        search="_search_circuit_state",
+        groups=READERS,
+        help="Open: the target failed too often in a row; one probe is sent after a "
+        "pause. Stopped by Receiver: the target answered 410 Gone; nothing is sent "
+        "until the circuit is closed by hand.",
+    )
+    failure_streak = fields.Integer(
+        string="Consecutive Failures",
+        compute="_compute_circuit",
+        groups=READERS,
+        help="Consecutive failures.",
+    )
+    oldest_due_at = fields.Datetime(
+        compute="_compute_oldest_due",
+        groups=READERS,
+        help="When the oldest due delivery became due. If this time stays in the "
+        "past, nothing is being sent.",
+    )
+    queue_trouble = fields.Text(
+        string="Sending Problem",
+        compute="_compute_queue_trouble",
+        groups=READERS,
+        help="Why due deliveries aren't sent and what to do. Empty when there is no "
+        "problem.",
+    )
+    success_rate_24h = fields.Float(
+        string="Success Rate (24 h)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="Share of the attempts of the last 24 hours that were answered with 2xx.",
+    )
+    duration_p50_ms = fields.Integer(
+        string="Duration p50 (ms)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="Half of the requests of the last 24 hours were answered within this.",
+    )
+    duration_p95_ms = fields.Integer(
+        string="Duration p95 (ms)",
+        compute="_compute_attempt_figures",
+        groups=READERS,
+        help="95 of 100 requests of the last 24 hours were answered within this.",
+    )
+    chart_24h = fields.Html(
+        string="Last 24 Hours",
+        compute="_compute_chart_24h",
+        sanitize=False,
+        groups=READERS,
+        help="Attempts per hour: answered with 2xx, and failed.",
+    )
+    skipped_count = fields.Integer(
+        string="Skipped Deliveries",
+        compute="_compute_skipped",
+        groups=READERS,
+        help="Deliveries that server actions did not queue while the endpoint was "
+        "archived.",
+    )
+    last_skipped_at = fields.Datetime(compute="_compute_skipped", groups=READERS)
+
     _code_unique = models.UniqueIndex(
         "(code)", "Another endpoint, maybe in another company, has this code already."
     )
@@ -332,9 +277,81 @@ class BwtWebhookOutboundEndpoint(models.Model):
             endpoint.outbound_delivery_count = counts.get(endpoint.id, 0)
             endpoint.failed_delivery_count = failed.get(endpoint.id, 0)
 
+    @api.depends(
+        "health_ids.circuit_state",
+        "health_ids.failure_streak",
+        "health_ids.opened_at",
+        "circuit_reset_at",
+        "circuit_threshold",
+    )
+    def _compute_circuit(self):
+        for endpoint in self:
+            state, streak = endpoint_health.current_circuit(endpoint)
+            endpoint.circuit_state, endpoint.failure_streak = state, streak
+
+    def _search_circuit_state(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        return endpoint_health.circuit_domain(value)
+
+    def _compute_health(self):
+        healths = endpoint_health.read_healths(self)
+        for endpoint in self:
+            endpoint.health = healths.get(endpoint._origin.id)
+
+    def _search_health(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        return endpoint_health.health_domain(value)
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        if field_expr != "health":
+            return super()._field_to_sql(alias, field_expr, query)
+        self._check_field_access(self._fields["health"], "read")
+        return endpoint_health.health_sql(self, alias, query)
+
+    def _sorted_healths(self, values, domain):
+        return [health for health, _label in HEALTHS if health in values]
+
+    def _compute_oldest_due(self):
+        dates = endpoint_health.oldest_due_dates(self)
+        for endpoint in self:
+            endpoint.oldest_due_at = dates.get(endpoint.id)
+
+    def _compute_queue_trouble(self):
+        now = utcnow()
+        for endpoint in self:
+            endpoint.queue_trouble = endpoint_health.sending_problem(endpoint, now)
+
+    def _compute_attempt_figures(self):
+        figures = endpoint_health.attempt_figures(self)
+        for endpoint in self:
+            rate, p50, p95 = figures.get(endpoint.id, (0, 0, 0))
+            endpoint.success_rate_24h = float(rate or 0)
+            endpoint.duration_p50_ms = p50 or 0
+            endpoint.duration_p95_ms = p95 or 0
+
+    def _compute_chart_24h(self):
+        charts = endpoint_summary.charts_of_last_day(self, utcnow())
+        for endpoint in self:
+            endpoint.chart_24h = charts.get(endpoint.id)
+
+    def _compute_skipped(self):
+        groups = self.env["bwt.webhook.outbound.endpoint.skip"]._read_group(
+            [("endpoint_id", "in", self.ids)],
+            ["endpoint_id"],
+            ["skipped:sum", "last_at:max"],
+        )
+        found = {endpoint: (count, last) for endpoint, count, last in groups}
+        for endpoint in self:
+            count, last = found.get(endpoint, (0, False))
+            endpoint.skipped_count = count
+            endpoint.last_skipped_at = last
+
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create(vals_list)
+        endpoints = super().create([self._clean_target(vals) for vals in vals_list])
+        endpoints._check_backend_is_readable()
         self.env["bwt.webhook.outbound.endpoint.health"].sudo().create(
             [{"endpoint_id": endpoint.id} for endpoint in endpoints]
         )
@@ -343,9 +360,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def write(self, vals):
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
-        moves = LETS_GO & vals.keys()
-        result = super().write(vals)
-        if moves:
+        result = super().write(self._clean_target(vals))
+        if "connector_backend_ref" in vals:
+            self._check_backend_is_readable()
+        if RESUMES_SENDING & vals.keys():
             self._wake_if_due()
         return result
 
@@ -446,10 +464,49 @@ class BwtWebhookOutboundEndpoint(models.Model):
         """Close Circuit: the user confirms that the target works; send immediately."""
         endpoints = self._for_operator()
         endpoints.write({"circuit_reset_at": utcnow()})
-        endpoints._circuit_reset()
+        endpoint_alerts.note_circuit_reset(endpoints)
         return True
 
-    # Navigation
+    # Buttons and navigation
+
+    def action_check_runner(self):
+        """Report whether the job runner can start jobs, and what prevents it."""
+        self.check_access("read")
+        self.env["bwt.webhook.outbound.delivery"].check_access("read")
+        finding = diagnostics.check_runner(self.env)
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "title": self.env._("Job Runner"),
+                "message": diagnostics.summary(self.env, finding),
+                "type": "success" if finding.is_good else "danger",
+                "sticky": True,
+            },
+        }
+
+    def action_send_test(self):
+        """Open the dialog that shows a request and sends it."""
+        self.ensure_one()
+        self.check_access("write")
+        return self._dialog("bwt.webhook.outbound.send.test", self.env._("Send Test"))
+
+    def action_recover(self):
+        """Open the dialog that queues failed deliveries again."""
+        self.ensure_one()
+        self.check_access("read")
+        self.env["bwt.webhook.outbound.delivery"].check_access("read")
+        return self._dialog("bwt.webhook.outbound.recover", self.env._("Recover"))
+
+    def _dialog(self, model_name, title):
+        return {
+            "type": "ir.actions.act_window",
+            "name": title,
+            "res_model": model_name,
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_endpoint_id": self.id},
+        }
 
     def _action_deliveries(self, name, domain):
         self.ensure_one()
@@ -494,3 +551,33 @@ class BwtWebhookOutboundEndpoint(models.Model):
                         count=waiting,
                     )
                 )
+
+    # Called by lanes and jobs
+
+    def _register_hook(self):
+        """At server start: requeue lane jobs that a killed server left as started.
+
+        Otherwise queue_job's runner counts them as running, for up to a minute.
+        """
+        super()._register_hook()
+        recovery.requeue_dead_jobs_at_start(self.env.registry)
+
+    @api.autovacuum
+    def _gc_old_secrets(self):
+        """Delete old signing secrets that no longer sign."""
+        expired = [("secret_expires_at", "<=", fields.Datetime.now())]
+        self.search(expired)._delete_old_secret()
+
+    def _notify_of_failures(self):
+        return endpoint_alerts.notify_of_failures(self)
+
+    def _notify_of_circuit(self, before, after):
+        endpoint_alerts.notify_of_circuit(self, before, after)
+
+    @api.private
+    def notify_not_queued(self):
+        """Job: create today's activity on what server actions could not queue.
+
+        :return: True if one was created
+        """
+        return endpoint_alerts.notify_not_queued(self)

@@ -1,25 +1,59 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: the connector backend it belongs to, and its target URL."""
+"""Part of the endpoint: its target URL, and the connector backend it belongs to."""
 
 from odoo import api, fields, models
 
 from ..exceptions import WebhookProcessingConfigurationError
+from ..services.egress.target_url import check_base_url, check_path
 from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
-from ..services.template import render_path
+from ..services.template import clean_path, render_path
 from .const import CONNECTOR_MIXIN
 from .endpoint_policy import READERS
+from .endpoint_summary import url_preview
 from .errors import misconfigured
 
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 
 
 class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
-    """Links an endpoint to a record of any model that inherits the connector mixin."""
+    """Where an endpoint sends to: its own host and path, or those of a backend.
+
+    A backend is a record of any model that inherits the connector mixin.
+    """
 
     _name = "bwt.webhook.outbound.endpoint.backend"
     _description = "Outbound Webhook Endpoint: Backend"
+
+    target_hostname = fields.Char(
+        tracking=True,
+        groups=READERS,
+        help="Base URL with scheme, such as https://api.example.com, without a path.",
+    )
+    target_path = fields.Char(
+        default="/",
+        required=True,
+        tracking=True,
+        groups=READERS,
+        help="Path below the host, with {tokens} for context values and an optional "
+        "query, such as /orders/{order_id}?source=odoo.",
+    )
+    target_url = fields.Char(
+        string="Target URL",
+        compute="_compute_target_url",
+        store=True,
+        groups=READERS,
+        help="Hostname and path together, with tokens unresolved.",
+    )
+    url_preview = fields.Html(
+        string="Request Preview",
+        compute="_compute_url_preview",
+        sanitize=False,
+        groups=READERS,
+        help="HTTP method and URL as they are sent. Values in {braces} come from "
+        "the context lines of each delivery.",
+    )
 
     connector_backend_ref = fields.Reference(
         selection="_selection_connector_backend_ref",
@@ -213,6 +247,17 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
                 ),
             ) from error
 
+    def _check_backend_is_readable(self):
+        """A user links only a backend that they may read.
+
+        Its headers, including its access token, are sent to the endpoint's host. Not a
+        constraint: those run as superuser.
+        """
+        for endpoint in self if not self.env.su else ():
+            backend = endpoint._connector_backend()
+            if backend:
+                backend.check_access("read")
+
     def _check_connector_backend(self):
         """Refuse to send for a backend that is archived or deleted."""
         backend = self._connector_backend()
@@ -235,6 +280,67 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             )
 
     # Target URL
+
+    @api.depends("target_hostname", "target_path", "connector_backend_ref")
+    def _compute_target_url(self):
+        for endpoint in self:
+            host = endpoint._get_outbound_target_hostname()
+            path = endpoint.target_path or "/"
+            endpoint.target_url = host and f"{host.rstrip('/')}{path}"
+
+    @api.depends("target_hostname", "target_path", "http_method")
+    def _compute_url_preview(self):
+        for endpoint in self:
+            endpoint.url_preview = url_preview(endpoint)
+
+    @api.model
+    def _clean_target(self, vals):
+        """Host without outer spaces and trailing slash, path with a leading slash."""
+        vals = dict(vals)
+        if vals.get("target_hostname"):
+            vals["target_hostname"] = vals["target_hostname"].strip().rstrip("/")
+        if "target_path" in vals:
+            path = (vals["target_path"] or "").strip()
+            path = path if path.startswith("/") else f"/{path}"
+            try:
+                vals["target_path"] = clean_path(path)
+            except ServiceError as error:
+                named = {key: vals[key] for key in ("name", "code") if key in vals}
+                raise misconfigured(self[:1] or self.new(named), error) from error
+        return vals
+
+    @api.constrains("target_hostname", "state")
+    def _check_target_hostname(self):
+        for endpoint in self:
+            if not endpoint.target_hostname:
+                endpoint._refuse_empty_host()
+                continue
+            try:
+                check_base_url(endpoint.target_hostname)
+            except ServiceError as error:
+                raise misconfigured(endpoint, error) from error
+
+    def _refuse_empty_host(self):
+        if (
+            self.state != "draft"
+            and not self.env.context.get("install_mode")
+            and not self._outbound_hostname_resolved_externally()
+        ):
+            raise misconfigured(
+                self,
+                self.env._(
+                    "it has no target hostname. Enter one, such as "
+                    "https://api.example.com, or keep the endpoint in draft."
+                ),
+            )
+
+    @api.constrains("target_path")
+    def _check_target_path(self):
+        for endpoint in self:
+            try:
+                check_path(endpoint.target_path)
+            except ServiceError as error:
+                raise misconfigured(endpoint, error) from error
 
     def _get_outbound_target_hostname(self, delivery=None):
         """Base URL of requests, or False; that of a backend takes precedence.

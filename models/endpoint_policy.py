@@ -7,6 +7,7 @@ from odoo import SUPERUSER_ID, api, fields, models
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
+from .endpoint_summary import policy_summary
 from .errors import misconfigured
 
 TIMEOUT_MAX = 60
@@ -58,6 +59,12 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         compute="_compute_retry_description",
         groups=READERS,
         help="Summary of the retry schedule.",
+    )
+    policy_words = fields.Text(
+        string="Policy Summary",
+        compute="_compute_policy_words",
+        groups=READERS,
+        help="Summary of retry schedule, limits and ordering.",
     )
     retry_on_status = fields.Char(
         default="408,425,429,500-599",
@@ -151,6 +158,20 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
                 endpoint.retry_description = schedule.describe()
             except ServiceError as error:
                 endpoint.retry_description = self.env._(error.template, **error.values)
+
+    @api.depends(
+        "retry_schedule",
+        "retry_on_status",
+        "max_in_flight",
+        "parallel_lanes",
+        "rate_limit",
+        "rate_period",
+        "ordering",
+        "circuit_threshold",
+    )
+    def _compute_policy_words(self):
+        for endpoint in self:
+            endpoint.policy_words = policy_summary(endpoint)
 
     @api.constrains("retry_schedule", "retry_on_status")
     def _check_retry(self):

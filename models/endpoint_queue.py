@@ -16,6 +16,7 @@ from ..lane.clock import utcnow
 from ..lane.lane import Lane, run_directly
 from ..lane.pacing import pages
 from .const import CONTEXT_LINE
+from .endpoint_health import check_runner_if_late
 from .errors import refused
 from .queue_request import read_request
 
@@ -122,15 +123,6 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         """As superuser, without the caller's context."""
         return self.with_user(SUPERUSER_ID).with_context({})  # pylint: disable=W8121
 
-    def _register_hook(self):
-        """At server start: requeue lane jobs that a killed server left as started.
-
-        Otherwise queue_job's runner counts them as running, for up to a minute.
-        """
-        super()._register_hook()
-        if not self._abstract:
-            recovery.requeue_dead_jobs_at_start(self.env.registry)
-
     def _for_lane(self):
         """This endpoint for a lane: superuser, its company, no other context."""
         self.ensure_one()
@@ -179,7 +171,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         stuck_endpoints = recovery.find_stuck_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stuck_endpoints):
             jobs.wake(endpoint)
-        self._check_runner_if_late()
+        check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):
         """True if queue_job is set to run jobs immediately (tests, scripts)."""

@@ -1,11 +1,12 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: authentication, signatures and egress checks."""
+"""Part of the endpoint: secrets, authentication, signatures and egress checks."""
 
 import secrets as random_secrets
 from datetime import timedelta, timezone
 
 from odoo import api, fields, models
+from odoo.tools import SQL
 
 from ..services.egress.policy import Policy, check_url
 from ..services.errors import ServiceError
@@ -23,6 +24,17 @@ from ..services.verify_snippets import hmac_snippets, standard_snippets
 from .egress_settings import egress_policy, egress_proxy
 from .endpoint_oauth import TokenAwaited
 from .endpoint_policy import READERS
+from .endpoint_secrets import (
+    INPUTS,
+    changed_targets,
+    columns_bound_to,
+    notify_removed,
+    origins_of,
+    removed_text,
+    secret_column,
+    secret_input,
+    secrets_of_other_kind,
+)
 from .errors import misconfigured
 
 SIGNING_MODES = [
@@ -31,13 +43,65 @@ SIGNING_MODES = [
     ("hmac", "HMAC Header"),
 ]
 
+AUTH_MODES = [
+    ("none", "None"),
+    ("bearer", "Bearer Token"),
+    ("basic", "User and Password (Basic)"),
+    ("api_key", "API Key Header"),
+    ("oauth2", "OAuth2 Client Credentials"),
+]
 
-class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
-    """Standard Webhooks, or one header with an HMAC of the body."""
+CHECKED = {
+    "state",
+    "auth_mode",
+    "auth_secret_input",
+    "auth_user",
+    "auth_header_name",
+    "client_certificate_input",
+    "oauth_token_url",
+    "oauth_client_id",
+    "signing_mode",
+    "signing_secret_input",
+    "hmac_header_name",
+    "hmac_prefix",
+}
 
-    _name = "bwt.webhook.outbound.endpoint.signing"
-    _description = "Outbound Webhook Endpoint: Signing"
-    _inherit = "bwt.webhook.outbound.endpoint.secrets"
+
+class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
+    """Authentication, signature, their secrets, and the allowed addresses."""
+
+    _name = "bwt.webhook.outbound.endpoint.security"
+    _description = "Outbound Webhook Endpoint: Security"
+
+    auth_mode = fields.Selection(
+        selection=AUTH_MODES,
+        string="Authentication",
+        default="none",
+        required=True,
+        tracking=True,
+        groups=READERS,
+        help="How requests are authenticated. A header set by a rule, the handler "
+        "or the connector overrides this. Changing the mode removes the secret.",
+    )
+    auth_user = fields.Char(
+        string="User",
+        tracking=True,
+        groups=READERS,
+        help="User name of Basic authentication.",
+    )
+    auth_header_name = fields.Char(
+        string="Key Header",
+        default="X-Api-Key",
+        tracking=True,
+        groups=READERS,
+        help="Name of the header that holds the API key.",
+    )
+    client_certificate_info = fields.Char(
+        string="Client Certificate",
+        compute="_compute_client_certificate_info",
+        groups=READERS,
+        help="Subject of the client certificate (mTLS) and its expiry date.",
+    )
 
     signing_mode = fields.Selection(
         selection=SIGNING_MODES,
@@ -94,6 +158,51 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
         help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
 
+    auth_secret = secret_column(fields.Char, "Stored Secret")
+    signing_secret = secret_column(fields.Char, "Stored Signing Secret")
+    old_secret = secret_column(fields.Char, "Stored Signing Secret Before")
+    client_certificate = secret_column(fields.Text, "Stored Client Certificate")
+
+    auth_secret_input = secret_input(
+        fields.Char,
+        string="Secret",
+        help="Access token, password, API key or client secret. It is stored and "
+        "never shown again. Leave it empty to keep the current one.",
+    )
+    signing_secret_input = secret_input(
+        fields.Char,
+        string="Signing Secret",
+        help="A secret that the receiver gave you. It replaces the current secret "
+        "at once. Press Generate Secret to create a new one instead.",
+    )
+    client_certificate_input = secret_input(
+        fields.Text,
+        string="New Client Certificate",
+        help="Certificate, intermediate certificates and private key without "
+        "password, one after the other as PEM. Stored and never shown again.",
+    )
+    has_auth_secret = fields.Boolean(
+        string="Secret Set", compute="_compute_has_secrets", groups=READERS
+    )
+    has_signing_secret = fields.Boolean(
+        string="Signing Secret Set", compute="_compute_has_secrets", groups=READERS
+    )
+    has_client_certificate = fields.Boolean(
+        string="Client Certificate Set", compute="_compute_has_secrets", groups=READERS
+    )
+
+    def _compute_secret_inputs(self):
+        for name in INPUTS:
+            self[name] = False
+
+    @api.depends("auth_secret", "signing_secret", "client_certificate")
+    def _compute_has_secrets(self):
+        for endpoint in self:
+            secrets = endpoint.sudo()
+            endpoint.has_auth_secret = bool(secrets.auth_secret)
+            endpoint.has_signing_secret = bool(secrets.signing_secret)
+            endpoint.has_client_certificate = bool(secrets.client_certificate)
+
     @api.depends(
         "signing_mode",
         "hmac_header_name",
@@ -115,153 +224,6 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
                 )
             endpoint.verify_python, endpoint.verify_node = python, node
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        for vals in vals_list:
-            if vals.get("signing_secret_input"):
-                self.new(vals)._check_new_secret(vals["signing_secret_input"])
-        return super().create(vals_list)
-
-    def write(self, vals):
-        mode = vals.get("signing_mode")
-        if vals.get("signing_secret_input"):
-            for endpoint in self:
-                endpoint._check_new_secret(vals["signing_secret_input"], mode)
-        changed = self.filtered(lambda each: mode and each.signing_mode != mode)
-        result = super().write(vals)
-        if changed:
-            super(BwtWebhookOutboundEndpointSigning, changed).write(
-                {"secret_expires_at": False}
-            )
-        return result
-
-    def _check_new_secret(self, secret, mode=None):
-        """Refuse a signing secret that is too short, when it is entered.
-
-        :param mode: the signing mode that is written with it, None for the present one
-        """
-        self._check_field_access(self._fields["signing_secret_input"], "write")
-        secret = secret.strip()
-        if not secret:
-            return
-        mode = mode or self.signing_mode
-        # Without a mode yet, the form of the secret determines its kind.
-        standard = mode == "standard" or (
-            mode != "hmac" and secret.startswith(SECRET_PREFIX)
-        )
-        try:
-            check_new_secret(secret, standard=standard)
-        except ServiceError as error:
-            raise misconfigured(self, error) from error
-
-    def _signature(self):
-        """The signature of each request, None without one."""
-        if self.signing_mode == "hmac":
-            return HmacSignature(
-                self.hmac_header_name or "",
-                self.signing_secret or "",
-                self.hmac_algorithm,
-                self.hmac_encoding,
-                self.hmac_prefix or "",
-            )
-        if self.signing_mode != "standard":
-            return None
-        until = self.secret_expires_at
-        return StandardSignature(
-            self.signing_secret or "",
-            self.old_secret or "",
-            until.replace(tzinfo=timezone.utc).timestamp() if until else 0.0,
-        )
-
-    def _signing_secrets(self):
-        """Secrets to mask."""
-        return masked_forms(self.signing_secret, self.old_secret)
-
-    @api.autovacuum
-    def _gc_old_secrets(self):
-        """Delete old secrets that no longer sign."""
-        if self._abstract:  # the vacuum calls every model, including this part
-            return
-        ended = self.search([("secret_expires_at", "<=", fields.Datetime.now())])
-        for endpoint in ended:
-            endpoint._keep_secrets({"old_secret": False})
-        ended.write({"secret_expires_at": False})
-
-    def action_generate_secret(self):
-        """Open the dialog that generates a secret and shows it once."""
-        self.ensure_one()
-        self.check_access("write")
-        return self.env["bwt.webhook.outbound.secret"]._dialog(self)
-
-    def _generate_secret(self, overlap_hours):
-        """Store a new signing secret; returns it, to be shown once.
-
-        :param overlap_hours: how long the previous one signs too (Standard Webhooks; an
-            HMAC header has only one signature)
-        """
-        self.ensure_one()
-        self.check_access("write")
-        if self.signing_mode != "standard":
-            secret = random_secrets.token_hex(32)
-            self._keep_secrets({"signing_secret": secret})
-            return secret
-        secret = new_secret()
-        old = self.sudo().signing_secret if overlap_hours > 0 else False
-        self._keep_secrets({"signing_secret": secret, "old_secret": old})
-        until = fields.Datetime.now() + timedelta(hours=overlap_hours)
-        self.write({"secret_expires_at": until if old else False})
-        return secret
-
-
-AUTH_MODES = [
-    ("none", "None"),
-    ("bearer", "Bearer Token"),
-    ("basic", "User and Password (Basic)"),
-    ("api_key", "API Key Header"),
-    ("oauth2", "OAuth2 Client Credentials"),
-]
-
-
-class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
-    """Authentication of requests; the secret of each mode is `auth_secret`."""
-
-    _name = "bwt.webhook.outbound.endpoint.auth"
-    _description = "Outbound Webhook Endpoint: Authentication"
-    _inherit = [
-        "bwt.webhook.outbound.endpoint.secrets",
-        "bwt.webhook.outbound.endpoint.oauth",
-    ]
-
-    auth_mode = fields.Selection(
-        selection=AUTH_MODES,
-        string="Authentication",
-        default="none",
-        required=True,
-        tracking=True,
-        groups=READERS,
-        help="How requests are authenticated. A header set by a rule, the handler "
-        "or the connector overrides this. Changing the mode removes the secret.",
-    )
-    auth_user = fields.Char(
-        string="User",
-        tracking=True,
-        groups=READERS,
-        help="User name of Basic authentication.",
-    )
-    auth_header_name = fields.Char(
-        string="Key Header",
-        default="X-Api-Key",
-        tracking=True,
-        groups=READERS,
-        help="Name of the header that holds the API key.",
-    )
-    client_certificate_info = fields.Char(
-        string="Client Certificate",
-        compute="_compute_client_certificate_info",
-        groups=READERS,
-        help="Subject of the client certificate (mTLS) and its expiry date.",
-    )
-
     @api.depends("client_certificate")
     def _compute_client_certificate_info(self):
         for endpoint in self:
@@ -277,84 +239,108 @@ class BwtWebhookOutboundEndpointAuth(models.AbstractModel):
                     "%(name)s, until %(date)s", name=said.name, date=said.until
                 )
 
-    def _credential(self):
-        """The `Credential` of each request, None without one; raises ServiceError."""
-        if self.auth_mode == "bearer":
-            return Credential.bearer(self.auth_secret)
-        if self.auth_mode == "basic":
-            return Credential.basic(self.auth_user, self.auth_secret)
-        if self.auth_mode == "api_key":
-            return Credential.api_key(self.auth_header_name, self.auth_secret)
-        if self.auth_mode == "oauth2":
-            return Credential.bearer(self._oauth_token())
-        return None
-
-    def _usable_certificate(self):
-        """The client certificate as PEM, None without one; raises ServiceError."""
-        if not self.client_certificate:
-            return None
-        tls_context(self.client_certificate)
-        return self.client_certificate
-
-    def _auth_secrets(self):
-        """Secrets to mask."""
-        if self.auth_mode == "basic" and self.auth_secret:
-            return masked_forms((self.auth_user or "", self.auth_secret))
-        return masked_forms(self.auth_secret)
-
-
-CHECKED = {
-    "state",
-    "auth_mode",
-    "auth_secret_input",
-    "auth_user",
-    "auth_header_name",
-    "client_certificate_input",
-    "oauth_token_url",
-    "oauth_client_id",
-    "signing_mode",
-    "signing_secret_input",
-    "hmac_header_name",
-    "hmac_prefix",
-}
-
-
-class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
-    """Authentication, signature, secrets and the allowed addresses."""
-
-    _name = "bwt.webhook.outbound.endpoint.trust"
-    _description = "Outbound Webhook Endpoint: Trust"
-    _inherit = [
-        "bwt.webhook.outbound.endpoint.auth",
-        "bwt.webhook.outbound.endpoint.signing",
-    ]
-
-    circuit_reset_at = fields.Datetime(
-        copy=False,
-        groups=READERS,
-        help="When the circuit was last closed by hand. An earlier opening has no "
-        "effect.",
-    )
+    # Steps of `create` and `write`
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create(vals_list)
-        endpoints._check_trust()
+        for vals in vals_list:
+            if vals.get("signing_secret_input"):
+                self.new(vals)._check_new_signing_secret(vals)
+        split = [self._split_secrets(vals) for vals in vals_list]
+        endpoints = super().create([vals for vals, _secrets in split])
+        for endpoint, (_vals, secrets) in zip(endpoints, split, strict=True):
+            endpoint._store_secrets(secrets)
+        endpoints._check_security()
         return endpoints
 
     def write(self, vals):
+        given = vals
+        self._check_new_signing_secret(given)
         had_secret = self.filtered(lambda each: each.sudo().auth_secret)
+        mode = given.get("signing_mode")
+        other_signature = self.filtered(lambda each: mode and each.signing_mode != mode)
+        vals, secrets = self._split_secrets(given)
+        self._replace_secrets(vals, secrets)
+        origins = self._origins()
         result = super().write(vals)
-        if CHECKED & vals.keys():
-            # Another host deletes the secret: reported in the chatter, not refused.
-            forgot = had_secret.filtered(lambda each: not each.sudo().auth_secret)
-            if {"auth_mode", "state"} & vals.keys():
-                forgot = self.browse()
-            (self - forgot)._check_trust()
-            forgot._check_trust(needs_secret=False)
+        self._forget_secrets_of_another_host(origins, secrets)
+        if other_signature:
+            super(BwtWebhookOutboundEndpointSecurity, other_signature).write(
+                {"secret_expires_at": False}
+            )
+        self._check_written_security(given, had_secret)
         return result
 
-    def _check_trust(self, needs_secret=True):
+    def _check_new_signing_secret(self, vals):
+        """Refuse a signing secret that is too short, when it is entered."""
+        secret = vals.get("signing_secret_input")
+        if not secret:
+            return
+        self._check_field_access(self._fields["signing_secret_input"], "write")
+        secret = secret.strip()
+        for endpoint in self if secret else ():
+            mode = vals.get("signing_mode") or endpoint.signing_mode
+            # Without a mode yet, the form of the secret determines its kind.
+            standard = mode == "standard" or (
+                mode != "hmac" and secret.startswith(SECRET_PREFIX)
+            )
+            try:
+                check_new_secret(secret, standard=standard)
+            except ServiceError as error:
+                raise misconfigured(endpoint, error) from error
+
+    @api.model
+    def _split_secrets(self, vals):
+        """The values without the inputs, and the columns of these inputs."""
+        rest, secrets = dict(vals), {}
+        for name, column in INPUTS.items():
+            if name not in rest:
+                continue
+            self._check_field_access(self._fields[name], "write")
+            given = (rest.pop(name) or "").strip()
+            if given:
+                secrets[column] = given
+        return rest, secrets
+
+    def _replace_secrets(self, vals, entered):
+        """Store entered secrets; delete those of another mode than `vals` sets."""
+        for endpoint in self:
+            endpoint._store_secrets(secrets_of_other_kind(endpoint, vals) | entered)
+
+    def _store_secrets(self, secrets):
+        """Write columns of secrets for a user who may write the endpoint."""
+        if not secrets:
+            return
+        self.check_access("write")
+        # Locked first: the server logs a failed statement with all its values, and
+        # after the lock the next one can't conflict with another transaction.
+        self.env.flush_all()
+        self.env.cr.execute(
+            SQL(
+                "SELECT 1 FROM %s WHERE id = ANY(%s) FOR NO KEY UPDATE",
+                SQL.identifier(self._table),
+                self.ids,
+            )
+        )
+        endpoint = self.sudo()
+        super(BwtWebhookOutboundEndpointSecurity, endpoint).write(secrets)
+        endpoint.flush_recordset(list(secrets))
+
+    def _check_written_security(self, vals, had_secret):
+        """Check these endpoints after a write of `vals` that could break them.
+
+        :param had_secret: those that had an authentication secret before
+        """
+        if not CHECKED & vals.keys():
+            return
+        lost_secret = self.browse()
+        if not {"auth_mode", "state"} & vals.keys():
+            # Another host deletes the secret: reported in the chatter, not refused.
+            lost_secret = had_secret.filtered(lambda each: not each.sudo().auth_secret)
+        (self - lost_secret)._check_security()
+        lost_secret._check_security(needs_secret=False)
+
+    def _check_security(self, needs_secret=True):
         """Refuse, on an active endpoint, settings that would stop every delivery.
 
         Not by a constraint: those run before the secrets are written.
@@ -389,6 +375,97 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
         if self.signing_mode != "none" and self.signing_secret:
             self._signature().headers("msg", 0, b"")
 
+    # Secrets of another host
+
+    def _origins(self):
+        """By endpoint, the origins of its target and of its token server."""
+        return {endpoint: origins_of(endpoint.sudo()) for endpoint in self}
+
+    def _forget_secrets_of_another_host(self, origins, entered=()):
+        """Delete secrets whose target has changed, and report it.
+
+        :param origins: what `_origins` returned before the change
+        :param entered: columns that the same save fills
+        """
+        for endpoint, before in origins.items():
+            endpoint = endpoint.sudo()
+            targets = changed_targets(endpoint, before)
+            if not targets:
+                continue
+            self.env["bwt.webhook.outbound.endpoint.token"].sudo()._forget(endpoint.id)
+            removed = {
+                column: False
+                for column in columns_bound_to(targets)
+                if endpoint[column] and column not in entered
+            }
+            if not removed:
+                continue
+            if "old_secret" in removed:
+                removed["secret_expires_at"] = False
+            endpoint._store_secrets(removed)
+            notify_removed(endpoint.with_user(self.env.user).sudo(), removed)
+
+    @api.onchange("target_hostname", "oauth_token_url", "connector_backend_ref")
+    def _onchange_origin(self):
+        """Warn before saving that another host deletes the secrets."""
+        saved = self._origin.sudo()
+        if not saved:
+            return None
+        bound = columns_bound_to(changed_targets(self, origins_of(saved)))
+        lost = [
+            column
+            for name, column in INPUTS.items()
+            if column in bound and saved[column] and not self[name]
+        ]
+        if not lost:
+            return None
+        return {
+            "warning": {
+                "title": self.env._("Secrets removed"),
+                "message": removed_text(self.env, lost),
+            }
+        }
+
+    # Values of a request
+
+    def _signature(self):
+        """The signature of each request, None without one."""
+        if self.signing_mode == "hmac":
+            return HmacSignature(
+                self.hmac_header_name or "",
+                self.signing_secret or "",
+                self.hmac_algorithm,
+                self.hmac_encoding,
+                self.hmac_prefix or "",
+            )
+        if self.signing_mode != "standard":
+            return None
+        until = self.secret_expires_at
+        return StandardSignature(
+            self.signing_secret or "",
+            self.old_secret or "",
+            until.replace(tzinfo=timezone.utc).timestamp() if until else 0.0,
+        )
+
+    def _credential(self):
+        """The `Credential` of each request, None without one; raises ServiceError."""
+        if self.auth_mode == "bearer":
+            return Credential.bearer(self.auth_secret)
+        if self.auth_mode == "basic":
+            return Credential.basic(self.auth_user, self.auth_secret)
+        if self.auth_mode == "api_key":
+            return Credential.api_key(self.auth_header_name, self.auth_secret)
+        if self.auth_mode == "oauth2":
+            return Credential.bearer(self._oauth_token())
+        return None
+
+    def _usable_certificate(self):
+        """The client certificate as PEM, None without one; raises ServiceError."""
+        if not self.client_certificate:
+            return None
+        tls_context(self.client_certificate)
+        return self.client_certificate
+
     def _trust(self) -> Trust:
         """The `Trust` of this endpoint; requests an OAuth2 access token if needed.
 
@@ -422,5 +499,48 @@ class BwtWebhookOutboundEndpointTrust(models.AbstractModel):
         return (
             *masked_forms(token),
             *self._auth_secrets(),
-            *self._signing_secrets(),
+            *masked_forms(self.signing_secret, self.old_secret),
         )
+
+    def _auth_secrets(self):
+        if self.auth_mode == "basic" and self.auth_secret:
+            return masked_forms((self.auth_user or "", self.auth_secret))
+        return masked_forms(self.auth_secret)
+
+    def _delete_old_secret(self):
+        """End the time in which the signing secret before this one signs too."""
+        for endpoint in self:
+            endpoint._store_secrets({"old_secret": False})
+        self.write({"secret_expires_at": False})
+
+    # Buttons
+
+    def action_generate_secret(self):
+        """Open the dialog that generates a secret and shows it once."""
+        self.ensure_one()
+        self.check_access("write")
+        return self.env["bwt.webhook.outbound.secret"]._dialog(self)
+
+    def _generate_secret(self, overlap_hours):
+        """Store a new signing secret; returns it, to be shown once.
+
+        :param overlap_hours: how long the previous one signs too (Standard Webhooks; an
+            HMAC header has only one signature)
+        """
+        self.ensure_one()
+        self.check_access("write")
+        if self.signing_mode != "standard":
+            secret = random_secrets.token_hex(32)
+            self._store_secrets({"signing_secret": secret})
+            return secret
+        secret = new_secret()
+        old = self.sudo().signing_secret if overlap_hours > 0 else False
+        self._store_secrets({"signing_secret": secret, "old_secret": old})
+        until = fields.Datetime.now() + timedelta(hours=overlap_hours)
+        self.write({"secret_expires_at": until if old else False})
+        return secret
+
+    def action_remove_client_certificate(self):
+        """Remove the client certificate."""
+        self._store_secrets({"client_certificate": False})
+        return True

@@ -7,6 +7,7 @@ from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.values import serialize_payload
 from .const import DELIVERY, ENDPOINT
+from .endpoint_summary import missing_values_message
 from .errors import misconfigured
 
 STATE = "bwt_webhook_outbound"
@@ -244,10 +245,8 @@ class IrActionsServer(models.Model):
             given = {
                 (line.target or "").strip() for line in action.bwt_webhook_context_ids
             }
-            needs = (
-                action.state == STATE
-                and action.bwt_webhook_endpoint_id.sudo()._missing_values_message(given)
-            )
+            endpoint = action.bwt_webhook_endpoint_id.sudo()
+            needs = action.state == STATE and missing_values_message(endpoint, given)
             action.bwt_webhook_hint = needs and self.env._(
                 "%(needs)s: add a context line.", needs=needs
             )

@@ -7,6 +7,7 @@ from odoo.exceptions import UserError
 
 from ..models.const import DELIVERY, ENDPOINT, FAILURE_REASONS
 from ..models.delivery_access import check_relations
+from ..models.endpoint_summary import waiting_message
 
 AT_ONCE = 5000  # deliveries in one transaction
 
@@ -49,7 +50,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     @api.depends("endpoint_id")
     def _compute_waits(self):
         for recover in self:
-            recover.waits = recover.endpoint_id._waiting_message()
+            recover.waits = waiting_message(recover.endpoint_id)
 
     @api.model
     def default_get(self, fields_list):
@@ -107,7 +108,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
         action = batch.action_bulk("retry_now")
         told = action["params"]["message"]
-        waits = self.endpoint_id._waiting_message()
+        waits = waiting_message(self.endpoint_id)
         if waits:
             action["params"] |= {
                 "message": f"{told}\n{waits}",

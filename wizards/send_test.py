@@ -16,6 +16,8 @@ from ..models.delivery_access import (
     check_subjects,
     engine_defaults,
 )
+from ..models.endpoint_health import runner_warning
+from ..models.endpoint_summary import context_keys
 from ..models.errors import capitalized, refused
 from ..models.queue_request import new_message_uid
 from ..models.value_source import SOURCE_FIELDS, source_kind_field
@@ -278,7 +280,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     @api.depends("endpoint_id")
     def _compute_runner_warning(self):
         for test in self:
-            test.runner_warning = test.endpoint_id._runner_warning()
+            test.runner_warning = runner_warning(test.endpoint_id)
 
     # A start
 
@@ -339,7 +341,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
 
     def _lines_for(self, endpoint):
         """A line for each key that path and rules name, as the last delivery had it."""
-        keys = endpoint._context_keys()
+        keys = context_keys(endpoint)
         if not keys:
             return []
         last = self.env[DELIVERY].search([("endpoint_id", "=", endpoint.id)], limit=1)

@@ -11,12 +11,14 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.url import parse_url
 
 from ..errors import ConfigurationError, EgressRefused, _lt
+from ..template import render_path, tokens
 
 _PORTS = {"http": 80, "https": 443}
 _SUSPECT = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]|[^\S ]")
@@ -88,6 +90,53 @@ def origin_of(url):
         scheme, _, rest = url.strip().partition("://")
         return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}".lower()
     return f"{place.scheme}://{place.host}:{place.port}"
+
+
+def check_base_url(url):
+    """Refuse a base URL that isn't just scheme, host and maybe a port.
+
+    Raises ConfigurationError.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port  # ValueError if invalid
+        is_valid = parts.scheme in _PORTS and parts.hostname and port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid or "{" in url or parts.username is not None:
+        raise ConfigurationError(
+            _lt(
+                'target hostname "%(host)s" is not a valid base URL. Enter '
+                "scheme and host, as in https://api.example.com, without "
+                "user, password or {tokens}."
+            ),
+            host=url,
+        )
+    if parts.path or parts.query or parts.fragment or url[-1] in "?#":
+        raise ConfigurationError(
+            _lt(
+                'target hostname "%(host)s" contains more than scheme and '
+                "host. Move the rest to Target Path."
+            ),
+            host=url,
+        )
+
+
+def check_path(path):
+    """Refuse a path that no URL can have, whatever its tokens' values.
+
+    Raises ConfigurationError, EgressRefused.
+    """
+    if "#" in path:
+        raise ConfigurationError(
+            _lt(
+                'path "%(path)s" has a fragment (#), which is never sent. '
+                "Remove it, or write %%23 for a literal #."
+            ),
+            path=path,
+        )
+    sample = dict.fromkeys(tokens(path), "x")
+    locate("https://host.example" + render_path(path, sample))
 
 
 @lru_cache(1024)

@@ -69,7 +69,7 @@ class TestEndpointState(FailureCase):
         other = self.endpoint.copy({"code": "other", "state": "archived"})
         self.endpoint.state = "archived"
         for endpoint in (self.endpoint, other, self.endpoint):
-            endpoint._count_skipped(self.rule_action, self.partner.browse())
+            self.env[SKIP]._count(endpoint, self.rule_action, self.partner.browse())
         last = self.endpoint.last_skipped_at
 
         self.env[SKIP]._gc_sum_up()
@@ -582,7 +582,7 @@ class TestSavesAtOnce(CommittedCase):
                 with self.transaction() as env:
                     env = env(cr=cr)
                     actions, partners = env["ir.actions.server"], env["res.partner"]
-                    self.endpoint(env)._count_skipped(actions, partners)
+                    env[SKIP]._count(self.endpoint(env), actions, partners)
                     env.flush_all()
             one.commit()  # pylint: disable=invalid-commit  # a cursor of its own
             other.commit()  # pylint: disable=invalid-commit  # likewise

@@ -18,7 +18,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools.convert import convert_xml_import
 
-from odoo.addons.bwt_webhooks_outbound.models.endpoint_health import STANDINGS
+from odoo.addons.bwt_webhooks_outbound.models.endpoint_health import HEALTHS
 from odoo.addons.bwt_webhooks_outbound.services.egress.policy import Policy
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 
@@ -237,7 +237,7 @@ class TestDocumentedSamples(OutboundCase):
             for label in labels.values():
                 for guide in (operator, developer)[:guides]:
                     self.assertTrue(f"_{label}_" in guide, label)
-        for label in dict(STANDINGS).values():
+        for label in dict(HEALTHS).values():
             self.assertTrue(f"| {label} " in operator, label)
 
     # README

@@ -4,6 +4,8 @@
 
 from odoo import fields
 
+from odoo.addons.bwt_webhooks_outbound.models.endpoint_summary import hourly_attempts
+
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -47,7 +49,7 @@ class TestEndpointSummary(TrustCase):
         )
         self.endpoint.invalidate_recordset()
 
-        hours = self.endpoint._hourly_attempts(fields.Datetime.now())[self.endpoint.id]
+        hours = hourly_attempts(self.endpoint, fields.Datetime.now())[self.endpoint.id]
 
         self.assertEqual((0, 1), hours[23])
         self.assertEqual((1, 0), hours[21])

@@ -96,7 +96,7 @@ class TestSigningSecret(RequestCase):
 
             secret = dialog.action_generate()["context"]["default_secret"]
 
-            self.endpoint._check_new_secret(secret)
+            self.endpoint._check_new_signing_secret({"signing_secret_input": secret})
             self.assertEqual(secret, self.endpoint.sudo().signing_secret)
 
     def test_a_stored_short_secret_goes_on_signing(self):
