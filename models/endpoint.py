@@ -27,6 +27,11 @@ RESUMES_SENDING = {
     "rate_limit",
     "rate_period",
 }
+# Models with a row per endpoint, so that lanes and users never write the same row.
+WRITTEN_BY_LANES = (
+    "bwt.webhook.outbound.endpoint.health",
+    "bwt.webhook.outbound.endpoint.token",
+)
 CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
@@ -350,22 +355,66 @@ class BwtWebhookOutboundEndpoint(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        endpoints = super().create([self._clean_target(vals) for vals in vals_list])
+        """Create endpoints, in this order:
+
+        1. Clean host and path. Refuse a signing secret that is too short.
+        2. Take entered secrets out of the values.
+        3. Insert, with the code that backend and suffix make. Refuse a taken code.
+        4. Add the rows that lanes write: health and access token.
+        5. Store the secrets.
+        6. On active endpoints, refuse settings that would stop every delivery.
+        7. Refuse a backend that the user may not read.
+        """
+        vals_list = [self._clean_target(vals) for vals in vals_list]
+        for vals in vals_list:
+            if vals.get("signing_secret_input"):
+                self.new(vals)._check_new_signing_secret(vals)
+        split = [self._split_secrets(vals) for vals in vals_list]
+        vals_list = [self._with_code_of_new(vals) for vals, _secrets in split]
+        with self._unique_codes([vals.get("code") for vals in vals_list]):
+            endpoints = super().create(vals_list)
+        for model in WRITTEN_BY_LANES:
+            rows = [{"endpoint_id": endpoint.id} for endpoint in endpoints]
+            self.env[model].sudo().create(rows)
+        for endpoint, (_vals, secrets) in zip(endpoints, split, strict=True):
+            endpoint._store_secrets(secrets)
+        endpoints._check_security()
         endpoints._check_backend_is_readable()
-        self.env["bwt.webhook.outbound.endpoint.health"].sudo().create(
-            [{"endpoint_id": endpoint.id} for endpoint in endpoints]
-        )
         return endpoints
 
     def write(self, vals):
+        """Change endpoints, in this order:
+
+        1. Refuse another company for an endpoint with deliveries.
+        2. Clean host and path. Refuse a signing secret that is too short.
+        3. Store entered secrets. Delete those of another authentication or signature.
+        4. Write the rest, with the code that backend and suffix make. Refuse a taken
+           code.
+        5. Delete the secrets that were entered for another host.
+        6. On active endpoints, refuse settings that would stop every delivery.
+        7. Refuse a backend that the user may not read.
+        8. Wake lanes if waiting deliveries may be sent now.
+        """
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
-        result = super().write(self._clean_target(vals))
+        given = self._clean_target(vals)
+        self._check_new_signing_secret(given)
+        vals, secrets = self._split_secrets(given)
+        signed_otherwise = self._signed_otherwise(vals)
+        self._replace_secrets(vals, secrets)
+        origins = self._origins()
+        for endpoints, each in self._with_code_of_changed(vals):
+            with endpoints._unique_codes([each.get("code")] * len(endpoints)):
+                super(BwtWebhookOutboundEndpoint, endpoints).write(each)
+        lost_secret = self._forget_secrets_of_another_host(origins, secrets)
+        if signed_otherwise:
+            signed_otherwise.write({"secret_expires_at": False})
+        self._check_written_security(given, lost_secret)
         if "connector_backend_ref" in vals:
             self._check_backend_is_readable()
         if RESUMES_SENDING & vals.keys():
             self._wake_if_due()
-        return result
+        return True
 
     def copy_data(self, default=None):
         default = dict(default or {})

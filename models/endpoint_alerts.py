@@ -95,10 +95,8 @@ def notify_of_circuit(endpoint, before, after):
     endpoint.message_post(body=messages[after])
     if after == "closed" or not _wants_notification(endpoint, RESTING):
         return
-    opened = (
-        env["mail.activity"].sudo().search_count(_domain(endpoint, RESTING), limit=1)
-    )
-    if not opened:
+    activities = env["mail.activity"].sudo()
+    if not activities.search_count(_domain(endpoint, RESTING), limit=1):
         summary = env._("Webhook target is failing")
         _create_alert(endpoint, RESTING, summary, messages[after])
 

@@ -89,20 +89,21 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         """Models that may be chosen: those that inherit the connector mixin."""
         return self.env[CONNECTOR_MIXIN]._selection_connector_webhook_backend_models()
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        vals_list = [self._with_reference(vals) for vals in vals_list]
-        return super().create([vals | self._code_of_new(vals) for vals in vals_list])
-
-    def write(self, vals):
-        if not CODE_PARTS & vals.keys():
-            return super().write(vals)
+    @api.model
+    def _with_code_of_new(self, vals):
+        """The values of a new endpoint, with the code that backend and suffix make."""
         vals = self._with_reference(vals)
+        return vals | self._code_of_new(vals)
+
+    def _with_code_of_changed(self, vals):
+        """Pairs of endpoints and the values to write: each code follows `vals`."""
+        if not CODE_PARTS & vals.keys():
+            yield self, vals
+            return
+        vals = self._with_reference(vals)
+        kept = {key: value for key, value in vals.items() if key != "code"}
         for endpoint in self:
-            kept = {key: value for key, value in vals.items() if key != "code"}
-            code = endpoint._code_of_changed(vals)
-            super(BwtWebhookOutboundEndpointBackend, endpoint).write(kept | code)
-        return True
+            yield endpoint, kept | endpoint._code_of_changed(vals)
 
     @api.onchange("code_suffix", "connector_backend_ref")
     def _onchange_code_suffix(self):

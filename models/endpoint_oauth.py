@@ -87,12 +87,6 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
             row = endpoint.auth_mode == "oauth2" and stored and tokens._row(stored)
             endpoint.oauth_problem = row and row.problem
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        endpoints = super().create(vals_list)
-        self.env[TOKEN].sudo().create([{"endpoint_id": each.id} for each in endpoints])
-        return endpoints
-
     def _client_credentials(self) -> ClientCredentials:
         """The settings as one value; raises ConfigurationError if one is missing."""
         if not (self.oauth_token_url and self.oauth_client_id and self.auth_secret):

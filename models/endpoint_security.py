@@ -241,36 +241,6 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
     # Steps of `create` and `write`
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        for vals in vals_list:
-            if vals.get("signing_secret_input"):
-                self.new(vals)._check_new_signing_secret(vals)
-        split = [self._split_secrets(vals) for vals in vals_list]
-        endpoints = super().create([vals for vals, _secrets in split])
-        for endpoint, (_vals, secrets) in zip(endpoints, split, strict=True):
-            endpoint._store_secrets(secrets)
-        endpoints._check_security()
-        return endpoints
-
-    def write(self, vals):
-        given = vals
-        self._check_new_signing_secret(given)
-        had_secret = self.filtered(lambda each: each.sudo().auth_secret)
-        mode = given.get("signing_mode")
-        other_signature = self.filtered(lambda each: mode and each.signing_mode != mode)
-        vals, secrets = self._split_secrets(given)
-        self._replace_secrets(vals, secrets)
-        origins = self._origins()
-        result = super().write(vals)
-        self._forget_secrets_of_another_host(origins, secrets)
-        if other_signature:
-            super(BwtWebhookOutboundEndpointSecurity, other_signature).write(
-                {"secret_expires_at": False}
-            )
-        self._check_written_security(given, had_secret)
-        return result
-
     def _check_new_signing_secret(self, vals):
         """Refuse a signing secret that is too short, when it is entered."""
         secret = vals.get("signing_secret_input")
@@ -307,6 +277,11 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         for endpoint in self:
             endpoint._store_secrets(secrets_of_other_kind(endpoint, vals) | entered)
 
+    def _signed_otherwise(self, vals):
+        """The endpoints that have another signing mode than `vals` sets."""
+        mode = vals.get("signing_mode")
+        return self.filtered(lambda each: mode and each.signing_mode != mode)
+
     def _store_secrets(self, secrets):
         """Write columns of secrets for a user who may write the endpoint."""
         if not secrets:
@@ -326,17 +301,16 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         super(BwtWebhookOutboundEndpointSecurity, endpoint).write(secrets)
         endpoint.flush_recordset(list(secrets))
 
-    def _check_written_security(self, vals, had_secret):
+    def _check_written_security(self, vals, lost_secret):
         """Check these endpoints after a write of `vals` that could break them.
 
-        :param had_secret: those that had an authentication secret before
+        :param lost_secret: those whose authentication secret another host deleted,
+            which is reported in the chatter, not refused
         """
         if not CHECKED & vals.keys():
             return
-        lost_secret = self.browse()
-        if not {"auth_mode", "state"} & vals.keys():
-            # Another host deletes the secret: reported in the chatter, not refused.
-            lost_secret = had_secret.filtered(lambda each: not each.sudo().auth_secret)
+        if {"auth_mode", "state"} & vals.keys():
+            lost_secret = self.browse()
         (self - lost_secret)._check_security()
         lost_secret._check_security(needs_secret=False)
 
@@ -386,7 +360,9 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
         :param origins: what `_origins` returned before the change
         :param entered: columns that the same save fills
+        :return: the endpoints that lost their authentication secret
         """
+        lost_secret = self.browse()
         for endpoint, before in origins.items():
             endpoint = endpoint.sudo()
             targets = changed_targets(endpoint, before)
@@ -404,6 +380,9 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
                 removed["secret_expires_at"] = False
             endpoint._store_secrets(removed)
             notify_removed(endpoint.with_user(self.env.user).sudo(), removed)
+            if "auth_secret" in removed:
+                lost_secret += self.browse(endpoint.id)
+        return lost_secret
 
     @api.onchange("target_hostname", "oauth_token_url", "connector_backend_ref")
     def _onchange_origin(self):

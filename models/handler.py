@@ -86,6 +86,15 @@ class BwtWebhookHandler(models.Model):
         "(code)", "Another handler, maybe in another company, has this code already."
     )
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        with self._unique_codes([vals.get("code") for vals in vals_list]):
+            return super().create(vals_list)
+
+    def write(self, vals):
+        with self._unique_codes([vals.get("code")] * len(self)):
+            return super().write(vals)
+
     def copy_data(self, default=None):
         vals_list = super().copy_data(default)
         if "code" in (default or {}):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from psycopg2.errors import UniqueViolation
 
-from odoo import api, models
+from odoo import models
 
 from ..exceptions import WebhookProcessingConfigurationError
 
@@ -14,6 +14,7 @@ from ..exceptions import WebhookProcessingConfigurationError
 class BwtWebhookUniqueCode(models.AbstractModel):
     """Part of models with a field `code` and a unique index on it.
 
+    Their `create` and `write` write codes in a block of `_unique_codes`.
     Odoo translates a violated index only for clients: code that creates a record, or a
     data file, would get the error of the database, and lose its transaction.
     """
@@ -21,25 +22,31 @@ class BwtWebhookUniqueCode(models.AbstractModel):
     _name = "bwt.webhook.unique.code"
     _description = "Webhook Record With a Unique Code"
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        codes = [vals.get("code") for vals in vals_list]
-        self._refuse_taken_codes(codes)
-        with self._translated_conflict(codes):
-            return super().create(vals_list)
+    @contextmanager
+    def _unique_codes(self, codes):
+        """Refuse codes that are taken; in the block they are written.
 
-    def write(self, vals):
-        if not vals.get("code"):
-            return super().write(vals)
-        codes = [vals["code"]] * len(self)
+        :param self: the records that get the codes; empty for new ones
+        """
+        codes = [code for code in codes if code]
+        if not codes:
+            yield
+            return
         self._refuse_taken_codes(codes)
-        with self._translated_conflict(codes):
-            result = super().write(vals)
-            self.flush_recordset(["code"])
-        return result
+        self.env.flush_all()
+        try:
+            # Without its flush, which would end the tracking of pending changes.
+            with self.env.cr.savepoint(flush=False):
+                yield
+                self.flush_recordset(["code"])
+        except UniqueViolation as error:
+            # Another transaction has used a code meanwhile.
+            if not (error.diag.constraint_name or "").endswith("_code_unique"):
+                raise
+            self.env.transaction.clear()  # what was created here was rolled back
+            raise self._code_is_taken(", ".join(codes)) from error
 
     def _refuse_taken_codes(self, codes):
-        codes = [code for code in codes if code]
         for code in {code for code in codes if codes.count(code) > 1}:
             raise self._code_is_taken(code)
         everywhere = self.sudo().with_context(active_test=False)
@@ -47,20 +54,6 @@ class BwtWebhookUniqueCode(models.AbstractModel):
         taken = everywhere.search(domain, limit=1)
         if taken:
             raise self._code_is_taken(taken.code)
-
-    @contextmanager
-    def _translated_conflict(self, codes):
-        """Translate the error for a code that another transaction used meanwhile."""
-        self.env.flush_all()
-        try:
-            # Without its flush, which would end the tracking of pending changes.
-            with self.env.cr.savepoint(flush=False):
-                yield
-        except UniqueViolation as error:
-            if not (error.diag.constraint_name or "").endswith("_code_unique"):
-                raise
-            self.env.transaction.clear()  # what was created here was rolled back
-            raise self._code_is_taken(", ".join(filter(None, codes))) from error
 
     def _code_is_taken(self, code):
         return WebhookProcessingConfigurationError(
