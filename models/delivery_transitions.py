@@ -14,9 +14,9 @@ from ..lane.clock import utcnow
 from ..lane.inline_run import DirectRun
 from ..lane.pacing import check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
+from .const import GROUP_OPERATOR
 from .delivery_access import engine_defaults
 from .endpoint_alerts import close_failure_alerts
-from .endpoint_policy import READERS
 from .errors import refused
 from .queue_request import ordering_group, record_key
 
@@ -168,7 +168,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
         return fit._apply(name)
 
     def _check_operator(self):
-        if not self.env.su and not self.env.user.has_group(READERS):
+        if not self.env.su and not self.env.user.has_group(GROUP_OPERATOR):
             raise AccessError(
                 self.env._(
                     "Only webhooks operators may change deliveries. Ask one of "

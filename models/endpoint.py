@@ -12,9 +12,8 @@ from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 from ..lane import diagnostics, recovery
 from ..lane.clock import utcnow
 from . import endpoint_alerts, endpoint_health, endpoint_summary
-from .const import BODY_MODES, HTTP_METHODS, UNFINISHED
+from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
 from .endpoint_health import CIRCUIT_STATES, HEALTHS
-from .endpoint_policy import READERS
 from .errors import misconfigured, refused
 
 # A change of these may allow waiting deliveries to be sent.
@@ -82,12 +81,12 @@ class BwtWebhookOutboundEndpoint(models.Model):
     is_paused = fields.Boolean(
         copy=False,
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="A paused endpoint accepts deliveries but sends none until it is resumed.",
     )
     circuit_reset_at = fields.Datetime(
         copy=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="When the circuit was last closed by hand. An earlier opening has no "
         "effect.",
     )
@@ -97,7 +96,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         check_company=True,
         ondelete="restrict",
         index="btree_not_null",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Decides for each delivery whether it is sent, changed, retried later "
         "or ended.",
     )
@@ -107,14 +106,14 @@ class BwtWebhookOutboundEndpoint(models.Model):
         default="post",
         required=True,
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     request_body_mode = fields.Selection(
         string="Request Body",
         selection=BODY_MODES,
         default="json",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="How the payload is encoded as the request body.",
     )
     empty_value = fields.Selection(
@@ -122,38 +121,38 @@ class BwtWebhookOutboundEndpoint(models.Model):
         string="Empty Fields As",
         default="null",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="What rules, context lines and server actions send for a field without "
         "a value. Choose false only for a receiver that expects false for "
         "empty fields, as Odoo's own API returns it. Numbers, booleans and "
         "lists always have a value.",
     )
-    note = fields.Text(groups=READERS)
+    note = fields.Text(groups=GROUP_OPERATOR)
     header_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.header.rule",
         inverse_name="endpoint_id",
         context={"active_test": False},
         copy=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     payload_rule_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.endpoint.payload.rule",
         inverse_name="endpoint_id",
         context={"active_test": False},
         copy=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     outbound_delivery_ids = fields.One2many(
         comodel_name="bwt.webhook.outbound.delivery",
         inverse_name="endpoint_id",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     outbound_delivery_count = fields.Integer(
-        compute="_compute_delivery_counts", groups=READERS
+        compute="_compute_delivery_counts", groups=GROUP_OPERATOR
     )
     failed_delivery_count = fields.Integer(
         compute="_compute_delivery_counts",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Deliveries in Error or Dead Letter.",
     )
 
@@ -163,22 +162,28 @@ class BwtWebhookOutboundEndpoint(models.Model):
         string="Recorded Health",
         comodel_name="bwt.webhook.outbound.endpoint.health",
         inverse_name="endpoint_id",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Health of the target as recorded by the lane: one row.",
     )
-    next_probe_at = fields.Datetime(related="health_ids.next_probe_at", groups=READERS)
+    next_probe_at = fields.Datetime(
+        related="health_ids.next_probe_at", groups=GROUP_OPERATOR
+    )
     last_success_at = fields.Datetime(
-        related="health_ids.last_success_at", string="Last Success", groups=READERS
+        related="health_ids.last_success_at",
+        string="Last Success",
+        groups=GROUP_OPERATOR,
     )
     last_failure_at = fields.Datetime(
-        related="health_ids.last_failure_at", string="Last Failure", groups=READERS
+        related="health_ids.last_failure_at",
+        string="Last Failure",
+        groups=GROUP_OPERATOR,
     )
     health = fields.Selection(
         selection=HEALTHS,
         compute="_compute_health",
         search="_search_health",
         group_expand="_sorted_healths",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Stopped by Receiver: the target answered 410 Gone; nothing is sent until "
         "the circuit is closed by hand. Circuit Open: only probes are sent. Delayed: a "
         "delivery is due for more than five minutes. Failing: the last request failed.",
@@ -188,7 +193,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         string="Circuit",
         compute="_compute_circuit",
         search="_search_circuit_state",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Open: the target failed too often in a row; one probe is sent after a "
         "pause. Stopped by Receiver: the target answered 410 Gone; nothing is sent "
         "until the circuit is closed by hand.",
@@ -196,55 +201,55 @@ class BwtWebhookOutboundEndpoint(models.Model):
     failure_streak = fields.Integer(
         string="Consecutive Failures",
         compute="_compute_circuit",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Consecutive failures.",
     )
     oldest_due_at = fields.Datetime(
         compute="_compute_oldest_due",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="When the oldest due delivery became due. If this time stays in the "
         "past, nothing is being sent.",
     )
     queue_trouble = fields.Text(
         string="Sending Problem",
         compute="_compute_queue_trouble",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Why due deliveries aren't sent and what to do. Empty when there is no "
         "problem.",
     )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
         compute="_compute_attempt_figures",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Share of the attempts of the last 24 hours that were answered with 2xx.",
     )
     duration_p50_ms = fields.Integer(
         string="Duration p50 (ms)",
         compute="_compute_attempt_figures",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Half of the requests of the last 24 hours were answered within this.",
     )
     duration_p95_ms = fields.Integer(
         string="Duration p95 (ms)",
         compute="_compute_attempt_figures",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="95 of 100 requests of the last 24 hours were answered within this.",
     )
     chart_24h = fields.Html(
         string="Last 24 Hours",
         compute="_compute_chart_24h",
         sanitize=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Attempts per hour: answered with 2xx, and failed.",
     )
     skipped_count = fields.Integer(
         string="Skipped Deliveries",
         compute="_compute_skipped",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Deliveries that server actions did not queue while the endpoint was "
         "archived.",
     )
-    last_skipped_at = fields.Datetime(compute="_compute_skipped", groups=READERS)
+    last_skipped_at = fields.Datetime(compute="_compute_skipped", groups=GROUP_OPERATOR)
 
     _code_unique = models.UniqueIndex(
         "(code)", "Another endpoint, maybe in another company, has this code already."
@@ -491,7 +496,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
 
         :raise AccessError: the user is not an operator, or of another company
         """
-        if not self.env.su and not self.env.user.has_group(READERS):
+        if not self.env.su and not self.env.user.has_group(GROUP_OPERATOR):
             raise AccessError(
                 self.env._(
                     "Only webhooks operators may pause and resume endpoints. Ask "

@@ -9,8 +9,7 @@ from ..services.egress.target_url import check_base_url, check_path
 from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import clean_path, render_path
-from .const import CONNECTOR_MIXIN
-from .endpoint_policy import READERS
+from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
 from .endpoint_summary import url_preview
 from .errors import misconfigured
 
@@ -28,14 +27,14 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
 
     target_hostname = fields.Char(
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Base URL with scheme, such as https://api.example.com, without a path.",
     )
     target_path = fields.Char(
         default="/",
         required=True,
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Path below the host, with {tokens} for context values and an optional "
         "query, such as /orders/{order_id}?source=odoo.",
     )
@@ -43,14 +42,14 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         string="Target URL",
         compute="_compute_target_url",
         store=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Hostname and path together, with tokens unresolved.",
     )
     url_preview = fields.Html(
         string="Request Preview",
         compute="_compute_url_preview",
         sanitize=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="HTTP method and URL as they are sent. Values in {braces} come from "
         "the context lines of each delivery.",
     )
@@ -59,14 +58,14 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         selection="_selection_connector_backend_ref",
         string="Connector Backend",
         copy=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Connector record that provides the hostname, headers and checks of "
         "this endpoint and receives the responses. Its company must be the "
         "endpoint's company.",
     )
     code_suffix = fields.Char(
         copy=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Last part of the code, for endpoints of a connector backend. The code "
         "is always the backend's prefix, a dash and this suffix.",
     )
@@ -74,7 +73,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     is_code_made = fields.Boolean(
         string="Code Is Generated",
         compute="_compute_is_code_made",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="The code is made from the backend and the suffix, so it can't be edited.",
     )
 

@@ -19,8 +19,8 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.http.client import Sender
 from ..services.masking import mask_text
 from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
+from .const import GROUP_OPERATOR
 from .egress_settings import egress_policy, egress_proxy
-from .endpoint_policy import READERS
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
 TIMEOUT = 10.0  # seconds for a response of the token server
@@ -45,36 +45,38 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
     oauth_token_url = fields.Char(
         string="Token URL",
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="URL that issues tokens, such as https://login.example.com/oauth/token.",
     )
-    oauth_client_id = fields.Char(string="Client ID", tracking=True, groups=READERS)
+    oauth_client_id = fields.Char(
+        string="Client ID", tracking=True, groups=GROUP_OPERATOR
+    )
     oauth_scope = fields.Char(
         string="Scope",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Scopes separated by spaces. Sent if not empty.",
     )
     oauth_audience = fields.Char(
         string="Audience",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Required by some servers. Sent if not empty.",
     )
     oauth_resource = fields.Char(
         string="Resource",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="URI of the API that the token is for (RFC 8707), several separated by "
         "spaces. Required by some servers. Sent if not empty.",
     )
     oauth_in_body = fields.Boolean(
         string="Client Secret in Body",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="For token servers that don't accept the client's ID and secret as "
         "HTTP Basic authentication.",
     )
     oauth_problem = fields.Text(
         string="Token Problem",
         compute="_compute_oauth_problem",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Why no access token is available. Empty when there is no problem.",
     )
 

@@ -7,13 +7,13 @@ from odoo import SUPERUSER_ID, api, fields, models
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
+from .const import GROUP_OPERATOR
 from .endpoint_summary import policy_summary
 from .errors import misconfigured
 
 TIMEOUT_MAX = 60
 IN_FLIGHT_MAX = 256
 LANES_MAX = 16
-READERS = "bwt_webhooks_outbound.group_webhooks_operator"
 RATE_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 
 
@@ -45,57 +45,57 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     timeout_seconds = fields.Integer(
         default=30,
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Total time for one request, from looking up the name to the last byte "
         f"of the response. 1 to {TIMEOUT_MAX} seconds.",
     )
     retry_schedule = fields.Char(
         default="5s,5m,30m,2h,5h,10h,10h",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="One delay per retry, each a number with s, m, h or d. Every delay is "
         "lengthened by up to 20 % at random. Empty: a failure is not retried.",
     )
     retry_description = fields.Char(
         compute="_compute_retry_description",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Summary of the retry schedule.",
     )
     policy_words = fields.Text(
         string="Policy Summary",
         compute="_compute_policy_words",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Summary of retry schedule, limits and ordering.",
     )
     retry_on_status = fields.Char(
         default="408,425,429,500-599",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="HTTP statuses that are retried, as numbers and ranges. Any other "
         "status outside 200-299 ends in Dead Letter at once.",
     )
     max_in_flight = fields.Integer(
         default=16,
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Requests in flight at the same time in one lane. Throughput is at "
         "most this number divided by the target's response time.",
     )
     parallel_lanes = fields.Integer(
         default=1,
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Lanes (queue jobs) that may process this endpoint at the same time. "
         "More than one helps with a fast target, on a server with several "
         "workers. With an ordering there is only one.",
     )
     rate_limit = fields.Integer(
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Requests allowed per rate period; 0: no limit.",
     )
     rate_period = fields.Selection(
         selection=[("second", "Second"), ("minute", "Minute"), ("hour", "Hour")],
         default="second",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="The period that the rate limit counts in.",
     )
     ordering = fields.Selection(
@@ -106,7 +106,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         ],
         default="none",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Per key: deliveries with the same ordering key, or about the same "
         "record, are sent one after the other in the order they were queued. A "
         "failed delivery blocks those behind it until it is done, "
@@ -115,7 +115,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     circuit_threshold = fields.Integer(
         default=10,
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Consecutive failures (target not reachable, 408, 429, 5xx) after "
         "which the circuit opens and only probes are sent. 0: never.",
     )
@@ -123,14 +123,14 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         string="Retention (days)",
         default=90,
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Done and canceled deliveries are deleted after this many days. 0: "
         "never. Errors and dead letters are kept.",
     )
     responsible_id = fields.Many2one(
         comodel_name="res.users",
         default=lambda self: self.env.uid != SUPERUSER_ID and self.env.user,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="User who is notified of dead letters and of a failing target. "
         "Default: the user who created the endpoint.",
     )

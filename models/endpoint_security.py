@@ -21,9 +21,9 @@ from ..services.trust import (
     masked_forms,
 )
 from ..services.verify_snippets import hmac_snippets, standard_snippets
+from .const import GROUP_OPERATOR
 from .egress_settings import egress_policy, egress_proxy
 from .endpoint_oauth import TokenAwaited
-from .endpoint_policy import READERS
 from .endpoint_secrets import (
     INPUTS,
     changed_targets,
@@ -79,27 +79,27 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         default="none",
         required=True,
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="How requests are authenticated. A header set by a rule, the handler "
         "or the connector overrides this. Changing the mode removes the secret.",
     )
     auth_user = fields.Char(
         string="User",
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="User name of Basic authentication.",
     )
     auth_header_name = fields.Char(
         string="Key Header",
         default="X-Api-Key",
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Name of the header that holds the API key.",
     )
     client_certificate_info = fields.Char(
         string="Client Certificate",
         compute="_compute_client_certificate_info",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Subject of the client certificate (mTLS) and its expiry date.",
     )
 
@@ -109,7 +109,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         default="none",
         required=True,
         tracking=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Standard Webhooks (standardwebhooks.com): ID, time and signature in "
         "three headers. HMAC Header: one header, as GitHub and Shopify send "
         "it. Changing the mode removes the secret.",
@@ -118,43 +118,43 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         string="Old Secret Until",
         readonly=True,
         copy=False,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Until then, requests are also signed with the previous secret, so "
         "that the receiver can switch without losing a request.",
     )
     hmac_header_name = fields.Char(
-        string="Signature Header", default="X-Hub-Signature-256", groups=READERS
+        string="Signature Header", default="X-Hub-Signature-256", groups=GROUP_OPERATOR
     )
     hmac_algorithm = fields.Selection(
         selection=[("sha256", "SHA-256"), ("sha512", "SHA-512")],
         string="Algorithm",
         default="sha256",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     hmac_encoding = fields.Selection(
         selection=[("hex", "Hexadecimal"), ("base64", "Base64")],
         string="Encoding",
         default="hex",
         required=True,
-        groups=READERS,
+        groups=GROUP_OPERATOR,
     )
     hmac_prefix = fields.Char(
         string="Prefix",
         default="sha256=",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Text before the signature, such as GitHub's sha256=.",
     )
     verify_python = fields.Text(
         string="How to Verify (Python)",
         compute="_compute_verify",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
     verify_node = fields.Text(
         string="How to Verify (Node)",
         compute="_compute_verify",
-        groups=READERS,
+        groups=GROUP_OPERATOR,
         help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
 
@@ -182,13 +182,17 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         "password, one after the other as PEM. Stored and never shown again.",
     )
     has_auth_secret = fields.Boolean(
-        string="Secret Set", compute="_compute_has_secrets", groups=READERS
+        string="Secret Set", compute="_compute_has_secrets", groups=GROUP_OPERATOR
     )
     has_signing_secret = fields.Boolean(
-        string="Signing Secret Set", compute="_compute_has_secrets", groups=READERS
+        string="Signing Secret Set",
+        compute="_compute_has_secrets",
+        groups=GROUP_OPERATOR,
     )
     has_client_certificate = fields.Boolean(
-        string="Client Certificate Set", compute="_compute_has_secrets", groups=READERS
+        string="Client Certificate Set",
+        compute="_compute_has_secrets",
+        groups=GROUP_OPERATOR,
     )
 
     def _compute_secret_inputs(self):
