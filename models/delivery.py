@@ -173,11 +173,9 @@ class BwtWebhookOutboundDelivery(models.Model):
     _inherit = [
         "mail.thread",
         "mail.activity.mixin",
-        "bwt.webhook.outbound.delivery.state",
-        "bwt.webhook.outbound.delivery.bulk",
+        "bwt.webhook.outbound.delivery.transitions",
         "bwt.webhook.outbound.delivery.intake",
         "bwt.webhook.outbound.delivery.by.action",
-        "bwt.webhook.outbound.delivery.queue",
         "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
         "bwt.webhook.outbound.delivery.advice",

@@ -22,6 +22,7 @@ from .queue_request import ordering_group, record_key
 
 # A lane has locked the row, or changed it since this transaction began.
 TAKEN = (pg_errors.SerializationFailure, pg_errors.LockNotAvailable)
+BULK_CHUNK = 200
 
 
 class Transition(NamedTuple):
@@ -46,11 +47,11 @@ TRANSITIONS = {
 }
 
 
-class BwtWebhookOutboundDeliveryState(models.AbstractModel):
-    """User actions on a delivery: the table of transitions, and its buttons."""
+class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
+    """The buttons of a delivery: for one, for many, and how it gets into the queue."""
 
-    _name = "bwt.webhook.outbound.delivery.state"
-    _description = "Outbound Webhook Delivery: States"
+    _name = "bwt.webhook.outbound.delivery.transitions"
+    _description = "Outbound Webhook Delivery: Transitions"
 
     queue_job_ids = fields.Many2many(
         comodel_name="queue.job", compute="_compute_queue_jobs", string="Jobs"
@@ -281,15 +282,7 @@ class BwtWebhookOutboundDeliveryState(models.AbstractModel):
             replays += replay
         return replays.sudo(False)
 
-
-BULK_CHUNK = 200
-
-
-class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
-    """Buttons for many deliveries, while lanes are running."""
-
-    _name = "bwt.webhook.outbound.delivery.bulk"
-    _description = "Outbound Webhook Delivery: Bulk Actions"
+    # Many deliveries, while lanes are running
 
     def action_bulk(self, name):
         """Apply transition `name` where possible, and report the rest.
@@ -353,12 +346,7 @@ class BwtWebhookOutboundDeliveryBulk(models.AbstractModel):
             },
         }
 
-
-class BwtWebhookOutboundDeliveryQueue(models.AbstractModel):
-    """Puts deliveries into the queue, or sends one without it."""
-
-    _name = "bwt.webhook.outbound.delivery.queue"
-    _description = "Outbound Webhook Delivery: Queue"
+    # The queue
 
     def _copy_files_to(self, replay):
         attachments = self.env["ir.attachment"].search(
