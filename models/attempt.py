@@ -1,6 +1,5 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-
 import json
 
 from odoo import api, fields, models
@@ -8,61 +7,44 @@ from odoo import api, fields, models
 from ..services.curl import as_curl
 from ..services.errors import ServiceError
 from ..services.http.encoding import encode
+from ..services.indented import indented
 from ..services.request import OutboundRequest
 from ..services.transport import build_transport_kwargs, flatten_form_data
 from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
 from .fields import CopiedRelation
 
+SHOWN = {
+    "request_headers_pretty": "request_headers_json",
+    "payload_pretty": "payload_json",
+    "response_headers_pretty": "response_headers_json",
+    "response_body_pretty": "response_body",
+}
 
-class BwtWebhookOutboundDeliveryAttemptCurl(models.AbstractModel):
-    """The request of an attempt as a command for a terminal."""
 
-    _name = "bwt.webhook.outbound.delivery.attempt.curl"
-    _description = "Outbound Webhook Attempt: Summary"
+class BwtWebhookOutboundExchangeDisplay(models.AbstractModel):
+    """Request and response formatted for display; stored values stay unchanged."""
 
-    curl_command = fields.Text(
-        string="cURL",
-        compute="_compute_curl_command",
-        help="This request as a command for a terminal; secrets are masked.",
+    _name = "bwt.webhook.outbound.exchange.display"
+    _description = "Outbound Webhook: Formatted Request and Response"
+
+    request_headers_pretty = fields.Text(
+        string="Headers (formatted)", compute="_compute_pretty"
+    )
+    payload_pretty = fields.Text(
+        string="Payload (formatted)", compute="_compute_pretty"
+    )
+    response_headers_pretty = fields.Text(
+        string="Response Headers (formatted)", compute="_compute_pretty"
+    )
+    response_body_pretty = fields.Text(
+        string="Response Body (formatted)", compute="_compute_pretty"
     )
 
-    @api.depends("http_method", "target_url", "request_headers_json", "payload_json")
-    def _compute_curl_command(self):
-        for attempt in self:
-            attempt.curl_command = attempt._as_curl()
-
-    def _as_curl(self):
-        """The command; its body is rebuilt from what the attempt stores."""
-        headers = json.loads(self.request_headers_json or "{}")
-        mode, body = self.request_body_mode, self.payload_json
-        form, files = None, ()
-        if mode in ("form_urlencoded", "multipart"):
-            payload = _loaded(body)
-            if mode == "multipart":
-                form, body = flatten_form_data(payload), None
-                files = (self.multipart_file_keys or "").split(", ")
-                headers.pop("Content-Type", None)  # contains another boundary
-            else:
-                body = self._form_body(payload)
-        if not self.target_url:
-            return False
-        return as_curl(
-            self.http_method, self.target_url, headers, body, form=form, files=files
-        )
-
-    def _form_body(self, payload):
-        request = OutboundRequest("https://x/", "post", "form_urlencoded", {}, payload)
-        try:
-            return encode(build_transport_kwargs(request)).body
-        except ServiceError:
-            return None
-
-
-def _loaded(text):
-    try:
-        return json.loads(text or "{}")
-    except ValueError:
-        return {}
+    @api.depends(*SHOWN.values())
+    def _compute_pretty(self):
+        for record in self:
+            for shown, stored in SHOWN.items():
+                record[shown] = indented(record[stored])
 
 
 ATTEMPT_STATES = [
@@ -84,10 +66,7 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
 
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
-    _inherit = [
-        "bwt.webhook.outbound.delivery.attempt.curl",
-        "bwt.webhook.outbound.exchange.display",
-    ]
+    _inherit = "bwt.webhook.outbound.exchange.display"
     _order = "attempt_number desc, id desc"
     _check_company_auto = True
     _log_access = False  # written by the lane, including the time
@@ -153,6 +132,11 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     processing_note = fields.Text(string="Note", readonly=True)
     processing_error = fields.Text(string="Error", readonly=True)
     job_uuid = fields.Char(string="Job UUID", readonly=True)
+    curl_command = fields.Text(
+        string="cURL",
+        compute="_compute_curl_command",
+        help="This request as a command for a terminal; secrets are masked.",
+    )
     hook_try = fields.Integer(
         string="Response Hook Call",
         readonly=True,
@@ -177,3 +161,39 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         # A column added by an update has no statistics: the planner would assume that
         # all rows have a value, and each lane would read the whole history.
         self.env.cr.execute("ANALYZE bwt_webhook_outbound_delivery_attempt (hook_try)")
+
+    @api.depends("http_method", "target_url", "request_headers_json", "payload_json")
+    def _compute_curl_command(self):
+        for attempt in self:
+            attempt.curl_command = attempt.target_url and _curl_of(attempt)
+
+
+def _curl_of(attempt):
+    """The command; its body is rebuilt from what the attempt stores."""
+    headers = json.loads(attempt.request_headers_json or "{}")
+    mode, body = attempt.request_body_mode, attempt.payload_json
+    form, files = None, ()
+    if mode == "form_urlencoded":
+        body = _form_body(_loaded(body))
+    elif mode == "multipart":
+        form, body = flatten_form_data(_loaded(body)), None
+        files = (attempt.multipart_file_keys or "").split(", ")
+        headers.pop("Content-Type", None)  # contains another boundary
+    return as_curl(
+        attempt.http_method, attempt.target_url, headers, body, form=form, files=files
+    )
+
+
+def _form_body(payload):
+    request = OutboundRequest("https://x/", "post", "form_urlencoded", {}, payload)
+    try:
+        return encode(build_transport_kwargs(request)).body
+    except ServiceError:
+        return None
+
+
+def _loaded(text):
+    try:
+        return json.loads(text or "{}")
+    except ValueError:
+        return {}

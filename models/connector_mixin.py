@@ -10,7 +10,7 @@ from odoo import api, fields, models
 
 from ..exceptions import WebhookValidationError
 from ..services.naming import slugify_identifier, slugify_prefix
-from .const import DELIVERY, ENDPOINT
+from .const import ENDPOINT
 from .errors import refused
 
 
@@ -198,8 +198,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         if auto_queue:
             return endpoint.queue_deliveries([request])
         endpoint.check_access("read")
-        delivery = self.env[DELIVERY]._draft_requested(endpoint.sudo(), request)
-        return delivery.with_env(self.env)
+        return endpoint.sudo()._store_drafts([request]).with_env(self.env)
 
     def _check_linked(self, endpoint):
         if len(self) != 1:

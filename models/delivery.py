@@ -1,168 +1,30 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-
 import logging
 
 from odoo import Command, api, fields, models
 from odoo.tools import SQL
 
 from ..lane.clock import utcnow
-from ..services.indented import indented
-from .const import (
-    DELIVERY,
-    DELIVERY_STATES,
-    FAILURE_REASONS,
-    GROUP_OPERATOR,
-    UNFINISHED,
-)
+from .const import DELIVERY_STATES, ENDPOINT, FAILURE_REASONS, UNFINISHED
 from .delivery_access import check_relations, check_to_write, checked_to_create
+from .delivery_status_message import DeliveryStatusMessage, relative_time
 from .delivery_transitions import TAKEN
+from .endpoint_summary import token_keys
 from .errors import refused
 from .fields import CopiedRelation
-from .queue_request import check_ordering_key, new_message_uid
-
-MODULE = "bwt_webhooks_outbound"
-
-
-class BwtWebhookOutboundDeliveryOfRecord(models.AbstractModel):
-    """Opens the deliveries of any record."""
-
-    _name = "bwt.webhook.outbound.delivery.of_record"
-    _description = "Outbound Webhook Delivery: Of a Record"
-
-    @api.model
-    def _bind_to_model(self, model_name):
-        """Put "Webhook Deliveries" into a model's Action menu, once.
-
-        The action has an XML id of this addon, so that uninstalling removes it.
-        :return: the window action
-        """
-        name = f"record_deliveries_{model_name.replace('.', '_')}"
-        found = self.env.ref(f"{MODULE}.{name}", raise_if_not_found=False)
-        if found:
-            return found
-        action = (
-            self.env["ir.actions.act_window"]
-            .sudo()
-            ._load_records(
-                [
-                    {
-                        "xml_id": f"{MODULE}.{name}",
-                        "noupdate": True,
-                        "values": {
-                            "name": self.env._("Webhook Deliveries"),
-                            "res_model": DELIVERY,
-                            "view_mode": "list,kanban,form",
-                            "domain": "[('res_model', '=', active_model), "
-                            "('res_id', 'in', active_ids)]",
-                            "context": "{}",
-                            "binding_model_id": self.env["ir.model"]._get_id(
-                                model_name
-                            ),
-                            "binding_view_types": "list,kanban,form",
-                            "group_ids": [
-                                Command.link(self.env.ref(GROUP_OPERATOR).id)
-                            ],
-                        },
-                    }
-                ]
-            )
-        )
-        return action
-
-
-STORED = {
-    "request_headers_pretty": "request_headers_json",
-    "payload_pretty": "payload_json",
-    "response_headers_pretty": "response_headers_json",
-    "response_body_pretty": "response_body",
-}
-
-
-class BwtWebhookOutboundExchangeDisplay(models.AbstractModel):
-    """Request and response formatted for display; stored values stay unchanged."""
-
-    _name = "bwt.webhook.outbound.exchange.display"
-    _description = "Outbound Webhook: Formatted Request and Response"
-
-    request_headers_pretty = fields.Text(
-        string="Headers (formatted)", compute="_compute_pretty"
-    )
-    payload_pretty = fields.Text(
-        string=("Payload (formatted)"), compute="_compute_pretty"
-    )
-    response_headers_pretty = fields.Text(
-        string="Response Headers (formatted)", compute="_compute_pretty"
-    )
-    response_body_pretty = fields.Text(
-        string="Response Body (formatted)", compute="_compute_pretty"
-    )
-
-    @api.depends(*STORED.values())
-    def _compute_pretty(self):
-        for record in self:
-            for shown, stored in STORED.items():
-                record[shown] = indented(record[stored])
-
+from .queue_request import (
+    check_ordering_key,
+    check_texts,
+    default_name,
+    new_message_uid,
+)
 
 _logger = logging.getLogger(__name__)
 
-BATCH = 1000
-
-
-class BwtWebhookOutboundDeliveryRetention(models.AbstractModel):
-    """Deletes done and canceled deliveries after the retention; keeps failed ones."""
-
-    _name = "bwt.webhook.outbound.delivery.retention"
-    _description = "Outbound Webhook Delivery: Retention"
-
-    @api.autovacuum
-    def _gc_ended_deliveries(self):
-        """Delete done and canceled deliveries older than `retention_days`, one batch.
-
-        Attempts, context lines, files and messages are deleted with them.
-        :return: how many were deleted and whether more are left: the vacuum commits
-            and calls again for those
-        """
-        if self._name != DELIVERY:  # the vacuum calls every model, including this part
-            return 0, 0
-        try:
-            with self.env.cr.savepoint():
-                found = self._lock_expired(BATCH)
-                self.browse(found).unlink()
-        except TAKEN:  # one of them is in use: retry with a new transaction
-            self.env.invalidate_all(flush=False)
-            return 0, 1
-        if found:
-            _logger.info("retention deleted=%s", len(found))
-        return len(found), int(len(found) == BATCH)
-
-    @api.model
-    def _lock_expired(self, limit):
-        """Ids of up to `limit` deliveries past their retention, oldest first."""
-        # By endpoint, so that each reads its own range of the partial index.
-        self.env.cr.execute(
-            SQL(
-                """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
-                    SELECT id FROM bwt_webhook_outbound_delivery
-                    WHERE endpoint_id = e.id AND state IN ('done', 'canceled')
-                    AND processed_at < %(now)s - e.retention_days * interval '1 day'
-                    ORDER BY processed_at LIMIT %(limit)s
-                ) d WHERE e.retention_days > 0 LIMIT %(limit)s""",
-                now=utcnow(),
-                limit=limit,
-            )
-        )
-        ids = [row[0] for row in self.env.cr.fetchall()]
-        self.env.cr.execute(
-            SQL(
-                "SELECT id FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
-                "FOR UPDATE SKIP LOCKED",
-                ids,
-            ),
-            log_exceptions=False,  # the next run deletes them
-        )
-        return [row[0] for row in self.env.cr.fetchall()]
+RETENTION_BATCH = 1000
+# Written by a user, these replace what a server action would build.
+CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
 
 
 class BwtWebhookOutboundDelivery(models.Model):
@@ -174,16 +36,8 @@ class BwtWebhookOutboundDelivery(models.Model):
         "mail.thread",
         "mail.activity.mixin",
         "bwt.webhook.outbound.delivery.transitions",
-        "bwt.webhook.outbound.delivery.intake",
-        "bwt.webhook.outbound.delivery.by.action",
-        "bwt.webhook.outbound.delivery.retention",
         "bwt.webhook.outbound.delivery.request",
-        "bwt.webhook.outbound.delivery.advice",
-        "bwt.webhook.outbound.delivery.draft",
-        "bwt.webhook.outbound.delivery.held",
-        "bwt.webhook.outbound.delivery.message",
         "bwt.webhook.outbound.exchange.display",
-        "bwt.webhook.outbound.delivery.of_record",
     ]
     _order = "create_date desc, id desc"
     _check_company_auto = True
@@ -329,6 +183,57 @@ class BwtWebhookOutboundDelivery(models.Model):
         string="Record", model_field="res_model", readonly=True
     )
 
+    # Queued by a server action
+    server_action_id = fields.Many2one(
+        comodel_name="ir.actions.server",
+        ondelete="set null",
+        index="btree_not_null",
+        readonly=True,
+        copy=False,
+        help="The server action that queued it.",
+    )
+    needs_build = fields.Boolean(
+        string="Not Built",
+        readonly=True,
+        copy=False,
+        help="The server action could not build the payload. Queue builds it again, "
+        "from the record as it is then.",
+    )
+
+    # Shown on screens
+    situation = fields.Text(
+        string="Status Message",
+        compute="_compute_situation",
+        help="What happened and what to do next.",
+    )
+    needs_correction = fields.Boolean(
+        compute="_compute_needs_correction",
+        help="It fails again without a correction: press Reset to Draft before Queue.",
+    )
+    has_late_note = fields.Boolean(
+        string="Response Hook Failed",
+        compute="_compute_has_late_note",
+        help="Set when a response hook failed after the response was recorded.",
+    )
+    next_attempt_summary = fields.Char(
+        string="Next Attempt In",
+        compute="_compute_next_attempt_summary",
+        help="Time until the next attempt.",
+    )
+    age_text = fields.Char(
+        string="Age", compute="_compute_age_text", help="Time since it was created."
+    )
+    shown_url = fields.Char(
+        string="URL",
+        compute="_compute_shown_url",
+        help="URL of the last attempt. Before the first attempt: the endpoint's URL.",
+    )
+    curl_command = fields.Text(
+        string="cURL",
+        compute="_compute_curl_command",
+        help="The last request as a command for a terminal; secrets are masked.",
+    )
+
     # Marks of the lane
     job_uuid = fields.Char(
         string="Job UUID",
@@ -409,6 +314,56 @@ class BwtWebhookOutboundDelivery(models.Model):
             delivery.queue_to_done_seconds = _seconds(delivery.queued_at, end)
             delivery.end_to_end_seconds = _seconds(delivery.create_date, end)
 
+    @api.depends(
+        "state",
+        "next_attempt_at",
+        "processing_error",
+        "processing_note",
+        "endpoint_id",
+        "context_line_ids.active",
+        "context_line_ids.key_name",
+        "context_line_ids.source_kind",
+        "context_line_ids.literal_value",
+    )
+    def _compute_situation(self):
+        for delivery in self:
+            delivery.situation = DeliveryStatusMessage(delivery).text()
+
+    @api.depends("state", "next_attempt_at", "failure_reason", "processing_error")
+    def _compute_needs_correction(self):
+        for delivery in self:
+            message = DeliveryStatusMessage(delivery)
+            delivery.needs_correction = message.needs_correction()
+
+    @api.depends("processing_note", "attempt_ids.processing_note")
+    def _compute_has_late_note(self):
+        for delivery in self:
+            message = DeliveryStatusMessage(delivery)
+            delivery.has_late_note = bool(message.late_note())
+
+    @api.depends("state", "next_attempt_at")
+    def _compute_next_attempt_summary(self):
+        for delivery in self:
+            message = DeliveryStatusMessage(delivery)
+            delivery.next_attempt_summary = message.next_attempt()
+
+    @api.depends("create_date")
+    def _compute_age_text(self):
+        for delivery in self:
+            made = delivery.create_date
+            delivery.age_text = made and relative_time(self.env, made)
+
+    @api.depends("state", "attempt_ids.target_url", "target_url")
+    def _compute_shown_url(self):
+        for delivery in self:
+            sent = delivery.state != "draft" and delivery.attempt_ids[:1].target_url
+            delivery.shown_url = sent or delivery.target_url
+
+    @api.depends("attempt_ids")
+    def _compute_curl_command(self):
+        for delivery in self:
+            delivery.curl_command = delivery.attempt_ids[:1].curl_command
+
     @api.model
     def default_get(self, fields_list):
         values = super().default_get(fields_list)
@@ -419,37 +374,58 @@ class BwtWebhookOutboundDelivery(models.Model):
         check_relations(self, ("endpoint_id",), values)
         return super().onchange(values, field_names, fields_spec)
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        if not self.env.su:
-            self.browse().check_access("create")
-            vals_list = [checked_to_create(self, vals) for vals in vals_list]
-        endpoints = self.env["bwt.webhook.outbound.endpoint"]
-        now = fields.Datetime.to_string(fields.Datetime.now())
-        named = []
-        for vals in vals_list:
-            check_ordering_key(
-                endpoints.browse(vals.get("endpoint_id")) or self,
-                vals.get("ordering_key"),
-            )
-            if not vals.get("name"):
-                known = self.default_get(["name", "endpoint_id"]) | vals
-                if known.get("endpoint_id") and not known.get("name"):
-                    endpoint = endpoints.browse(known["endpoint_id"])
-                    vals = vals | {"name": f"{endpoint.display_name} / {now}"}
-            named.append(vals)
-        return super().create(named)
+    @api.onchange("endpoint_id")
+    def _onchange_endpoint(self):
+        """Add a line for each {token} of the endpoint that has none yet."""
+        known = set(self.context_line_ids.mapped("key_name"))
+        self.context_line_ids = [
+            Command.create({"key_name": key})
+            for key in token_keys(self.endpoint_id.sudo())
+            if key not in known
+        ]
 
-    def write(self, vals):
-        if not self.env.su:
-            self.check_access("write")
-            check_to_write(self, vals)
-        return super().write(vals)
+    @api.constrains("request_headers_json", "payload_json")
+    def _check_json(self):
+        for delivery in self:
+            check_texts(delivery)
 
     @api.constrains("ordering_key")
     def _check_ordering_key(self):
         for delivery in self:
             check_ordering_key(delivery, delivery.ordering_key)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """For a user: check what is given first. Then names that are missing."""
+        if not self.env.su:
+            self.browse().check_access("create")
+            vals_list = [checked_to_create(self, vals) for vals in vals_list]
+        endpoints = self.env[ENDPOINT]
+        for vals in vals_list:
+            # Before the insert, which PostgreSQL would refuse.
+            check_ordering_key(
+                endpoints.browse(vals.get("endpoint_id")) or self,
+                vals.get("ordering_key"),
+            )
+        return super().create([self._with_name(vals) for vals in vals_list])
+
+    def _with_name(self, vals):
+        if vals.get("name"):
+            return vals
+        known = self.default_get(["name", "endpoint_id"]) | vals
+        if known.get("name") or not known.get("endpoint_id"):
+            return vals
+        endpoint = self.env[ENDPOINT].browse(known["endpoint_id"])
+        return vals | {"name": default_name(endpoint, utcnow())}
+
+    def write(self, vals):
+        """For a user: check what is given first. Then keep content that is written."""
+        if not self.env.su:
+            self.check_access("write")
+            check_to_write(self, vals)
+        if CONTENT & vals.keys() and "needs_build" not in vals:
+            vals = vals | {"needs_build": False}
+        return super().write(vals)
 
     def unlink(self):
         in_line = self.filtered(lambda each: each.state in UNFINISHED)
@@ -457,6 +433,52 @@ class BwtWebhookOutboundDelivery(models.Model):
         result = super().unlink()
         endpoints._wake_next_in_group()
         return result
+
+    @api.autovacuum
+    def _gc_ended_deliveries(self):
+        """Delete done and canceled deliveries older than `retention_days`, one batch.
+
+        Attempts, context lines, files and messages are deleted with them.
+        :return: how many were deleted and whether more are left: the vacuum commits
+            and calls again for those
+        """
+        try:
+            with self.env.cr.savepoint():
+                found = self._lock_expired(RETENTION_BATCH)
+                self.browse(found).unlink()
+        except TAKEN:  # one of them is in use: retry with a new transaction
+            self.env.invalidate_all(flush=False)
+            return 0, 1
+        if found:
+            _logger.info("retention deleted=%s", len(found))
+        return len(found), int(len(found) == RETENTION_BATCH)
+
+    @api.model
+    def _lock_expired(self, limit):
+        """Ids of up to `limit` deliveries past their retention, oldest first."""
+        # By endpoint, so that each reads its own range of the partial index.
+        self.env.cr.execute(
+            SQL(
+                """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
+                    SELECT id FROM bwt_webhook_outbound_delivery
+                    WHERE endpoint_id = e.id AND state IN ('done', 'canceled')
+                    AND processed_at < %(now)s - e.retention_days * interval '1 day'
+                    ORDER BY processed_at LIMIT %(limit)s
+                ) d WHERE e.retention_days > 0 LIMIT %(limit)s""",
+                now=utcnow(),
+                limit=limit,
+            )
+        )
+        ids = [row[0] for row in self.env.cr.fetchall()]
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
+                "FOR UPDATE SKIP LOCKED",
+                ids,
+            ),
+            log_exceptions=False,  # the next run deletes them
+        )
+        return [row[0] for row in self.env.cr.fetchall()]
 
     def _refused(self, text):
         """The error that names this delivery; `text` has the reason and what to do."""

@@ -1,10 +1,9 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Messages: what happened to a delivery and what to do next."""
+"""What happened to a delivery and what to do next, in the user's language."""
 
 from babel.dates import format_timedelta
 
-from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools.misc import babel_locale_parse, get_lang
 
@@ -13,149 +12,122 @@ from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
 from ..services.template import tokens
 from .const import UNFINISHED
+from .endpoint_summary import missing_values_message
 from .errors import capitalized
+from .queue_request import check_texts
+
+# Literals that provide no value for a {token}.
+NO_VALUE = (False, "", '""', "null", "false")
+# Statuses that a change of the endpoint can fix; other 4xx concern the content.
+ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
 
 
-def relative_time(env, moment, now):
+def relative_time(env, moment):
     """`in 4 minutes`, `3 hours ago`, in the user's language."""
     locale = babel_locale_parse(get_lang(env).code)
     return format_timedelta(
-        moment - now, granularity="second", add_direction=True, locale=locale
+        moment - utcnow(), granularity="second", add_direction=True, locale=locale
     )
 
 
-class BwtWebhookOutboundDeliveryMessage(models.AbstractModel):
-    """The status message at the top of a delivery."""
+class DeliveryStatusMessage:
+    """The status message of one delivery, and its parts that fields show."""
 
-    _name = "bwt.webhook.outbound.delivery.message"
-    _description = "Outbound Webhook Delivery: Summary"
+    def __init__(self, delivery):
+        self.delivery = delivery
+        self.env = delivery.env
+        # Who may read the delivery may read why it waits.
+        self.endpoint = delivery.endpoint_id.sudo()
 
-    situation = fields.Text(
-        string="Status Message",
-        compute="_compute_situation",
-        help="What happened and what to do next.",
-    )
-    next_attempt_words = fields.Char(
-        string="Next Attempt In",
-        compute="_compute_next_attempt_words",
-        help="Time until the next attempt.",
-    )
-    age_words = fields.Char(
-        string="Age", compute="_compute_age_words", help="Time since it was created."
-    )
-    shown_url = fields.Char(
-        string="URL",
-        compute="_compute_shown_url",
-        help="URL of the last attempt. Before the first attempt: the endpoint's URL.",
-    )
-    has_late_note = fields.Boolean(
-        string="Response Hook Failed",
-        compute="_compute_has_late_note",
-        help="Set when a response hook failed after the response was recorded.",
-    )
-    curl_command = fields.Text(
-        string="cURL",
-        compute="_compute_curl_command",
-        help="The last request as a command for a terminal; secrets are masked.",
-    )
+    def text(self):
+        """The whole message: what happened and what to do next."""
+        return getattr(self, f"_message_{self.delivery.state}")()
 
-    @api.depends("state", "next_attempt_at")
-    def _compute_next_attempt_words(self):
-        now = utcnow()
-        for delivery in self:
-            due = delivery.next_attempt_at
-            waits = due and delivery.state in ("queued", "error")
-            if waits and due <= now:
-                delivery.next_attempt_words = self.env._("due now")
-            else:
-                delivery.next_attempt_words = waits and relative_time(
-                    self.env, due, now
-                )
+    def next_attempt(self):
+        """`in 4 minutes` or `due now`; False if no attempt is due by itself."""
+        due = self.delivery.next_attempt_at
+        if not due or self.delivery.state not in ("queued", "error"):
+            return False
+        if due <= utcnow():
+            return self.env._("due now")
+        return relative_time(self.env, due)
 
-    @api.depends("create_date")
-    def _compute_age_words(self):
-        now = utcnow()
-        for delivery in self:
-            made = delivery.create_date
-            delivery.age_words = made and relative_time(self.env, made, now)
+    def late_note(self):
+        """A note added after the last attempt was recorded; False without one."""
+        known = self.delivery.attempt_ids[:1].processing_note or ""
+        note = self.delivery.processing_note or ""
+        if not self.delivery.attempt_ids or not note.startswith(known):
+            return False
+        return note[len(known) :].strip() or False
 
-    @api.depends("attempt_ids")
-    def _compute_curl_command(self):
-        for delivery in self:
-            delivery.curl_command = delivery.attempt_ids[:1].curl_command
+    def needs_correction(self):
+        """Whether it fails again unless the draft is corrected first."""
+        if self.delivery.state == "dead_letter":
+            return self._content_was_refused()
+        return (
+            self.delivery.state == "error"
+            and not self.delivery.next_attempt_at
+            and bool(self._keys_at_fault() or self._is_malformed())
+        )
 
-    @api.depends("state", "attempt_ids.target_url", "target_url")
-    def _compute_shown_url(self):
-        for delivery in self:
-            sent = delivery.state != "draft" and delivery.attempt_ids[:1].target_url
-            delivery.shown_url = sent or delivery.target_url
+    def missing_values(self):
+        """Message on {tokens} of the endpoint without a value; False if none."""
+        given = {
+            line.key_name
+            for line in self.delivery.context_line_ids
+            if line.active
+            and (line.source_kind != "literal" or line.literal_value not in NO_VALUE)
+        }
+        needs = missing_values_message(self.endpoint, given)
+        return needs and self.env._(
+            "%(needs)s: add it on the page Context, then press Queue.", needs=needs
+        )
 
-    @api.depends("processing_note", "attempt_ids.processing_note")
-    def _compute_has_late_note(self):
-        for delivery in self:
-            delivery.has_late_note = bool(delivery._late_note())
-
-    @api.depends(
-        "state",
-        "next_attempt_at",
-        "processing_error",
-        "processing_note",
-        "endpoint_id",
-        "context_line_ids.active",
-        "context_line_ids.key_name",
-        "context_line_ids.source_kind",
-        "context_line_ids.literal_value",
-    )
-    def _compute_situation(self):
-        for delivery in self:
-            delivery.situation = getattr(delivery, f"_message_{delivery.state}")()
-
-    # One per state
+    # One message per state
 
     def _message_draft(self):
-        if not self.endpoint_id:
+        if not self.delivery.endpoint_id:
             return self.env._(
                 "Choose an endpoint, write the payload, then press Queue."
             )
-        held, missing = self._held_by_endpoint(), self._missing_values_message()
+        held, missing = self._waits_for_endpoint(), self.missing_values()
         if held or missing:
             return self._joined(held, missing)
         return self.env._(
             'Not queued yet. Press Queue to send it to "%s".',
-            self.endpoint_id.sudo().name,
+            self.endpoint.name,
         )
 
     def _message_queued(self):
-        held = self._held_by_endpoint() or self._held_by_order()
+        held = self._waits_for_endpoint() or self._waits_for_order()
         if held:
             return held
-        now = utcnow()
-        due = self.next_attempt_at
-        if due and due > now:
-            return self.env._("Will be sent %s.", relative_time(self.env, due, now))
-        return self.endpoint_id.sudo().queue_trouble or self.env._(
+        due = self.delivery.next_attempt_at
+        if due and due > utcnow():
+            return self.env._("Will be sent %s.", self.next_attempt())
+        return self.endpoint.queue_trouble or self.env._(
             "Due: it is sent within seconds."
         )
 
     def _message_processing(self):
         return self.env._(
             "Is being sent now. The timeout is %s s.",
-            self.endpoint_id.sudo().timeout_seconds,
+            self.endpoint.timeout_seconds,
         )
 
     def _message_done(self):
-        if not self.response_status_code:
+        if not self.delivery.response_status_code:
             return self._with_note(self.env._("Done without a request: nothing to do."))
-        if self.attempt_count == 1:
+        if self.delivery.attempt_count == 1:
             text = self.env._(
                 "Delivered at the first attempt: the target answered %s.",
-                self.response_status_code,
+                self.delivery.response_status_code,
             )
         else:
             text = self.env._(
                 "Delivered after %(count)s attempts: the target answered %(status)s.",
-                count=self.attempt_count,
-                status=self.response_status_code,
+                count=self.delivery.attempt_count,
+                status=self.delivery.response_status_code,
             )
         return self._with_note(text)
 
@@ -167,28 +139,28 @@ class BwtWebhookOutboundDeliveryMessage(models.AbstractModel):
         )
 
     def _message_error(self):
-        if not self.next_attempt_at:
+        if not self.delivery.next_attempt_at:
             return self._joined(
                 self._failure(),
-                self._late_note(),
+                self.late_note(),
                 self._next_step(),
-                self._holds_back(),
+                self._waiting_behind(),
             )
-        if self.next_attempt_at <= utcnow():
-            trouble = self.endpoint_id.sudo().queue_trouble
+        if self.delivery.next_attempt_at <= utcnow():
+            trouble = self.endpoint.queue_trouble
             again = trouble or self.env._("It is due for a retry.")
         else:
             again = self.env._(
                 "It is retried %s. Press Retry Now to retry at once.",
-                self.next_attempt_words,
+                self.next_attempt(),
             )
-            again = " ".join(filter(None, [self._which(), again]))
+            again = " ".join(filter(None, [self._attempt_of_schedule(), again]))
         return self._joined(
-            self._failure(), self._late_note(), self._held_by_endpoint() or again
+            self._failure(), self.late_note(), self._waits_for_endpoint() or again
         )
 
     def _message_dead_letter(self):
-        if not self.failure_reason and not self.processing_error:
+        if not self.delivery.failure_reason and not self.delivery.processing_error:
             return self._with_note(
                 self.env._(
                     "Moved to Dead Letter by hand. Press Retry Now to send it, or "
@@ -197,97 +169,66 @@ class BwtWebhookOutboundDeliveryMessage(models.AbstractModel):
             )
         return self._joined(self._failure(), self._other_note(), self._remedies())
 
-    # Their parts
+    # Parts of several messages
 
     def _failure(self):
         """What failed: the recorded message."""
-        if self.processing_error:
-            return capitalized(self.processing_error)
-        if self.failure_reason == "handler" and self.processing_note:
-            return self._requested_wait()
-        reasons = dict(self._fields["failure_reason"]._description_selection(self.env))
-        reason = reasons.get(self.failure_reason)
+        if self.delivery.processing_error:
+            return capitalized(self.delivery.processing_error)
+        if self.delivery.failure_reason == "handler" and self.delivery.processing_note:
+            return self._requested_retry()
+        reasons = dict(
+            self.delivery._fields["failure_reason"]._description_selection(self.env)
+        )
+        reason = reasons.get(self.delivery.failure_reason)
         return reason and self.env._("The last attempt failed: %s.", reason)
 
-    def _requested_wait(self):
-        handler = self.endpoint_id.sudo().handler_id
+    def _requested_retry(self):
+        handler = self.endpoint.handler_id
         if not handler:
             return self.env._(
                 "A check before sending requested a retry: %s",
-                self.processing_note,
+                self.delivery.processing_note,
             )
         return self.env._(
             'The handler "%(name)s" requested a retry: %(note)s',
             name=handler.name,
-            note=self.processing_note,
+            note=self.delivery.processing_note,
         )
 
-    def _which(self):
+    def _attempt_of_schedule(self):
         """`This was attempt 2 of 8.`; False if the schedule has changed since."""
         try:
-            schedule = RetrySchedule.parse(self.endpoint_id.sudo().retry_schedule or "")
+            schedule = RetrySchedule.parse(self.endpoint.retry_schedule or "")
         except ServiceError:
             return False
-        number, count = self.retry_number, schedule.attempts
-        if self.failure_reason == "interrupted" or not 0 < number < count:
+        number, count = self.delivery.retry_number, schedule.attempts
+        if self.delivery.failure_reason == "interrupted" or not 0 < number < count:
             return False
         return self.env._(
             "This was attempt %(number)s of %(count)s.", number=number, count=count
         )
 
-    def _late_note(self):
-        """A note added after the last attempt was recorded; False without one."""
-        known = self.attempt_ids[:1].processing_note or ""
-        note = self.processing_note or ""
-        if not self.attempt_ids or not note.startswith(known):
-            return False
-        return note[len(known) :].strip() or False
-
     def _other_note(self):
         """A note with more than the error: of a handler, or a late one."""
-        if self.failure_reason != "handler":
-            return self._late_note()
-        return self.processing_note != self.processing_error and self.processing_note
+        if self.delivery.failure_reason != "handler":
+            return self.late_note()
+        return (
+            self.delivery.processing_note != self.delivery.processing_error
+            and self.delivery.processing_note
+        )
 
     def _with_note(self, text):
-        return self._joined(text, self.processing_note)
+        return self._joined(text, self.delivery.processing_note)
 
     def _joined(self, *parts):
         return "\n".join(filter(None, parts))
 
-
-# Statuses that a change of the endpoint can fix; other 4xx concern the content.
-ENDPOINT_STATUSES = (401, 403, 404, 405, 407, 410, 415)
-
-
-class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
-    """What to do about a failed delivery: correct the draft, or the endpoint."""
-
-    _name = "bwt.webhook.outbound.delivery.advice"
-    _description = "Outbound Webhook Delivery: Advice"
-
-    needs_correction = fields.Boolean(
-        compute="_compute_needs_correction",
-        help="It fails again without a correction: press Reset to Draft before Queue.",
-    )
-
-    @api.depends("state", "next_attempt_at", "failure_reason", "processing_error")
-    def _compute_needs_correction(self):
-        for delivery in self:
-            if delivery.state == "dead_letter":
-                delivery.needs_correction = delivery._content_was_refused()
-            else:
-                delivery.needs_correction = (
-                    delivery.state == "error"
-                    and not delivery.next_attempt_at
-                    and bool(delivery._keys_at_fault() or delivery._is_malformed())
-                )
-
-    # An error without an automatic retry
+    # Errors without an automatic retry
 
     def _next_step(self):
         """What to do, and where."""
-        if self.needs_build:
+        if self.delivery.needs_build:
             return self.env._(
                 "It isn't retried automatically. Correct the server action or the "
                 "record, then press Queue: it is built again, from the record as it is "
@@ -295,7 +236,7 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
             )
         keys = self._keys_at_fault()
         if keys:
-            known = set(self.context_line_ids.mapped("key_name"))
+            known = set(self.delivery.context_line_ids.mapped("key_name"))
             said = ", ".join(keys)
             if known.issuperset(keys):
                 return self.env._(
@@ -313,12 +254,12 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
                 "It isn't retried automatically: press Reset to Draft, correct it, "
                 "then press Queue."
             )
-        if self.failure_reason == "build":
+        if self.delivery.failure_reason == "build":
             return self.env._(
                 'It isn\'t retried automatically: correct endpoint "%s", then press '
                 "Retry Now. If the payload, headers or context lines are wrong, "
                 "press Reset to Draft, correct them, then press Queue.",
-                self.endpoint_id.sudo().name,
+                self.endpoint.name,
             )
         return self.env._(
             "It isn't retried automatically: correct this, then press Retry Now."
@@ -326,31 +267,34 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
 
     def _keys_at_fault(self):
         """The {tokens} that the recorded error names, in any language."""
-        if self.failure_reason not in ("build", "handler"):
+        if self.delivery.failure_reason not in ("build", "handler"):
             return ()
-        return tokens(self.processing_error or "")
+        return tokens(self.delivery.processing_error or "")
 
     def _is_malformed(self):
         """True if headers, payload or context lines are invalid."""
-        if self.failure_reason != "build":
+        if self.delivery.failure_reason != "build":
             return False
         try:
-            self._check_json()
-            for line in self.context_line_ids.filtered("active"):
+            check_texts(self.delivery)
+            for line in self.delivery.context_line_ids.filtered("active"):
                 line._check_one()
         except (ServiceError, ValidationError):
             return True
         return False
 
-    # A dead letter
+    # Dead letters
 
     def _content_was_refused(self):
-        status = self.response_status_code or 0
-        return self.failure_reason == "http_4xx" and status not in ENDPOINT_STATUSES
+        status = self.delivery.response_status_code or 0
+        return (
+            self.delivery.failure_reason == "http_4xx"
+            and status not in ENDPOINT_STATUSES
+        )
 
     def _remedies(self):
         """Which buttons apply to a dead letter."""
-        name = self.endpoint_id.sudo().name
+        name = self.endpoint.name
         if self._content_was_refused():
             return self.env._(
                 "Failed permanently. Press Reset to Draft, correct the payload, "
@@ -358,17 +302,17 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
                 "press Retry Now.",
                 name,
             )
-        if self.failure_reason == "egress":
+        if self.delivery.failure_reason == "egress":
             return self.env._(
                 'Failed permanently. Once the address is allowed, or endpoint "%s" '
                 "has the correct target hostname, press Retry Now.",
                 name,
             )
-        if self.failure_reason in ("http_4xx", "redirect"):
+        if self.delivery.failure_reason in ("http_4xx", "redirect"):
             return self.env._(
                 'Failed permanently. Correct endpoint "%s", then press Retry Now.', name
             )
-        if self.failure_reason == "handler":
+        if self.delivery.failure_reason == "handler":
             return self.env._(
                 "Dead-lettered by the handler. Correct what the handler checks, "
                 "then press Retry Now."
@@ -377,23 +321,18 @@ class BwtWebhookOutboundDeliveryAdvice(models.AbstractModel):
             "Failed permanently; attempts made: %s. Once the target works again, "
             "press Retry Now, or Recover on the endpoint to retry all failed "
             "deliveries.",
-            self.attempt_count,
+            self.delivery.attempt_count,
         )
 
+    # What it waits for, and what waits for it
 
-class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
-    """Messages: what a delivery waits for, and what waits for it."""
-
-    _name = "bwt.webhook.outbound.delivery.held"
-    _description = "Outbound Webhook Delivery: What It Waits For"
-
-    def _held_by_endpoint(self):
+    def _waits_for_endpoint(self):
         """Why the endpoint sends nothing at present; False if it does."""
-        endpoint = self.endpoint_id.sudo()
+        endpoint = self.endpoint
         states = dict(endpoint._fields["state"]._description_selection(self.env))
         if endpoint.state != "active":
             values = {"name": endpoint.name, "state": states.get(endpoint.state)}
-            if self.state == "draft":
+            if self.delivery.state == "draft":
                 return self.env._(
                     'Endpoint "%(name)s" is in state %(state)s: activate it, then '
                     "press Queue.",
@@ -407,10 +346,10 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
             return self.env._(
                 'Waits: endpoint "%s" is paused. Resume it.', endpoint.name
             )
-        if self.state == "draft":
+        if self.delivery.state == "draft":
             return False
         if endpoint.circuit_state in (False, "closed"):
-            return self._held_by_receiver(endpoint)
+            return self._waits_for_receiver(endpoint)
         if endpoint.circuit_state == "manual":
             return self.env._(
                 'Waits: the target of endpoint "%s" answered 410 Gone. Correct '
@@ -424,7 +363,7 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
             endpoint.name,
         )
 
-    def _held_by_receiver(self, endpoint):
+    def _waits_for_receiver(self, endpoint):
         """Until when the receiver accepts no request; False without such a time."""
         until = endpoint.next_probe_at
         return bool(until and until > utcnow()) and self.env._(
@@ -434,18 +373,20 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
             until=f"{until:%H:%M:%S}",
         )
 
-    def _held_by_order(self):
+    def _waits_for_order(self):
         """Which delivery must end first; False if none."""
-        first = self._in_group([("queue_number", "<", self.queue_number)], 1)
+        first = self._in_group([("queue_number", "<", self.delivery.queue_number)], 1)
         return first and self.env._(
             'Waits behind "%s", which must end first: they are sent one after the '
             "other.",
             first.name,
         )
 
-    def _holds_back(self):
+    def _waiting_behind(self):
         """How many deliveries wait for this one."""
-        count = len(self._in_group([("queue_number", ">", self.queue_number)], 100))
+        count = len(
+            self._in_group([("queue_number", ">", self.delivery.queue_number)], 100)
+        )
         if not count:
             return False
         return self.env._(
@@ -455,12 +396,12 @@ class BwtWebhookOutboundDeliveryHeld(models.AbstractModel):
         )
 
     def _in_group(self, domain, limit):
-        if not self.ordering_group or not isinstance(self.id, int):
-            return self.browse()
-        return self.sudo().search(
+        if not self.delivery.ordering_group or not isinstance(self.delivery.id, int):
+            return self.delivery.browse()
+        return self.delivery.sudo().search(
             [
-                ("endpoint_id", "=", self.endpoint_id.id),
-                ("ordering_group", "=", self.ordering_group),
+                ("endpoint_id", "=", self.delivery.endpoint_id.id),
+                ("ordering_group", "=", self.delivery.ordering_group),
                 ("state", "in", UNFINISHED),
                 *domain,
             ],

@@ -14,8 +14,11 @@ from ..lane.clock import utcnow
 from ..lane.inline_run import DirectRun
 from ..lane.pacing import check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
+from .action_run import build_again
 from .const import GROUP_OPERATOR
 from .delivery_access import engine_defaults
+from .delivery_input import BwtWebhookOutboundDeliveryInput
+from .delivery_status_message import DeliveryStatusMessage
 from .endpoint_alerts import close_failure_alerts
 from .errors import refused
 from .queue_request import ordering_group, record_key
@@ -87,7 +90,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
 
     def action_queue_delivery(self):
         if self.env.context.get("refuse_without_values"):  # the form's button
-            self._refuse_without_values()
+            self._refuse_missing_values()
         self._act("queue")
         return True
 
@@ -148,6 +151,17 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         }
 
     # Their implementation
+
+    def _refuse_missing_values(self):
+        """Refuse to queue a draft with {tokens} without a value: it would fail."""
+        ours = BwtWebhookOutboundDeliveryInput._get_context_values
+        if type(self)._get_context_values is not ours:
+            return  # another addon may provide the missing values
+        # A delivery that its server action builds again gets its lines from that.
+        for delivery in self.filtered(lambda each: not each.needs_build):
+            missing = DeliveryStatusMessage(delivery).missing_values()
+            if missing:
+                raise refused(delivery, missing)
 
     def _act(self, name):
         """Apply one transition to all of self, or to none: an illegal one raises."""
@@ -373,7 +387,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
 
         :param fresh: start the retry schedule again
         """
-        self._build_again()
+        build_again(self)
         self._check_sizes()
         now = utcnow()
         vals = {

@@ -4,7 +4,7 @@
 from psycopg2 import InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
-from odoo import SUPERUSER_ID, Command, api, models, tools
+from odoo import SUPERUSER_ID, api, models, tools
 from odoo.tools.misc import clean_context
 
 from odoo.addons.queue_job.exception import RetryableJobError
@@ -15,10 +15,29 @@ from ..lane import jobs, recovery, sql
 from ..lane.clock import utcnow
 from ..lane.lane import Lane, run_directly
 from ..lane.pacing import pages
-from .const import CONTEXT_LINE
+from .const import CONTEXT_LINE, DELIVERY
 from .endpoint_health import check_runner_if_late
 from .errors import refused
-from .queue_request import read_request
+from .queue_request import read_requests
+
+# Deliveries queued by code get no chatter: a message per delivery would cost more than
+# the delivery.
+SILENT = {
+    "tracking_disable": True,
+    "mail_create_nolog": True,
+    "mail_create_nosubscribe": True,
+    "mail_notrack": True,
+}
+# A draft has no place in the queue.
+DRAFT = {
+    "state": "draft",
+    "queued_at": False,
+    "next_attempt_at": False,
+    "ordering_group": False,
+}
+# Addons whose overrides of creating a delivery are known and covered by the insert.
+KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
+PAGE = 10_000  # rows per statement
 
 
 class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
@@ -100,10 +119,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         self.check_access("read")
         endpoint = self.sudo()
         endpoint._check_queueable()
-        deliveries = endpoint.env["bwt.webhook.outbound.delivery"]._take_in(
-            endpoint, list(requests)
-        )
-        return deliveries.with_env(self.env)
+        return endpoint._queue_requests(list(requests)).with_env(self.env)
 
     def _check_queueable(self):
         if self.state != "active":
@@ -117,7 +133,140 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
                 ),
             )
 
-    # The engine
+    # Creating deliveries
+
+    def _queue_requests(self, requests, vals=None):
+        """Create queued deliveries and request the lane that sends them.
+
+        On an active endpoint, with sudo.
+
+        :param requests: list of dicts with the arguments of `queue_delivery`
+        :param vals: further values of all of them
+        """
+        now = utcnow()
+        # Everything invalid is refused here: nothing incomplete is left in the
+        # transaction of a caller that continues after an error.
+        requested = read_requests(self, requests, now, vals)
+        if self._has_foreign_hooks():
+            deliveries, transaction = self._create_deliveries(requested), None
+        else:
+            deliveries, transaction = self._insert_deliveries(requested)
+        _attach_files(deliveries, requested)
+        if self._runs_without_jobs():
+            deliveries.process_delivery()
+            return deliveries
+        # One wake-up for what is due, one for the earliest later date.
+        dates = {each.vals["next_attempt_at"] for each in requested}
+        if any(due <= now for due in dates):
+            jobs.wake(self, transaction=transaction)
+        later = [due for due in dates if due > now]
+        if later:
+            jobs.wake(self, eta=min(later), transaction=transaction)
+        return deliveries
+
+    def _store_drafts(self, requests, vals=None):
+        """Create drafts of requests; queueing one assigns its number and date."""
+        requested = read_requests(self, requests, utcnow(), vals)
+        drafts = self._silent_deliveries().create(
+            [each.create_vals() | DRAFT for each in requested]
+        )
+        _attach_files(drafts, requested)
+        return drafts
+
+    def _silent_deliveries(self):
+        """The delivery model with sudo, without chatter and the caller's defaults."""
+        # A dict replaces the context: `default_...` keys are for the caller's records.
+        context = clean_context(self.env.context) | SILENT
+        deliveries = self.env[DELIVERY].sudo()
+        return deliveries.with_context(context)  # pylint: disable=W8121
+
+    def _create_deliveries(self, requested):
+        """Create by `create`, which runs the overrides of other addons."""
+        deliveries = self._silent_deliveries()
+        numbers = deliveries._draw_queue_numbers(len(requested))
+        return deliveries.create(
+            [
+                each.create_vals() | {"queue_number": number}
+                for number, each in zip(numbers, requested, strict=True)
+            ]
+        )
+
+    def _insert_deliveries(self, requested):
+        """Create by one INSERT and one for the lines: the same rows as `create`.
+
+        :return: the deliveries and the number of the transaction
+        """
+        cr = self.env.cr
+        shared = {
+            "endpoint": self.id,
+            "company": self.company_id.id,
+            "uid": self.env.uid,
+        }
+        template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
+        found = []
+        for page in pages(requested, _payload_size, count=PAGE):
+            found += cr.execute_values(
+                sql.QUEUE_DELIVERIES_VALUES,
+                [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
+                template=template,
+                page_size=PAGE,
+                fetch=True,
+            )
+        ids = [row[0] for row in found]
+        self._insert_lines(ids, requested)
+        self.invalidate_recordset(["outbound_delivery_ids"])
+        return self._silent_deliveries().browse(ids), found[0][1] if found else None
+
+    def _insert_lines(self, ids, requested):
+        """The context lines of deliveries, by one INSERT."""
+        lines = [
+            (delivery_id, *_line_row(line))
+            for delivery_id, each in zip(ids, requested, strict=True)
+            for line in each.lines
+        ]
+        if not lines:
+            return
+        cr = self.env.cr
+        shared = {"company": self.company_id.id, "uid": self.env.uid}
+        template = cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode()
+        for page in pages(lines, _line_size, count=PAGE):
+            cr.execute_values(
+                sql.QUEUE_LINES_VALUES, page, template=template, page_size=PAGE
+            )
+
+    @api.model
+    def _has_foreign_hooks(self):
+        """Whether an unknown addon extends the creation of deliveries.
+
+        By an override of `create` (automation rules patch the model's class), a
+        constraint, or a stored field with a default or a computation.
+        """
+        for model in (self.env[DELIVERY], self.env[CONTEXT_LINE]):
+            for cls in type(model).__mro__:
+                if "create" in vars(cls) and (
+                    "pool" in vars(cls)
+                    or getattr(cls, "_module", None) not in KNOWN_MODULES
+                ):
+                    return True
+        return self._has_foreign_fields()
+
+    @api.model
+    @tools.ormcache()
+    def _has_foreign_fields(self):
+        for model in (self.env[DELIVERY], self.env[CONTEXT_LINE]):
+            for field in model._fields.values():
+                if any(map(_is_foreign, self.pool.get_dependent_fields(field))):
+                    return True
+                if _is_foreign(field) and (field.default or field.required):
+                    return True
+            for method in model._constraint_methods:
+                if not method.__module__.startswith(
+                    ("odoo.addons.bwt_webhooks_outbound.", "odoo.addons.mail.")
+                ):
+                    return True
+        return False
+
+    # Sending
 
     def _without_context(self):
         """As superuser, without the caller's context."""
@@ -178,203 +327,17 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         return must_run_without_delay(self.env)
 
 
-# Deliveries queued by code get no chatter: a message per delivery would cost more than
-# the delivery.
-SILENT = {
-    "tracking_disable": True,
-    "mail_create_nolog": True,
-    "mail_create_nosubscribe": True,
-    "mail_notrack": True,
-}
-# The columns of a place in the queue: a draft has none.
-DRAFT = {
-    "state": "draft",
-    "queued_at": False,
-    "next_attempt_at": False,
-    "ordering_group": False,
-}
-# Addons whose overrides of creating a delivery are known and covered by the insert.
-KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
-PAGE = 10_000  # rows per statement
-
-
-class BwtWebhookOutboundDeliveryIntake(models.AbstractModel):
-    """Creates the deliveries that code queues, many at once."""
-
-    _name = "bwt.webhook.outbound.delivery.intake"
-    _description = "Outbound Webhook Delivery: Queueing"
-
-    @api.model
-    def _take_in(self, endpoint, requests, vals=None):
-        """Create queued deliveries and request the lane that sends them.
-
-        :param endpoint: an active one, with sudo
-        :param requests: list of dicts with the arguments of `queue_delivery`
-        :param vals: further values of all of them
-        """
-        now = utcnow()
-        # Everything invalid is refused here: nothing incomplete is left in the
-        # transaction of a caller that continues after an error.
-        requested = self._read_requests(endpoint, requests, now, vals)
-        intake = self._quiet()
-        if intake._has_foreign_hooks():
-            deliveries, transaction = intake._create_requested(requested), None
-        else:
-            deliveries, transaction = intake._insert_requested(endpoint, requested)
-        for delivery, each in zip(deliveries, requested, strict=True):
-            if each.files:
-                delivery._attach_files(each.files)
-        if endpoint._runs_without_jobs():
-            deliveries.process_delivery()
-        else:
-            dates = {each.vals["next_attempt_at"] for each in requested}
-            _wake(endpoint, dates, now, transaction)
-        return deliveries
-
-    @api.model
-    def _draft_requested(self, endpoint, request):
-        """A draft of a request; queueing it assigns its number and date."""
-        return self._draft_all(endpoint, [request])
-
-    @api.model
-    def _draft_all(self, endpoint, requests, vals=None):
-        """Drafts of requests, in place of queued deliveries (`_take_in`)."""
-        requested = self._read_requests(endpoint, requests, utcnow(), vals)
-        drafts = self._quiet().create(
-            [
-                each.vals
-                | DRAFT
-                | {"context_line_ids": [Command.create(line) for line in each.lines]}
-                for each in requested
-            ]
-        )
-        for draft, each in zip(drafts, requested, strict=True):
-            if each.files:
-                draft._attach_files(each.files)
-        return drafts
-
-    def _read_requests(self, endpoint, requests, now, vals=None):
-        label = label_of(endpoint, now)
-        requested = [read_request(endpoint, each, label, now) for each in requests]
-        if vals:
-            for each in requested:
-                each.vals.update(vals)
-        return requested
-
-    def _quiet(self):
-        """With sudo, without chatter, without the caller's defaults."""
-        # A dict replaces the context: `default_...` keys are for the caller's records.
-        context = clean_context(self.env.context) | SILENT
-        return self.sudo().with_context(context)  # pylint: disable=W8121
-
-    def _create_requested(self, requested):
-        """Create by `create`, which runs the overrides of other addons."""
-        numbers = self._draw_queue_numbers(len(requested))
-        return self.create(
-            [
-                each.vals
-                | {
-                    "queue_number": number,
-                    "context_line_ids": [Command.create(line) for line in each.lines],
-                }
-                for number, each in zip(numbers, requested, strict=True)
-            ]
-        )
-
-    def _insert_requested(self, endpoint, requested):
-        """Create by one INSERT and one for the lines: the same rows as `create`.
-
-        :return: the deliveries and the number of the transaction
-        """
-        cr = self.env.cr
-        shared = {
-            "endpoint": endpoint.id,
-            "company": endpoint.company_id.id,
-            "uid": self.env.uid,
-        }
-        template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
-        found = []
-        for page in pages(requested, _payload_size, count=PAGE):
-            found += cr.execute_values(
-                sql.QUEUE_DELIVERIES_VALUES,
-                [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
-                template=template,
-                page_size=PAGE,
-                fetch=True,
+def _attach_files(deliveries, requested):
+    """Store files as attachments; the form field is their description."""
+    for delivery, each in zip(deliveries, requested, strict=True):
+        if each.files:
+            delivery.env["ir.attachment"]._bwt_webhook_store(
+                each.files, DELIVERY, delivery.id
             )
-        ids = [row[0] for row in found]
-        self._insert_lines(endpoint, ids, requested)
-        endpoint.invalidate_recordset(["outbound_delivery_ids"])
-        return self.browse(ids), found[0][1] if found else None
-
-    def _insert_lines(self, endpoint, ids, requested):
-        """The context lines of deliveries, by one INSERT."""
-        lines = [
-            (delivery_id, *_line_row(line))
-            for delivery_id, each in zip(ids, requested, strict=True)
-            for line in each.lines
-        ]
-        if not lines:
-            return
-        cr = self.env.cr
-        shared = {"company": endpoint.company_id.id, "uid": self.env.uid}
-        template = cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode()
-        for page in pages(lines, _line_size, count=PAGE):
-            cr.execute_values(
-                sql.QUEUE_LINES_VALUES, page, template=template, page_size=PAGE
-            )
-
-    def _has_foreign_hooks(self):
-        """Whether an unknown addon extends the creation of deliveries.
-
-        By an override of `create` (automation rules patch the model's class), a
-        constraint, or a stored field with a default or a computation.
-        """
-        for model in (self, self.env[CONTEXT_LINE]):
-            for cls in type(model).__mro__:
-                if "create" in vars(cls) and (
-                    "pool" in vars(cls)
-                    or getattr(cls, "_module", None) not in KNOWN_MODULES
-                ):
-                    return True
-        return self._has_foreign_fields()
-
-    @api.model
-    @tools.ormcache()
-    def _has_foreign_fields(self):
-        for model in (self, self.env[CONTEXT_LINE]):
-            for field in model._fields.values():
-                if any(map(_is_foreign, self.pool.get_dependent_fields(field))):
-                    return True
-                if _is_foreign(field) and (field.default or field.required):
-                    return True
-            for method in model._constraint_methods:
-                if not method.__module__.startswith(
-                    ("odoo.addons.bwt_webhooks_outbound.", "odoo.addons.mail.")
-                ):
-                    return True
-        return False
-
-    def _attach_files(self, files):
-        """Store files as attachments; the form field is their description."""
-        self.env["ir.attachment"]._bwt_webhook_store(files, self._name, self.id)
-
-
-def label_of(endpoint, now):
-    return f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
 
 
 def _is_foreign(field):
     return field.store and (field.manual or field._module not in KNOWN_MODULES)
-
-
-def _wake(endpoint, dates, now, transaction):
-    """One wake-up for what is due, one for the earliest later date."""
-    if any(due <= now for due in dates):
-        jobs.wake(endpoint, transaction=transaction)
-    later = [due for due in dates if due > now]
-    if later:
-        jobs.wake(endpoint, eta=min(later), transaction=transaction)
 
 
 def _payload_size(requested):

@@ -1,12 +1,14 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from odoo import api, fields, models
+from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.values import serialize_payload
-from .const import DELIVERY, ENDPOINT
+from .action_queue import requests_of
+from .action_run import ServerActionRun, filter_of, guarded
+from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured
 
@@ -19,8 +21,7 @@ NOT_BY_CHANGE = ("on_time", "on_webhook", "on_message")
 class IrActionsServer(models.Model):
     """Server action type "Queue Outbound Webhook": a delivery per record, no code."""
 
-    _name = "ir.actions.server"
-    _inherit = ["ir.actions.server", "bwt.webhook.outbound.action.run"]
+    _inherit = "ir.actions.server"
 
     state = fields.Selection(
         selection_add=[(STATE, "Queue Outbound Webhook"), ("multi",)],
@@ -173,11 +174,27 @@ class IrActionsServer(models.Model):
     )
     def _check_bwt_webhook_filter(self):
         for action in self.filtered(lambda each: each.state == STATE):
-            if action.bwt_webhook_domain and action._bwt_webhook_takes_filter():
+            takes_filter = action.bwt_webhook_without_records == "domain"
+            if takes_filter and action.bwt_webhook_domain:
                 action._bwt_webhook_check_filter()
 
-    def _bwt_webhook_takes_filter(self):
-        return self.bwt_webhook_without_records == "domain"
+    def _bwt_webhook_check_filter(self):
+        """Raise when the filter can't be evaluated or searched for.
+
+        :raise ValidationError: the message says why
+        """
+        domain = filter_of(self)
+        with guarded(self.env) as outcome:
+            self.env[self.model_id.model].search(domain, limit=1)
+        if outcome.error is not None:
+            raise misconfigured(
+                self,
+                self.env._(
+                    "the filter %(filter)s can't be used: %(error)s. Correct it.",
+                    filter=self.bwt_webhook_domain,
+                    error=outcome.error,
+                ),
+            ) from outcome.error
 
     @api.constrains("model_id", "usage")
     def _check_bwt_webhook_automation(self):
@@ -294,7 +311,7 @@ class IrActionsServer(models.Model):
             record = model.search([], limit=1, order="id desc")
         if not record:
             return self.env._("No record exists yet, so there is no sample.")
-        [request] = self._bwt_webhook_requests(record)
+        [request] = requests_of(self, record)
         payload, lines = request["payload"], request["context_lines"]
         text = serialize_payload(to_json_value(payload))
         if lines:
@@ -307,7 +324,9 @@ class IrActionsServer(models.Model):
         self.ir_cron_ids.unlink()
         self.exists().unlink()
 
-    # From a record to its deliveries
+    def _run_action_bwt_webhook_outbound_multi(self, eval_context=None):
+        """Odoo calls it to run actions of this type, once for all records."""
+        return ServerActionRun(self, eval_context).run()
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -326,19 +345,26 @@ class IrActionsServer(models.Model):
         return result
 
     def _bwt_webhook_bind(self):
-        """Put "Webhook Deliveries" into the Action menu of models that queue some."""
+        """Put "Webhook Deliveries" into the Action menu of models that queue some.
+
+        The menu action has an XML id of this addon, so that uninstalling removes it.
+        """
         for action in self.filtered(lambda each: each.state == STATE):
-            self.env[DELIVERY]._bind_to_model(action.model_id.model)
-
-
-class IrCron(models.Model):
-    """Scheduled actions may be of this type, chosen on their form."""
-
-    _inherit = "ir.cron"
-
-    @api.model
-    def default_get(self, fields_list):
-        cron = self
-        if "default_usage" not in self.env.context:
-            cron = self.with_context(default_usage="ir_cron")
-        return super(IrCron, cron).default_get(fields_list)
+            name = f"record_deliveries_{action.model_id.model.replace('.', '_')}"
+            xml_id = f"bwt_webhooks_outbound.{name}"
+            if self.env.ref(xml_id, raise_if_not_found=False):
+                continue
+            values = {
+                "name": self.env._("Webhook Deliveries"),
+                "res_model": DELIVERY,
+                "view_mode": "list,kanban,form",
+                "domain": "[('res_model', '=', active_model), "
+                "('res_id', 'in', active_ids)]",
+                "context": "{}",
+                "binding_model_id": action.model_id.id,
+                "binding_view_types": "list,kanban,form",
+                "group_ids": [Command.link(self.env.ref(GROUP_OPERATOR).id)],
+            }
+            self.env["ir.actions.act_window"].sudo()._load_records(
+                [{"xml_id": xml_id, "noupdate": True, "values": values}]
+            )

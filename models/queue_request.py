@@ -1,18 +1,20 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Validation of queue requests, before anything is written."""
+"""Validation of queue requests before anything is written, and of drafts when saved."""
 
+import json
 import reprlib
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
 from typing import NamedTuple
 
-from odoo import fields, models
+from odoo import Command, fields, models
 
 from ..lane.pacing import DELIVERY_BYTES_MAX, check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
-from ..services.headers import check_header, check_header_name
+from ..services.headers import check_header, check_header_name, header_text_of
+from ..services.jsonable import to_json_value
 from ..services.transport import normalize_request_files
 from ..services.values import (
     dumps_payload,
@@ -54,22 +56,40 @@ class QueueRequest(NamedTuple):
     lines: list  # of dicts
     files: dict
 
+    def create_vals(self):
+        """Values for `create`, context lines included; files are stored apart."""
+        lines = [Command.create(line) for line in self.lines]
+        return self.vals | {"context_line_ids": lines}
 
-def read_request(endpoint, request, label, now) -> QueueRequest:
-    """Validate the arguments of `queue_delivery`.
+
+def default_name(endpoint, now) -> str:
+    return f"{endpoint.display_name} / {now:%Y-%m-%d %H:%M:%S}"
+
+
+def read_requests(endpoint, requests, now, vals=None) -> list[QueueRequest]:
+    """Validate the arguments of `queue_delivery`, for each of these requests.
 
     :param endpoint: with sudo
-    :param request: dict of the arguments
-    :param label: default name of the delivery
+    :param requests: list of dicts of the arguments
     :param now: naive UTC
+    :param vals: further values of all of them
     :raise ValidationError: one is invalid; nothing was written
     """
+    name = default_name(endpoint, now)
+    requested = [_read_request(endpoint, each, name, now) for each in requests]
+    if vals:
+        for each in requested:
+            each.vals.update(vals)
+    return requested
+
+
+def _read_request(endpoint, request, name, now) -> QueueRequest:
     try:
         if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
             raise _unknown_arguments(request)
         lines = request.get("context_lines")
         requested = QueueRequest(
-            _vals(endpoint, request, label, now),
+            _vals(endpoint, request, name, now),
             _lines(endpoint.env, lines) if lines else [],
             _checked_files(request.get("files")),
         )
@@ -93,7 +113,7 @@ def _bytes_of(content) -> int:
     return length if content.isascii() else len(content.encode())
 
 
-def _vals(endpoint, request, label, now):
+def _vals(endpoint, request, name, now):
     get = request.get
     payload, headers = get("payload"), get("headers")
     res_model, res_id = _subject_of(endpoint, get("record"))
@@ -112,7 +132,7 @@ def _vals(endpoint, request, label, now):
         )
     return {
         "endpoint_id": endpoint.id,
-        "name": label if _is_absent(get("name")) else storable_text(str(get("name"))),
+        "name": name if _is_absent(get("name")) else storable_text(str(get("name"))),
         "message_uid": new_message_uid(),
         "state": "queued",
         "queued_at": now,
@@ -293,3 +313,65 @@ def _unknown_arguments(request):
         given=given,
         known=", ".join(sorted(ARGUMENTS)),
     )
+
+
+# Drafts, written by users
+
+
+def check_texts(delivery):
+    """Check payload and headers of a delivery as they are stored.
+
+    :raise ValidationError: one is not valid JSON, or a header can't be sent
+    """
+    env = delivery.env
+    try:
+        to_json_value(_loaded(delivery, "payload_json"), "payload")
+    except ServiceError as error:
+        raise misconfigured(delivery, error) from error
+    headers = _loaded(delivery, "request_headers_json")
+    if not isinstance(headers, dict):
+        raise misconfigured(
+            delivery,
+            env._(
+                "%(field)s must be a JSON object of names and values, as "
+                '{"X-Shop": "1"}, not %(value)s.',
+                field=_label_of(delivery, "request_headers_json"),
+                value=delivery.request_headers_json[:80],
+            ),
+        )
+    try:
+        to_json_value(headers, "headers")
+        for name, value in headers.items():
+            check_header_name(name)
+            text = header_text_of(value, name)
+            # Deliveries queued by code fail with a message when they are built.
+            if delivery.state == "draft":
+                check_header(name, text)
+    except ServiceError as error:
+        raise misconfigured(delivery, error) from error
+
+
+def _loaded(delivery, name):
+    env = delivery.env
+    try:
+        return json.loads(delivery[name], parse_constant=_refuse_constant)
+    except RecursionError as error:
+        problem, cause = env._("it is nested too deeply"), error
+    except ValueError as error:
+        problem, cause = error, error
+    raise misconfigured(
+        delivery,
+        env._(
+            "%(field)s is not valid JSON: %(error)s. Correct the text.",
+            field=_label_of(delivery, name),
+            error=problem,
+        ),
+    ) from cause
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def _label_of(delivery, name):
+    return delivery._fields[name]._description_string(delivery.env)

@@ -198,7 +198,7 @@ class TestNotBuilt(FailureCase):
         after = self.endpoint.queue_delivery({})
 
         self.assertEqual((False, 0), (bad.ordering_group, bad.queue_number))
-        self.assertFalse(after._held_by_order())
+        self.assertNotIn("Waits behind", after.situation)
         after.process_delivery()
         self.assertEqual("done", after.state)
 

@@ -29,9 +29,9 @@ class TestOnce(ServerActionCase):
 
     def setUp(self):
         super().setUp()
-        intake = type(self.env[DELIVERY])
+        endpoints = type(self.endpoint)
         foreign = not self.plain_insert
-        self.patch(intake, "_has_foreign_hooks", lambda self: foreign)
+        self.patch(endpoints, "_has_foreign_hooks", lambda self: foreign)
 
     def rename(self, *names, partner=None):
         """Save a contact once per name, in one transaction."""

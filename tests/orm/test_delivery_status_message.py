@@ -53,10 +53,10 @@ class TestStatusMessage(TrustCase):
         now = fields.Datetime.now()
         delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
 
-        self.assertEqual("in 3 hours", delivery.next_attempt_words)
+        self.assertEqual("in 3 hours", delivery.next_attempt_summary)
         self.assertEqual("Will be sent in 3 hours.", delivery.situation)
         delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
-        self.assertEqual("due now", delivery.next_attempt_words)
+        self.assertEqual("due now", delivery.next_attempt_summary)
 
     def test_done_says_how_the_target_responded(self):
         """Nothing is left to do, and the sentence says so by saying it arrived."""
@@ -279,7 +279,7 @@ class TestReaders(TrustCase):
 
         self.assertIn("answered 200", delivery.situation)
         self.assertIn("curl --request POST", delivery.curl_command)
-        self.assertTrue(delivery.age_words)
+        self.assertTrue(delivery.age_text)
         endpoint = delivery.endpoint_id
         for name in ("url_preview", "policy_words", "chart_24h"):
             self.assertTrue(endpoint[name])

@@ -27,7 +27,7 @@ class TestQueueing(OutboundCase):
         ]
 
     def needs_plain_insert(self):
-        if self.env[DELIVERY]._has_foreign_hooks():
+        if self.endpoint._has_foreign_hooks():
             self.skipTest("an addon here hangs on the making of deliveries")
 
     def test_insert_writes_what_create_writes(self):
@@ -44,8 +44,7 @@ class TestQueueing(OutboundCase):
             "supersede": True,
         }
         inserted = self.endpoint.queue_delivery(**given)
-        intake = type(self.env[DELIVERY])
-        self.patch(intake, "_has_foreign_hooks", lambda self: True)
+        self.patch(type(self.endpoint), "_has_foreign_hooks", lambda self: True)
         created = self.endpoint.queue_delivery(**given)
 
         ours, theirs = self.row(inserted), self.row(created)

@@ -1,0 +1,16 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from odoo import api, models
+
+
+class IrCron(models.Model):
+    """Scheduled actions may be of this type, chosen on their form."""
+
+    _inherit = "ir.cron"
+
+    @api.model
+    def default_get(self, fields_list):
+        cron = self
+        if "default_usage" not in self.env.context:
+            cron = self.with_context(default_usage="ir_cron")
+        return super(IrCron, cron).default_get(fields_list)
