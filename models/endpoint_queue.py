@@ -204,7 +204,9 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         }
         template = cr.mogrify(sql.QUEUE_DELIVERIES_TEMPLATE, shared).decode()
         found = []
-        for page in pages(requested, _payload_size, count=PAGE):
+        for page in pages(
+            requested, lambda each: len(each.vals["payload_json"]), count=PAGE
+        ):
             found += cr.execute_values(
                 sql.QUEUE_DELIVERIES_VALUES,
                 [_row(each.vals, sql.QUEUED_COLUMNS) for each in page],
@@ -229,7 +231,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         cr = self.env.cr
         shared = {"company": self.company_id.id, "uid": self.env.uid}
         template = cr.mogrify(sql.QUEUE_LINES_TEMPLATE, shared).decode()
-        for page in pages(lines, _line_size, count=PAGE):
+        for page in pages(lines, lambda line: len(line[-1] or ""), count=PAGE):
             cr.execute_values(
                 sql.QUEUE_LINES_VALUES, page, template=template, page_size=PAGE
             )
@@ -338,14 +340,6 @@ def _attach_files(deliveries, requested):
 
 def _is_foreign(field):
     return field.store and (field.manual or field._module not in KNOWN_MODULES)
-
-
-def _payload_size(requested):
-    return len(requested.vals.get("payload_json") or "")
-
-
-def _line_size(line):
-    return len(line[-1] or "")
 
 
 def _row(vals, columns):
