@@ -1,5 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""The buttons of a delivery, and what they do to its state."""
 
 from typing import NamedTuple
 
@@ -29,23 +30,20 @@ BULK_CHUNK = 200
 
 
 class Transition(NamedTuple):
-    """What a button does: its source states, its target state, its texts."""
+    """What a button does: from which states, and what it is called when it is done."""
 
     sources: tuple[str, ...]
-    target: str
     label: str
 
 
 TRANSITIONS = {
-    "queue": Transition(("draft", "error"), "queued", _lt("queued")),
-    "retry_now": Transition(("error", "dead_letter"), "queued", _lt("retried")),
-    "reset": Transition(
-        ("error", "dead_letter", "canceled"), "draft", _lt("reset to draft")
-    ),
-    "cancel": Transition(("draft", "error", "queued"), "canceled", _lt("canceled")),
-    "dead_letter": Transition(("draft", "error"), "dead_letter", _lt("dead-lettered")),
+    "queue": Transition(("draft", "error"), _lt("queued")),
+    "retry_now": Transition(("error", "dead_letter"), _lt("retried")),
+    "reset": Transition(("error", "dead_letter", "canceled"), _lt("reset to draft")),
+    "cancel": Transition(("draft", "error", "queued"), _lt("canceled")),
+    "dead_letter": Transition(("draft", "error"), _lt("dead-lettered")),
     "replay": Transition(
-        ("draft", "done", "error", "dead_letter", "canceled"), "", _lt("replayed")
+        ("draft", "done", "error", "dead_letter", "canceled"), _lt("replayed")
     ),
 }
 
@@ -296,6 +294,15 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             replays += replay
         return replays.sudo(False)
 
+    def _copy_files_to(self, replay):
+        attachments = self.env["ir.attachment"].search(
+            [("res_model", "=", self._name), ("res_id", "=", self.id)]
+        )
+        try:
+            attachments._bwt_webhook_copy_to(replay.id)
+        except ServiceError as error:
+            raise refused(self, error) from error
+
     # Many deliveries, while lanes are running
 
     def action_bulk(self, name):
@@ -361,15 +368,6 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         }
 
     # The queue
-
-    def _copy_files_to(self, replay):
-        attachments = self.env["ir.attachment"].search(
-            [("res_model", "=", self._name), ("res_id", "=", self.id)]
-        )
-        try:
-            attachments._bwt_webhook_copy_to(replay.id)
-        except ServiceError as error:
-            raise refused(self, error) from error
 
     def _draw_queue_numbers(self, count):
         """Draw new queue numbers, in order."""
