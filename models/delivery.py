@@ -396,13 +396,13 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        """For a user: check what is given first. Then names that are missing."""
+        """In this order: what a user may set, ordering keys, names, the rows."""
         if not self.env.su:
             self.browse().check_access("create")
             vals_list = [checked_to_create(self, vals) for vals in vals_list]
         endpoints = self.env[ENDPOINT]
         for vals in vals_list:
-            # Before the insert, which PostgreSQL would refuse.
+            # Not by a constraint alone: PostgreSQL would refuse the INSERT before it.
             check_ordering_key(
                 endpoints.browse(vals.get("endpoint_id")) or self,
                 vals.get("ordering_key"),
@@ -419,10 +419,11 @@ class BwtWebhookOutboundDelivery(models.Model):
         return vals | {"name": default_name(endpoint, utcnow())}
 
     def write(self, vals):
-        """For a user: check what is given first. Then keep content that is written."""
+        """In this order: what a user may set, what it means for a build, the rows."""
         if not self.env.su:
             self.check_access("write")
             check_to_write(self, vals)
+        # Content that is written by hand is not built again by the server action.
         if CONTENT & vals.keys() and "needs_build" not in vals:
             vals = vals | {"needs_build": False}
         return super().write(vals)

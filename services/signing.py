@@ -33,7 +33,7 @@ def standard_webhooks_headers(secrets, message_id, timestamp, body):
     timestamp = str(int(timestamp))
     signed = f"{message_id}.{timestamp}.".encode() + _bytes(body)
     signatures = [
-        "v1," + _base64(hmac.digest(_key(secret), signed, "sha256"))
+        "v1," + base64_text(hmac.digest(_key(secret), signed, "sha256"))
         for secret in secrets
     ]
     return {
@@ -67,7 +67,7 @@ def hmac_header(name, secret, body, *, algorithm="sha256", encoding="hex", prefi
             encoding=encoding,
         )
     digest = hmac.digest(secret.encode(), _bytes(body), algorithm)
-    return {name: prefix + (digest.hex() if encoding == "hex" else _base64(digest))}
+    return {name: prefix + (digest.hex() if encoding == "hex" else base64_text(digest))}
 
 
 def bare_token(text):
@@ -80,7 +80,7 @@ def bare_token(text):
 
 def new_secret():
     """A new random secret for Standard Webhooks (256 bits)."""
-    return SECRET_PREFIX + _base64(random_secrets.token_bytes(32))
+    return SECRET_PREFIX + base64_text(random_secrets.token_bytes(32))
 
 
 def check_new_secret(secret, *, standard):
@@ -132,5 +132,5 @@ def _bytes(body):
     return body.encode() if isinstance(body, str) else body or b""
 
 
-def _base64(digest):
-    return base64.b64encode(digest).decode("ascii")
+def base64_text(data: bytes | str) -> str:
+    return base64.b64encode(_bytes(data)).decode("ascii")

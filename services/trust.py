@@ -2,7 +2,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Egress policy, authentication and signature of an endpoint's requests."""
 
-from base64 import b64encode
 from dataclasses import dataclass, field
 
 from .egress.policy import Policy
@@ -14,6 +13,7 @@ from .masking import SHORTEST_MASKED
 from .signing import (
     SECRET_PREFIX,
     bare_token,
+    base64_text,
     hmac_header,
     standard_webhooks_headers,
 )
@@ -41,7 +41,10 @@ class Credential:
             raise ConfigurationError(
                 _lt("authentication needs a user name without a colon. Enter it.")
             )
-        return cls("Authorization", f"Basic {_base64(f'{user}:{_given(password)}')}")
+        return cls(
+            "Authorization",
+            f"Basic {base64_text(f'{user}:{_given(password)}')}",
+        )
 
     @classmethod
     def api_key(cls, name, key):
@@ -157,7 +160,7 @@ def masked_forms(*secrets):
     forms = []
     for secret in secrets:
         if isinstance(secret, tuple):
-            forms += [_base64(":".join(secret)), secret[1]]
+            forms += [base64_text(":".join(secret)), secret[1]]
         elif secret:
             secret = secret.removeprefix(SECRET_PREFIX)
             forms += [secret, bare_token(secret)]
@@ -170,7 +173,3 @@ def _given(secret):
     raise ConfigurationError(
         _lt("authentication has no secret yet. Enter it on the endpoint.")
     )
-
-
-def _base64(text):
-    return b64encode(text.encode()).decode("ascii")
