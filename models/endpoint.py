@@ -422,22 +422,11 @@ class BwtWebhookOutboundEndpoint(models.Model):
         return True
 
     def copy_data(self, default=None):
-        default = dict(default or {})
         vals_list = super().copy_data(default)
-        if "code" in default:
-            return vals_list
-        for endpoint, vals in zip(self, vals_list, strict=True):
-            vals["code"] = endpoint._free_code(f"{endpoint.code}-copy")
-            vals["name"] = default.get("name") or self.env._("%s (copy)", endpoint.name)
-            vals["state"] = "draft"
+        if "code" not in (default or {}):
+            for vals in vals_list:
+                vals["state"] = "draft"
         return vals_list
-
-    def _free_code(self, wanted):
-        code, number = wanted, 1
-        while self.sudo().search_count([("code", "=", code)], limit=1):
-            number += 1
-            code = f"{wanted}-{number}"
-        return code
 
     def _refuse_company_change(self, company_id):
         for endpoint in self:

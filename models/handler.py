@@ -95,25 +95,6 @@ class BwtWebhookHandler(models.Model):
         with self._unique_codes([vals.get("code")] * len(self)):
             return super().write(vals)
 
-    def copy_data(self, default=None):
-        vals_list = super().copy_data(default)
-        if "code" in (default or {}):
-            return vals_list
-        for handler, vals in zip(self, vals_list, strict=True):
-            code, number = f"{handler.code}-copy", 1
-            while (
-                self.sudo()
-                .with_context(active_test=False)
-                .search_count([("code", "=", code)], limit=1)
-            ):
-                number += 1
-                code = f"{handler.code}-copy-{number}"
-            vals["code"] = code
-            vals.setdefault("name", handler.name)
-            if not (default or {}).get("name"):
-                vals["name"] = self.env._("%s (copy)", handler.name)
-        return vals_list
-
     @api.constrains("company_id")
     def _check_endpoint_companies(self):
         """Refuse a company that endpoints of another company could not use."""

@@ -33,16 +33,8 @@ class RecordScope(BuildScope):
             )
         )
 
-    def _find_partner(self):
-        record = self.record
-        if not record:
-            return self.company.partner_id
-        if record._name == "res.partner":
-            return record
-        field = record._fields.get("partner_id")
-        if field is not None and field.comodel_name == "res.partner":
-            return read_field(record, "partner_id", "partner_id")
-        return self.company.partner_id
+    def _has_record(self):
+        return bool(self.record)
 
 
 def refuse_limited_fields(env, model_name, path):

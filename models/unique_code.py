@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A unique technical code, with a clear message for each way of writing it."""
+"""A unique technical code: a clear message if it is taken, a free one for copies."""
 
 from contextlib import contextmanager
 
@@ -12,10 +12,10 @@ from ..exceptions import WebhookProcessingConfigurationError
 
 
 class BwtWebhookUniqueCode(models.AbstractModel):
-    """Part of models with a field `code` and a unique index on it.
+    """Part of models with `name`, `code` and a unique index on the code.
 
-    Their `create` and `write` write codes in a block of `_unique_codes`.
-    Odoo translates a violated index only for clients: code that creates a record, or a
+    Their `create` and `write` write codes in a block of `_unique_codes`: Odoo
+    translates a violated index only for clients, so code that creates a record, or a
     data file, would get the error of the database, and lose its transaction.
     """
 
@@ -54,6 +54,25 @@ class BwtWebhookUniqueCode(models.AbstractModel):
         taken = everywhere.search(domain, limit=1)
         if taken:
             raise self._code_is_taken(taken.code)
+
+    def copy_data(self, default=None):
+        """A copy gets a code of its own; another name too, unless one is given."""
+        default = dict(default or {})
+        vals_list = super().copy_data(default)
+        if "code" in default:
+            return vals_list
+        for record, vals in zip(self, vals_list, strict=True):
+            vals["code"] = self._free_code(f"{record.code}-copy")
+            vals["name"] = default.get("name") or self.env._("%s (copy)", record.name)
+        return vals_list
+
+    def _free_code(self, wanted):
+        everywhere = self.sudo().with_context(active_test=False)
+        code, number = wanted, 1
+        while everywhere.search_count([("code", "=", code)], limit=1):
+            number += 1
+            code = f"{wanted}-{number}"
+        return code
 
     def _code_is_taken(self, code):
         return WebhookProcessingConfigurationError(

@@ -81,7 +81,7 @@ class BuildScope:
         return self._partner
 
     def _find_partner(self):
-        if not self.delivery.res_id:
+        if not self._has_record():
             return self.company.partner_id
         record = self.need_record()
         if record._name == "res.partner":
@@ -90,6 +90,10 @@ class BuildScope:
         if field is not None and field.comodel_name == "res.partner":
             return read_field(record, "partner_id", "partner_id")
         return self.company.partner_id
+
+    def _has_record(self):
+        """Whether the delivery names a record, which may be deleted."""
+        return bool(self.delivery.res_id)
 
     def need_record(self):
         """The record of the delivery; raises ConfigurationError without one."""
