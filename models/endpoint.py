@@ -235,10 +235,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
         groups=GROUP_OPERATOR,
         help="95 of 100 requests of the last 24 hours were answered within this.",
     )
-    chart_24h = fields.Html(
+    chart_24h = fields.Text(
         string="Last 24 Hours",
         compute="_compute_chart_24h",
-        sanitize=False,
         groups=GROUP_OPERATOR,
         help="Attempts per hour: answered with 2xx, and failed.",
     )
@@ -342,9 +341,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
             endpoint.duration_p95_ms = p95 or 0
 
     def _compute_chart_24h(self):
-        charts = endpoint_summary.charts_of_last_day(self, utcnow())
+        graphs = endpoint_summary.graphs_of_last_day(self, utcnow())
         for endpoint in self:
-            endpoint.chart_24h = charts.get(endpoint.id)
+            endpoint.chart_24h = graphs.get(endpoint.id)
 
     def _compute_skipped(self):
         groups = self.env["bwt.webhook.outbound.endpoint.skip"]._read_group(

@@ -1,9 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Messages on an endpoint: its URL, its policy, why it waits, a chart of its last day,
+"""Messages on an endpoint: its URL, its policy, why it waits, a graph of its last day,
 and the context values that its requests need.
 """
 
+import json
 from datetime import timedelta
 
 from markupsafe import Markup
@@ -15,7 +16,6 @@ from ..services.retry import RetrySchedule
 from ..services.template import tokens
 
 HOURS = 24
-BAR, GAP, HEIGHT = 10, 3, 48  # of the chart, in its own units
 
 
 def url_preview(endpoint):
@@ -138,10 +138,10 @@ def waiting_message(endpoint):
 # Last day
 
 
-def charts_of_last_day(endpoints, now):
-    """Endpoint id -> its chart; without those that made no attempt."""
+def graphs_of_last_day(endpoints, now):
+    """Endpoint id -> JSON for its graph; without those that made no attempt."""
     figures = hourly_attempts(endpoints, now)
-    return {key: _chart(endpoints.env, hours) for key, hours in figures.items()}
+    return {key: _graph(endpoints.env, hours) for key, hours in figures.items()}
 
 
 def hourly_attempts(endpoints, now):
@@ -171,64 +171,32 @@ def hourly_attempts(endpoints, now):
     return figures
 
 
-def _chart(env, hours):
-    """A bar per hour as SVG: failed on top of done."""
-    most = max(done + failed for done, failed in hours) or 1
-    bars = Markup("").join(
-        _bar(env, number, done, failed, most)
-        for number, (done, failed) in enumerate(hours)
-        if done or failed
-    )
-    width = HOURS * (BAR + GAP)
-    done, failed = (sum(each) for each in zip(*hours, strict=True))
+def _graph(env, hours):
+    """Two series of 24 values for the widget: done and failed."""
+    all_done, all_failed = zip(*hours, strict=True)
     caption = env._(
         "%(done)s answered with 2xx, %(failed)s failed; busiest hour: %(most)s",
-        done=done,
-        failed=failed,
-        most=most,
+        done=sum(all_done),
+        failed=sum(all_failed),
+        most=max(map(sum, hours)),
     )
-    return Markup(
-        '<figure class="mb-0"><svg role="img" aria-label="%(caption)s" '
-        'width="100%%" style="max-width: 420px" '
-        'viewBox="0 0 %(width)s %(height)s">'
-        '<line class="text-muted" stroke="currentColor" stroke-width="0.5" '
-        'x1="0" x2="%(width)s" y1="%(base)s" y2="%(base)s"/>%(bars)s</svg>'
-        '<figcaption class="text-muted small">%(caption)s</figcaption></figure>'
-    ) % {
-        "caption": caption,
-        "width": width,
-        "height": HEIGHT + 1,
-        "base": HEIGHT + 0.5,
-        "bars": bars,
-    }
-
-
-def _bar(env, number, done, failed, most):
-    title = env._(
-        "%(ago)s h ago: %(done)s answered with 2xx, %(failed)s failed",
-        ago=HOURS - number,
-        done=done,
-        failed=failed,
-    )
-    scale = HEIGHT / most
-    high, low = max(failed * scale, 1.0 if failed else 0.0), done * scale
-    high = min(high, HEIGHT)
-    low = min(low, HEIGHT - high)
-    return Markup(
-        '<g fill="currentColor"><title>%s</title>'
-        '<rect class="text-success" fill="currentColor" x="%s" y="%.1f" width="%s"'
-        ' height="%.1f"/><rect class="text-danger" fill="currentColor" x="%s"'
-        ' y="%.1f" width="%s" height="%.1f"/></g>'
-    ) % (
-        title,
-        number * (BAR + GAP),
-        HEIGHT - low,
-        BAR,
-        low,
-        number * (BAR + GAP),
-        HEIGHT - low - high,
-        BAR,
-        high,
+    labels = [env._("%s h ago", HOURS - number) for number in range(HOURS)]
+    series = [
+        (env._("Answered with 2xx"), all_done),
+        (env._("Failed"), all_failed),
+    ]
+    return json.dumps(
+        [
+            {
+                "key": name,
+                "caption": caption,
+                "values": [
+                    {"label": label, "value": value}
+                    for label, value in zip(labels, values, strict=True)
+                ],
+            }
+            for name, values in series
+        ]
     )
 
 

@@ -45,6 +45,10 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     },
     openRow("Tour: shop orders"),
     stateIs("active"),
+    {
+      content: "The graph of the last day counts the failed attempt",
+      trigger: "canvas[aria-label^='0 answered with 2xx, 1 failed']",
+    },
     ...openMore("action_activate"),
     {
       content: "What only administrators may do isn't offered",
