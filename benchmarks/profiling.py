@@ -18,7 +18,7 @@ STAGES = {
     "_build_outbound_request": "build",
     "_invoke_handler": "handler",
     "_encode_request": "encode, sign",
-    "_prefetch_for_build": "build: reading ahead",
+    "read_scopes": "build: reading ahead",
     "flush_all": "build: flush",
     "_rows": "claim: query",
     "open_attempts": "attempts: insert",

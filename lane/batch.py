@@ -56,7 +56,6 @@ def prepare_batch(
     :raise Shortage: this process lacks what building the first one needs
     """
     cr = deliveries.env.cr
-    deliveries = deliveries.with_context(outbound_snapshot=snapshot)
     if len(claimed) > 1:
         try:
             return _prepare_together(deliveries, snapshot, claimed, limit)
@@ -69,11 +68,10 @@ def prepare_batch(
 
 def _prepare_together(deliveries, snapshot, claimed, limit):
     with Savepoint(deliveries.env.cr) as savepoint:
-        deliveries = deliveries._prefetch_for_build(snapshot)
-        by_id = {delivery.id: delivery for delivery in deliveries}
+        scopes = deliveries._read_scopes(snapshot)
         batch = []
         for each in claimed:
-            batch.append(_prepare(by_id[each.id], each, savepoint))
+            batch.append(_prepare(snapshot, scopes[each.id], each, savepoint))
             savepoint.check()
             if limit and limit.add(batch[-1]):
                 break
@@ -103,9 +101,8 @@ def _prepare_alone(delivery, snapshot, claimed: Claimed, tries: int):
     for _try in range(max(tries, 1)):
         try:
             with Savepoint(delivery.env.cr) as savepoint:
-                stage = _prepare(
-                    delivery._prefetch_for_build(snapshot), claimed, savepoint
-                )
+                scope = delivery._read_scopes(snapshot)[claimed.id]
+                stage = _prepare(snapshot, scope, claimed, savepoint)
                 if isinstance(stage, Refused):
                     savepoint.undo()
                 return stage
@@ -136,34 +133,19 @@ def _prepare_alone(delivery, snapshot, claimed: Claimed, tries: int):
     return Decided(claimed, request, HandlerOutcome("retry", request, note=note))
 
 
-def _prepare(delivery, claimed: Claimed, savepoint: Savepoint):
+def _prepare(snapshot, scope, claimed: Claimed, savepoint: Savepoint):
+    delivery = scope.delivery
+    stage = delivery._prepare_outbound(snapshot, scope, claimed, savepoint)
+    if not isinstance(stage, Prepared):
+        return stage
     try:
-        request = delivery._build_outbound_request()
-    except (ServiceError, UserError) as error:
-        return Refused(claimed, "build", describe(delivery.env, error))
-    savepoint.check()
-    try:
-        outcome = delivery._invoke_handler(request)
-        savepoint.check()
-    except FOREIGN_ERRORS as error:
-        if delivery.env.cr.closed:
-            raise
-        cause = savepoint.cause_of(error)
-        raise HandlerFailed(request, cause) from cause
-    if outcome.status != "send":
-        return Decided(claimed, outcome.request, outcome)
-    try:
-        encoded = delivery._encode_request(outcome.request)
-    except (ServiceError, UserError) as error:
-        return Refused(claimed, "build", describe(delivery.env, error), outcome.request)
-    try:
-        check_size(len(encoded.body or b""))
+        check_size(len(stage.encoded.body or b""))
     except ServiceError as error:
         # Without its request: nothing so large is stored on an attempt.
         return Refused(claimed, "build", describe(delivery.env, error))
     if claimed.size > LARGE:
         delivery.invalidate_recordset(["payload_json"], flush=False)
-    return Prepared(claimed, outcome.request, outcome, encoded)
+    return stage
 
 
 def describe(env, error: Exception) -> str:

@@ -27,7 +27,7 @@ from .clock import utcnow
 from .health import Health
 from .housekeeping import Housekeeping
 from .notifications import notify_of_circuit, notify_of_failures
-from .pacing import LARGE, Budget, Pace, Position
+from .pacing import Budget, Pace, Position
 from .recording import record, record_singly
 from .recovery import free_dead_jobs, recover_interrupted
 from .response_hooks import INTERRUPTED_SECONDS, call_due_hooks, call_interrupted_hooks
@@ -248,8 +248,6 @@ class Lane:
         self.put_at = time.monotonic()
         self.pace.sent([_body_size(each) for each in batch.prepared])
         self.pace.built(batch.claimed, batch.seconds)
-        if self.pace.held > LARGE:
-            self.snapshot.inputs.clear()  # files: their bytes are in the bodies
         if self.careful:
             self.careful = 0 if batch.is_last else self.careful - 1
         self.alone = batch.is_alone and bool(batch.prepared)
@@ -290,7 +288,6 @@ class Lane:
             self._read_snapshot()
             if self.snapshot.ordering != ordering:
                 self.claim.regroup_if_order_changed()
-        self.snapshot.inputs.clear()
         batch = None
         if self.is_open and not self.token_at:
             now = utcnow()

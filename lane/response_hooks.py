@@ -137,7 +137,7 @@ def _take(cr, attempt_ids) -> set[int]:
 
 
 def _for_hooks(deliveries, snapshot):
-    deliveries = deliveries.with_context(snapshot.context, outbound_snapshot=snapshot)
+    deliveries = deliveries._in_build_env(snapshot)
     deliveries.env.invalidate_all(flush=False)
     return deliveries
 

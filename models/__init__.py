@@ -6,7 +6,6 @@ from . import endpoint_policy
 from . import endpoint_security
 from . import endpoint_oauth
 from . import endpoint_backend
-from . import endpoint_snapshot
 from . import endpoint_queue
 from . import endpoint_summary
 from . import endpoint_alerts
@@ -15,7 +14,6 @@ from . import endpoint
 from . import endpoint_rule
 from . import handler
 from . import handler_rule
-from . import delivery_input
 from . import delivery_transitions
 from . import delivery_request
 from . import attempt

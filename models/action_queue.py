@@ -14,6 +14,7 @@ from ..services.paths import write_path
 from ..services.values import storable_text
 from .const import DELIVERY
 from .endpoint_queue import DRAFT
+from .endpoint_snapshot import build_context
 from .queue_request import default_name, read_requests
 from .record_payload import (
     RecordScope,
@@ -47,7 +48,7 @@ def requests_of(action, records):
 def building_env(action):
     """The superuser environment in the endpoint's company and language."""
     endpoint = action.bwt_webhook_endpoint_id.sudo()
-    context = endpoint._outbound_context() if endpoint else {}
+    context = build_context(endpoint) if endpoint else {}
     return action.env(user=SUPERUSER_ID, su=True, context=context)
 
 

@@ -2,36 +2,76 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Part of the delivery: build, decide and encode its request.
 
-The lane calls `_prefetch_for_build` once per batch and then, per delivery,
-`_build_outbound_request`, `_invoke_handler` and `_encode_request`; connectors override
-these and the hooks below them.
+The lane calls `_read_scopes` once per batch and `_prepare_outbound` once per delivery;
+connectors override the hooks below it.
 """
 
 import json
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 
-from odoo import models
+from odoo import api, models
+from odoo.exceptions import UserError
 
+from ..exceptions import WebhookProcessingConfigurationError
+from ..lane.attempt_result import Decided, Prepared, Refused
+from ..lane.batch import HandlerFailed, describe
+from ..lane.savepoint import FOREIGN_ERRORS
+from ..services import result_types
 from ..services.errors import ServiceError
-from ..services.escaping import escaper
-from ..services.headers import (
-    content_type_of,
-    header_text_of,
-    merge_headers,
-    set_header,
-)
+from ..services.headers import header_text_of, merge_headers, set_header
 from ..services.http.encoding import encode
 from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
-from ..services.paths import write_path
 from ..services.request import OutboundRequest
 from ..services.transport import build_transport_kwargs
-from .const import ENDPOINT
+from .const import ENDPOINT, HANDLER
+from .delivery_input import in_build_env, outbound_build, read_scopes
+from .endpoint_snapshot import compile_or_refuse, snapshot_of
 from .errors import misconfigured
-from .rule_engine import refuse_another_host, run_rules
+from .path_reader import reader_env
+from .rule_engine import (
+    apply_header_rules,
+    apply_payload_rules,
+    refuse_another_host,
+    run_rules,
+)
+from .value_source import compile_source
+
+
+class BwtWebhookOutboundResultHelpers(models.AbstractModel):
+    """Result dicts of a decision; part of the delivery and of connector backends."""
+
+    _name = "bwt.webhook.outbound.result.helpers"
+    _description = "Outbound Webhook Result Helpers"
+
+    @api.private
+    def webhook_done(self, note=None):
+        """Result: done, nothing is sent."""
+        return result_types.webhook_done(note)
+
+    @api.private
+    def webhook_dead_letter(self, note=None):
+        """Result: failed permanently, nothing is sent."""
+        return result_types.webhook_dead_letter(note)
+
+    @api.private
+    def webhook_retry(self, note=None, seconds=60):
+        """Result: retry in `seconds`; counts as a retry."""
+        return result_types.webhook_retry(note, seconds)
+
+    @api.private
+    def webhook_cancel(self, note=None):
+        """Result: canceled, nothing is sent."""
+        return result_types.webhook_cancel(note)
+
+    def _build_outbound_delivery_result(self, outcome="send", note=None, **changes):
+        """A result dict: status, note and request keys (headers, payload, ...)."""
+        result = {"status": outcome, **changes}
+        if note:
+            result["note"] = note
+        return result
 
 
 class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
@@ -39,7 +79,55 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.delivery.request"
     _description = "Outbound Webhook Delivery: Request"
-    _inherit = "bwt.webhook.outbound.delivery.input"
+    _inherit = "bwt.webhook.outbound.result.helpers"
+
+    # Prepare
+
+    def _read_scopes(self, snapshot):
+        """What building these deliveries needs, as delivery id -> `BuildScope`."""
+        return read_scopes(self, snapshot)
+
+    def _in_build_env(self, snapshot):
+        """These deliveries in the environment in which their hooks are called."""
+        return in_build_env(self, snapshot)
+
+    def _prepare_outbound(self, snapshot, scope, claimed, savepoint):
+        """Build the request, decide on it and encode it: all that the lane calls.
+
+        The hooks below take neither snapshot nor scope: the context carries them.
+
+        :param scope: of this delivery, from `_read_scopes`
+        :param claimed: the row, part of the result
+        :param savepoint: checked after each step that runs code of other addons
+        :return: `Prepared`, `Decided` or `Refused`
+        :raise HandlerFailed: gate, handler or hook raised, or left a failed transaction
+        """
+        with outbound_build(self.env).of(snapshot, scope):
+            try:
+                request = self._build_outbound_request()
+            except (ServiceError, UserError) as error:
+                return Refused(claimed, "build", describe(self.env, error))
+            savepoint.check()
+            outcome = self._decide(request, savepoint)
+            request = outcome.request
+            if outcome.status != "send":
+                return Decided(claimed, request, outcome)
+            try:
+                encoded = self._encode_request(request)
+            except (ServiceError, UserError) as error:
+                return Refused(claimed, "build", describe(self.env, error), request)
+            return Prepared(claimed, request, outcome, encoded)
+
+    def _decide(self, request, savepoint):
+        try:
+            outcome = self._invoke_handler(request)
+            savepoint.check()
+            return outcome
+        except FOREIGN_ERRORS as error:
+            if self.env.cr.closed:
+                raise
+            cause = savepoint.cause_of(error)
+            raise HandlerFailed(request, cause) from cause
 
     # Build
 
@@ -52,41 +140,48 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         :return: `OutboundRequest`
         :raise ValidationError: a value is missing or a rule is invalid
         """
-        self, snapshot = self._outbound_self()
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
         if snapshot.is_backend_archived:
-            return self._request_as_queued(snapshot)
-        self._outbound_backend(snapshot)  # a deleted one raises here
-        scope = self._outbound_scope(snapshot)
-        context_values = scope.context_values = self._get_context_values()
+            return delivery._request_as_queued(snapshot, scope)
+        delivery._outbound_backend(snapshot)  # a deleted one raises here
+        context_values = scope.context_values = delivery._get_context_values()
         data = scope.request_data = {
-            "target_url": self._endpoint_of(snapshot)._render_outbound_target_url(
-                context_values, delivery=self
+            "target_url": scope.endpoint._render_outbound_target_url(
+                context_values, delivery=delivery
             ),
             "http_method": snapshot.http_method,
             "request_body_mode": snapshot.body_mode,
-            "headers": self._stored_json("request_headers_json", dict),
-            "payload": self._stored_json("payload_json", None),
-            "files": self._files_to_send(scope),
+            "headers": delivery._stored_json("request_headers_json", dict),
+            "payload": delivery._stored_json("payload_json", None),
+            "files": delivery._files_to_send(scope),
         }
-        self._apply_payload_rules(snapshot, scope, data)
-        self._apply_header_rules(snapshot, scope, data)
-        request = OutboundRequest(**data)
         try:
+            apply_payload_rules(snapshot, scope, data)
+            apply_header_rules(snapshot, scope, data)
+            request = OutboundRequest(**data)
             request.assert_valid()
         except ServiceError as error:
-            raise self._outbound_fault(error) from error
+            raise delivery._outbound_fault(error) from error
         return request
 
-    def _request_as_queued(self, snapshot):
+    def _request_as_queued(self, snapshot, scope):
         """Payload and headers as given to queueing, and the URL with its {tokens}."""
         return OutboundRequest(
-            target_url=self._endpoint_of(snapshot).target_url or "",
+            target_url=scope.endpoint.target_url or "",
             http_method=snapshot.http_method,
             request_body_mode=snapshot.body_mode,
             headers=self._stored_json("request_headers_json", dict),
             payload=self._stored_json("payload_json", None),
-            files=self._outbound_scope(snapshot).files,
+            files=scope.files,
         )
+
+    def _files_to_send(self, scope):
+        """The files of this delivery; raises the error of one that can't be read."""
+        for file in scope.files.values():
+            if isinstance(file, ServiceError):
+                raise self._outbound_fault(file) from file
+        return scope.files
 
     def _stored_json(self, name, kind):
         """The JSON value that a text field of this delivery holds."""
@@ -109,42 +204,6 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 raise self._outbound_fault(error) from error
         return {} if value is None or value is False else value
 
-    def _apply_payload_rules(self, snapshot, scope, data):
-        if snapshot.payload_rules and data["request_body_mode"] == "raw":
-            scope.escape = escaper(self._raw_content_type(snapshot, scope, data))
-        try:
-            self._run_payload_rules(snapshot, scope, data)
-        finally:
-            scope.escape = None
-
-    def _raw_content_type(self, snapshot, scope, data):
-        """The Content-Type that the header rules will set."""
-        found = content_type_of(data["headers"])
-        for rule in snapshot.header_rules:
-            if rule.target.lower() == "content-type":
-                with suppress(ServiceError):  # reported where the header is built
-                    found = header_text_of(rule.source.read(scope))
-        return found
-
-    def _run_payload_rules(self, snapshot, scope, data):
-        for rule in snapshot.payload_rules:
-            try:
-                value = to_json_value(rule.source.read(scope), rule.target)
-                data["payload"] = write_path(data["payload"], rule.target, value)
-            except ServiceError as error:
-                error.where = rule.source.label
-                raise self._outbound_fault(error) from error
-
-    def _apply_header_rules(self, snapshot, scope, data):
-        headers = data["headers"]
-        for rule in snapshot.header_rules:
-            try:
-                value = header_text_of(rule.source.read(scope), rule.target)
-            except ServiceError as error:
-                error.where = rule.source.label
-                raise self._outbound_fault(error) from error
-            set_header(headers, rule.target, value)
-
     # Decide
 
     def _invoke_handler(self, request):
@@ -153,24 +212,25 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         :param request: `OutboundRequest` from `_build_outbound_request`
         :return: `HandlerOutcome`; its request is the one to send
         """
-        self, snapshot = self._outbound_self()
-        backend = self._outbound_backend(snapshot, archived=True)
-        for raw in self._gate_results(backend):
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
+        backend = delivery._outbound_backend(snapshot, archived=True)
+        for raw in delivery._gate_results(backend):
             if raw is not None:
-                outcome = self._resolve_handler_outcome(raw, request)
+                outcome = delivery._resolve_handler_outcome(raw, request)
                 if outcome.status != "send":
                     return outcome
                 request = outcome.request
-        self._outbound_backend(snapshot)  # an archived one raises here
+        delivery._outbound_backend(snapshot)  # an archived one raises here
         raw = None
         if snapshot.handler is not None:
-            raw = self._run_handler(snapshot, request)
+            raw = delivery._run_handler(snapshot, request)
         elif backend:
-            raw = backend._dispatch_outbound_webhook_delivery(self, request)
-        outcome = self._resolve_handler_outcome(raw, request)
+            raw = backend._dispatch_outbound_webhook_delivery(delivery, request)
+        outcome = delivery._resolve_handler_outcome(raw, request)
         if outcome.status != "send":
             return outcome
-        return self._with_extra_headers(outcome, backend)
+        return delivery._with_extra_headers(outcome, backend)
 
     def _gate_results(self, backend):
         yield self._pre_dispatch_check()
@@ -178,7 +238,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             yield backend._check_outbound_dispatch_allowed(self)
 
     def _run_handler(self, snapshot, request):
-        handler = self._handler_of(snapshot)
+        handler = self.env[HANDLER].browse(snapshot.handler.id)
         if not snapshot.handler.active:
             raise misconfigured(
                 handler,
@@ -196,21 +256,21 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         :return: dict with `status`, the request keys that changed, `note`, `seconds`
             and `matched_rule_id`; only the status `send` if no rule matches
         """
-        self, snapshot = self._outbound_self()
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
         compiled = snapshot.handler
         if compiled is None or compiled.id != handler.id:
             compiled = handler._compiled()
         if request_data is None:
-            request_data = self._build_outbound_request()
-        scope = self._outbound_scope(snapshot)
+            request_data = delivery._build_outbound_request()
         if scope.context_values is None:
-            scope.context_values = self._get_context_values()
+            scope.context_values = delivery._get_context_values()
         request_data = as_request_data(request_data)
         try:
             rule, result = run_rules(compiled.rules, scope, request_data)
             refuse_another_host(rule, result, request_data, snapshot)
         except ServiceError as error:
-            raise self._outbound_fault(error) from error
+            raise delivery._outbound_fault(error) from error
         if result["status"] != "send" and "note" not in result:
             result["note"] = self.env._(
                 'Rule "%(rule)s" of handler "%(handler)s".',
@@ -255,21 +315,108 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
         :return: `EncodedRequest`
         """
-        self, snapshot = self._outbound_self()
+        snapshot, scope = self._outbound_scope()
+        message_uid = scope.delivery.message_uid
         headers = dict(request.raw("headers"))
-        set_header(headers, "webhook-id", self.message_uid)
+        set_header(headers, "webhook-id", message_uid)
         try:
             kwargs = build_transport_kwargs(request.replaced(headers=headers))
-            return self._apply_trust(encode(kwargs), snapshot)
+            return snapshot.trust.apply(encode(kwargs), message_uid, time.time())
         except ServiceError as error:
-            raise self._outbound_fault(error) from error
+            raise scope.delivery._outbound_fault(error) from error
 
-    def _apply_trust(self, encoded, snapshot):
-        """Add the authentication header unless set, then the signature.
+    # Values
 
-        :return: `EncodedRequest`
+    def _outbound_scope(self):
+        """Snapshot of the endpoint and `BuildScope` of this delivery, for the hooks.
+
+        From the context while the lane prepares this delivery, else read now: a hook
+        may also be called directly, on another cursor, or for another delivery.
         """
-        return snapshot.trust.apply(encoded, self.message_uid, time.time())
+        self.ensure_one()
+        build = outbound_build(self.env)
+        if build is not None and build.is_of(self):
+            return build.snapshot, build.scope
+        snapshot = self._snapshot_in_use()
+        scope = self._read_scopes(snapshot)[self.id]
+        outbound_build(scope.delivery.env).scope = scope
+        return snapshot, scope
+
+    def _snapshot_in_use(self):
+        """The snapshot with which this delivery is prepared, else a new one."""
+        build = outbound_build(self.env)
+        if build is None or build.snapshot.endpoint_id != self.endpoint_id.id:
+            return snapshot_of(self.endpoint_id)
+        return build.snapshot
+
+    def _get_context_values(self):
+        """Values of the active context lines: key -> value, later ones see earlier."""
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
+        # Set before it is filled: a line may use earlier ones.
+        values = scope.context_values = {}
+        for key, kind, expression, literal, reader in scope.lines:
+            try:
+                if kind == "literal":
+                    read = compile_source(delivery.env, kind, expression, literal)
+                else:
+                    read = delivery._line_source(snapshot, kind, expression, reader)
+                values[key] = to_json_value(read(scope), key)
+            except ServiceError as error:
+                error.where = self.env._('context line "%s"', key)
+                raise delivery._outbound_fault(error) from error
+        return values
+
+    def _line_source(self, snapshot, kind, expression, reader):
+        sources = snapshot.line_sources
+        key = (kind, expression, reader)
+        if key not in sources:
+            sources[key] = compile_or_refuse(
+                self.env, kind, expression, None, reader=reader
+            )
+        return sources[key]
+
+    def _resolve_source_value(
+        self, kind, expression, literal, *, context_values=None, request_data=None
+    ):
+        """The value of a source for this delivery.
+
+        :param context_values: key -> value; by default those of the context lines
+        :param request_data: request as returned by `OutboundRequest.to_dict()`
+        :return: a plain value; False or None without one
+        """
+        _snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
+        if context_values is None:
+            context_values = delivery._get_context_values()
+        scope.context_values = context_values
+        scope.request_data = request_data or {}
+        try:
+            return compile_source(delivery.env, kind, expression, literal)(scope)
+        except ServiceError as error:
+            raise delivery._outbound_fault(error) from error
+
+    def _may_be_named(self, record):
+        """True when each user who wrote a context line here may read the record."""
+        _snapshot, scope = self._outbound_scope()
+        readers = {line[-1] for line in scope.lines} - {None}
+        return all(
+            record.with_env(reader_env(record.env, reader)).has_access("read")
+            for reader in readers
+        )
+
+    def _outbound_backend(self, snapshot, *, archived=False):
+        """The connector backend of the endpoint, None without one.
+
+        :param archived: True returns an archived one too
+        :raise ValidationError: the backend is archived or deleted
+        """
+        if snapshot.backend is None:
+            return None
+        if snapshot.backend_fault and not (archived and snapshot.is_backend_archived):
+            raise WebhookProcessingConfigurationError(snapshot.backend_fault)
+        model_name, record_id = snapshot.backend
+        return self.env[model_name].browse(record_id)
 
     # Hooks
 
@@ -288,20 +435,27 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         :param state: done, error or dead_letter
         :param outcome: the `HandlerOutcome` that allowed the request
         """
-        self, snapshot = self._outbound_self()
-        if not snapshot.has_backend:
+        if not self._snapshot_in_use().has_backend:
             return
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
         # Archived since it was sent: the backend still gets the response.
-        backend = self._outbound_backend(snapshot, archived=True)
-        operation = self._get_context_values().get("operation") or False
+        backend = delivery._outbound_backend(snapshot, archived=True)
+        operation = delivery._get_context_values().get("operation") or False
         backend._handle_outbound_webhook_response(
-            self,
+            delivery,
             response,
             state,
             outcome,
-            binding=backend.resolve_outbound_delivery_binding(self),
+            binding=backend.resolve_outbound_delivery_binding(delivery),
             operation=operation,
         )
+
+    @api.model
+    def _has_response_hook(self):
+        """Whether another addon extends `_handle_outbound_response`."""
+        own = BwtWebhookOutboundDeliveryRequest._handle_outbound_response
+        return type(self)._handle_outbound_response is not own
 
     def _outbound_fault(self, error):
         """A service's error as one that names the endpoint, and the rule if known."""

@@ -18,7 +18,7 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from .action_run import build_again
 from .const import GROUP_OPERATOR
 from .delivery_access import engine_defaults
-from .delivery_input import BwtWebhookOutboundDeliveryInput
+from .delivery_request import BwtWebhookOutboundDeliveryRequest
 from .delivery_status_message import DeliveryStatusMessage
 from .endpoint_alerts import close_failure_alerts
 from .errors import refused
@@ -152,7 +152,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
 
     def _refuse_missing_values(self):
         """Refuse to queue a draft with {tokens} without a value: it would fail."""
-        ours = BwtWebhookOutboundDeliveryInput._get_context_values
+        ours = BwtWebhookOutboundDeliveryRequest._get_context_values
         if type(self)._get_context_values is not ours:
             return  # another addon may provide the missing values
         # A delivery that its server action builds again gets its lines from that.

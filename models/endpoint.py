@@ -46,7 +46,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "bwt.webhook.outbound.endpoint.security",
         "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
-        "bwt.webhook.outbound.endpoint.snapshot",
         "bwt.webhook.outbound.endpoint.queue",
         "bwt.webhook.unique.code",  # last: it checks the code that the others set
     ]

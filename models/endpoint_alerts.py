@@ -14,6 +14,7 @@ from odoo.tools import SQL
 from ..lane import sql
 from ..lane.clock import utcnow
 from .const import DELIVERY, ENDPOINT
+from .endpoint_snapshot import active_lang
 
 FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
@@ -262,7 +263,7 @@ def _was_notified_today(endpoint):
 def _create_alert(endpoint, xml_id, summary, note):
     user = endpoint.responsible_id
     endpoint = endpoint.with_context(mail_notify_force_send=False)
-    lang = endpoint._active_lang(user.lang)
+    lang = active_lang(endpoint.env, user.lang)
     # Odoo writes the e-mail in the user's language, and fails if that is
     # archived: then create the activity without an e-mail.
     endpoint = endpoint.with_context(

@@ -10,6 +10,7 @@ from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import clean_path, render_path
 from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
+from .delivery_input import outbound_build
 from .endpoint_summary import url_preview
 from .errors import misconfigured
 
@@ -347,12 +348,9 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
 
         :param delivery: the delivery that is built; None for display
         """
-        snapshot = self.env.context.get("outbound_snapshot")
-        if (
-            snapshot is not None
-            and snapshot.hostname
-            and snapshot.endpoint_id == self.id
-        ):
+        build = outbound_build(self.env)
+        snapshot = build and build.snapshot
+        if snapshot and snapshot.hostname and snapshot.endpoint_id == self.id:
             # Host and secrets of the same snapshot: a host that was changed since must
             # not receive the secrets that were read before.
             return snapshot.hostname

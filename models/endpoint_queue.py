@@ -17,6 +17,7 @@ from ..lane.lane import Lane, run_directly
 from ..lane.pacing import pages
 from .const import CONTEXT_LINE, DELIVERY
 from .endpoint_health import check_runner_if_late
+from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
 from .queue_request import read_requests
 
@@ -280,10 +281,14 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         endpoint = self._without_context()
         return endpoint.with_context(
             allowed_company_ids=endpoint.company_id.ids,
-            lang=endpoint._company_lang(),
+            lang=company_lang(endpoint),
             tz="UTC",
             tracking_disable=True,
         )
+
+    def _outbound_snapshot(self):
+        """This endpoint as an `EndpointSnapshot`, for the lane."""
+        return snapshot_of(self)
 
     @api.private
     def run_lane(self):

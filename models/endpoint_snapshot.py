@@ -5,7 +5,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from odoo import SUPERUSER_ID, models
+from odoo import SUPERUSER_ID
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
@@ -127,7 +127,6 @@ class CompiledHandler:
     id: int
     name: str
     active: bool
-    mode: str
     rules: tuple[CompiledHandlerRule, ...]
 
 
@@ -136,7 +135,6 @@ class EndpointSnapshot:
     """Everything that a batch needs of its endpoint, as of one moment.
 
     hostname: base URL; empty if a backend returns it per delivery
-    path: target path with its tokens
     policy: durations in seconds, see `DeliveryPolicy`
     trust: egress policy, authentication, secrets to mask, see `Trust`
     handler: compiled, or None if the endpoint has none
@@ -146,7 +144,6 @@ class EndpointSnapshot:
     has_response_hook: whether `_handle_outbound_response` has an effect
     context: context in which values are read (company, language, UTC)
     empty: value of an empty field, None or False
-    inputs: delivery id -> `BuildScope`, filled by `_prefetch_for_build`
     line_sources: (kind, expression, reader) of context lines -> compiled source
     """
 
@@ -157,7 +154,6 @@ class EndpointSnapshot:
     http_method: str
     body_mode: str
     hostname: str
-    path: str
     policy: DeliveryPolicy
     trust: Trust
     header_rules: tuple[CompiledRule, ...]
@@ -170,7 +166,6 @@ class EndpointSnapshot:
     context: dict
     is_backend_archived: bool = False
     empty: bool | None = None
-    inputs: dict = field(default_factory=dict)
     line_sources: dict = field(default_factory=dict)
 
     @property
@@ -216,116 +211,115 @@ def needs_records(header_rules, payload_rules, handler):
 _KEPT_CONTEXT = ("queue_job__no_delay",)
 
 
-class BwtWebhookOutboundEndpointSnapshot(models.AbstractModel):
-    """Compiles the endpoint to one frozen value for a batch of deliveries."""
+def snapshot_of(endpoint):
+    """An endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
-    _name = "bwt.webhook.outbound.endpoint.snapshot"
-    _description = "Outbound Webhook Endpoint: Snapshot"
+    An invalid rule doesn't fail the snapshot: it raises when a delivery needs it, with
+    a message that names it.
+    """
+    endpoint.ensure_one()
+    context = build_context(endpoint)
+    # A mapping replaces the whole context: that of the caller must have no effect.
+    endpoint = endpoint.with_user(SUPERUSER_ID)
+    endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
+    handler = endpoint.handler_id and endpoint.handler_id._compiled()
+    header_rules = _compiled_rules(endpoint, "header_rule_ids")
+    payload_rules = _compiled_rules(endpoint, "payload_rule_ids")
+    backend, backend_fault, is_archived = _backend(endpoint)
+    has_hook = backend is not None or endpoint.env[DELIVERY]._has_response_hook()
+    return EndpointSnapshot(
+        endpoint_id=endpoint.id,
+        name=endpoint.name,
+        code=endpoint.code,
+        company_id=endpoint.company_id.id,
+        http_method=endpoint.http_method,
+        body_mode=endpoint.request_body_mode,
+        hostname="" if backend_fault else endpoint._base_url_for_snapshot(),
+        policy=endpoint._policy(),
+        trust=endpoint._trust(),
+        header_rules=header_rules,
+        payload_rules=payload_rules,
+        handler=handler or None,
+        backend=backend,
+        backend_fault=backend_fault,
+        is_backend_archived=is_archived,
+        has_response_hook=has_hook,
+        needs_records=needs_records(header_rules, payload_rules, handler),
+        context=context,
+        empty=empty_value(endpoint),
+    )
 
-    def _outbound_context(self):
-        """Context in which values are read, regardless of the caller."""
-        context = {
-            "allowed_company_ids": self.sudo().company_id.ids,
-            "lang": self._company_lang(),
-            "tz": "UTC",
-        }
-        for key in _KEPT_CONTEXT:
-            if key in self.env.context:
-                context[key] = self.env.context[key]
-        return context
 
-    def _company_lang(self):
-        """Language of the company's partner, or an active one if that is archived.
+def build_context(endpoint):
+    """Context in which values are read, regardless of the caller."""
+    context = {
+        "allowed_company_ids": endpoint.sudo().company_id.ids,
+        "lang": company_lang(endpoint),
+        "tz": "UTC",
+    }
+    for key in _KEPT_CONTEXT:
+        if key in endpoint.env.context:
+            context[key] = endpoint.env.context[key]
+    return context
 
-        Without the other fields of company and partner: a lane waits for this before
-        its first request.
-        """
-        rows = self.env.execute_query(
-            SQL(
-                """SELECT p.lang FROM res_company c
-                JOIN res_partner p ON p.id = c.partner_id WHERE c.id = %s""",
-                self.sudo().company_id.id or None,
-                to_flush=(
-                    self.env["res.company"]._fields["partner_id"],
-                    self.env["res.partner"]._fields["lang"],
-                ),
-            )
+
+def company_lang(endpoint):
+    """Language of the company's partner, or an active one if that is archived.
+
+    Without the other fields of company and partner: a lane waits for this before its
+    first request.
+    """
+    env = endpoint.env
+    rows = env.execute_query(
+        SQL(
+            """SELECT p.lang FROM res_company c
+            JOIN res_partner p ON p.id = c.partner_id WHERE c.id = %s""",
+            endpoint.sudo().company_id.id or None,
+            to_flush=(
+                env["res.company"]._fields["partner_id"],
+                env["res.partner"]._fields["lang"],
+            ),
         )
-        return self._active_lang(rows and rows[0][0])
+    )
+    return active_lang(env, rows and rows[0][0])
 
-    def _active_lang(self, code):
-        """`code` if that language is active, else English, else any active one.
 
-        Odoo raises for every translated text in an inactive language.
-        """
-        languages = self.env["res.lang"]
-        for each in (code, "en_US"):
-            if each and languages._get_data(code=each):
-                return each
-        active = [each for each, _name in languages.get_installed()]
-        return active[0] if active else "en_US"
+def active_lang(env, code):
+    """`code` if that language is active, else English, else any active one.
 
-    def _outbound_snapshot(self):
-        """This endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
+    Odoo raises for every translated text in an inactive language.
+    """
+    languages = env["res.lang"]
+    for each in (code, "en_US"):
+        if each and languages._get_data(code=each):
+            return each
+    active = [each for each, _name in languages.get_installed()]
+    return active[0] if active else "en_US"
 
-        An invalid rule doesn't fail the snapshot: it raises when a delivery needs it,
-        with a message that names it.
-        """
-        self.ensure_one()
-        context = self._outbound_context()
-        # A mapping replaces the whole context: that of the caller must have no effect.
-        endpoint = self.with_user(SUPERUSER_ID)
-        endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
-        handler = endpoint.handler_id and endpoint.handler_id._compiled()
-        header_rules = endpoint._compiled_rules("header_rule_ids")
-        payload_rules = endpoint._compiled_rules("payload_rule_ids")
-        backend, backend_fault, is_archived = endpoint._backend_for_snapshot()
-        hook = type(self.env[DELIVERY])._handle_outbound_response
-        overridden = not (hook.__module__ or "").endswith(".models.delivery_request")
-        return EndpointSnapshot(
-            endpoint_id=endpoint.id,
-            name=endpoint.name,
-            code=endpoint.code,
-            company_id=endpoint.company_id.id,
-            http_method=endpoint.http_method,
-            body_mode=endpoint.request_body_mode,
-            hostname="" if backend_fault else endpoint._base_url_for_snapshot(),
-            path=endpoint.target_path or "/",
-            policy=endpoint._policy(),
-            trust=endpoint._trust(),
-            header_rules=header_rules,
-            payload_rules=payload_rules,
-            handler=handler or None,
-            backend=backend,
-            backend_fault=backend_fault,
-            is_backend_archived=is_archived,
-            has_response_hook=backend is not None or overridden,
-            needs_records=needs_records(header_rules, payload_rules, handler),
-            context=context,
-            empty=endpoint._empty_value(),
-        )
 
-    def _empty_value(self):
-        """Value of an empty field in a request: None or False."""
-        return False if self.empty_value == "false" else None
+def empty_value(endpoint):
+    """Value of an empty field in a request: None or False."""
+    return False if endpoint.empty_value == "false" else None
 
-    def _compiled_rules(self, field_name):
-        """Active rules of one kind, in their order, read in one query."""
-        rules = self.env[self._fields[field_name].comodel_name]
-        return rules.search_fetch(
-            [("endpoint_id", "=", self.id)], rules._READ
-        )._compiled()
 
-    def _backend_for_snapshot(self):
-        """(model, id) of the backend, why it may not send, whether it is archived."""
-        reference, is_archived = ("", 0), False
-        try:
-            backend = self._connector_backend()
-            if backend is None:
-                return None, "", False
-            reference = (backend._name, backend.id)
-            is_archived = bool(backend.exists()) and not backend._is_in_use()
-            self._check_connector_backend()
-        except UserError as error:
-            return reference, str(error), is_archived
-        return reference, "", False
+def _compiled_rules(endpoint, field_name):
+    """Active rules of one kind, in their order, read in one query."""
+    rules = endpoint.env[endpoint._fields[field_name].comodel_name]
+    return rules.search_fetch(
+        [("endpoint_id", "=", endpoint.id)], rules._READ
+    )._compiled()
+
+
+def _backend(endpoint):
+    """(model, id) of the backend, why it may not send, whether it is archived."""
+    reference, is_archived = ("", 0), False
+    try:
+        backend = endpoint._connector_backend()
+        if backend is None:
+            return None, "", False
+        reference = (backend._name, backend.id)
+        is_archived = bool(backend.exists()) and not backend._is_in_use()
+        endpoint._check_connector_backend()
+    except UserError as error:
+        return reference, str(error), is_archived
+    return reference, "", False

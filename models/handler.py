@@ -197,7 +197,6 @@ class BwtWebhookHandler(models.Model):
             id=self.id,
             name=self.display_name,
             active=self.active,
-            mode=self.execution_mode,
             rules=self.env[HANDLER_RULE]._compiled_of(self) if by_rules else (),
         )
 

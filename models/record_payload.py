@@ -3,6 +3,7 @@
 """Payloads from field paths of a record, nested as the paths are."""
 
 from ..services.errors import ConfigurationError, _lt
+from .endpoint_snapshot import empty_value
 from .field_path import RELATIONAL, check_syntax, compile_field_path
 from .field_value import read_field
 from .value_source import BuildScope
@@ -17,7 +18,7 @@ class RecordScope(BuildScope):
     __slots__ = ()
 
     def __init__(self, record, endpoint):
-        empty = endpoint._empty_value()
+        empty = empty_value(endpoint)
         super().__init__(None, endpoint, endpoint.company_id, empty)
         self.record = record
         self.context_values = {}

@@ -1,6 +1,8 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Runs a handler's compiled rules: the first one that matches decides."""
+"""Runs compiled rules: those of an endpoint build, those of a handler decide."""
+
+from contextlib import suppress
 
 from ..services.conditions import evaluate_condition
 from ..services.egress.target_url import origin_of
@@ -10,6 +12,47 @@ from ..services.headers import content_type_of, header_text_of, set_header
 from ..services.jsonable import to_json_value
 from ..services.masking import mask_url
 from ..services.paths import write_path
+
+
+def apply_payload_rules(snapshot, scope, data):
+    """Write the values of the endpoint's payload rules into `data["payload"]`.
+
+    :param data: the request so far, as `OutboundRequest.to_dict()` returns it
+    :raise ServiceError: a value can't be read or written; its `where` names the rule
+    """
+    if snapshot.payload_rules and data["request_body_mode"] == "raw":
+        scope.escape = escaper(_raw_content_type(snapshot, scope, data))
+    try:
+        for rule in snapshot.payload_rules:
+            try:
+                value = to_json_value(rule.source.read(scope), rule.target)
+                data["payload"] = write_path(data["payload"], rule.target, value)
+            except ServiceError as error:
+                error.where = rule.source.label
+                raise
+    finally:
+        scope.escape = None
+
+
+def _raw_content_type(snapshot, scope, data):
+    """The Content-Type that the header rules will set."""
+    found = content_type_of(data["headers"])
+    for rule in snapshot.header_rules:
+        if rule.target.lower() == "content-type":
+            with suppress(ServiceError):  # reported where the header is built
+                found = header_text_of(rule.source.read(scope))
+    return found
+
+
+def apply_header_rules(snapshot, scope, data):
+    """Set the headers of the endpoint's header rules; raises like the payload rules."""
+    for rule in snapshot.header_rules:
+        try:
+            value = header_text_of(rule.source.read(scope), rule.target)
+        except ServiceError as error:
+            error.where = rule.source.label
+            raise
+        set_header(data["headers"], rule.target, value)
 
 
 def run_rules(rules, scope, request_data):

@@ -4,6 +4,8 @@
 
 from odoo.tests import tagged
 
+from odoo.addons.bwt_webhooks_outbound.models.endpoint_snapshot import company_lang
+
 from .common import DELIVERY, CommittedCase, OutboundCase
 
 
@@ -34,7 +36,7 @@ class TestArchivedLanguage(OutboundCase):
         ):
             with self.subTest(code=code):
                 self.give_language(code)
-                self.assertEqual(expected, self.endpoint._company_lang())
+                self.assertEqual(expected, company_lang(self.endpoint))
 
     def test_sent_directly(self):
         """`process_delivery` sends for such a company."""

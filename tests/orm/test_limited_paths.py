@@ -9,6 +9,8 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
+from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
+
 from .trust_case import TrustCase
 
 DELIVERY = "bwt.webhook.outbound.delivery"
@@ -131,10 +133,11 @@ class TestLimitedPaths(TrustCase):
             self.env.flush_all()
             self.env.invalidate_all()
             snapshot = self.endpoint._outbound_snapshot()
-            deliveries = deliveries.with_context(outbound_snapshot=snapshot)
             before = self.env.cr.sql_log_count
-            for each in deliveries._prefetch_for_build(snapshot):
-                self.assertEqual("BE", each._build_outbound_request().payload["x"])
+            for scope in deliveries._read_scopes(snapshot).values():
+                with outbound_build(scope.delivery.env).of(snapshot, scope):
+                    built = scope.delivery._build_outbound_request()
+                self.assertEqual("BE", built.payload["x"])
             queries[count] = self.env.cr.sql_log_count - before
 
         self.assertEqual(queries[4], queries[40])

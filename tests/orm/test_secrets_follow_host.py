@@ -268,9 +268,7 @@ class TestSecretsFollowHost(FollowCase):
 
         self.endpoint.target_hostname = "https://api.example.org"
 
-        request = delivery.with_context(
-            outbound_snapshot=snapshot
-        )._build_outbound_request()
+        request = delivery._in_build_env(snapshot)._build_outbound_request()
         self.assertEqual(f"{OLD}/orders", request.target_url)
         self.assertEqual("t0ken-of-old", snapshot.trust.credential.value[7:])
         self.assertEqual(
@@ -347,9 +345,7 @@ class TestSecretsFollowBackend(FollowCase):
 
         self.backend.api_base_url = "https://api.example.org"
 
-        request = delivery.with_context(
-            outbound_snapshot=snapshot
-        )._build_outbound_request()
+        request = delivery._in_build_env(snapshot)._build_outbound_request()
         self.assertEqual(f"{OLD}/v1/orders", request.target_url)
 
     def test_no_base_url_falls_back_to_another_host(self):
