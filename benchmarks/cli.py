@@ -74,12 +74,14 @@ SCENARIOS = {
     "compare": (throughput.compare, "a loop, b jobs, c the lane"),
     "latency": (timing.latency, "single deliveries, commit to arrival"),
     "queueing": (timing.queueing, "what queueing costs"),
+    "building": (timing.building, "what rules and handlers cost"),
     "burst": (timing.burst, "as many transactions as deliveries"),
     "snapshot": (throughput.open_transaction, "a transaction held open elsewhere"),
     "hanging": (throughput.hanging, "nine endpoints beside a hanging one"),
     "lanes": (throughput.lanes, "1, 2 and 4 lanes; parallel lanes"),
     "slow": (throughput.slow_target, "a target that takes 50 ms"),
     "steady": (timing.steady, "1,000 deliveries a second"),
+    "recovery": (timing.recovery, "a worker is killed while it sends"),
     "screens": (screens.screens, "lists, groups and reports of 100,000 deliveries"),
 }
 NAMES = (*SCENARIOS, "history", "memory")

@@ -105,6 +105,7 @@ class Ground:
         self.database = database
         self.target = target
         self.caller = Caller(cluster, database)
+        self.server = None  # while one is serving
         self.samples = None
         self._ids = {}
 
@@ -142,6 +143,7 @@ class Ground:
         try:
             server.start()
             wait_for_runner(server)
+            self.server = server
             yield server
         except BaseException:
             say(f"the end of the server's log:\n{tail(server.log_path, 12)}")

@@ -2,11 +2,17 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Latencies: of queueing, of arrival, of a burst, at a steady rate."""
 
+import os
 import random
+import signal
 import time
 
+from stage import connected_to
+
 from benchmarks import workload
+from benchmarks.ground import URL_PATH, wait_until
 from benchmarks.report import Row, median, percentile
+from receiver import hold, status
 from tools.console import say
 
 
@@ -72,6 +78,51 @@ def queueing(ground, size):
         lower=True,
         is_ratio=False,
         unit="ms each",
+        samples={"seconds": took},
+    )
+
+
+def building(ground, _size):
+    """What rules, context lines and a handler add to a build: CPU of the lane."""
+    cost = ground.caller.run(workload.BUILD)
+    rich, plain = (min(cost[code][1:]) for code in ("cost-rich", "cost-plain"))
+    yield Row(
+        "build with 10 rules, 3 context lines, 3 handler rules",
+        f"plain {plain:.2f} ms, with them {rich:.2f} ms",
+        rich - plain,  # of a thousand, in seconds: ms each
+        0.5,
+        0.3,
+        lower=True,
+        is_ratio=False,
+        unit="ms more",
+        samples=cost,
+    )
+
+
+def recovery(ground, size):
+    """From the kill of a worker until its request is sent again."""
+    receiver, took = ground.target.receiver, []
+    for _round in range(size.pairs):
+        ground.clear()
+        receiver.script(URL_PATH, hold(), status(200))
+        uid = ground.caller.run(workload.ONE, code="orders", number=1)["uid"]
+        ground.target.arrival_of(uid)
+        for worker in connected_to(ground.server, receiver.port):
+            os.kill(worker, signal.SIGKILL)
+        killed = time.time()
+        wait_until(lambda: len(ground.target.arrivals) > 1, lambda: "not sent again")
+        took.append(ground.target.arrivals[1][1] - killed)
+        receiver.release()
+        ground.wait_for_done(["orders"])
+    yield Row(
+        "a killed worker: until its request is sent again",
+        f"longest {max(took):.1f} s",
+        median(took),
+        15,
+        6,
+        lower=True,
+        is_ratio=False,
+        unit="s",
         samples={"seconds": took},
     )
 

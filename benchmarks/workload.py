@@ -126,6 +126,102 @@ result = {"calls": calls, "queries": queries, "commits": commits}
 """
 )
 
+# CPU seconds with which a lane prepares 1,000 deliveries: with rules and a handler, and
+# plain ones. Nothing is committed.
+BUILD = """
+import gc, time
+from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import Claimed
+from odoo.addons.bwt_webhooks_outbound.lane.batch import prepare_batch
+
+def source(kind, expression=False, literal=False, **more):
+    return (0, 0, {
+        "source_kind": kind, "source_expression": expression,
+        "literal_value": literal, **more,
+    })
+
+def condition(kind, expression, operator, expected=False):
+    return source(kind, expression, operator=operator, expected_value=expected)
+
+def assignment(scope, target, literal):
+    return source("literal", False, literal, target_scope=scope,
+                  target_expression=target)
+
+def rule(status, *conditions, assign=()):
+    return (0, 0, {
+        "name": status, "result_status": status,
+        "condition_ids": list(conditions), "assignment_ids": list(assign),
+    })
+
+model, host = env["bwt.webhook.outbound.endpoint"], "https://shop.example.com"
+plain = model.create({"name": "Plain", "code": "cost-plain", "target_hostname": host})
+handler = env["bwt.webhook.handler"].create({
+    "name": "Cost", "code": "cost", "direction": "outbound",
+    "outbound_rule_ids": [
+        rule("cancel", condition("request_field", "payload.total", "greater", "1000")),
+        rule("retry", condition("record_field", "ref", "starts_with", "Z")),
+        rule("mutate", condition("request_field", "payload.total", "is_set"), assign=(
+            assignment("header", "X-Rule", "{order_id}"),
+            assignment("payload", "seen", "true"),
+        )),
+    ],
+})
+rich = model.create({
+    "name": "Rich", "code": "cost-rich", "target_hostname": host,
+    "target_path": "/orders/{order_id}?from={shop}", "handler_id": handler.id,
+    "header_rule_ids": [
+        source("literal", literal="order {order_id}", header_name="X-Literal-0"),
+        source("literal", literal="order {order_id}", header_name="X-Literal-1"),
+        source("company_field", "name", header_name="X-Company"),
+        source("partner_field", "name", header_name="X-Partner"),
+        source("context_key", "shop", header_name="X-Key",
+               value_map="s = shop\\n* = other"),
+    ],
+    "payload_rule_ids": [
+        source("literal", literal='{"id": "{order_id}", "n": 1.5}', target_path="l.a"),
+        source("literal", literal='{"id": "{order_id}", "n": 1.5}', target_path="l.b"),
+        source("record_field", "ref", target_path="partner.ref", value_map="a = b"),
+        source("record_field", "country_id.code", target_path="partner.country"),
+        source("delivery_field", "queued_at", target_path="queued"),
+    ],
+})
+partners = env["res.partner"].create(
+    [{"name": f"Partner {n}", "ref": f"R{n}"} for n in range(1000)]
+)
+lines = {"order_id": 42, "shop": "s", "note": "a text"}
+
+def queue(endpoint):
+    return endpoint.queue_deliveries([
+        {
+            "payload": {"total": 5, "lines": [{"sku": "a", "qty": 1}]},
+            "context_lines": lines if endpoint == rich else None,
+            "record": partners[n] if endpoint == rich else None,
+            "name": f"Order {n}",
+        }
+        for n in range(1000)
+    ]).sudo()
+
+def prepare(deliveries):
+    env.flush_all()
+    env.invalidate_all()
+    gc.collect()
+    endpoint = deliveries[0].endpoint_id._for_lane()
+    claimed = [Claimed(each, "", "queued", 0, 0, 0, None) for each in deliveries.ids]
+    started = time.thread_time()
+    snapshot = endpoint._outbound_snapshot()
+    batch = prepare_batch(deliveries.with_env(endpoint.env), snapshot, claimed)
+    seconds = time.thread_time() - started  # CPU: neighbours don't count
+    failed = [each.error for each in batch if hasattr(each, "error")]
+    assert not failed, failed[0]
+    return seconds
+
+queued = {each.code: queue(each) for each in (plain, rich)}
+result = {code: [] for code in queued}
+for _round in range(4):
+    for code, deliveries in queued.items():
+        result[code].append(prepare(deliveries))
+env.cr.rollback()
+"""
+
 BURST = (
     ASKED
     + """

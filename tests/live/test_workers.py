@@ -4,7 +4,6 @@
 
 import os
 import signal
-import time
 
 import pytest
 from stage import (
@@ -50,13 +49,11 @@ def test_burst_of_single_transactions(shop, server, receiver, code):
         "result = made.mapped('message_uid')",
         code=code,
     )
-    committed = time.monotonic()
-    shop.wait_for_states(code, done=500)
-    waited = time.monotonic() - committed
 
+    shop.wait_for_states(code, done=500)
     shop.wait_for_idle(code)
     ran = [job for job in shop.jobs(code) if job["date_started"]]
-    print(f"500 transactions: {len(ran)} jobs ran, done {waited:.1f} s after the last")
+    print(f"500 transactions: {len(ran)} jobs ran")
     assert dict.fromkeys(uids, 1) == receiver.counts()
     assert len(ran) < 200
 
@@ -74,16 +71,13 @@ def test_killed_worker(shop, server, receiver, code):
 
     [worker] = connected_to(server, receiver.port)
     os.kill(worker, signal.SIGKILL)
-    killed = time.time()
 
-    again = receiver.wait_for_requests(2, timeout=40)[1]
+    receiver.wait_for_requests(2, timeout=40)
     assert ["interrupted", "processing"] == shop.attempt_states(code)
     receiver.release()
     shop.wait_for_states(code, done=1)
     assert [uid, uid] == [request.webhook_id for request in receiver.requests]
     assert ["interrupted", "done"] == shop.attempt_states(code)
-    print(f"killed worker: moving again after {again.time - killed:.1f} s")
-    assert again.time - killed < 15
 
 
 def test_requested_to_stop(shop, server, receiver, code):
@@ -98,16 +92,13 @@ def test_requested_to_stop(shop, server, receiver, code):
     receiver.wait_for_requests(50)
     ready_before = server.log().count(RUNNER_READY)
 
-    told = time.monotonic()
     server.process.terminate()
     wait_until(
         lambda: "processing" not in shop.states(code),
         what="idle lane",
         instead=lambda: shop.account(code),
     )
-    ended = time.monotonic() - told
     server.process.wait(30)
-    gone = time.monotonic() - told
     sent, states = receiver.total, shop.states(code)
     server.start()
     wait_for_runner(server, ready_before)
@@ -116,8 +107,5 @@ def test_requested_to_stop(shop, server, receiver, code):
     assert {"done": sent, "queued": 400 - sent} == states
     shop.wait_for_states(code, 60, done=400)
     seen = tally(receiver, uids, shop.attempts(code), shop.states(code))
-    # How long Odoo's processes take to go, idle or not, depends on the machine.
-    print(f"told to stop: lane ended in {ended:.1f} s, server gone in {gone:.1f} s")
-    print(f"told to stop: {describe(seen)}")
-    assert ended < 3
+    print(f"requested to stop: {describe(seen)}")
     assert (400, 400, 0) == (seen["arrived"], seen["distinct"], seen["interrupted"])

@@ -3,8 +3,6 @@
 """How a delivery is requested: what is stored, what it costs, who is woken."""
 
 import json
-import logging
-import time
 from datetime import datetime, timedelta
 
 from odoo.tests import tagged
@@ -12,8 +10,6 @@ from odoo.tests import tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
 from .common import DELIVERY, OutboundCase
-
-_logger = logging.getLogger(__name__)
 
 DRAWN = {"id", "message_uid", "queue_number", "queued_at", "next_attempt_at"}
 
@@ -96,17 +92,9 @@ class TestQueueing(OutboundCase):
             self.env.invalidate_all()
             requests = self.requests(count)
             before = self.env.cr.sql_log_count
-            started = time.perf_counter()
             self.endpoint.queue_deliveries(requests)
             self.env.flush_all()
-            took = (time.perf_counter() - started) * 1000
             counts[count] = self.env.cr.sql_log_count - before
-            _logger.info(
-                "queueing %s: %s queries, %.2f ms each",
-                count,
-                counts[count],
-                took / count,
-            )
         self.assertLessEqual(counts[1], 6)
         self.assertEqual(counts[1], counts[10])
         self.assertEqual(counts[1], counts[1000])

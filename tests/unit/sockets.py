@@ -4,6 +4,7 @@
 
 import contextlib
 import errno
+import queue
 import socket
 import threading
 
@@ -87,6 +88,30 @@ class Server:
                 conn = self._context.wrap_socket(conn, server_side=True)
             with conn:
                 self._talk(conn)
+
+
+def within(seconds, call):
+    """What `call` returns; fails if it hasn't after so many seconds.
+
+    What never ends would otherwise stop all tests. The seconds leave room for a busy
+    machine: how fast something is, is measured by `make bench`.
+    """
+    results = queue.Queue()
+
+    def run():
+        try:
+            results.put((call(), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        result, error = results.get(timeout=seconds)
+    except queue.Empty:
+        raise AssertionError(f"not finished after {seconds} s") from None
+    if error:
+        raise error
+    return result
 
 
 def answering(response, *, close=True):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from sockets import LOOPBACK, OK, Server, answering
+from sockets import LOOPBACK, OK, Server, answering, within
 
 from services.egress.policy import Policy
 from services.http.client import Sender
@@ -28,12 +28,9 @@ def encoded(server, path="/hook", **more):
 
 
 def timed(sender, server, timeout, **more):
-    """The response, after a check that the deadline was kept."""
-    start = time.monotonic()
-    response = sender.send(encoded(server, **more), timeout=timeout)
-    # What isn't kept by the deadline takes minutes: the slack is for a busy machine.
-    assert time.monotonic() - start < timeout + 5
-    return response
+    """The response; fails if the deadline isn't kept (the peers take minutes)."""
+    request = encoded(server, **more)
+    return within(timeout + 5, lambda: sender.send(request, timeout=timeout))
 
 
 def drip(data, seconds=0.05):
@@ -63,7 +60,7 @@ def test_a_response_is_read_completely(sender):
     )
     assert (("X-A", "1"), ("x-a", "2"), ("Content-Length", "4")) == response.headers
     assert before <= response.started_at <= time.time()
-    assert 0 < response.duration < 5
+    assert 0 < response.duration
 
 
 def test_one_connection_serves_many_requests(sender):
@@ -190,10 +187,11 @@ def test_a_success_on_an_open_connection_is_one_at_once(sender, head):
     def talk(conn):
         server.read_request(conn)
         conn.sendall(head + b"body")
-        time.sleep(20)
+        conn.recv(1)  # until the sender closes the connection
 
     with Server(talk) as server:
-        response = sender.send(encoded(server), timeout=60)
+        request = encoded(server)
+        response = within(15, lambda: sender.send(request, timeout=60))
 
     assert (200, b"body", "", 1) == (
         response.status_code,
@@ -201,7 +199,6 @@ def test_a_success_on_an_open_connection_is_one_at_once(sender, head):
         response.reason,
         len(response.notes),
     )
-    assert response.duration < 15
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from sockets import LOOPBACK, OK, Server
+from sockets import LOOPBACK, OK, Server, within
 
 from services.http.client import Sender
 from services.http.encoding import encode
@@ -78,24 +78,24 @@ def test_hanging_requests_use_their_own_places_only():
 
 
 def test_slow_responses_are_waited_for_in_parallel():
-    """Sixteen responses of 0.2 s take 0.2 s, not 3.2."""
+    """The receiver responds to sixteen requests when it has all of them."""
+    together = threading.Barrier(16)
 
     def talk(conn):
         while server.read_request(conn):
-            time.sleep(0.2)
+            together.wait(10)
             conn.sendall(OK)
 
     with Server(talk) as server:
         encoded = encode({"method": "POST", "url": server.url, "json": {}})
         pool = SenderPool(lambda: Sender(LOOPBACK), 16)
-        start = time.monotonic()
-        pool.put((n, encoded, 5.0) for n in range(32))
+        pool.put((n, encoded, 15.0) for n in range(32))
         found = []
         while len(found) < 32:
             found += pool.collect(32 - len(found), 5)
         pool.close()
 
-    assert 0.4 <= time.monotonic() - start < 4
+    assert {200} == {response.status_code for _, response in found}
 
 
 def test_a_slow_response_uses_one_place(gate):
@@ -117,13 +117,11 @@ def test_a_slow_response_uses_one_place(gate):
 def test_collect_does_not_wait_for_what_cannot_come(gate):
     """With less under way than requested, it returns when that is there."""
     pool = SenderPool(lambda: gate, 2)
-    start = time.monotonic()
 
-    assert [] == pool.collect(10, 5)
+    assert [] == within(15, lambda: pool.collect(10, 600))
     pool.put([(1, "go", 5.0)])
-    assert 1 == len(pool.collect(10, 5))
+    assert 1 == len(within(15, lambda: pool.collect(10, 600)))
 
-    assert time.monotonic() - start < 4
     pool.close()
 
 
@@ -131,11 +129,10 @@ def test_collect_returns_after_its_timeout(gate):
     """The lane has other things to do while a target hangs."""
     pool = SenderPool(lambda: gate, 1)
     pool.put([(1, "wait", 5.0)])
-    start = time.monotonic()
 
     assert [] == pool.collect(1, 0.1)
 
-    assert 0.09 < time.monotonic() - start < 4
+    assert 1 == pool.in_flight
     gate.opened.set()
     pool.close()
 

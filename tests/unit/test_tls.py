@@ -7,7 +7,7 @@ import time
 
 import pytest
 from certificates import Authority
-from sockets import LOOPBACK, OK, Server
+from sockets import LOOPBACK, OK, Server, within
 
 from services.errors import ConfigurationError
 from services.http.client import Sender
@@ -105,15 +105,14 @@ def test_a_handshake_that_hangs_ends_at_the_deadline(authority, byte):
     """A silent peer, or one that drips, holds nobody up."""
 
     def talk(conn):
-        for _ in range(100):
+        while True:  # until the sender closes the connection
             conn.sendall(byte)
             time.sleep(0.03)
 
     with Server(talk) as server:
-        start = time.monotonic()
-        response = post(f"https://127.0.0.1:{server.port}", timeout=0.4)
+        url = f"https://127.0.0.1:{server.port}"
+        response = within(15, lambda: post(url, timeout=0.4))
 
-    assert time.monotonic() - start < 2.5
     assert response.reason in ("timeout", "tls")
 
 
@@ -130,15 +129,13 @@ def test_slow_responses_over_tls_end_at_the_deadline(authority):
 
     def talk(conn):
         conn.recv(65536)
-        for byte in OK * 10:
+        for byte in OK[:20] + b"x" * 10_000:
             conn.sendall(bytes([byte]))
             time.sleep(0.03)
 
     with Server(talk, context=authority.server_context("127.0.0.1")) as server:
-        start = time.monotonic()
-        response = post(server.url, timeout=0.5)
+        response = within(15, lambda: post(server.url, timeout=0.5))
 
-    assert time.monotonic() - start < 5
     assert "timeout" == response.reason
 
 
