@@ -9,10 +9,11 @@ Claimed -> Prepared (request ready to send)  -> AttemptResult
 
 import random
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..services.retry import decide_retry
+from .clock import as_utc
 
 
 class Claimed(NamedTuple):
@@ -95,6 +96,32 @@ class AttemptResult:
         if self.state == "error":
             return self.next_attempt_at is None
         return self.state == "dead_letter"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one transaction recorded.
+
+    attempted: all results; `results` are those that were written, since a successor
+        owns the others by now
+    before, after: state of the circuit
+    """
+
+    attempted: list[AttemptResult]
+    results: list[AttemptResult]
+    before: str
+    after: str
+
+    @property
+    def circuit_moved(self) -> bool:
+        return self.before != self.after
+
+    @property
+    def stops_requests(self) -> bool:
+        """Whether the target must get none of the requests that wait."""
+        if self.circuit_moved:
+            return self.after != "closed"
+        return any(result.backoff for result in self.attempted)
 
 
 HANDLER_ATTEMPT_STATES = {
@@ -223,10 +250,6 @@ def result_superseded(claimed, env, now) -> AttemptResult:
         at=now,
         note=env._("Superseded by %s.", claimed.superseded_by),
     )
-
-
-def as_utc(epoch: float) -> datetime:
-    return datetime.fromtimestamp(epoch, timezone.utc).replace(tzinfo=None)
 
 
 def _say(env, text) -> str:

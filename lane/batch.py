@@ -5,6 +5,7 @@
 # pylint: disable=invalid-commit
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +25,15 @@ from .attempt_result import (
     result_of_refusal,
     result_superseded,
 )
+from .clock import as_utc, utcnow
+from .health import Health
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
 
 _logger = logging.getLogger(__name__)
 
+SNAPSHOT_AGE = 0.5  # seconds until an edited endpoint takes effect in a running lane
 TRIES = 3  # for a delivery whose handler conflicts with another transaction
 
 
@@ -187,6 +191,47 @@ class Batch:
     seconds: float = 0.0  # spent on building
 
 
+class EndpointView:
+    """The endpoint as a lane last read it.
+
+    snapshot: rules, handler and policy as plain values
+    secrets: of all snapshots so far, since a response may quote what was sent
+    """
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self.secrets = ()
+        self._read()
+
+    @property
+    def may_send(self) -> bool:
+        """Whether it sends at present, and has the access token that it needs."""
+        return self._is_open and not self.token_at
+
+    def refresh(self) -> bool:
+        """Read it again if the last time was too long ago; returns whether it was."""
+        if time.monotonic() - self._read_clock <= SNAPSHOT_AGE:
+            return False
+        self._read()
+        return True
+
+    def expire(self):
+        """Read it again at the next `refresh`."""
+        self._read_clock = -math.inf
+
+    def _read(self):
+        endpoint = self.endpoint
+        self.snapshot = endpoint._outbound_snapshot()
+        trust = self.snapshot.trust
+        self.secrets = tuple(dict.fromkeys((*trust.secrets, *self.secrets)))
+        self._is_open = endpoint.state == "active" and not endpoint.is_paused
+        # When the access token is requested again, if that failed.
+        self.token_at = as_utc(trust.not_before) if trust.not_before else None
+        policy, reset_at = self.snapshot.policy, endpoint.circuit_reset_at
+        self.health = Health(endpoint.env.cr, endpoint.id, policy, reset_at)
+        self._read_clock = time.monotonic()
+
+
 class Claim:
     """Takes batches of one endpoint, in the transaction of the lane's cursor."""
 
@@ -209,38 +254,59 @@ class Claim:
             may have killed the previous lane
         :raise Shortage: this process lacks what building needs
         """
-        if careful:
-            limit = 1
-        allowance = self.health.allow(limit, now)
+        allowance = self.health.allow(1 if careful else limit, now)
         batch = Batch(not_before=allowance.not_before)
         if not allowance.count:
             return batch
-        place = self.position.begin(now)
-        rows = self._interrupted(now) if alone and place is None else []
-        if rows:
-            batch.is_alone = True
-            self.position.restart()  # there may be more of its kind
-        rows = rows or self._lock(allowance.count, now, place)
-        if alone and not rows and place is not None:
-            rows = self._lock(allowance.count, now, None)
+        rows = self._lock(allowance.count, now, batch, alone=alone)
         if rows and self._is_token_replaced():
             return Batch(needs_token=True)
         if any(row.build_tries for row in rows) and not (careful and alone):
             return Batch(suspect=True)
-        batch.is_last = not batch.is_alone and len(rows) < allowance.count
         if careful:
             rows = self._mark(rows, now)
         else:
             rows = self._within(rows, room, batch, alone=alone)
-        claimed = self._prepare(rows, batch, now) if rows else 0
+        if rows:
+            batch.claimed = self._prepare(rows, batch, now)
         self.marked = None
-        batch.claimed = claimed
         # Nothing is sent for those that ended, nor for those left out.
-        unused = allowance.count - claimed + batch.concluded
+        unused = allowance.count - batch.claimed + batch.concluded
         self.health.return_tokens(unused)
         if allowance.is_probe and not batch.prepared:
             self.health.note(["ignore"], now)
         return batch
+
+    def is_due(self) -> bool:
+        """Whether something is due that the next claim may find; commits."""
+        now = utcnow()
+        place = self.position.begin(now)
+        is_ordered = self.snapshot.ordering != "none"
+        self.cr.execute(sql.next_due(self.endpoint.id, is_ordered, place))
+        row = self.cr.fetchone()
+        self.cr.commit()
+        is_due = bool(row and row[0] and row[0] <= now)
+        if is_due and place is None:
+            self.position.restart()  # the claim must find it, too
+        return is_due
+
+    def undo(self):
+        """Roll back, and remove the mark of a delivery that was built alone."""
+        self.cr.rollback()
+        if self.marked:
+            self.cr.execute(sql.unmark_build([self.marked]))
+            self.cr.commit()
+            self.marked = None
+        self.position.restart()
+
+    def undo_for(self, shortage: Shortage, *, careful: bool):
+        """Undo; if memory is lacking, one delivery may be the cause and is marked."""
+        if shortage.is_memory and shortage.delivery_id == self.marked:
+            self.marked = None  # the mark stays
+        self.undo()
+        if shortage.is_memory and shortage.delivery_id and not careful:
+            self.cr.execute(sql.mark_build(shortage.delivery_id))
+            self.cr.commit()
 
     def open_attempts(self, batch: Batch, slot: int, now):
         """Insert attempts of what is sent next; to be committed before that."""
@@ -265,11 +331,23 @@ class Claim:
         trust = self.snapshot.trust
         return trust.is_token and self.endpoint._is_token_replaced(trust.credential)
 
-    def _interrupted(self, now) -> list[Claimed]:
-        ordered = self.snapshot.ordering != "none"
-        return self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
+    def _lock(self, limit, now, batch, *, alone) -> list[Claimed]:
+        """Rows to process; an interrupted one comes first, and alone."""
+        place = self.position.begin(now)
+        if alone and place is None:
+            ordered = self.snapshot.ordering != "none"
+            rows = self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
+            if rows:
+                batch.is_alone, batch.is_last = True, False
+                self.position.restart()  # there may be more of its kind
+                return rows
+        rows = self._lock_from(place, limit, now)
+        if alone and not rows and place is not None:
+            rows = self._lock_from(None, limit, now)
+        batch.is_last = len(rows) < limit
+        return rows
 
-    def _lock(self, limit, now, place) -> list[Claimed]:
+    def _lock_from(self, place, limit, now) -> list[Claimed]:
         endpoint_id = self.endpoint.id
         if self.snapshot.ordering == "none":
             rows = self._rows(sql.claim(endpoint_id, now, limit, place))

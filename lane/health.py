@@ -44,7 +44,8 @@ class Health:
             return Allowance(wanted, None, gate == "probe")
         bucket, granted, wait = bucket.take(wanted, now)
         self.cr.execute(sql.write_bucket(self.endpoint_id, bucket))
-        return Allowance(granted, now + timedelta(seconds=wait), gate == "probe")
+        not_before = now + timedelta(seconds=wait) if wait else None
+        return Allowance(granted, not_before, gate == "probe")
 
     def return_tokens(self, count: int):
         """Return rate-limit permits that no delivery used."""

@@ -30,17 +30,19 @@ class Housekeeping:
         self.superseded = 0
         self.was_killed = False  # a superseded wake-up was that of a killed lane
         self._watchdog = None
-        self._next = 0.0
+        self._next_clock = 0.0
+        self._has_requested_lane = False
+
+    def is_due(self, clock: float) -> bool:
+        return clock >= self._next_clock
 
     def keep(self) -> bool:
         """True if wake-ups were superseded: their deliveries can be claimed now.
 
         :raise OperationalError: the slot is lost
         """
-        if time.monotonic() < self._next:
-            return False
-        first = not self._next
-        self._next = time.monotonic() + EVERY
+        first = not self._next_clock
+        self._next_clock = time.monotonic() + EVERY
         now = utcnow()
         reason = f"taken over by the lane of job {self.job_uuid}"
         self.cr.execute(sql.supersede_wake_ups(self.endpoint.id, now, reason))
@@ -57,6 +59,13 @@ class Housekeeping:
             requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
             self.cr.commit()
         return bool(found)
+
+    def request_another_lane(self):
+        """There is work for one more lane; each lane requests the next slot once."""
+        if not self._has_requested_lane:
+            self._has_requested_lane = True
+            jobs.request_another_lane(self.endpoint, self.job_uuid)
+            self.cr.commit()
 
     def retire(self, now):
         """Close the watchdog, in the transaction of the last check."""

@@ -1,10 +1,12 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""One delivery sent in the caller's transaction: the lane's steps without a commit."""
+"""Deliveries sent in the caller's transaction: the lane's steps without a commit."""
 
 import uuid
 
 from psycopg2.errors import LockNotAvailable
+
+from odoo.exceptions import UserError
 
 from ..services.shortage import REASON as SHORTAGE
 from ..services.shortage import Shortage
@@ -21,6 +23,7 @@ from .attempt_result import (
 from .batch import prepare_batch
 from .clock import utcnow
 from .recording import conclude, open_or_refuse, record_singly
+from .report import Report
 from .response_hooks import call_hooks
 
 
@@ -111,3 +114,29 @@ class DirectRun:
         )
         written = record_singly(env, [result], self.owner, utcnow(), trust.secrets)
         call_hooks(self.delivery, snapshot, written)
+
+
+def run_directly(endpoint) -> Report:
+    """Send what is due in the caller's transaction, without a commit.
+
+    For callers other than queue_job's runner: tests and scripts.
+    """
+    endpoint = endpoint.exists()
+    if endpoint.state != "active" or endpoint.is_paused:
+        return Report(why="the endpoint is gone or doesn't send")
+    deliveries = endpoint.env["bwt.webhook.outbound.delivery"].search(
+        [
+            ("endpoint_id", "=", endpoint.id),
+            ("state", "in", ["queued", "error"]),
+            ("next_attempt_at", "<=", utcnow()),
+        ],
+        order="queue_number",
+    )
+    left = 0
+    for delivery in deliveries:
+        try:
+            delivery.process_delivery()
+        except UserError:  # not first in its group, or being sent by another
+            left += 1
+    sent = len(deliveries) - left
+    return Report(why=f"{sent} sent in the caller's transaction, {left} left")

@@ -5,10 +5,41 @@
 # pylint: disable=invalid-commit
 
 import logging
+import time
 
+from .clock import utcnow
 from .savepoint import FOREIGN_ERRORS, Savepoint
 
 _logger = logging.getLogger(__name__)
+
+RETRY_AFTER = 2.0  # seconds until a failed notification is tried again
+
+
+class FailureNotices:
+    """A lane's notifications about failures: one a day, since it is one activity."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+        self._notified_on = None  # the day of the last notification
+        self._retry_clock = None  # when a failed one is tried again
+
+    def notify(self):
+        """Notify today's first failure; after an error, the first one 2 s later."""
+        today, clock = utcnow().date(), time.monotonic()
+        if self._notified_on == today:
+            return
+        if self._retry_clock is not None and clock < self._retry_clock:
+            return
+        if notify_of_failures(self.endpoint):
+            self._notified_on, self._retry_clock = today, None
+        else:
+            self._retry_clock = clock + RETRY_AFTER
+
+    def retry(self):
+        """Try a failed notification once more: this may be the last lane."""
+        if self._retry_clock is not None:
+            self._retry_clock = None
+            self.notify()
 
 
 def notify_of_failures(endpoint) -> bool:

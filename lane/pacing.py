@@ -27,9 +27,9 @@ class Pace:
 
     def __init__(self):
         self.rate = 0.0
-        self._since = time.monotonic()
+        self._since_clock = time.monotonic()
         self._count = 0
-        self._recorded_at = self._since
+        self._recorded_clock = self._since_clock
         self._body = 0.0  # average size of a body in bytes
         self._build = 0.0  # average seconds to build one
         self.held = 0  # bytes of bodies claimed and not yet recorded
@@ -37,14 +37,14 @@ class Pace:
     def saw(self, responses: int):
         """Count responses; the rate is updated a few times a second."""
         self._count += responses
-        passed = time.monotonic() - self._since
+        passed = time.monotonic() - self._since_clock
         if passed < 0.1 or not self._count:
             return
         rate = self._count / passed
         self.rate = (
             rate if not self.rate else (SMOOTHING * rate + (1 - SMOOTHING) * self.rate)
         )
-        self._since += passed
+        self._since_clock += passed
         self._count = 0
 
     def built(self, count: int, seconds: float):
@@ -97,21 +97,18 @@ class Pace:
     def must_record(self, unrecorded: int) -> bool:
         return (
             unrecorded >= self.chunk
-            or time.monotonic() - self._recorded_at >= RECORD_AFTER
+            or time.monotonic() - self._recorded_clock >= RECORD_AFTER
         )
 
     def recorded(self):
-        self._recorded_at = time.monotonic()
-
-    def wait(self, out: int) -> float:
-        """Seconds to wait for responses while `out` requests are in flight."""
-        return 0.1 if out else 0.0
+        self._recorded_clock = time.monotonic()
 
 
 ALONE = 30.0
 SHARED = 5.0
 REAL_TIME_RESERVE = 15.0
 CPU_SHARE = 0.5
+SHORT_PAUSE = timedelta(seconds=10)  # until a retry after a lack of resources
 
 
 def longest_timeout() -> float | None:
@@ -121,28 +118,31 @@ def longest_timeout() -> float | None:
 
 
 class Budget:
-    """The time that a lane may run; checked between steps, never waited for."""
+    """Whether time and resources allow a lane to continue; checked between steps."""
 
     def __init__(self):
-        self.started = time.monotonic()
+        self._started_clock = time.monotonic()
         self._cpu = time.process_time()
         self.others_wait = False
         self.is_awaited = False  # someone waits for the end of this lane's job
+        self.short_until = None  # date; this process lacks files, threads or memory
         longest = longest_timeout()
-        self._hard_end = None if longest is None else self.started + longest
+        self._end_clock = None if longest is None else self._started_clock + longest
         # Prefork only: threads of one server share a process and have no such limit.
         cpu = config["limit_time_cpu"] if config["workers"] else 0
         self._cpu_limit = (cpu or 0) * CPU_SHARE
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
+    def ran_short(self, now: datetime):
+        """This process lacks a resource: the rest is left to a later lane."""
+        self.short_until = now + SHORT_PAUSE
 
     def may_claim(self, timeout: float) -> bool:
         """Whether another batch may be claimed whose requests take up to `timeout`."""
+        passed = time.monotonic() - self._started_clock
         return (
             not self.is_awaited
-            and self.seconds < (SHARED if self.others_wait else ALONE)
+            and self.short_until is None
+            and passed < (SHARED if self.others_wait else ALONE)
             and self.may_start(timeout)
             and not (self._cpu_limit and self._cpu_used > self._cpu_limit)
             and not server_stops()
@@ -150,13 +150,13 @@ class Budget:
 
     def may_start(self, timeout: float) -> bool:
         """Whether a request started now would end within ``limit_time_real``."""
-        return self._hard_end is None or time.monotonic() + timeout <= self._hard_end
+        return self._end_clock is None or time.monotonic() + timeout <= self._end_clock
 
     def cap(self, timeout: float) -> float:
         """`timeout`, or the rest of the job's time if that is shorter."""
-        if self._hard_end is None:
+        if self._end_clock is None:
             return timeout
-        return max(min(timeout, self._hard_end - time.monotonic()), 1.0)
+        return max(min(timeout, self._end_clock - time.monotonic()), 1.0)
 
     @property
     def _cpu_used(self) -> float:
@@ -189,17 +189,17 @@ class Position:
 
     def __init__(self):
         self._last = None  # (next_attempt_at, queue_number)
-        self._full_at = None
+        self._full_clock = None
 
     def begin(self, now: datetime):
         """(next_attempt_at, queue_number) to start from, None: the beginning."""
         clock = time.monotonic()
         if (
             self._last is None
-            or self._full_at is None
-            or clock - self._full_at >= FULL_CHECK
+            or self._full_clock is None
+            or clock - self._full_clock >= FULL_CHECK
         ):
-            self._full_at = clock
+            self._full_clock = clock
             return None
         due_at, number = self._last
         return (due_at, number) if now - due_at > BEHIND else (due_at - SLACK, 0)
@@ -212,7 +212,7 @@ class Position:
 
     def restart(self):
         """Start at the beginning next time."""
-        self._full_at = None
+        self._full_clock = None
 
 
 DELIVERY_BYTES_MAX = 100 * 2**20  # payload, headers and files of one delivery
@@ -277,7 +277,7 @@ class BatchLimit:
 
     def __init__(self, *, keeps_payload: bool):
         self._keeps_payload = keeps_payload
-        self._until = time.monotonic() + BUILD_SECONDS
+        self._end_clock = time.monotonic() + BUILD_SECONDS
         self._bytes = 0
 
     def restart(self):
@@ -291,7 +291,7 @@ class BatchLimit:
             self._bytes += length
             if length > LARGE and not self._keeps_payload:
                 _drop_payload(stage)
-        return self._bytes >= CLAIM_BYTES or time.monotonic() >= self._until
+        return self._bytes >= CLAIM_BYTES or time.monotonic() >= self._end_clock
 
 
 def _drop_payload(stage):

@@ -1,10 +1,13 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The attempts of requests, written in bulk before and after they are sent."""
+# A lane commits its own cursor after each step: what was sent must be on disk.
+# pylint: disable=invalid-commit
 
 import json
 import logging
 from dataclasses import replace
+from functools import partial
 
 from ..services.errors import _lt
 from ..services.headers import joined
@@ -12,11 +15,18 @@ from ..services.masking import mask_headers, mask_text, mask_url, url_secrets
 from ..services.shortage import Shortage
 from ..services.values import storable_text
 from . import sql
-from .attempt_result import AttemptResult, Prepared, Refused, result_of_refusal
+from .attempt_result import (
+    AttemptResult,
+    Prepared,
+    Recorded,
+    Refused,
+    result_of_refusal,
+)
 from .pacing import pages
 from .savepoint import lost_race
 
 PAGE = 500
+TRIES = 5  # of one recording
 TRUNCATED = "\n[... cut: the answer was longer]"
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -441,3 +451,29 @@ def _conclude(cr, snapshot, stages, results, owner, now) -> list[AttemptResult]:
     if others:
         cr.execute(sql.mark_processing(others, owner, None, now, attempts=0))
     return record(cr, results, owner, now, secrets)
+
+
+def record_and_commit(
+    env, health, decided, owner, now, secrets, *, hooks_follow
+) -> Recorded:
+    """Write results and circuit, repeated after an error; a request never is.
+
+    :param decided: pairs of AttemptResult and the signal for the circuit
+    """
+    results = [result for result, _signal in decided]
+    signals = [signal for _result, signal in decided]
+    backoff = max((result.backoff for result in results), default=0.0)
+    write = partial(record, env.cr)
+    for left in reversed(range(TRIES)):
+        try:
+            written = write(results, owner, now, secrets, hooks_follow=hooks_follow)
+            before, after = health.note(signals, now, backoff=backoff)
+            env.cr.commit()
+            return Recorded(results, written, before, after)
+        except Exception as error:
+            if env.cr.closed or not left:
+                raise
+            env.cr.rollback()
+            if not lost_race(error):
+                write = partial(record_singly, env)
+            _logger.info("record endpoint=%s repeated: %s", health.endpoint_id, error)

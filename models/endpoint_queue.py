@@ -13,7 +13,8 @@ from odoo.addons.queue_job.utils import must_run_without_delay
 from ..exceptions import WebhookValidationError
 from ..lane import jobs, recovery, sql
 from ..lane.clock import utcnow
-from ..lane.lane import Lane, run_directly
+from ..lane.inline_run import run_directly
+from ..lane.lane import Lane
 from ..lane.pacing import pages
 from .const import CONTEXT_LINE, DELIVERY
 from .endpoint_health import check_runner_if_late

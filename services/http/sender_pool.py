@@ -97,10 +97,25 @@ class SenderPool:
         self._outstanding = 0  # put and neither collected nor taken back
         self.shortage = None  # why a thread could not be started
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_error):
+        # After an error nobody collects what is in flight.
+        self.close(None if kind is None else 0)
+
     @property
     def waiting(self):
         """How many requests no thread has started yet."""
         return self._todo.qsize()
+
+    @property
+    def outstanding(self):
+        """How many requests have no collected response yet, waiting ones included.
+
+        Unlike `in_flight`, also those whose response came but was not collected.
+        """
+        return self._outstanding
 
     @property
     def in_flight(self):

@@ -106,7 +106,7 @@ class TestLockedJobs(CommittedCase):
             [watchdog] = self.uuids("watch")
 
             with self.locked(job, watchdog):
-                housekeeping._next = 0.5
+                housekeeping._next_clock = 0.5
                 housekeeping.keep()
                 housekeeping.retire(utcnow())
                 env.cr.commit()

@@ -114,6 +114,20 @@ def test_a_slow_response_uses_one_place(gate):
     pool.close()
 
 
+def test_a_response_is_outstanding_until_it_is_collected(gate):
+    """No thread works on it any more, but the lane must not end without it."""
+    pool = SenderPool(lambda: gate, 1)
+    pool.put([(1, "go", 5.0)])
+    deadline = time.monotonic() + 5
+    while pool.in_flight and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+    assert (0, 0, 1) == (pool.waiting, pool.in_flight, pool.outstanding)
+    assert 1 == len(pool.collect(1, 5))
+    assert 0 == pool.outstanding
+    pool.close()
+
+
 def test_collect_does_not_wait_for_what_cannot_come(gate):
     """With less under way than requested, it returns when that is there."""
     pool = SenderPool(lambda: gate, 2)
