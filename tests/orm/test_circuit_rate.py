@@ -3,9 +3,11 @@
 """Circuit breaker and rate limit on the health row, as a lane reads and writes it."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 from odoo.tests import tagged
 
+from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import PROBE_RESERVE, Health
 
@@ -294,6 +296,31 @@ class TestCircuitOfALane(CommittedCase):
         self.assertEqual(7, self.states(ids).count("queued"))
         [eta] = self.pending()
         self.assertAlmostEqual(1200, (eta - utcnow()).total_seconds(), delta=20)
+
+    def test_rate_limit_and_locked_deliveries(self):
+        """Due work that others hold locked is left to a wake-up, as without a limit.
+
+        The lane claimed every millisecond, in vain, until its time was up.
+        """
+        self.set_up(rate_limit=100, rate_period="second")
+        ids = self.queue(1)
+        take = Claim.take
+
+        with (
+            self.read_committed() as other,
+            patch.object(Claim, "take", autospec=True, side_effect=take) as claims,
+        ):
+            other.cr.execute(
+                "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s) "
+                "FOR UPDATE",
+                (ids,),
+            )
+            self.run_lane()
+
+        self.assertEqual(1, claims.call_count)
+        self.assertEqual(1, len(self.pending()))
+        self.run_lane()
+        self.assertEqual(["done"], self.states(ids))
 
     def test_what_is_not_sent_takes_no_permit(self):
         """A request that can't be built leaves its permit to the next delivery."""
