@@ -28,10 +28,11 @@ STAGES = {
     "note": "record: health",
     "commit": "commit",
     "_record": "record: rest",
+    "_follow_up": "hooks, notifications",
     "_claim": "claim: rest",
     "collect": "waiting for responses",
     "keep": "housekeeping",
-    "_read_snapshot": "snapshot",
+    "snapshot_of": "snapshot",
 }
 
 

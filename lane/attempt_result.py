@@ -42,6 +42,11 @@ class Prepared:
     encoded: Any  # EncodedRequest
     attempt_id: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        return len(self.encoded.body or b"")
+
 
 @dataclass(eq=False, slots=True)
 class Decided:

@@ -9,6 +9,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 
 from odoo.exceptions import UserError
 
@@ -143,7 +144,7 @@ def _prepare(snapshot, scope, claimed: Claimed, savepoint: Savepoint):
     if not isinstance(stage, Prepared):
         return stage
     try:
-        check_size(len(stage.encoded.body or b""))
+        check_size(stage.size)
     except ServiceError as error:
         # Without its request: nothing so large is stored on an attempt.
         return Refused(claimed, "build", describe(delivery.env, error))
@@ -315,6 +316,18 @@ class Claim:
         )
         batch.concluded += refused
         batch.failed_permanently += refused
+
+    def release(self, unsent: list[Prepared]):
+        """Return these to the queue, as if they had never been claimed; commits."""
+        now = utcnow()
+        by_state = groupby(
+            sorted(unsent, key=lambda each: each.claimed.state),
+            lambda each: each.claimed.state,
+        )
+        for state, group in by_state:
+            ids = [each.claimed.id for each in group]
+            self.cr.execute(sql.release_unsent(ids, state, self.owner, now))
+        self.cr.commit()
 
     def regroup_if_order_changed(self):
         """Assign waiting deliveries to new groups after an edit of the order."""

@@ -7,14 +7,13 @@
 import logging
 import time
 from datetime import timedelta
-from itertools import groupby
 
 from psycopg2 import OperationalError, errorcodes
 
 from ..services.http.sender_pool import SenderPool
 from ..services.shortage import REASON as SHORTAGE
 from ..services.shortage import Shortage
-from . import jobs, sql
+from . import jobs
 from .attempt_result import result_of_response
 from .batch import Claim, EndpointView
 from .clock import utcnow
@@ -24,7 +23,7 @@ from .pacing import Budget, Pace, Position
 from .recording import record_and_commit
 from .recovery import free_dead_jobs, recover_interrupted
 from .report import Report
-from .response_hooks import INTERRUPTED_SECONDS, call_due_hooks, call_interrupted_hooks
+from .response_hooks import call_due_hooks, call_interrupted_hooks
 from .slot import read_committed, slots
 from .step import POLL, Backlog, Caution, Situation, Step, next_step
 
@@ -74,12 +73,10 @@ class Lane:
             if self.slot is None:
                 return Report(why="left to the lane at work")
             self._start(duty, held)
-            trust, threads = self.snapshot.trust, self.snapshot.max_in_flight
-            with SenderPool(trust.open_sender, threads) as self.pool:
-                self.claim.regroup_if_order_changed()
-                while (step := next_step(self._situation())) is not Step.STOP:
-                    self.ACTIONS[step](self)
-            hooks_at = self._call_interrupted_hooks()
+            self._drain()
+            hooks_at = call_interrupted_hooks(
+                self.endpoint, self.snapshot, self._may_call_hook
+            )
             self.notices.retry()
         # The slot is free now. A lane that didn't get it ended before, so this check
         # sees the work it was started for.
@@ -107,6 +104,14 @@ class Lane:
         )
         self.view = EndpointView(self.endpoint)
         self._read_claim()
+
+    def _drain(self):
+        """Decide, then act, until nothing is left to do."""
+        self.claim.regroup_if_order_changed()
+        trust, threads = self.snapshot.trust, self.snapshot.max_in_flight
+        with SenderPool(trust.open_sender, threads) as self.pool:
+            while (step := next_step(self._situation())) is not Step.STOP:
+                self.ACTIONS[step](self)
 
     def _read_claim(self):
         """Claim with the endpoint as it was read last."""
@@ -201,7 +206,7 @@ class Lane:
         timeout = self.budget.cap(self.snapshot.timeout)
         self.pool.put((each, each.encoded, timeout) for each in batch.prepared)
         clock = time.monotonic()
-        self.pace.sent([_body_size(each) for each in batch.prepared])
+        self.pace.sent([each.size for each in batch.prepared])
         self.pace.built(batch.claimed, batch.seconds)
         self.caution = self.caution.after_claim(
             is_last=batch.is_last,
@@ -241,7 +246,7 @@ class Lane:
         """Write results, attempts and health in one transaction."""
         now = utcnow()
         batch, self.unrecorded = self.unrecorded, []
-        self.pace.freed(sum(_body_size(prepared) for prepared, _response in batch))
+        self.pace.freed(sum(prepared.size for prepared, _response in batch))
         batch = self._without_short(batch)
         if not batch:
             return
@@ -277,18 +282,6 @@ class Lane:
             deliveries = self.endpoint.env["bwt.webhook.outbound.delivery"]
             call_due_hooks(deliveries, self.snapshot, recorded.results)
 
-    def _call_interrupted_hooks(self):
-        """Call interrupted response hooks, now that everything is sent."""
-        end_clock = time.monotonic() + INTERRUPTED_SECONDS
-
-        def may_call():
-            clock = time.monotonic()
-            if self.housekeeping.is_due(clock):
-                self.housekeeping.keep()
-            return clock < end_clock and self.budget.may_start(0)
-
-        return call_interrupted_hooks(self.endpoint, self.snapshot, may_call)
-
     # Release --------------------------------------------------------------------------
 
     def _release_unsent(self, unsent=()):
@@ -298,16 +291,11 @@ class Lane:
         """
         self.must_release = False
         waiting = self.pool.take_back()
-        self.pace.freed(sum(map(_body_size, waiting)))
-        unsent = sorted([*waiting, *unsent], key=lambda each: each.claimed.state)
-        if not unsent:
-            return
-        now = utcnow()
-        for state, group in groupby(unsent, lambda prepared: prepared.claimed.state):
-            ids = [prepared.claimed.id for prepared in group]
-            self.cr.execute(sql.release_unsent(ids, state, self.job_uuid, now))
-        self.cr.commit()
-        self.report.released += len(unsent)
+        self.pace.freed(sum(each.size for each in waiting))
+        unsent = [*waiting, *unsent]
+        if unsent:
+            self.claim.release(unsent)
+            self.report.released += len(unsent)
 
     def _ran_short(self, shortage, unsent=()):
         """Release what isn't sent, report it, and leave the rest to a later lane."""
@@ -335,6 +323,12 @@ class Lane:
     def _keep_house(self):
         if self.housekeeping.keep():
             self.backlog = MAYBE_MORE
+
+    def _may_call_hook(self) -> bool:
+        """Called between the interrupted hooks, when everything is sent."""
+        if self.housekeeping.is_due(time.monotonic()):
+            self.housekeeping.keep()
+        return self.budget.may_start(0)
 
     def _check_once_more(self, hooks_at):
         """Create a wake-up if something is due, and close the watchdog."""
@@ -364,7 +358,3 @@ class Lane:
         Step.COLLECT: _collect,
         Step.SLEEP: _sleep,
     }
-
-
-def _body_size(prepared) -> int:
-    return len(prepared.encoded.body or b"")

@@ -8,6 +8,7 @@ import json
 import logging
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 
 from ..services.errors import _lt
 from ..services.headers import joined
@@ -38,7 +39,7 @@ def open_attempts(cr, snapshot, prepared: list[Prepared], owner, slot, now):
     ids = [each.claimed.id for each in prepared]
     cr.execute(sql.mark_processing(ids, owner, slot, now, attempts=1))
     attempt_ids = {}
-    for page in pages(prepared, _body_size, count=PAGE):
+    for page in pages(prepared, attrgetter("size"), count=PAGE):
         rows = [_attempt_row(snapshot, each) for each in page]
         found = _insert_attempts(cr, snapshot, rows, owner, now)
         attempt_ids.update((delivery_id, each_id) for each_id, delivery_id in found)
@@ -63,10 +64,6 @@ def _insert_attempts(cr, snapshot, rows, owner, now):
         page_size=PAGE,
         fetch=True,
     )
-
-
-def _body_size(prepared: Prepared) -> int:
-    return len(prepared.encoded.body or b"")
 
 
 def _attempt_row(snapshot, prepared: Prepared):

@@ -10,6 +10,7 @@ it. What a hook writes is therefore stored exactly once, whenever the worker is 
 
 import json
 import logging
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,7 +89,7 @@ def call_interrupted_hooks(endpoint, snapshot, may_call) -> datetime | None:
     To be called last, when nothing is in flight: one of them may end the worker. Those
     that were started least often come first.
 
-    :param may_call: called before each; False ends the loop
+    :param may_call: called before each; False ends the loop, as five seconds do
     :return: naive UTC; when to call the remaining ones, None when there are none
     """
     cr = endpoint.env.cr
@@ -96,9 +97,9 @@ def call_interrupted_hooks(endpoint, snapshot, may_call) -> datetime | None:
     left = [row[0] for row in cr.fetchall()]
     cr.commit()
     attempts = endpoint.env["bwt.webhook.outbound.delivery.attempt"]
-    retry_at = None
+    retry_at, end_clock = None, time.monotonic() + INTERRUPTED_SECONDS
     for attempt in attempts.browse(left):
-        if not may_call():
+        if not may_call() or time.monotonic() >= end_clock:
             return utcnow()
         delivery = _for_hooks(attempt.delivery_id, snapshot)
         if not _call_alone(Hook(delivery, attempt.id, partial(_on_record, attempt))):
