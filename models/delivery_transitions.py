@@ -35,6 +35,9 @@ class Transition(NamedTuple):
     sources: tuple[str, ...]
     label: str
 
+    def done(self, env):
+        return env._(self.label)  # pylint: disable=W8301  # each is marked by _lt
+
 
 TRANSITIONS = {
     "queue": Transition(("draft", "error"), _lt("queued")),
@@ -170,13 +173,10 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         except pg_errors.LockNotAvailable:
             fit, unfit = self, [(self[:1], self.env._("being sent right now"))]
         for delivery, why in unfit:
+            done = TRANSITIONS[name].done(self.env)
             raise refused(
                 delivery,
-                self.env._(
-                    "it can't be %(done)s: it is %(why)s.",
-                    done=self.env._(TRANSITIONS[name].label),  # pylint: disable=W8301
-                    why=why,
-                ),
+                self.env._("it can't be %(done)s: it is %(why)s.", done=done, why=why),
             )
         return fit._apply(name)
 
@@ -344,13 +344,8 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         return done, left
 
     def _notify_bulk(self, transition, left):
-        lines = [
-            self.env._(
-                "%(count)s %(done)s.",
-                count=len(self),
-                done=self.env._(transition.label),  # pylint: disable=W8301
-            )
-        ]
+        done = transition.done(self.env)
+        lines = [self.env._("%(count)s %(done)s.", count=len(self), done=done)]
         if left:
             lines.append(self.env._("%s left as they are:", len(left)))
             lines += [f"{each.name} ({why})" for each, why in left[:5]]

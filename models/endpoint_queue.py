@@ -177,10 +177,10 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     def _silent_deliveries(self):
         """The delivery model with sudo, without chatter and the caller's defaults."""
-        # A dict replaces the context: `default_...` keys are for the caller's records.
         context = clean_context(self.env.context) | SILENT
         deliveries = self.env[DELIVERY].sudo()
-        return deliveries.with_context(context)  # pylint: disable=W8121
+        # Replaced, not extended: `default_...` keys are for the caller's records.
+        return deliveries.with_context(context)  # pylint: disable=W8121  # as said
 
     def _create_deliveries(self, requested):
         """Create by `create`, which runs the overrides of other addons."""
@@ -274,7 +274,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     def _without_context(self):
         """As superuser, without the caller's context."""
-        return self.with_user(SUPERUSER_ID).with_context({})  # pylint: disable=W8121
+        endpoint = self.with_user(SUPERUSER_ID)
+        return endpoint.with_context({})  # pylint: disable=W8121  # nothing is kept
 
     def _for_lane(self):
         """This endpoint for a lane: superuser, its company, no other context."""
