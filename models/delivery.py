@@ -201,9 +201,9 @@ class BwtWebhookOutboundDelivery(models.Model):
     )
 
     # Shown on screens
-    situation = fields.Text(
+    status_message = fields.Text(
         string="Status Message",
-        compute="_compute_situation",
+        compute="_compute_status_message",
         help="What happened and what to do next.",
     )
     needs_correction = fields.Boolean(
@@ -325,9 +325,9 @@ class BwtWebhookOutboundDelivery(models.Model):
         "context_line_ids.source_kind",
         "context_line_ids.literal_value",
     )
-    def _compute_situation(self):
+    def _compute_status_message(self):
         for delivery in self:
-            delivery.situation = DeliveryStatusMessage(delivery).text()
+            delivery.status_message = DeliveryStatusMessage(delivery).text()
 
     @api.depends("state", "next_attempt_at", "failure_reason", "processing_error")
     def _compute_needs_correction(self):

@@ -254,8 +254,8 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     has_late_note = fields.Boolean(
         related="delivery_id.has_late_note", related_sudo=False
     )
-    situation = fields.Text(
-        related="delivery_id.situation", string="What Happened", related_sudo=False
+    status_message = fields.Text(
+        related="delivery_id.status_message", string="What Happened", related_sudo=False
     )
     attempt_id = fields.Many2one(
         comodel_name="bwt.webhook.outbound.delivery.attempt",

@@ -584,7 +584,7 @@ class TestJson2Access(HttpCase):
         """A form that is being filled in: computes fields for any values."""
         context = given[0] if given and isinstance(given[0], dict) else {}
         names = given[0] if given and isinstance(given[0], list) else []
-        shown = ("answer_body", "situation", "endpoint_id", "delivery_id")
+        shown = ("answer_body", "status_message", "endpoint_id", "delivery_id")
         if model == DELIVERY:
             shown = ("target_url", "http_method", "handler_id", "timeout_seconds")
         elif model == RECOVER:

@@ -109,7 +109,7 @@ class TestNotBuilt(FailureCase):
         )
         self.assertIn('Server Action "Tell the shop"', delivery.processing_error)
         self.assertIn("ZeroDivisionError: no address", delivery.processing_error)
-        self.assertIn("press Queue", delivery.situation)
+        self.assertIn("press Queue", delivery.status_message)
 
     def test_errors_of_every_kind_are_kept(self):
         """Whatever a computed field raises stays with the delivery."""
@@ -198,7 +198,7 @@ class TestNotBuilt(FailureCase):
         after = self.endpoint.queue_delivery({})
 
         self.assertEqual((False, 0), (bad.ordering_group, bad.queue_number))
-        self.assertNotIn("Waits behind", after.situation)
+        self.assertNotIn("Waits behind", after.status_message)
         after.process_delivery()
         self.assertEqual("done", after.state)
 

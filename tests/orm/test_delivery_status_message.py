@@ -15,8 +15,8 @@ class TestStatusMessage(TrustCase):
 
     def said(self, delivery):
         """The sentence as it is now."""
-        delivery.invalidate_recordset(["situation"])
-        return delivery.situation
+        delivery.invalidate_recordset(["status_message"])
+        return delivery.status_message
 
     def test_a_draft_says_how_it_is_sent(self):
         """Who makes one by hand reads which button comes next."""
@@ -24,7 +24,9 @@ class TestStatusMessage(TrustCase):
             {"endpoint_id": self.endpoint.id}
         )
 
-        self.assertIn('Press Queue to send it to "Shop orders"', delivery.situation)
+        self.assertIn(
+            'Press Queue to send it to "Shop orders"', delivery.status_message
+        )
 
     def test_what_waits_names_what_it_waits_for(self):
         """Paused, not active, circuit-open: each says so, and the way out."""
@@ -44,7 +46,7 @@ class TestStatusMessage(TrustCase):
         self.endpoint.ordering = "endpoint"
         first, second = self.deliver(name="first"), self.deliver(name="second")
 
-        self.assertIn('Waits behind "first"', second.situation)
+        self.assertIn('Waits behind "first"', second.status_message)
         first.sudo().write({"state": "error", "next_attempt_at": False})
         self.assertIn("dead-lettered or canceled: 1.", self.said(first))
 
@@ -54,7 +56,7 @@ class TestStatusMessage(TrustCase):
         delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
 
         self.assertEqual("in 3 hours", delivery.next_attempt_summary)
-        self.assertEqual("Will be sent in 3 hours.", delivery.situation)
+        self.assertEqual("Will be sent in 3 hours.", delivery.status_message)
         delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
         self.assertEqual("due now", delivery.next_attempt_summary)
 
@@ -64,14 +66,14 @@ class TestStatusMessage(TrustCase):
 
         self.assertEqual(
             "Delivered at the first attempt: the target answered 200.",
-            delivery.situation,
+            delivery.status_message,
         )
 
     def test_refused_credentials_lead_to_the_endpoint(self):
         """A 401 is corrected on the endpoint, then the delivery goes as it is."""
         self.receiver.script("/orders", status(401))
 
-        said = self.process({"a": 1}).situation
+        said = self.process({"a": 1}).status_message
 
         self.assertIn("the receiver refused the credentials", said)
         self.assertIn('Correct endpoint "Shop orders", then press Retry Now.', said)
@@ -84,7 +86,7 @@ class TestStatusMessage(TrustCase):
 
         self.assertIn(
             "Press Reset to Draft, correct the payload, then press Queue",
-            delivery.situation,
+            delivery.status_message,
         )
         self.assertTrue(delivery.needs_correction)
 
@@ -93,7 +95,7 @@ class TestStatusMessage(TrustCase):
         self.endpoint.retry_schedule = "2h"
         self.receiver.script("/orders", status(503))
 
-        said = self.process({"a": 1}).situation
+        said = self.process({"a": 1}).status_message
 
         self.assertRegex(said, r"attempt 1 of 2. It is retried in 2 hours.")
 
@@ -134,9 +136,10 @@ class TestStatusMessage(TrustCase):
 
         delivery = self.process({"lines": 5})
 
-        self.assertIn('"lines" is 5', delivery.situation)
+        self.assertIn('"lines" is 5', delivery.status_message)
         self.assertIn(
-            'correct endpoint "Shop orders", then press Retry Now.', delivery.situation
+            'correct endpoint "Shop orders", then press Retry Now.',
+            delivery.status_message,
         )
         self.assertFalse(delivery.needs_correction)
 
@@ -148,7 +151,7 @@ class TestStatusMessage(TrustCase):
 
         self.assertIn(
             "press Reset to Draft, add order_id on the page Context, then press Queue.",
-            delivery.situation,
+            delivery.status_message,
         )
         self.assertTrue(delivery.needs_correction)
         delivery.action_reset_to_draft()
@@ -169,7 +172,7 @@ class TestStatusMessage(TrustCase):
         """The line is there: it is said that its value is what is missing."""
         self.endpoint.target_path = "/orders/{order_id}"
 
-        said = self.process({"a": 1}, {"order_id": ""}).situation
+        said = self.process({"a": 1}, {"order_id": ""}).status_message
 
         self.assertIn("give order_id a value on the page Context", said)
 
@@ -185,8 +188,8 @@ class TestStatusMessage(TrustCase):
 
         delivery.process_delivery()
 
-        self.assertIn('header "Host" is set by the sender', delivery.situation)
-        self.assertIn("press Reset to Draft, correct it, then", delivery.situation)
+        self.assertIn('header "Host" is set by the sender', delivery.status_message)
+        self.assertIn("press Reset to Draft, correct it, then", delivery.status_message)
         self.assertTrue(delivery.needs_correction)
 
     def test_a_handler_that_waits_says_why(self):
@@ -199,7 +202,7 @@ class TestStatusMessage(TrustCase):
             }
         )
 
-        said = self.process({"a": 1}).situation
+        said = self.process({"a": 1}).status_message
 
         self.assertEqual(
             'The handler "Decider" requested a retry: the customer has no e-mail '
@@ -212,7 +215,7 @@ class TestStatusMessage(TrustCase):
         """Nothing of the endpoint need be wrong: its network may have to be allowed."""
         self.endpoint.target_hostname = "http://10.0.0.5"
 
-        said = self.process({"a": 1}).situation
+        said = self.process({"a": 1}).status_message
 
         self.assertIn("Once the address is allowed, or endpoint", said)
         self.assertNotIn("Correct endpoint", said)
@@ -252,7 +255,8 @@ class TestStatusMessage(TrustCase):
         self.endpoint.retry_schedule = False
         self.receiver.script("/orders", status(503))
         self.assertIn(
-            "Failed permanently; attempts made: 1.", self.process({"a": 1}).situation
+            "Failed permanently; attempts made: 1.",
+            self.process({"a": 1}).status_message,
         )
 
         by_hand = self.env["bwt.webhook.outbound.delivery"].create(
@@ -277,7 +281,7 @@ class TestReaders(TrustCase):
         self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken"})
         delivery = self.process({"a": 1}).with_user(self.user("operator"))
 
-        self.assertIn("answered 200", delivery.situation)
+        self.assertIn("answered 200", delivery.status_message)
         self.assertIn("curl --request POST", delivery.curl_command)
         self.assertTrue(delivery.age_text)
         endpoint = delivery.endpoint_id

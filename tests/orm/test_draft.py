@@ -26,7 +26,7 @@ class TestDraft(TrustCase):
 
         with self.new() as form:
             form.endpoint_id = self.endpoint
-            self.assertIn("order_id, shop, ref: add it", form.situation)
+            self.assertIn("order_id, shop, ref: add it", form.status_message)
         lines = form.record.context_line_ids
 
         self.assertEqual(["order_id", "shop", "ref"], lines.mapped("key_name"))
@@ -40,7 +40,7 @@ class TestDraft(TrustCase):
                 with form.context_line_ids.new() as line:
                     line.key_name, line.literal_value = key, value
             form.endpoint_id = self.endpoint
-            self.assertIn("Press Queue to send it", form.situation)
+            self.assertIn("Press Queue to send it", form.status_message)
 
         lines = form.record.context_line_ids
         self.assertEqual(["mine", "order_id"], lines.mapped("key_name"))
@@ -54,7 +54,7 @@ class TestDraft(TrustCase):
         self.endpoint.target_path = "/orders/{order_id}"
         delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
         from_form = delivery.with_context(refuse_without_values=True)
-        self.assertIn("The path needs order_id", delivery.situation)
+        self.assertIn("The path needs order_id", delivery.status_message)
         with self.assertRaisesRegex(ValidationError, "The path needs order_id: add"):
             from_form.action_queue_delivery()
         self.assertEqual("draft", delivery.state)
@@ -65,8 +65,8 @@ class TestDraft(TrustCase):
         line = Command.create({"key_name": "order_id", "literal_value": "0"})
         delivery.context_line_ids = [line]
         self.endpoint.state = "draft"
-        delivery.invalidate_recordset(["situation"])
-        self.assertIn("activate it, then press Queue.", delivery.situation)
+        delivery.invalidate_recordset(["status_message"])
+        self.assertIn("activate it, then press Queue.", delivery.status_message)
         self.endpoint.state = "active"
         from_form.action_queue_delivery()
         self.assertEqual("queued", delivery.state)

@@ -165,7 +165,7 @@ class TestHeldBack(OutboundCase):
         delivery.endpoint_id.invalidate_recordset()
         delivery.endpoint_id.health_ids.invalidate_recordset()
 
-        self.assertIn("requested a pause until", delivery.situation)
+        self.assertIn("requested a pause until", delivery.status_message)
 
 
 @tagged("post_install", "-at_install")
