@@ -31,32 +31,18 @@ ERROR_LENGTH = 10_000  # characters kept of an error
 # What an action sends for its records
 
 
-def requests_of(action, records):
-    """Arguments of `queue_deliveries` for these records, with their current values.
+def compile_action(action):
+    """A function `records -> arguments of queue_delivery`, a dict per record.
 
-    :param records: empty for one request about no record
-    :raise ServiceError: a value can't be read or sent
-    """
-    endpoint = action.bwt_webhook_endpoint_id.sudo()
-    env = building_env(action)
-    # One prefetch group: a field read from one record is read for all.
-    records = records.with_env(env)
-    build = compile_action(action, env)
-    return [build(record, endpoint) for record in (records or [records])]
-
-
-def building_env(action):
-    """The superuser environment in the endpoint's company and language."""
-    endpoint = action.bwt_webhook_endpoint_id.sudo()
-    context = build_context(endpoint) if endpoint else {}
-    return action.env(user=SUPERUSER_ID, su=True, context=context)
-
-
-def compile_action(action, env):
-    """A function `(record, endpoint) -> arguments of queue_delivery`.
-
+    It reads the current values, as superuser in the endpoint's company and language.
+    Without records it returns one dict, about no record; it raises a ServiceError if a
+    value can't be read or sent.
     :raise ServiceError: a line of the action is invalid
     """
+    endpoint = action.bwt_webhook_endpoint_id.sudo()
+    context = build_context(endpoint) if endpoint else {}
+    env = action.env(user=SUPERUSER_ID, su=True, context=context)
+    endpoint = endpoint.with_env(env)
     payload_of = _compile_payload(action, env)
     lines = [
         (line.target, line._compiled_value(env))
@@ -64,8 +50,8 @@ def compile_action(action, env):
     ]
     supersede = action.bwt_webhook_supersede
 
-    def build(record, endpoint):
-        scope = RecordScope(record, endpoint.with_env(env))
+    def request_of(record):
+        scope = RecordScope(record, endpoint)
         for key, read in lines:
             scope.context_values[key] = to_json_value(read(scope), key)
         return {
@@ -75,7 +61,12 @@ def compile_action(action, env):
             "supersede": supersede and bool(record),
         }
 
-    return build
+    def requests_of(records):
+        # One prefetch group: a field read from one record is read for all.
+        records = records.with_env(env)
+        return [request_of(record) for record in (records or [records])]
+
+    return requests_of
 
 
 def _compile_payload(action, env):

@@ -18,10 +18,8 @@ from ..lane.batch import describe
 from ..lane.clock import utcnow
 from ..services.errors import ServiceError
 from .action_queue import (
-    building_env,
     compile_action,
     queue_for_action,
-    requests_of,
     store_not_built,
     write_request,
 )
@@ -134,7 +132,7 @@ class ServerActionRun:
         if outcome.error is not None:
             return self._store_error(self.model, outcome.error)
         with guarded(self.env) as outcome:
-            compile_action(self.action, building_env(self.action))
+            compile_action(self.action)
         if outcome.error is not None:
             return self._store_error(records, outcome.error)
         return self._run_parts(records)
@@ -169,7 +167,7 @@ class ServerActionRun:
 
     def _queue(self, endpoint, records):
         try:
-            requests = requests_of(self.action, records)
+            requests = compile_action(self.action)(records)
         except ServiceError as error:
             raise misconfigured(self.action, error) from error
         deliveries = queue_for_action(self.action, endpoint, requests)
@@ -265,7 +263,7 @@ class ServerActionRun:
         if records[1:]:
             self._queue(delivery.endpoint_id, records[1:])
         try:
-            [request] = requests_of(self.action, records[:1])
+            [request] = compile_action(self.action)(records[:1])
         except (ServiceError, UserError) as error:
             raise refused(delivery, describe(self.env, error)) from error
         except RETRIED_BY_ODOO:

@@ -6,7 +6,7 @@ from odoo.exceptions import ValidationError
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.values import serialize_payload
-from .action_queue import requests_of
+from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of, guarded
 from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
 from .endpoint_summary import missing_values_message
@@ -311,7 +311,7 @@ class IrActionsServer(models.Model):
             record = model.search([], limit=1, order="id desc")
         if not record:
             return self.env._("No record exists yet, so there is no sample.")
-        [request] = requests_of(self, record)
+        [request] = compile_action(self)(record)
         payload, lines = request["payload"], request["context_lines"]
         text = serialize_payload(to_json_value(payload))
         if lines:
