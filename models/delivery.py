@@ -202,7 +202,6 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     # Shown on screens
     status_message = fields.Text(
-        string="Status Message",
         compute="_compute_status_message",
         help="What happened and what to do next.",
     )
