@@ -20,7 +20,7 @@ from odoo.addons.queue_job.jobrunner import runner as queue_job_runner
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
-from . import diagnostics, sql
+from . import diagnostics, job_sql
 from .pacing import longest_timeout
 
 GRACE_PERIOD = timedelta(seconds=30)
@@ -40,7 +40,7 @@ class QueueState:
 
 def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
     """Read the state of runner, lane, wake-ups and transactions."""
-    cr.execute(sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
+    cr.execute(job_sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
     return QueueState(*cr.fetchone())
 
 
@@ -157,7 +157,7 @@ def check_runner(env) -> Finding:
 
 def is_runner_alive(cr) -> bool:
     """Whether a job runner, on any server, is connected to this database."""
-    cr.execute(sql.runner_alive(queue_job_runner.PG_ADVISORY_LOCK_ID))
+    cr.execute(job_sql.runner_alive(queue_job_runner.PG_ADVISORY_LOCK_ID))
     return cr.fetchone()[0]
 
 

@@ -6,7 +6,7 @@
 
 import time
 
-from . import jobs, sql
+from . import job_sql, jobs
 from .clock import utcnow
 from .recovery import requeue_dead_jobs
 
@@ -45,7 +45,7 @@ class Housekeeping:
         self._next_clock = time.monotonic() + EVERY
         now = utcnow()
         reason = f"taken over by the lane of job {self.job_uuid}"
-        self.cr.execute(sql.supersede_wake_ups(self.endpoint.id, now, reason))
+        self.cr.execute(job_sql.supersede_wake_ups(self.endpoint.id, now, reason))
         killed = [row[0] for row in self.cr.fetchall()]
         found = len(killed)
         self.was_killed = self.was_killed or any(killed)
@@ -54,7 +54,7 @@ class Housekeeping:
         self.cr.commit()
         if not first:
             self.slots.check()
-            self.cr.execute(sql.others_waiting(self.endpoint.id, now))
+            self.cr.execute(job_sql.others_waiting(self.endpoint.id, now))
             self.budget.others_wait = self.cr.fetchone()[0]
             requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
             self.cr.commit()
@@ -70,12 +70,12 @@ class Housekeeping:
     def retire(self, now):
         """Close the watchdog, in the transaction of the last check."""
         if self._watchdog:
-            self.cr.execute(sql.close_watchdog(self._watchdog, now))
+            self.cr.execute(job_sql.close_watchdog(self._watchdog, now))
 
     def _push_watchdog(self, now):
         if self._watchdog:
             eta = now + jobs.WATCHDOG_DELAY
-            self.cr.execute(sql.push_watchdog(self._watchdog, self.job_uuid, eta))
+            self.cr.execute(job_sql.push_watchdog(self._watchdog, self.job_uuid, eta))
             is_moved, is_job_free = self.cr.fetchone()
             # A user deletes or changes the job and waits until it ends, and
             # queue_job's runner may wait for them.

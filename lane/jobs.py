@@ -11,7 +11,7 @@ from odoo import SUPERUSER_ID
 
 from odoo.addons.queue_job.job import Job
 
-from . import sql
+from . import job_sql, sql
 from .clock import utcnow
 
 WATCHDOG_DELAY = timedelta(seconds=5)
@@ -30,7 +30,7 @@ def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = Non
         endpoint.env.cr.execute(sql.transaction_id())
         transaction = endpoint.env.cr.fetchone()[0]
     moment = int(eta.timestamp()) if eta else "now"
-    _ask(endpoint, f"{sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
+    _ask(endpoint, f"{job_sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
 
 
 def watchdog(endpoint, duty, job_uuid: str) -> str:
@@ -44,7 +44,7 @@ def watchdog(endpoint, duty, job_uuid: str) -> str:
     job = Job(
         plain.run_lane,
         eta=utcnow() + WATCHDOG_DELAY,
-        identity_key=f"{sql.WATCH_KEY}{endpoint.id}:{job_uuid}",
+        identity_key=f"{job_sql.WATCH_KEY}{endpoint.id}:{job_uuid}",
         max_retries=0,
         description=_description(duty.code),
     )
@@ -54,7 +54,7 @@ def watchdog(endpoint, duty, job_uuid: str) -> str:
 
 def request_another_lane(endpoint, job_uuid: str):
     """Request one more lane beside this job's; it is not superseded as a wake-up."""
-    _ask(endpoint, f"{sql.MORE_KEY}{endpoint.id}:{job_uuid}", None)
+    _ask(endpoint, f"{job_sql.MORE_KEY}{endpoint.id}:{job_uuid}", None)
 
 
 def wake_for_due(endpoint, not_before: datetime | None = None):

@@ -10,7 +10,7 @@ import time
 from psycopg2 import OperationalError
 
 from ..services.errors import _lt
-from . import sql
+from . import job_sql, sql
 from .notifications import notify_of_failures
 from .slot import read_committed
 
@@ -58,7 +58,7 @@ def _interrupt(endpoint, slot, now) -> list[bool]:
     env, cr = endpoint.env, endpoint.env.cr
     note = env._(INTERRUPTED)  # pylint: disable=W8301
     error = env._(INTERRUPTED_TOO_OFTEN, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
-    cr.execute(sql.close_dead_jobs(endpoint.id, slot, now, DEAD))
+    cr.execute(job_sql.close_dead_jobs(endpoint.id, slot, now, DEAD))
     cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
     cr.execute(
         sql.release_interrupted(
@@ -76,7 +76,7 @@ def free_dead_jobs(endpoint, now) -> bool:
     :return: whether a lane of this endpoint was killed
     """
     cr = endpoint.env.cr
-    cr.execute(sql.dead_lane_jobs())
+    cr.execute(job_sql.dead_lane_jobs())
     found = cr.fetchall()
     if not found:
         return False
@@ -85,7 +85,7 @@ def free_dead_jobs(endpoint, now) -> bool:
     own = [job_id for job_id, endpoint_id in found if endpoint_id == str(endpoint.id)]
     killed = 0
     if own:
-        cr.execute(sql.close_killed(own, now, DEAD))
+        cr.execute(job_sql.close_killed(own, now, DEAD))
         killed = cr.rowcount
     if len(own) < len(found):
         requeue_dead_jobs(cr)
@@ -97,7 +97,7 @@ def requeue_dead_jobs(cr):
     """Set lane jobs to pending that no worker runs; skips a job changed meanwhile."""
     try:
         with cr.savepoint(flush=False):
-            cr.execute(sql.requeue_dead_jobs(), log_exceptions=False)
+            cr.execute(job_sql.requeue_dead_jobs(), log_exceptions=False)
     except OperationalError:
         _logger.info("dead jobs are left to queue_job", exc_info=True)
 

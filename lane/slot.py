@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
-from . import sql
+from . import job_sql, sql
 from .locks import SLOTS
 
 
@@ -49,7 +49,7 @@ class Slots:
         """
         if not job_uuid:
             return None
-        self.cr.execute(sql.started_lane_job(job_uuid, self.endpoint_id))
+        self.cr.execute(job_sql.started_lane_job(job_uuid, self.endpoint_id))
         row = self.cr.fetchone()
         return row and Duty(*row)
 

@@ -12,7 +12,7 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..lane import diagnostics, sql
+from ..lane import diagnostics, job_sql
 from ..lane.clock import utcnow
 from ..lane.diagnostics import GRACE_PERIOD, queue_state, trouble
 
@@ -165,7 +165,7 @@ def runner_warning(endpoint):
 def check_runner_if_late(env):
     """Store the result of the check, for the forms, while jobs start late."""
     parameters = env["ir.config_parameter"].sudo()
-    env.cr.execute(sql.late_wake_ups(utcnow() - GRACE_PERIOD))
+    env.cr.execute(job_sql.late_wake_ups(utcnow() - GRACE_PERIOD))
     finding = None
     if env.cr.fetchone()[0]:
         finding = diagnostics.check_runner(env)

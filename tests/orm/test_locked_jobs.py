@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from odoo.tests import tagged
 
-from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
+from odoo.addons.bwt_webhooks_outbound.lane import job_sql, jobs
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Housekeeping
 from odoo.addons.bwt_webhooks_outbound.lane.pacing import Budget
@@ -57,19 +57,19 @@ class TestLockedJobs(CommittedCase):
 
             with self.locked(job, watchdog, wake_up), self.impatient() as env:
                 cr, now = env.cr, utcnow()
-                cr.execute(sql.push_watchdog(watchdog, job, now))
+                cr.execute(job_sql.push_watchdog(watchdog, job, now))
                 self.assertEqual((False, False), cr.fetchone())
                 for statement in (
-                    sql.close_watchdog(watchdog, now),
-                    sql.supersede_wake_ups(self.endpoint_id, now, "test"),
-                    sql.close_dead_jobs(self.endpoint_id, 0, now, "test"),
+                    job_sql.close_watchdog(watchdog, now),
+                    job_sql.supersede_wake_ups(self.endpoint_id, now, "test"),
+                    job_sql.close_dead_jobs(self.endpoint_id, 0, now, "test"),
                 ):
                     cr.execute(statement)
                     self.assertEqual(0, cr.rowcount)
-                cr.execute(sql.requeue_dead_jobs())
+                cr.execute(job_sql.requeue_dead_jobs())
 
             with self.impatient() as env:
-                env.cr.execute(sql.push_watchdog(watchdog, job, utcnow()))
+                env.cr.execute(job_sql.push_watchdog(watchdog, job, utcnow()))
                 self.assertEqual((True, True), env.cr.fetchone())
             with self.transaction() as env:
                 env.cr.execute("DELETE FROM queue_job_lock")

@@ -11,7 +11,7 @@ from lxml import etree
 from odoo.tests import tagged
 from odoo.tools import SQL
 
-from odoo.addons.bwt_webhooks_outbound.lane import sql
+from odoo.addons.bwt_webhooks_outbound.lane import job_sql, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
 from .common import ATTEMPT, DELIVERY, OutboundCase
@@ -124,7 +124,7 @@ class TestQueryPlans(OutboundCase):
 
     def test_wake_ups(self):
         """Taking over finds an endpoint's wake-ups among 100,000 old jobs by index."""
-        supersede = sql.supersede_wake_ups(self.endpoint.id, utcnow(), "x")
+        supersede = job_sql.supersede_wake_ups(self.endpoint.id, utcnow(), "x")
         self.assertPlan(supersede)
         by_key = {
             "bwt_webhook_outbound_wake_index",
@@ -133,12 +133,12 @@ class TestQueryPlans(OutboundCase):
         }
         used = {node.get("Index Name") for node in self.plan(supersede)}
         self.assertTrue(used & by_key, used)
-        self.assertPlan(sql.started_lane_job("x", 1))
-        self.assertPlan(sql.push_watchdog("x", "y", utcnow()))
-        self.assertPlan(sql.close_watchdog("x", utcnow()))
-        self.assertPlan(sql.others_waiting(self.endpoint.id, utcnow()))
-        self.assertPlan(sql.dead_lane_jobs())
-        self.assertPlan(sql.close_killed([1], utcnow(), "x"))
+        self.assertPlan(job_sql.started_lane_job("x", 1))
+        self.assertPlan(job_sql.push_watchdog("x", "y", utcnow()))
+        self.assertPlan(job_sql.close_watchdog("x", utcnow()))
+        self.assertPlan(job_sql.others_waiting(self.endpoint.id, utcnow()))
+        self.assertPlan(job_sql.dead_lane_jobs())
+        self.assertPlan(job_sql.close_killed([1], utcnow(), "x"))
 
     def test_sweep(self):
         """The sweep of every minute reads no history, of deliveries or of jobs."""

@@ -4,7 +4,7 @@
 
 from datetime import timedelta
 
-from odoo.addons.bwt_webhooks_outbound.lane import jobs, sql
+from odoo.addons.bwt_webhooks_outbound.lane import job_sql, jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.recovery import find_stuck_endpoints
 
@@ -105,7 +105,7 @@ class TestWaking(CommittedCase):
                 ),
             )
         with self.transaction() as env:
-            env.cr.execute(sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test"))
+            env.cr.execute(job_sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test"))
             self.assertEqual(1, env.cr.rowcount)
             env.cr.execute(
                 "DELETE FROM queue_job WHERE identity_key LIKE %s",

@@ -1,0 +1,243 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Every statement on queue_job's tables, and every name and state in them.
+
+Functions return an ``SQL`` object; only `jobs.py` executes them. What they rely on is
+checked by tests/orm/test_queue_job_contract.py.
+"""
+
+from odoo.tools import SQL
+
+from .locks import SLOTS
+
+# Prefixes of our jobs' identity keys, before the endpoint's id: a wake-up for work, a
+# lane's watchdog, a lane's request for another lane.
+WAKE_KEY = "bwt_webhook_outbound:lane:"
+WATCH_KEY = "bwt_webhook_outbound:watch:"
+MORE_KEY = "bwt_webhook_outbound:more:"
+
+
+def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
+    """A row if queue_job currently runs this lane; its endpoint may be deleted."""
+    return SQL(
+        """SELECT e.id, e.company_id, e.code,
+            CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END,
+            COALESCE(j.retry, 0) > 0
+        FROM queue_job j LEFT JOIN bwt_webhook_outbound_endpoint e ON e.id = %s
+        WHERE j.uuid = %s AND j.method_name = 'run_lane' AND j.state = 'started'""",
+        endpoint_id,
+        job_uuid,
+    )
+
+
+def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:
+    """Close the pending wake-ups of an endpoint: their deliveries are visible now."""
+    # SKIP LOCKED: the runner may be enqueueing one; it then finds no slot and ends.
+    # The first LIKE names the partial index, the second the endpoint.
+    # `retry`: its lane was killed, and it was set back to pending.
+    return SQL(
+        """UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (
+            SELECT id FROM queue_job
+            WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%%'
+            AND identity_key LIKE %(key)s
+            FOR NO KEY UPDATE SKIP LOCKED
+        ) RETURNING COALESCE(retry, 0) > 0""",
+        now=now,
+        why=reason,
+        # `_` matches any character: unescaped, the index would be read from "bwt" on.
+        key=f"{WAKE_KEY}{endpoint_id}:%".replace("_", r"\_"),
+    )
+
+
+def push_watchdog(watchdog_uuid: str, job_uuid: str, eta) -> SQL:
+    """Move a lane's own wake-up further into the future.
+
+    One row: whether it was moved (not if it has started), and whether the job of the
+    lane itself exists and is not locked: a lock means that someone waits for its end.
+    """
+    # SKIP LOCKED: a transaction that deletes both jobs holds the watchdog's row and
+    # waits for queue_job's lock on the other one, which ends with this lane. PostgreSQL
+    # sees no deadlock, since that lock is another connection's.
+    return SQL(
+        """WITH free AS MATERIALIZED (
+            SELECT id, uuid FROM queue_job WHERE uuid IN (%(watchdog)s, %(job)s)
+            FOR NO KEY UPDATE SKIP LOCKED
+        ), moved AS (
+            UPDATE queue_job SET eta = %(eta)s
+            WHERE id IN (SELECT id FROM free WHERE uuid = %(watchdog)s)
+            AND state = 'pending' RETURNING id
+        )
+        SELECT EXISTS (SELECT 1 FROM moved),
+            EXISTS (SELECT 1 FROM free WHERE uuid = %(job)s)""",
+        watchdog=watchdog_uuid,
+        job=job_uuid,
+        eta=eta,
+    )
+
+
+def close_watchdog(job_uuid: str, now) -> SQL:
+    return SQL(
+        """UPDATE queue_job SET state = 'done', date_done = %s,
+            result = 'lane ended in order'
+        WHERE id IN (
+            SELECT id FROM queue_job WHERE uuid = %s AND state = 'pending'
+            FOR NO KEY UPDATE SKIP LOCKED
+        )""",
+        now,
+        job_uuid,
+    )
+
+
+def lane_job_due(endpoint_id: SQL, now) -> SQL:
+    """A condition: a job that starts a lane of this endpoint is due."""
+    return SQL(
+        """EXISTS (
+            SELECT 1 FROM queue_job j WHERE j.state IN ('pending', 'enqueued')
+            AND (j.eta IS NULL OR j.eta <= %(now)s)
+            AND j.identity_key LIKE 'bwt_webhook_outbound:%%:' || %(endpoint)s || ':%%'
+        )""",
+        now=now,
+        endpoint=endpoint_id,
+    )
+
+
+def others_waiting(endpoint_id: int, now) -> SQL:
+    """True if a job other than this endpoint's own could run now."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM queue_job
+            WHERE state IN ('pending', 'enqueued') AND (eta IS NULL OR eta <= %s)
+            AND COALESCE(identity_key, '') NOT LIKE %s
+        )""",
+        now,
+        f"bwt_webhook_outbound:%:{endpoint_id}:%",
+    )
+
+
+def close_dead_jobs(endpoint_id: int, slot: int | None, now, reason: str) -> SQL:
+    """Close the jobs of killed lanes whose deliveries are in this slot."""
+    # Until then queue_job's runner counts them as running: after as many kills as the
+    # channel has room for, nothing starts before its next poll, up to 60 s later.
+    # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it alone.
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.state = 'started' AND j.uuid IN (
+                SELECT job_uuid FROM bwt_webhook_outbound_delivery
+                WHERE endpoint_id = %(endpoint)s AND state = 'processing'
+                AND lane_slot IS NOT DISTINCT FROM %(slot)s
+            ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (SELECT queue_job_id FROM dead)""",
+        now=now,
+        why=reason,
+        endpoint=endpoint_id,
+        slot=slot,
+    )
+
+
+def dead_lane_jobs() -> SQL:
+    """Started lane jobs that no worker seems to run: id, and endpoint's id as text."""
+    # A job that runs holds its row of queue_job_lock: SKIP LOCKED leaves it out. One
+    # that is just between its mark and its lock looks the same for a moment.
+    return SQL(
+        """SELECT j.id, split_part(j.identity_key, ':', 3) FROM queue_job_lock l
+        JOIN queue_job j ON j.id = l.queue_job_id
+        WHERE j.state = 'started' AND j.method_name = 'run_lane'
+        AND j.model_name = 'bwt.webhook.outbound.endpoint'
+        FOR NO KEY UPDATE OF l SKIP LOCKED"""
+    )
+
+
+def close_killed(job_ids: list[int], now, reason: str) -> SQL:
+    """Close those of these jobs that still no worker runs."""
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.id = ANY(%(ids)s) AND j.state = 'started'
+            FOR NO KEY UPDATE OF l, j SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+        WHERE id IN (SELECT queue_job_id FROM dead)""",
+        ids=job_ids,
+        now=now,
+        why=reason,
+    )
+
+
+def requeue_dead_jobs() -> SQL:
+    """Set lane jobs back to pending that are marked as started and that no worker runs.
+
+    `retry` tells the next lane that its predecessor was killed.
+    """
+    # A job that runs holds its row of queue_job_lock. One that is just between its
+    # mark and its lock is set back too: its worker notices, and it starts again.
+    return SQL(
+        """WITH dead AS MATERIALIZED (
+            SELECT l.queue_job_id FROM queue_job_lock l
+            JOIN queue_job j ON j.id = l.queue_job_id
+            WHERE j.state = 'started' AND j.method_name = 'run_lane'
+            AND j.model_name = 'bwt.webhook.outbound.endpoint'
+            FOR NO KEY UPDATE OF l, j SKIP LOCKED
+        )
+        UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1
+        WHERE id IN (SELECT queue_job_id FROM dead)"""
+    )
+
+
+def _runner_holds_its_lock(runner_lock: int) -> SQL:
+    return SQL(
+        """EXISTS (
+            SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+            AND objsubid = 1 AND database = (
+                SELECT oid FROM pg_database WHERE datname = current_database()
+            ) AND (classid::bigint << 32) + objid::bigint = %s
+        )""",
+        runner_lock,
+    )
+
+
+def runner_alive(runner_lock: int) -> SQL:
+    """Whether queue_job's runner is connected to this database."""
+    return SQL("SELECT %s", _runner_holds_its_lock(runner_lock))
+
+
+def late_wake_ups(since) -> SQL:
+    """Whether a lane should have started before `since` and no job runs at all."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM queue_job WHERE state IN ('pending', 'enqueued')
+            AND identity_key LIKE 'bwt_webhook_outbound:%%' AND date_created < %(since)s
+            AND (eta IS NULL OR eta < %(since)s)
+        ) AND NOT EXISTS (SELECT 1 FROM queue_job WHERE state = 'started')""",
+        since=since,
+    )
+
+
+def queue_state(endpoint_id: int, now, runner_lock: int) -> SQL:
+    """Runner, lane, wake-ups, running jobs and the oldest transaction, in one row."""
+    return SQL(
+        """SELECT
+            %(runner)s,
+            EXISTS (
+                SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted
+                AND objsubid = 2 AND database = (
+                    SELECT oid FROM pg_database WHERE datname = current_database()
+                ) AND objid::bigint = %(endpoint)s
+                AND classid::bigint BETWEEN %(low)s AND %(high)s
+            ),
+            %(wake_up)s,
+            (SELECT count(*) FROM queue_job WHERE state = 'started')::int,
+            (SELECT min(xact_start) AT TIME ZONE 'UTC' FROM pg_stat_activity
+             WHERE datname = current_database() AND backend_xmin IS NOT NULL
+             AND pid != pg_backend_pid())""",
+        runner=_runner_holds_its_lock(runner_lock),
+        endpoint=endpoint_id,
+        low=SLOTS[0],
+        high=SLOTS[-1],
+        wake_up=lane_job_due(SQL("%s", endpoint_id), now),
+    )
