@@ -6,7 +6,6 @@ import json
 import re
 import threading
 import uuid
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -16,37 +15,16 @@ from odoo.http import db_filter
 from odoo.tools import config, consteq
 from odoo.tools.misc import hmac
 
-from odoo.addons.queue_job.jobrunner import runner as queue_job_runner
-from odoo.addons.queue_job.jobrunner.channels import ChannelManager
-from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
-
-from . import diagnostics, job_sql
+from . import jobs
 from .pacing import longest_timeout
 
 GRACE_PERIOD = timedelta(seconds=30)
 LONG_TRANSACTION = timedelta(minutes=10)
 
 
-@dataclass(frozen=True)
-class QueueState:
-    """The state of the queue at one moment, read from the database."""
-
-    runner_alive: bool
-    lane_at_work: bool
-    wake_up_waiting: bool
-    jobs_running: int
-    oldest_transaction: datetime | None  # naive UTC; of those that hide rows
-
-
-def queue_state(cr, endpoint_id: int, now: datetime) -> QueueState:
-    """Read the state of runner, lane, wake-ups and transactions."""
-    cr.execute(job_sql.queue_state(endpoint_id, now, PG_ADVISORY_LOCK_ID))
-    return QueueState(*cr.fetchone())
-
-
 def trouble(
     env,
-    state: QueueState,
+    state: jobs.QueueState,
     oldest_due: datetime | None,
     now: datetime,
     timeout: float,
@@ -74,8 +52,8 @@ def trouble(
             longest=int(longest),
         )
     if not state.runner_alive:
-        finding = diagnostics.why_no_runner(env.cr.dbname)
-        return waited + diagnostics.summary(env, finding)
+        finding = why_no_runner(env.cr.dbname)
+        return waited + summary(env, finding)
     if state.wake_up_waiting and state.jobs_running:
         return waited + env._(
             "Its job waits for channel capacity: %s other jobs are running. Raise "
@@ -83,9 +61,9 @@ def trouble(
             state.jobs_running,
         )
     if state.wake_up_waiting:
-        stored = env["ir.config_parameter"].sudo().get_param(diagnostics.PARAMETER)
-        if finding := diagnostics.load(stored):
-            return waited + diagnostics.summary(env, finding)
+        stored = env["ir.config_parameter"].sudo().get_param(PARAMETER)
+        if finding := load(stored):
+            return waited + summary(env, finding)
         return waited + env._(
             "Its job waits although no other job is running. Press Check the Job "
             "Runner to see whether the runner reaches Odoo."
@@ -108,7 +86,6 @@ PARAMETER = (
     "bwt_webhooks_outbound.runner_check"  # result of the scheduled action's last check
 )
 SCOPE = "bwt_webhooks_outbound.runner_check"
-JOB_FUNCTION = "<bwt.webhook.outbound.endpoint>.run_lane"
 ADVICE = "server_wide_modules = base,rpc,web,queue_job"
 TIMEOUT = 3  # seconds to connect, and for each part of the response
 DEADLINE = 5  # seconds in all
@@ -148,24 +125,18 @@ class Reply(NamedTuple):
 
 def check_runner(env) -> Finding:
     """Check whether jobs of this database can start; takes `DEADLINE` at most."""
-    if not is_runner_alive(env.cr):
+    if not jobs.is_runner_alive(env.cr):
         return why_no_runner(env.cr.dbname)
-    if channel := _stopped_channel(env):
+    if channel := jobs.paused_channel(env):
         return Finding(NO_CAPACITY, {"channel": channel})
     return _ask(env)
 
 
-def is_runner_alive(cr) -> bool:
-    """Whether a job runner, on any server, is connected to this database."""
-    cr.execute(job_sql.runner_alive(queue_job_runner.PG_ADVISORY_LOCK_ID))
-    return cr.fetchone()[0]
-
-
 def why_no_runner(database: str) -> Finding:
     """Why no runner works, judging by this server's configuration."""
-    if queue_job_runner._channels().strip().startswith("root:0"):
+    if jobs.starts_no_jobs():
         return Finding(NO_CAPACITY, {"channel": "root"})
-    if "queue_job" not in config["server_wide_modules"]:
+    if not jobs.is_runner_loaded():
         return Finding(NOT_LOADED, {"loaded": ",".join(config["server_wide_modules"])})
     if config["db_name"] and database not in config["db_name"]:
         served = ",".join(config["db_name"])
@@ -178,23 +149,8 @@ def proof(env, nonce: str) -> str:
     return hmac(env, SCOPE, nonce)
 
 
-def _stopped_channel(env) -> str | None:
-    """The channel that prevents lanes from starting: ours or a parent.
-
-    A capacity of 0 stops only `root`; for any other channel it means no limit.
-    """
-    functions = env["queue.job.function"].sudo()
-    ours = functions.job_config(JOB_FUNCTION).channel
-    for channel in ChannelManager.parse_simple_config(queue_job_runner._channels()):
-        name = channel["name"]
-        name = name if name.split(".")[0] == "root" else f"root.{name}"
-        if channel.get("paused") and f"{ours}.".startswith(f"{name}."):
-            return name
-    return None
-
-
 def _ask(env) -> Finding:
-    runner = queue_job_runner.QueueJobRunner.from_environ_or_config()
+    runner = jobs.runner_address()
     host = f"{runner.host}:{runner.port}"
     address = f"{runner.scheme}://{host}"
     auth = (runner.user, runner.password) if runner.user else None

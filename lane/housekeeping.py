@@ -6,9 +6,8 @@
 
 import time
 
-from . import job_sql, jobs
+from . import jobs
 from .clock import utcnow
-from .recovery import requeue_dead_jobs
 
 EVERY = 1.0  # seconds
 
@@ -44,9 +43,7 @@ class Housekeeping:
         first = not self._next_clock
         self._next_clock = time.monotonic() + EVERY
         now = utcnow()
-        reason = f"taken over by the lane of job {self.job_uuid}"
-        self.cr.execute(job_sql.supersede_wake_ups(self.endpoint.id, now, reason))
-        killed = [row[0] for row in self.cr.fetchall()]
+        killed = jobs.supersede_wake_ups(self.cr, self.endpoint.id, self.job_uuid, now)
         found = len(killed)
         self.was_killed = self.was_killed or any(killed)
         self.superseded += found
@@ -54,9 +51,8 @@ class Housekeeping:
         self.cr.commit()
         if not first:
             self.slots.check()
-            self.cr.execute(job_sql.others_waiting(self.endpoint.id, now))
-            self.budget.others_wait = self.cr.fetchone()[0]
-            requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
+            self.budget.others_wait = jobs.others_wait(self.cr, self.endpoint.id, now)
+            jobs.requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
             self.cr.commit()
         return bool(found)
 
@@ -70,16 +66,16 @@ class Housekeeping:
     def retire(self, now):
         """Close the watchdog, in the transaction of the last check."""
         if self._watchdog:
-            self.cr.execute(job_sql.close_watchdog(self._watchdog, now))
+            jobs.close_watchdog(self.cr, self._watchdog, now)
 
     def _push_watchdog(self, now):
         if self._watchdog:
-            eta = now + jobs.WATCHDOG_DELAY
-            self.cr.execute(job_sql.push_watchdog(self._watchdog, self.job_uuid, eta))
-            is_moved, is_job_free = self.cr.fetchone()
+            is_moved, is_job_free = jobs.postpone_watchdog(
+                self.cr, self._watchdog, self.job_uuid, now
+            )
             # A user deletes or changes the job and waits until it ends, and
             # queue_job's runner may wait for them.
             self.budget.is_awaited = not is_job_free
             if is_moved:
                 return
-        self._watchdog = jobs.watchdog(self.endpoint, self.duty, self.job_uuid)
+        self._watchdog = jobs.start_watchdog(self.endpoint, self.duty, self.job_uuid)

@@ -10,11 +10,52 @@ from odoo.tools import SQL
 
 from .locks import SLOTS
 
-# Prefixes of our jobs' identity keys, before the endpoint's id: a wake-up for work, a
-# lane's watchdog, a lane's request for another lane.
-WAKE_KEY = "bwt_webhook_outbound:lane:"
-WATCH_KEY = "bwt_webhook_outbound:watch:"
-MORE_KEY = "bwt_webhook_outbound:more:"
+# Identity keys of our jobs: what a job is for, its endpoint's id, and what makes it
+# unique. `lane_job_due` and the index match their common start.
+
+
+def wake_up_key(endpoint_id: int, transaction: str, moment) -> str:
+    """A lane for work that this transaction queued, due at `moment`."""
+    return f"bwt_webhook_outbound:lane:{endpoint_id}:{transaction}:{moment}"
+
+
+def watchdog_key(endpoint_id: int, job_uuid: str) -> str:
+    """The lane that runs if the one of this job is killed."""
+    return f"bwt_webhook_outbound:watch:{endpoint_id}:{job_uuid}"
+
+
+def another_lane_key(endpoint_id: int, job_uuid: str) -> str:
+    """One more lane beside the one of this job."""
+    return f"bwt_webhook_outbound:more:{endpoint_id}:{job_uuid}"
+
+
+def notification_key(endpoint_id: int, transaction: str) -> str:
+    """A notification on what this transaction could not queue."""
+    return f"bwt_webhook_outbound:notify:{endpoint_id}:{transaction}"
+
+
+def wake_up_index() -> SQL:
+    """The index by which `supersede_wake_ups` finds the wake-ups of an endpoint."""
+    return SQL(
+        """CREATE INDEX IF NOT EXISTS bwt_webhook_outbound_wake_index
+        ON queue_job (identity_key text_pattern_ops)
+        WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%%'"""
+    )
+
+
+def drop_wake_up_index() -> SQL:
+    return SQL("DROP INDEX IF EXISTS bwt_webhook_outbound_wake_index")
+
+
+def cancel_all(reason: str) -> SQL:
+    """Cancel every unfinished job of ours."""
+    return SQL(
+        """UPDATE queue_job SET state = 'cancelled', result = %s,
+            date_cancelled = now() AT TIME ZONE 'UTC'
+        WHERE model_name = 'bwt.webhook.outbound.endpoint'
+        AND state NOT IN ('done', 'cancelled', 'failed')""",
+        reason,
+    )
 
 
 def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
@@ -46,7 +87,7 @@ def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:
         now=now,
         why=reason,
         # `_` matches any character: unescaped, the index would be read from "bwt" on.
-        key=f"{WAKE_KEY}{endpoint_id}:%".replace("_", r"\_"),
+        key=f"bwt_webhook_outbound:lane:{endpoint_id}:%".replace("_", r"\_"),
     )
 
 

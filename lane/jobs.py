@@ -1,20 +1,79 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Wake-ups: jobs that are created in the transaction that queues their deliveries.
+"""All contact with queue_job: jobs that start lanes, dead jobs, and the job runner.
 
-Both commit or neither does, so no wake-up is lost and none starts too early.
+With `job_sql.py`, the only file that knows queue_job's classes, functions, states and
+configuration. tests/orm/test_queue_job_contract.py checks what the two rely on.
 """
+# A lane commits its own cursor after each step: what was sent must be on disk.
+# pylint: disable=invalid-commit
 
+import logging
+import time
 from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from psycopg2 import OperationalError
 
 from odoo import SUPERUSER_ID
+from odoo.tools import config
 
+from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.job import Job
+from odoo.addons.queue_job.jobrunner import runner
+from odoo.addons.queue_job.jobrunner.channels import ChannelManager
+from odoo.addons.queue_job.utils import must_run_without_delay
 
 from . import job_sql, sql
 from .clock import utcnow
+from .slot import read_committed
+
+_logger = logging.getLogger(__name__)
 
 WATCHDOG_DELAY = timedelta(seconds=5)
+UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
+KILLED = "The worker was killed; another lane of the endpoint continues."
+UNINSTALLED = "Cancelled: the webhooks addon was uninstalled"
+JOB_FUNCTION = "<bwt.webhook.outbound.endpoint>.run_lane"
+# Kept in the context if code calls the steps directly: tests and scripts run without
+# jobs.
+KEPT_CONTEXT = ("queue_job__no_delay",)
+
+
+class Duty(NamedTuple):
+    """A lane's endpoint as plain values; all None when it was deleted."""
+
+    endpoint_id: int | None
+    company_id: int | None
+    code: str | None
+    lanes: int | None  # that may run at the same time
+    was_killed: bool = False  # this job ran before, and its worker ended
+
+
+class RunnerAddress(NamedTuple):
+    """Where the job runner calls Odoo, and as whom."""
+
+    scheme: str
+    host: str
+    port: int | str
+    user: str | None
+    password: str | None
+
+
+class QueueState(NamedTuple):
+    """The state of the queue at one moment, read from the database."""
+
+    runner_alive: bool
+    lane_at_work: bool
+    wake_up_waiting: bool
+    jobs_running: int
+    oldest_transaction: datetime | None  # naive UTC; of those that hide rows
+
+
+# Request a lane -----------------------------------------------------------------------
+#
+# Jobs are created in the transaction that queues their deliveries. Both commit or
+# neither does, so no wake-up is lost and none starts too early.
 
 
 def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = None):
@@ -26,35 +85,9 @@ def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = Non
     between transactions: one that relied on another's pending wake-up, and committed
     only after that job had checked the queue, would leave its delivery unsent.
     """
-    if transaction is None:
-        endpoint.env.cr.execute(sql.transaction_id())
-        transaction = endpoint.env.cr.fetchone()[0]
+    transaction = transaction or _transaction(endpoint)
     moment = int(eta.timestamp()) if eta else "now"
-    _ask(endpoint, f"{job_sql.WAKE_KEY}{endpoint.id}:{transaction}:{moment}", eta)
-
-
-def watchdog(endpoint, duty, job_uuid: str) -> str:
-    """Request the lane that runs if this one is killed; returns its job's uuid.
-
-    queue_job checks for dead jobs up to a minute apart; this one starts within seconds.
-    It is created between a commit and the first request, so it makes no query: neither
-    for the endpoint (`duty` has it) nor for a job with the same key (there is none).
-    """
-    plain = _plain(endpoint, duty.company_id)
-    job = Job(
-        plain.run_lane,
-        eta=utcnow() + WATCHDOG_DELAY,
-        identity_key=f"{job_sql.WATCH_KEY}{endpoint.id}:{job_uuid}",
-        max_retries=0,
-        description=_description(duty.code),
-    )
-    job.store()
-    return job.uuid
-
-
-def request_another_lane(endpoint, job_uuid: str):
-    """Request one more lane beside this job's; it is not superseded as a wake-up."""
-    _ask(endpoint, f"{job_sql.MORE_KEY}{endpoint.id}:{job_uuid}", None)
+    _request(endpoint, job_sql.wake_up_key(endpoint.id, transaction, moment), eta)
 
 
 def wake_for_due(endpoint, not_before: datetime | None = None):
@@ -76,23 +109,251 @@ def wake_for_due(endpoint, not_before: datetime | None = None):
     return due
 
 
-def _ask(endpoint, identity_key, eta) -> str:
+def request_another_lane(endpoint, job_uuid: str):
+    """Request one more lane beside this job's; it is not superseded as a wake-up."""
+    _request(endpoint, job_sql.another_lane_key(endpoint.id, job_uuid), None)
+
+
+def request_notification(endpoint):
+    """Request a notification on what this transaction could not queue."""
+    endpoint.with_delay(
+        identity_key=job_sql.notification_key(endpoint.id, _transaction(endpoint)),
+        description=f"Notify of webhooks that were not queued: {endpoint.code}",
+    ).notify_not_queued()
+
+
+def _request(endpoint, identity_key, eta):
     known = endpoint.sudo()
-    plain = _plain(endpoint, known.company_id.id)
-    job = plain.with_delay(
+    _plain(endpoint, known.company_id.id).with_delay(
         eta=eta,
         identity_key=identity_key,
         max_retries=0,  # a kill counts as a retry and must not reach a limit
         description=_description(known.code),
     ).run_lane()
-    return job.uuid
+
+
+def _transaction(endpoint) -> str:
+    endpoint.env.cr.execute(sql.transaction_id())
+    return endpoint.env.cr.fetchone()[0]
 
 
 def _plain(endpoint, company_id: int):
     """As superuser, with only the company in the context: nothing of the caller's."""
     context = {"allowed_company_ids": [company_id], "tracking_disable": True}
+    # W8121: a mapping replaces the context, and that is what the docstring promises.
     return endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
 
 
 def _description(code: str) -> str:
     return f"Send webhooks: {code}"
+
+
+# The job of a lane that runs ----------------------------------------------------------
+
+
+def current_job(env) -> str | None:
+    """Uuid of the job that runs in this environment, if one does."""
+    return env.context.get("job_uuid")
+
+
+def running_lane(cr, job_uuid: str | None, endpoint_id: int) -> Duty | None:
+    """What queue_job currently runs under this uuid, if it is a lane.
+
+    The uuid alone is not sufficient: it is also in the context of other addons' jobs,
+    and of jobs that a test or a caller performs in its own transaction.
+    """
+    if not job_uuid:
+        return None
+    cr.execute(job_sql.started_lane_job(job_uuid, endpoint_id))
+    row = cr.fetchone()
+    return row and Duty(*row)
+
+
+def supersede_wake_ups(cr, endpoint_id: int, job_uuid: str, now) -> list[bool]:
+    """Close the pending wake-ups of an endpoint; per wake-up: its lane was killed."""
+    reason = f"superseded by the lane of job {job_uuid}"
+    cr.execute(job_sql.supersede_wake_ups(endpoint_id, now, reason))
+    return [was_killed for (was_killed,) in cr.fetchall()]
+
+
+def start_watchdog(endpoint, duty: Duty, job_uuid: str) -> str:
+    """Request the lane that runs if this one is killed; returns its job's uuid.
+
+    queue_job checks for dead jobs up to a minute apart; this one starts within seconds.
+    It is created between a commit and the first request, so it makes no query: neither
+    for the endpoint (`duty` has it) nor for a job with the same key (there is none).
+    """
+    plain = _plain(endpoint, duty.company_id)
+    job = Job(
+        plain.run_lane,
+        eta=utcnow() + WATCHDOG_DELAY,
+        identity_key=job_sql.watchdog_key(endpoint.id, job_uuid),
+        max_retries=0,
+        description=_description(duty.code),
+    )
+    job.store()
+    return job.uuid
+
+
+def postpone_watchdog(cr, watchdog: str, job_uuid: str, now) -> tuple[bool, bool]:
+    """Move a watchdog into the future, unless it has started.
+
+    :return: whether it was moved; whether nobody waits for the end of the lane's job
+    """
+    cr.execute(job_sql.push_watchdog(watchdog, job_uuid, now + WATCHDOG_DELAY))
+    return cr.fetchone()
+
+
+def close_watchdog(cr, watchdog: str, now):
+    """Close the watchdog of a lane that ends in order."""
+    cr.execute(job_sql.close_watchdog(watchdog, now))
+
+
+def others_wait(cr, endpoint_id: int, now) -> bool:
+    """Whether a job other than this endpoint's own could run now."""
+    cr.execute(job_sql.others_waiting(endpoint_id, now))
+    return cr.fetchone()[0]
+
+
+def repeat_later(message: str, seconds: float) -> Exception:
+    """An error: a job that raises it is repeated; that doesn't count as a retry."""
+    return RetryableJobError(message, seconds=seconds, ignore_retry=True)
+
+
+# Dead jobs ----------------------------------------------------------------------------
+#
+# Jobs of killed workers. queue_job's runner counts them as running: after as many kills
+# as the channel has room for, nothing starts before its next poll, up to 60 s later.
+
+
+def close_dead_jobs(cr, endpoint_id: int, slot: int | None, now):
+    """Close the jobs of killed lanes whose deliveries are in this slot."""
+    cr.execute(job_sql.close_dead_jobs(endpoint_id, slot, now, KILLED))
+
+
+def free_dead_jobs(endpoint, now) -> bool:
+    """Close the jobs of this endpoint's killed lanes, requeue those of others. Commits.
+
+    :return: whether a lane of this endpoint was killed
+    """
+    cr = endpoint.env.cr
+    cr.execute(job_sql.dead_lane_jobs())
+    found = cr.fetchall()
+    if not found:
+        return False
+    cr.commit()
+    time.sleep(UNTIL_LOCKED)
+    own = [job_id for job_id, endpoint_id in found if endpoint_id == str(endpoint.id)]
+    killed = 0
+    if own:
+        cr.execute(job_sql.close_killed(own, now, KILLED))
+        killed = cr.rowcount
+    if len(own) < len(found):
+        requeue_dead_jobs(cr)
+    cr.commit()
+    return killed > 0
+
+
+def requeue_dead_jobs(cr):
+    """Set lane jobs to pending that no worker runs; skips a job changed meanwhile."""
+    try:
+        with cr.savepoint(flush=False):
+            cr.execute(job_sql.requeue_dead_jobs(), log_exceptions=False)
+    except OperationalError:
+        _logger.info("dead jobs are left to queue_job", exc_info=True)
+
+
+def requeue_dead_jobs_at_start(registry):
+    """Like `requeue_dead_jobs`, while a registry is loaded, on a cursor of its own.
+
+    Loading takes long: its transaction began before lanes wrote their rows, and each
+    of those would be a serialization failure.
+    """
+    with registry.cursor() as cr:
+        read_committed(cr)
+        cr.execute("SET LOCAL lock_timeout = '2s'")  # an upgrade may lock the table
+        requeue_dead_jobs(cr)
+
+
+# The job runner -----------------------------------------------------------------------
+
+
+def is_runner_alive(cr) -> bool:
+    """Whether a job runner, on any server, is connected to this database."""
+    cr.execute(job_sql.runner_alive(runner.PG_ADVISORY_LOCK_ID))
+    return cr.fetchone()[0]
+
+
+def is_runner_loaded() -> bool:
+    """Whether this server starts a job runner."""
+    return "queue_job" in config["server_wide_modules"]
+
+
+def starts_no_jobs() -> bool:
+    """Whether this server's configuration gives the root channel no capacity."""
+    return runner._channels().strip().startswith("root:0")
+
+
+def paused_channel(env) -> str | None:
+    """The channel that prevents lanes from starting: ours or a parent.
+
+    A capacity of 0 stops only `root`; for any other channel it means no limit.
+    """
+    ours = env["queue.job.function"].sudo().job_config(JOB_FUNCTION).channel
+    for channel in ChannelManager.parse_simple_config(runner._channels()):
+        name = channel["name"]
+        name = name if name.split(".")[0] == "root" else f"root.{name}"
+        if channel.get("paused") and f"{ours}.".startswith(f"{name}."):
+            return name
+    return None
+
+
+def runner_address() -> RunnerAddress:
+    """The address that the job runner of this server calls."""
+    found = runner.QueueJobRunner.from_environ_or_config()
+    return RunnerAddress(
+        found.scheme, found.host, found.port, found.user, found.password
+    )
+
+
+def queue_state(cr, endpoint_id: int, now) -> QueueState:
+    """Read the state of runner, lane, wake-ups and transactions."""
+    cr.execute(job_sql.queue_state(endpoint_id, now, runner.PG_ADVISORY_LOCK_ID))
+    return QueueState(*cr.fetchone())
+
+
+def are_wake_ups_late(cr, since) -> bool:
+    """Whether a lane should have started before `since` and no job runs at all."""
+    cr.execute(job_sql.late_wake_ups(since))
+    return cr.fetchone()[0]
+
+
+# Jobs as records, install and uninstall -----------------------------------------------
+
+
+def runs_immediately(env) -> bool:
+    """Whether queue_job is set to run jobs at once (tests, scripts)."""
+    return must_run_without_delay(env)
+
+
+def find_jobs(env, uuids):
+    """The jobs with these uuids as records, the newest first."""
+    return (
+        env["queue.job"]
+        .sudo()
+        .search([("uuid", "in", list(uuids))], order="date_created desc, id desc")
+    )
+
+
+def create_index(cr):
+    """Create the index by which a lane finds the wake-ups of its endpoint."""
+    cr.execute(job_sql.wake_up_index())
+
+
+def uninstall(cr):
+    """Cancel every unfinished job of ours and drop our index on the jobs.
+
+    queue_job can't load a job whose model is gone and would requeue it for ever.
+    """
+    cr.execute(job_sql.cancel_all(UNINSTALLED))
+    cr.execute(job_sql.drop_wake_up_index())

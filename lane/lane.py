@@ -21,7 +21,7 @@ from .housekeeping import Housekeeping
 from .notifications import FailureNotices, notify_of_circuit
 from .pacing import Budget, Pace, Position
 from .recording import record_and_commit
-from .recovery import free_dead_jobs, recover_interrupted
+from .recovery import recover_interrupted
 from .report import Report
 from .response_hooks import call_due_hooks, call_interrupted_hooks
 from .slot import read_committed, slots
@@ -64,7 +64,7 @@ class Lane:
     def run(self) -> Report | None:
         """Returns None, without effect, if queue_job's runner didn't start this job."""
         with slots(self.env.registry, self.given.id) as held:
-            duty = held.duty(self.job_uuid)
+            duty = jobs.running_lane(held.cr, self.job_uuid, self.given.id)
             if duty is None:
                 return None
             if duty.endpoint_id is None:
@@ -92,7 +92,7 @@ class Lane:
         self.housekeeping.keep()
         self.endpoint = self.given._for_lane()
         self.notices = FailureNotices(self.endpoint)
-        killed = free_dead_jobs(self.endpoint, utcnow())
+        killed = jobs.free_dead_jobs(self.endpoint, utcnow())
         if killed or duty.was_killed or self.housekeeping.was_killed:
             self.caution = self.caution.after_kill()
             _logger.warning(

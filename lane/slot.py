@@ -3,11 +3,10 @@
 """The right of a lane to run: an advisory lock on a separate cursor."""
 
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
-from . import job_sql, sql
+from . import sql
 from .locks import SLOTS
 
 
@@ -24,34 +23,12 @@ def read_committed(cr) -> bool:
     return True
 
 
-class Duty(NamedTuple):
-    """A lane's endpoint as plain values; all None when it was deleted."""
-
-    endpoint_id: int | None
-    company_id: int | None
-    code: str | None
-    lanes: int | None  # that may run at the same time
-    was_killed: bool = False  # this job ran before, and its worker ended
-
-
 class Slots:
     """The slots of one endpoint, held as long as the cursor's transaction lasts."""
 
     def __init__(self, cr, endpoint_id: int):
         self.cr = cr
         self.endpoint_id = endpoint_id
-
-    def duty(self, job_uuid) -> Duty | None:
-        """What queue_job currently runs under this uuid, if it is a lane.
-
-        The uuid alone is not sufficient: it is also in the context of other addons'
-        jobs, and of jobs that a test or a caller performs in its own transaction.
-        """
-        if not job_uuid:
-            return None
-        self.cr.execute(job_sql.started_lane_job(job_uuid, self.endpoint_id))
-        row = self.cr.fetchone()
-        return row and Duty(*row)
 
     def take(self, lanes: int) -> int | None:
         """Lock a free slot; returns its number, or None."""

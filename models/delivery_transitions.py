@@ -72,16 +72,9 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             delivery: {delivery.job_uuid, *delivery.attempt_ids.mapped("job_uuid")}
             for delivery in self
         }
-        jobs = (
-            self.env["queue.job"]
-            .sudo()
-            .search(
-                [("uuid", "in", list(set().union(*uuids.values()) - {False}))],
-                order="date_created desc, id desc",
-            )
-        )
+        all_jobs = jobs.find_jobs(self.env, set().union(*uuids.values()) - {False})
         for delivery in self:
-            found = jobs.filtered(lambda job, d=delivery: job.uuid in uuids[d])
+            found = all_jobs.filtered(lambda job, d=delivery: job.uuid in uuids[d])
             delivery.queue_job_ids = found
             delivery.queue_job_count = len(found)
             delivery.latest_queue_job_id = found[:1]

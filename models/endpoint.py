@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError, UserError
 
 from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 
-from ..lane import diagnostics, recovery
+from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
 from . import endpoint_alerts, endpoint_health, endpoint_summary
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
@@ -254,13 +254,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
     )
 
     def init(self):
-        # Wake-ups are found by the start of their key: `supersede_wake_ups` in
-        # lane/sql.py.
-        self.env.cr.execute(
-            """CREATE INDEX IF NOT EXISTS bwt_webhook_outbound_wake_index
-            ON queue_job (identity_key text_pattern_ops)
-            WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%'"""
-        )
+        jobs.create_index(self.env.cr)
 
     @api.depends("name", "code")
     @api.depends_context("formatted_display_name")
@@ -601,7 +595,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         Otherwise queue_job's runner counts them as running, for up to a minute.
         """
         super()._register_hook()
-        recovery.requeue_dead_jobs_at_start(self.env.registry)
+        jobs.requeue_dead_jobs_at_start(self.env.registry)
 
     @api.autovacuum
     def _gc_old_secrets(self):

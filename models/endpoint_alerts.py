@@ -11,7 +11,7 @@ from datetime import datetime, time
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..lane import sql
+from ..lane import jobs, sql
 from ..lane.clock import utcnow
 from .const import DELIVERY, ENDPOINT
 from .endpoint_snapshot import active_lang
@@ -190,12 +190,7 @@ def request_notification(endpoint):
     endpoint.ensure_one()
     if not endpoint.responsible_id or _was_notified_today(endpoint):
         return
-    endpoint.env.cr.execute(sql.transaction_id())
-    transaction = endpoint.env.cr.fetchone()[0]
-    endpoint._for_lane().with_delay(
-        identity_key=f"bwt_webhook_outbound:notify:{endpoint.id}:{transaction}",
-        description=f"Notify of webhooks that were not queued: {endpoint.code}",
-    ).notify_not_queued()
+    jobs.request_notification(endpoint._for_lane())
 
 
 def notify_not_queued(endpoint):

@@ -12,9 +12,9 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..lane import diagnostics, job_sql
+from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
-from ..lane.diagnostics import GRACE_PERIOD, queue_state, trouble
+from ..lane.diagnostics import GRACE_PERIOD, trouble
 
 _logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ def sending_problem(endpoint, now):
         return False
     return trouble(
         endpoint.env,
-        queue_state(endpoint.env.cr, endpoint.id, now),
+        jobs.queue_state(endpoint.env.cr, endpoint.id, now),
         endpoint.oldest_due_at,
         now,
         float(endpoint.timeout_seconds),
@@ -153,7 +153,7 @@ def runner_warning(endpoint):
     env = endpoint.env
     if not endpoint or endpoint._runs_without_jobs():
         return False
-    if queue_state(env.cr, endpoint.id, utcnow()).runner_alive:
+    if jobs.queue_state(env.cr, endpoint.id, utcnow()).runner_alive:
         return False
     finding = diagnostics.why_no_runner(env.cr.dbname)
     return env._(
@@ -165,9 +165,8 @@ def runner_warning(endpoint):
 def check_runner_if_late(env):
     """Store the result of the check, for the forms, while jobs start late."""
     parameters = env["ir.config_parameter"].sudo()
-    env.cr.execute(job_sql.late_wake_ups(utcnow() - GRACE_PERIOD))
     finding = None
-    if env.cr.fetchone()[0]:
+    if jobs.are_wake_ups_late(env.cr, utcnow() - GRACE_PERIOD):
         finding = diagnostics.check_runner(env)
     before = parameters.get_param(diagnostics.PARAMETER)
     after = "" if finding is None or finding.is_good else diagnostics.dump(finding)

@@ -7,9 +7,6 @@ from psycopg2.pool import PoolError
 from odoo import SUPERUSER_ID, api, models, tools
 from odoo.tools.misc import clean_context
 
-from odoo.addons.queue_job.exception import RetryableJobError
-from odoo.addons.queue_job.utils import must_run_without_delay
-
 from ..exceptions import WebhookValidationError
 from ..lane import jobs, recovery, sql
 from ..lane.clock import utcnow
@@ -299,7 +296,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         :return: a line on what the lane did, stored as the job's result
         """
         endpoint = self._without_context()
-        job_uuid = self.env.context.get("job_uuid")
+        job_uuid = jobs.current_job(self.env)
         try:
             # A separate cursor, which the lane commits after each step. Opened here and
             # not by queue_job (`allow_commit`): a job that a test performs in its own
@@ -310,8 +307,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         except (OperationalError, InterfaceError, PoolError) as error:
             # The database is unreachable, or no connection is free: nothing can be
             # written. This job is repeated as wake-up; the next lane recovers the rest.
-            raise RetryableJobError(
-                f"Database connection lost: {error}", seconds=5, ignore_retry=True
+            raise jobs.repeat_later(
+                f"Database connection lost: {error}", seconds=5
             ) from error
 
     def _wake_if_due(self):
@@ -333,7 +330,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     def _runs_without_jobs(self):
         """True if queue_job is set to run jobs immediately (tests, scripts)."""
-        return must_run_without_delay(self.env)
+        return jobs.runs_immediately(self.env)
 
 
 def _attach_files(deliveries, requested):

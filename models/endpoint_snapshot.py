@@ -9,6 +9,7 @@ from odoo import SUPERUSER_ID
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ..lane.jobs import KEPT_CONTEXT
 from ..services.errors import ServiceError
 from .const import DELIVERY
 from .endpoint_policy import DeliveryPolicy
@@ -207,10 +208,6 @@ def needs_records(header_rules, payload_rules, handler):
     return any(source.kind in RECORD_KINDS for source in sources)
 
 
-# Kept if code calls the steps directly: tests and scripts run without jobs.
-_KEPT_CONTEXT = ("queue_job__no_delay",)
-
-
 def snapshot_of(endpoint):
     """An endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
@@ -257,7 +254,7 @@ def build_context(endpoint):
         "lang": company_lang(endpoint),
         "tz": "UTC",
     }
-    for key in _KEPT_CONTEXT:
+    for key in KEPT_CONTEXT:
         if key in endpoint.env.context:
             context[key] = endpoint.env.context[key]
     return context

@@ -14,8 +14,8 @@ from odoo.tests.common import BaseCase, TransactionCase, get_db_name, tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import jobs
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.jobs import Duty
 from odoo.addons.bwt_webhooks_outbound.lane.lane import Lane
-from odoo.addons.bwt_webhooks_outbound.lane.slot import Duty
 
 from ..receiver import Receiver
 
@@ -226,7 +226,7 @@ class CommittedCase(BaseCase):
         """A `run_lane` job in state started; done afterwards."""
         with self.transaction() as env:
             endpoint = self.endpoint(env)
-            uuid = jobs.watchdog(endpoint, duty_on(endpoint), f"test{id(self)}")
+            uuid = jobs.start_watchdog(endpoint, duty_on(endpoint), f"test{id(self)}")
             self._set_job(env, uuid, "started")
         try:
             yield uuid

@@ -9,7 +9,6 @@ from odoo import SUPERUSER_ID, api
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.bwt_webhooks_outbound.lane import recovery
 from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import result_of_response
 from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
@@ -340,9 +339,10 @@ class TestKilledWhileBuilding(CommittedCase):
             endpoint = self.endpoint(env)
             other = endpoint.copy({"code": "neighbour", "state": "active"})
             dead, alive = (
-                jobs.watchdog(endpoint, duty_on(endpoint), f"job-{n}") for n in range(2)
+                jobs.start_watchdog(endpoint, duty_on(endpoint), f"job-{n}")
+                for n in range(2)
             )
-            others = jobs.watchdog(other, duty_on(other), "job-2")
+            others = jobs.start_watchdog(other, duty_on(other), "job-2")
             other_id = other.id
             env.flush_all()
             env.cr.execute(
@@ -360,8 +360,8 @@ class TestKilledWhileBuilding(CommittedCase):
                 "(SELECT id FROM queue_job WHERE uuid = %s) FOR UPDATE",
                 (alive,),
             )
-            killed = recovery.free_dead_jobs(self.endpoint(lane), utcnow())
-            again = recovery.free_dead_jobs(self.endpoint(lane), utcnow())
+            killed = jobs.free_dead_jobs(self.endpoint(lane), utcnow())
+            again = jobs.free_dead_jobs(self.endpoint(lane), utcnow())
 
         self.assertEqual((True, False), (killed, again))
         with self.transaction() as env:

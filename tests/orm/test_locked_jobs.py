@@ -37,7 +37,7 @@ class TestLockedJobs(CommittedCase):
     def watchdog(self, key="living"):
         with self.transaction() as env:
             endpoint = self.endpoint(env)
-            return jobs.watchdog(endpoint, duty_on(endpoint), key)
+            return jobs.start_watchdog(endpoint, duty_on(endpoint), key)
 
     def test_each_statement(self):
         """Moving, closing and taking over leave locked jobs alone, without waiting."""

@@ -94,7 +94,7 @@ class TestWaking(CommittedCase):
         with self.transaction() as env:
             endpoint = self.endpoint(env)
             jobs.wake(endpoint)
-            jobs.watchdog(endpoint, duty_on(endpoint), "living-lane")
+            jobs.start_watchdog(endpoint, duty_on(endpoint), "living-lane")
             jobs.request_another_lane(endpoint, "living-lane")
             # An id that begins with this one's digits is another endpoint.
             env.cr.execute(
@@ -105,7 +105,9 @@ class TestWaking(CommittedCase):
                 ),
             )
         with self.transaction() as env:
-            env.cr.execute(job_sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test"))
+            env.cr.execute(
+                job_sql.supersede_wake_ups(self.endpoint_id, utcnow(), "test")
+            )
             self.assertEqual(1, env.cr.rowcount)
             env.cr.execute(
                 "DELETE FROM queue_job WHERE identity_key LIKE %s",
