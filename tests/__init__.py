@@ -49,6 +49,7 @@ from .orm import (
     test_process_delivery,
     test_query_plans,
     test_queued_values,
+    test_queue_job_contract,
     test_queueing,
     test_raw_bodies,
     test_recover,

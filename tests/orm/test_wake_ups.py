@@ -34,7 +34,7 @@ class TestWaking(CommittedCase):
             taken = wake_ups(self.endpoint(env), state="done")
             self.assertEqual(2, len(taken))
             self.assertTrue(all(job.date_done for job in taken))
-            self.assertIn("taken over", taken[0].result)
+            self.assertIn("superseded", taken[0].result)
 
     def test_each_transaction_requests_its_own_wake_up(self):
         """The key has the transaction: none relies on the wake-up of another.

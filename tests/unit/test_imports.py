@@ -3,6 +3,7 @@
 """The direction of imports: models -> lane -> services, never back."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ MAY_IMPORT = {
     "wizards": {"services", "lane", "models"},
     "controllers": {"services", "lane", "models"},
 }
+# A statement on its tables, its models in code, a job that is made.
+KNOWS_QUEUE_JOB = re.compile(
+    r"(?:FROM|UPDATE|JOIN|INTO|ON)\s+queue_job|env\[\"queue\.job|\bwith_delay\(|"
+    r"\bidentity_key\b|queue_job__no_delay|bwt_webhook_outbound:"
+)
 SOURCES = sorted(
     path for part in PARTS for path in (ROOT / part).rglob("*.py") if path.is_file()
 )
@@ -80,6 +86,27 @@ def test_services_know_no_odoo(path):
         for name in names
         if name.startswith("addon") and not name.startswith("addon.services")
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in [*SOURCES, ROOT / "hooks.py"]
+        if path.relative_to(ROOT).as_posix() not in ("lane/jobs.py", "lane/job_sql.py")
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_queue_job_is_behind_one_door(path):
+    """Only two files know queue_job: a new version of it changes nothing else."""
+    source = path.read_text()
+
+    assert not [
+        name
+        for name in imported_names(source, package_of(path))
+        if name.startswith("odoo.addons.queue_job")
+    ]
+    assert not KNOWS_QUEUE_JOB.findall(source)
 
 
 @pytest.mark.parametrize("name", ["exceptions", "callback"])
