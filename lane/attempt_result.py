@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ..services.retry import decide_retry
 from .clock import as_utc
+from .translation import translate
 
 
 class Claimed(NamedTuple):
@@ -152,7 +153,7 @@ def result_of_response(
     note = prepared.outcome.note or None
     notes = [*response.notes, decision.note] if decision.note else response.notes
     if notes:
-        said = [_say(env, each) for each in notes]
+        said = [translate(env, each) for each in notes]
         note = "\n".join(filter(None, [note, *said]))
     result = AttemptResult(
         claimed=prepared.claimed,
@@ -163,7 +164,7 @@ def result_of_response(
         reason=decision.failure_reason or None,
         next_attempt_at=now + timedelta(seconds=decision.delay) if retried else None,
         note=note,
-        error=_say(env, decision.error) if decision.error else None,
+        error=translate(env, decision.error) if decision.error else None,
         rule_id=prepared.outcome.matched_rule_id or None,
         started_at=as_utc(response.started_at),
         duration=response.duration,
@@ -255,8 +256,3 @@ def result_superseded(claimed, env, now) -> AttemptResult:
         at=now,
         note=env._("Superseded by %s.", claimed.superseded_by),
     )
-
-
-def _say(env, text) -> str:
-    template, values = text
-    return env._(template, **values)  # pylint: disable=W8301

@@ -31,6 +31,7 @@ from .health import Health
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
+from .translation import translate
 
 _logger = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ def describe(env, error: Exception) -> str:
     if isinstance(error, SwallowedError):
         _logger.warning("a database error was swallowed", exc_info=error.__cause__)
     if isinstance(error, ServiceError):
-        return env._(error.template, **error.values)  # pylint: disable=W8301
+        return translate(env, error)
     if isinstance(error, UserError):
         return str(error.args[0])
     _logger.warning("code of another addon failed", exc_info=error)
@@ -446,7 +447,7 @@ class Claim:
     def _refused_as_killer(self, row) -> Refused:
         snapshot = self.snapshot
         reason = "handler" if snapshot.handler or snapshot.has_backend else "build"
-        text = self.endpoint.env._(KILLS, count=row.build_tries)  # pylint: disable=W8301
+        text = translate(self.endpoint.env, KILLS, count=row.build_tries)
         return Refused(row, reason, text)
 
 

@@ -25,6 +25,7 @@ from .clock import utcnow
 from .recording import conclude, open_or_refuse, record_singly
 from .report import Report
 from .response_hooks import call_hooks
+from .translation import translate
 
 
 class DirectRun:
@@ -49,7 +50,7 @@ class DirectRun:
         try:
             [stage] = prepare_batch(self.delivery, snapshot, [claimed], tries=0)
         except Shortage as shortage:
-            raise self._ran_short(shortage.template, shortage.values) from shortage
+            raise self._ran_short(shortage) from shortage
         if isinstance(stage, Prepared):
             self._send(stage, snapshot, now)
         else:
@@ -61,9 +62,8 @@ class DirectRun:
             conclude(self.endpoint.env, snapshot, [stage], [result], self.owner, now)
         self.delivery.env.invalidate_all(flush=False)
 
-    def _ran_short(self, template, values):
-        env = self.endpoint.env
-        return self.delivery._refused(env._(template, **values))  # pylint: disable=W8301
+    def _ran_short(self, shortage):
+        return self.delivery._refused(translate(self.endpoint.env, shortage))
 
     def _lock(self) -> Claimed:
         env = self.delivery.env
@@ -108,7 +108,7 @@ class DirectRun:
             self.cr.execute(
                 sql.release_unsent([claimed.id], claimed.state, self.owner, utcnow())
             )
-            raise self._ran_short(*response.error)
+            raise self._ran_short(response.error)
         result, _signal = result_of_response(
             prepared, response, snapshot, env, utcnow()
         )

@@ -26,6 +26,7 @@ from .report import Report
 from .response_hooks import call_due_hooks, call_interrupted_hooks
 from .slot import read_committed, slots
 from .step import POLL, Backlog, Caution, Situation, Step, next_step
+from .translation import translate
 
 _logger = logging.getLogger(__name__)
 
@@ -300,7 +301,7 @@ class Lane:
     def _ran_short(self, shortage, unsent=()):
         """Release what isn't sent, report it, and leave the rest to a later lane."""
         now = utcnow()
-        text = self.env._(shortage.template, **shortage.values)  # pylint: disable=W8301
+        text = translate(self.env, shortage)
         _logger.error("shortage endpoint=%s: %s", self.snapshot.code, text)
         self.budget.ran_short(now)
         self._release_unsent(unsent)
@@ -312,10 +313,10 @@ class Lane:
         unsent = [each for each, response in batch if response.reason == SHORTAGE]
         if not unsent:
             return batch
-        template, values = next(
+        shortage = next(
             response.error for _each, response in batch if response.reason == SHORTAGE
         )
-        self._ran_short(Shortage(template, **values), unsent)
+        self._ran_short(shortage, unsent)
         return [each for each in batch if each[1].reason != SHORTAGE]
 
     # Once a second, and at the end ----------------------------------------------------

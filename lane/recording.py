@@ -25,6 +25,7 @@ from .attempt_result import (
 )
 from .pacing import pages
 from .savepoint import lost_race
+from .translation import translate
 
 PAGE = 500
 TRIES = 5  # of one recording
@@ -302,7 +303,7 @@ def _record_one(env, result, owner, now, secrets, hooks_follow) -> list[AttemptR
 
 
 def _without_texts(env, result, error):
-    said = env._(NOT_STORED, error=_message(error))  # pylint: disable=W8301
+    said = translate(env, NOT_STORED, error=_message(error))
     response = result.response and replace(result.response, headers=(), body=b"")
     return replace(result, response=response, rule_id=None, note=said)
 
@@ -310,8 +311,12 @@ def _without_texts(env, result, error):
 def _in_error(env, result, error):
     reduced = _without_texts(env, result, error)
     status = result.response.status_code if result.response else None
-    said = env._(  # pylint: disable=W8301
-        NOT_RECORDED, state=result.state, status=status or "-", error=_message(error)
+    said = translate(
+        env,
+        NOT_RECORDED,
+        state=result.state,
+        status=status or "-",
+        error=_message(error),
     )
     return replace(
         reduced,
@@ -397,7 +402,7 @@ def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, int
 
 def _refuse(env, snapshot, claimed, error, owner, now):
     _logger.warning("attempt refused delivery=%s", claimed.id, exc_info=error)
-    said = env._(NOT_OPENED, error=_message(error))  # pylint: disable=W8301
+    said = translate(env, NOT_OPENED, error=_message(error))
     refused = Refused(claimed, "build", said)
     conclude(env, snapshot, [refused], [result_of_refusal(refused, now)], owner, now)
 
@@ -424,9 +429,7 @@ def conclude(env, snapshot, stages, results, owner, now) -> list[AttemptResult]:
 
 def _conclude_refused(env, snapshot, result, error, owner, now):
     _logger.warning("result refused delivery=%s", result.claimed.id, exc_info=error)
-    said = env._(  # pylint: disable=W8301
-        NOT_CONCLUDED, state=result.state, error=_message(error)
-    )
+    said = translate(env, NOT_CONCLUDED, state=result.state, error=_message(error))
     refused = Refused(result.claimed, result.reason or "handler", said)
     results = [result_of_refusal(refused, now)]
     return _conclude(env.cr, snapshot, [refused], results, owner, now)

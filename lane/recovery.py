@@ -9,6 +9,7 @@ import logging
 from ..services.errors import _lt
 from . import jobs, sql
 from .notifications import notify_of_failures
+from .translation import translate
 
 _logger = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ def recover_interrupted(endpoint, slots, own_slot: int, now) -> int:
 
 def _interrupt(endpoint, slot, now) -> list[bool]:
     env, cr = endpoint.env, endpoint.env.cr
-    note = env._(INTERRUPTED)  # pylint: disable=W8301
-    error = env._(INTERRUPTED_TOO_OFTEN, count=INTERRUPTIONS_MAX)  # pylint: disable=W8301
+    note = translate(env, INTERRUPTED)
+    error = translate(env, INTERRUPTED_TOO_OFTEN, count=INTERRUPTIONS_MAX)
     jobs.close_dead_jobs(cr, endpoint.id, slot, now)
     cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
     cr.execute(

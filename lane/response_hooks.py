@@ -27,6 +27,7 @@ from . import sql
 from .batch import describe
 from .clock import utcnow
 from .savepoint import FOREIGN_ERRORS, Savepoint, lost_race
+from .translation import translate
 
 _logger = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class Hook:
     def note(self, template, **values):
         """Add to the delivery's note; a note that can't be written is logged."""
         delivery = self.delivery
-        said = delivery.env._(template, **values)  # pylint: disable=W8301
+        said = translate(delivery.env, template, **values)
         try:
             with Savepoint(delivery.env.cr):
                 note = "\n".join(filter(None, [delivery.processing_note, said]))

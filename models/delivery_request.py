@@ -459,11 +459,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
     def _outbound_fault(self, error):
         """A service's error as one that names the endpoint, and the rule if known."""
-        text = self.env._(error.template, **error.values)  # pylint: disable=W8301
-        where = getattr(error, "where", None)
-        if where:
-            text = self.env._("%(where)s: %(problem)s", where=where, problem=text)
-        return misconfigured(self.env[ENDPOINT].browse(self.endpoint_id.id), text)
+        return misconfigured(self.env[ENDPOINT].browse(self.endpoint_id.id), error)
 
 
 def as_request_data(request):

@@ -21,7 +21,7 @@ from .delivery_access import engine_defaults
 from .delivery_request import BwtWebhookOutboundDeliveryRequest
 from .delivery_status_message import DeliveryStatusMessage
 from .endpoint_alerts import close_failure_alerts
-from .errors import refused
+from .errors import refused, translate
 from .queue_request import ordering_group, record_key
 
 # A lane has locked the row, or changed it since this transaction began.
@@ -36,7 +36,7 @@ class Transition(NamedTuple):
     label: str
 
     def done(self, env):
-        return env._(self.label)  # pylint: disable=W8301  # each is marked by _lt
+        return translate(env, self.label)
 
 
 TRANSITIONS = {

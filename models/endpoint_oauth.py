@@ -21,6 +21,7 @@ from ..services.masking import mask_text
 from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
 from .const import GROUP_OPERATOR
 from .egress_settings import egress_policy, egress_proxy
+from .errors import translate
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
 TIMEOUT = 10.0  # seconds for a response of the token server
@@ -147,7 +148,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
             finally:
                 sender.close()
         except ServiceError as error:
-            text = self.env._(error.template, **error.values)  # pylint: disable=W8301
+            text = translate(self.env, error)
             problem = mask_text(text, (credentials.client_secret,))
             failures = row.failures + 1 if row.fingerprint == fingerprint else 1
             pause = PAUSES[min(failures, len(PAUSES)) - 1]

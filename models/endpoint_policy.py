@@ -9,7 +9,7 @@ from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
 from .const import GROUP_OPERATOR
 from .endpoint_summary import policy_summary
-from .errors import misconfigured
+from .errors import misconfigured, translate
 
 TIMEOUT_MAX = 60
 IN_FLIGHT_MAX = 256
@@ -154,10 +154,10 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     def _compute_retry_description(self):
         for endpoint in self:
             try:
-                schedule = RetrySchedule.parse(endpoint.retry_schedule or "")
-                endpoint.retry_description = schedule.describe()
+                said = RetrySchedule.parse(endpoint.retry_schedule or "").describe()
             except ServiceError as error:
-                endpoint.retry_description = self.env._(error.template, **error.values)
+                said = error
+            endpoint.retry_description = translate(self.env, said)
 
     @api.depends(
         "retry_schedule",

@@ -35,7 +35,7 @@ from .endpoint_secrets import (
     secret_input,
     secrets_of_other_kind,
 )
-from .errors import misconfigured
+from .errors import misconfigured, translate
 
 SIGNING_MODES = [
     ("none", "None"),
@@ -235,9 +235,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             try:
                 said = pem and describe(pem)
             except ServiceError as error:
-                endpoint.client_certificate_info = self.env._(
-                    error.template, **error.values
-                )
+                endpoint.client_certificate_info = translate(self.env, error)
             else:
                 endpoint.client_certificate_info = said and self.env._(
                     "%(name)s, until %(date)s", name=said.name, date=said.until

@@ -14,6 +14,7 @@ from odoo.tools import SQL
 from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
 from ..services.template import tokens
+from .errors import translate
 
 HOURS = 24
 
@@ -57,7 +58,7 @@ def _retry_summary(endpoint):
     try:
         schedule = RetrySchedule.parse(endpoint.retry_schedule or "")
     except ServiceError as error:
-        return env._(error.template, **error.values)
+        return translate(env, error)
     if not schedule.delays:
         return env._("A failed request is dead-lettered at once.")
     return env._(
@@ -67,7 +68,7 @@ def _retry_summary(endpoint):
         "failure is dead-lettered at once.",
         statuses=endpoint.retry_on_status or env._("none"),
         delays=", ".join(map(str.strip, endpoint.retry_schedule.split(","))),
-        sum=schedule.describe(),
+        sum=translate(env, schedule.describe()),
     )
 
 

@@ -3,6 +3,7 @@
 """Errors that name the record they are about."""
 
 from ..exceptions import WebhookProcessingConfigurationError, WebhookValidationError
+from ..lane.translation import translate
 from ..services.errors import ServiceError
 
 
@@ -15,7 +16,7 @@ def _named(record, error) -> str:
     """`Endpoint "Shop orders" (shop-orders): what is wrong and what to do`."""
     env = record.env
     if isinstance(error, ServiceError):
-        error = env._(error.template, **error.values)
+        error = translate(env, error)
     label = env["ir.model"]._get(record._name).sudo().name
     code = record.sudo()["code"] if "code" in record._fields else ""
     name = f'{label} "{record.sudo().display_name}"' + (f" ({code})" if code else "")

@@ -10,7 +10,7 @@ from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of, guarded
 from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
 from .endpoint_summary import missing_values_message
-from .errors import misconfigured
+from .errors import misconfigured, translate
 
 STATE = "bwt_webhook_outbound"
 HEALTH = f"{ENDPOINT}.health"
@@ -248,7 +248,8 @@ class IrActionsServer(models.Model):
             try:
                 line._check_one()
             except ServiceError as error:
-                raise misconfigured(self, line._source_fault(error)) from error
+                error.where = line._source_label()
+                raise misconfigured(self, error) from error
 
     def _bwt_webhook_lines(self):
         payload = self.bwt_webhook_field_ids
@@ -300,7 +301,7 @@ class IrActionsServer(models.Model):
             try:
                 action.bwt_webhook_sample = action._bwt_webhook_sample_text()
             except ServiceError as error:
-                action.bwt_webhook_sample = self.env._(error.template, **error.values)
+                action.bwt_webhook_sample = translate(self.env, error)
             except ValidationError as error:
                 action.bwt_webhook_sample = str(error)
 

@@ -23,7 +23,7 @@ from ..services.values import (
     storable_text,
 )
 from .const import CONTEXT_LINE
-from .errors import misconfigured, refused
+from .errors import misconfigured, refused, translate
 from .value_source import check_source
 
 ARGUMENTS = frozenset(
@@ -261,7 +261,7 @@ def _check_line(lines, vals):
     except (ServiceError, ValueError, TypeError) as error:
         problem = error
         if isinstance(error, ServiceError):
-            problem = env._(error.template, **error.values)
+            problem = translate(env, error)
         raise ConfigurationError(
             _lt('context line "%(key)s": %(problem)s'),
             key=vals["key_name"],

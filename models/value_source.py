@@ -11,7 +11,7 @@ from ..services.paths import read_path
 from ..services.template import render_literal, render_text
 from ..services.values import decode_literal_value
 from .const import REQUEST_KEYS, SOURCE_MODELS
-from .errors import capitalized, misconfigured
+from .errors import capitalized, misconfigured, translate
 from .field_path import check_syntax, compile_field_path
 from .field_value import read_field
 from .path_reader import check_path, compile_limited_path, is_limited, reader_env
@@ -317,8 +317,8 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
             try:
                 source._check_one()
             except ServiceError as error:
-                fault = source._source_fault(error)
-                raise misconfigured(source._source_owner(), fault) from error
+                error.where = source._source_label()
+                raise misconfigured(source._source_owner(), error) from error
 
     @api.onchange("source_kind", "source_expression", "literal_value")
     def _onchange_source(self):
@@ -328,10 +328,11 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         try:
             self._check_one()
         except ServiceError as error:
+            error.where = self._source_label()
             return {
                 "warning": {
                     "title": self.env._("This can't work"),
-                    "message": capitalized(self._source_fault(error)),
+                    "message": capitalized(translate(self.env, error)),
                     "type": "notification",
                 }
             }
@@ -351,14 +352,6 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
                 SOURCE_MODELS[self.source_kind],
                 self.source_expression.strip(),
             )
-
-    def _source_fault(self, error):
-        """`payload rule "order.id": what is wrong`, translated."""
-        return self.env._(
-            "%(where)s: %(problem)s",
-            where=self._source_label(),
-            problem=self.env._(error.template, **error.values),
-        )
 
     def _source_literal_as_typed(self):
         """True if a literal is text, not JSON: header values."""

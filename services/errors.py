@@ -1,10 +1,13 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Errors of services: an untranslated template and its values.
+"""Messages and errors of services: an untranslated template and its values.
 
-The caller, which knows the record and the language, translates it:
-``env._(error.template, **error.values)``.
+The caller, which knows the record and the language, translates them; a value that is a
+message or an error itself is translated too.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 def _lt(text):
@@ -12,21 +15,39 @@ def _lt(text):
     return text
 
 
-def say(template, values):
-    """The message of a template and its values, in English."""
-    return template % values if values else template
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A text for users: `template` is %-style, `values` are its arguments."""
+
+    template: str
+    values: Mapping = field(default_factory=dict)
+
+    def __str__(self):
+        """The message in English."""
+        return self.template % self.values if self.values else self.template
 
 
 class ServiceError(Exception):
-    """Base class: `template` is %-style, `values` are its arguments."""
+    """Base class: `template` is %-style, `values` are its arguments.
+
+    where: the rule, line or part that it is about, in the user's language; set by who
+    knows it
+    """
+
+    where = ""
 
     def __init__(self, template, /, **values):
         super().__init__(template, values)
         self.template = template
         self.values = values
 
+    @property
+    def message(self):
+        """The `Message` of this error, without its place."""
+        return Message(self.template, self.values)
+
     def __str__(self):
-        return say(self.template, self.values)
+        return f"{self.where}: {self.message}" if self.where else str(self.message)
 
 
 class ConfigurationError(ServiceError):

@@ -1,10 +1,10 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Messages on what failed and what to do about it, as templates and values."""
+"""Messages on what failed and what to do about it."""
 
 from http import HTTPStatus
 
-from .errors import _lt
+from .errors import Message, _lt
 from .masking import mask_url
 
 _SHOWN = 300
@@ -97,8 +97,8 @@ def no_response_text(response):
     if response.error:
         return response.error
     if response.reason in _NO_RESPONSE:
-        return _NO_RESPONSE[response.reason], {}
-    return _NO_RESPONSE_OTHERWISE, {"reason": response.reason or "response"}
+        return Message(_NO_RESPONSE[response.reason])
+    return Message(_NO_RESPONSE_OTHERWISE, {"reason": response.reason or "response"})
 
 
 def status_text(status, response):
@@ -107,13 +107,14 @@ def status_text(status, response):
     if 300 <= status < 400:
         location = response.header("Location")
         if not location:
-            return _NO_LOCATION, values
-        return _REDIRECT, {**values, "location": mask_url(location)[:_SHOWN]}
+            return Message(_NO_LOCATION, values)
+        location = mask_url(location)[:_SHOWN]
+        return Message(_REDIRECT, {**values, "location": location})
     if status >= 500:
-        return _FAILED, values
+        return Message(_FAILED, values)
     if status < 300:
-        return _UNEXPECTED, values
-    return _BY_STATUS.get(status, _REFUSED), values
+        return Message(_UNEXPECTED, values)
+    return Message(_BY_STATUS.get(status, _REFUSED), values)
 
 
 def _phrase(status):

@@ -12,7 +12,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
-from .errors import ServiceError, _lt
+from .errors import Message, ServiceError, _lt
 from .failure_text import no_response_text
 from .http.encoding import encode
 from .signing import bare_token
@@ -20,7 +20,7 @@ from .signing import bare_token
 LIFETIME = 300.0  # seconds, if the server returns none
 _MARGIN = 30.0  # seconds before expiry at which it is renewed, at most a tenth of it
 _LONGEST = 10 * 365 * 86400.0
-_BROKEN = (_lt("its response was interrupted."), {})
+_BROKEN = Message(_lt("its response was interrupted."))
 # Names that servers use for a bearer token, without spaces, dashes and underscores.
 _BEARER = frozenset({"", "bearer", "bearertoken"})
 
@@ -86,12 +86,11 @@ def fetch_token(sender, credentials, *, timeout, now):
     said = _json_object(response)
     # A complete JSON object is accepted, however the connection ended after it.
     if response.status_code is None or (response.broken and not said):
-        template, values = _BROKEN if response.broken else no_response_text(response)
         raise TokenRefused(
             _lt("no OAuth2 token from %(url)s: %(why)s"),
             reason=response.reason or "response",
             may_recover=response.reason != "egress",
-            why=template % values if values else template,
+            why=_BROKEN if response.broken else no_response_text(response),
             **host,
         )
     if not 200 <= response.status_code < 300:

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from .circuit import BACKOFF_MAX
-from .errors import ConfigurationError, _lt
+from .errors import ConfigurationError, Message, _lt
 from .failure_text import no_response_text, status_text
 
 RETRY_AFTER_MAX = 24 * 3600
@@ -72,10 +72,11 @@ class RetrySchedule:
         return f"{seconds / _UNITS[unit]:.0f} {unit}"
 
     def describe(self):
-        """A summary, as in "8 attempts over 28 h"."""
+        """A message, as in "8 attempts over 28 h"."""
         if not self.delays:
-            return "1 attempt, no retry"
-        return f"{self.attempts} attempts over {self.span}"
+            return Message(_lt("1 attempt, no retry"))
+        values = {"attempts": self.attempts, "span": self.span}
+        return Message(_lt("%(attempts)s attempts over %(span)s"), values)
 
 
 def _seconds(part):
@@ -186,8 +187,8 @@ class RetryDecision:
     state, attempt_state: done, error (retried) or dead_letter
     delay: seconds until the next attempt, None without one
     failure_reason: for grouping, empty when done
-    error: template and values on what failed and what to do, None when done
-    note: template and values of additional information, or None
+    error: message on what failed and what to do, None when done
+    note: message of additional information, or None
     circuit: success, failure, open (until a user closes it) or ignore
     backoff: seconds for which the receiver accepts no request
     """
@@ -196,8 +197,8 @@ class RetryDecision:
     attempt_state: str
     delay: float | None = None
     failure_reason: str = ""
-    error: tuple | None = None
-    note: tuple | None = None
+    error: Message | None = None
+    note: Message | None = None
     circuit: str = "ignore"
     backoff: float = 0.0
 
@@ -214,7 +215,7 @@ def decide_retry(response, *, schedule, retry_on, retry_number, jitter_factor, n
         reason, error = response.reason or "response", no_response_text(response)
         retried, circuit = reason in _RETRIED_REASONS, _reason_circuit(reason)
     elif 200 <= status < 300:
-        note = (_BROKEN_BODY, {}) if response.broken else None
+        note = Message(_BROKEN_BODY) if response.broken else None
         return RetryDecision("done", "done", note=note, circuit="success")
     else:
         reason, error = _status_reason(status), status_text(status, response)
@@ -229,7 +230,7 @@ def decide_retry(response, *, schedule, retry_on, retry_number, jitter_factor, n
     state = "dead_letter" if delay is None else "error"
     note = None
     if retried and delay is None and schedule.delays:
-        note = (_USED_UP, {"attempts": schedule.attempts})
+        note = Message(_USED_UP, {"attempts": schedule.attempts})
     backoff = min(wait, BACKOFF_MAX) if status in _BACKOFF_STATUSES else 0.0
     return RetryDecision(state, state, delay, reason, error, note, circuit, backoff)
 

@@ -8,7 +8,7 @@ Such a failure says nothing about the target: it uses no retry and opens no circ
 import errno
 import socket
 
-from .errors import ServiceError, _lt
+from .errors import Message, ServiceError, _lt
 
 REASON = "shortage"  # of an `HttpResponse`: nothing was sent
 
@@ -46,7 +46,7 @@ class Shortage(ServiceError):
         if isinstance(error, cls):
             return error
         found = shortage_of(error)
-        return found and cls(found[0], **found[1])
+        return found and cls(found.template, **found.values)
 
     @property
     def is_memory(self):
@@ -55,13 +55,14 @@ class Shortage(ServiceError):
 
 
 def shortage_of(error):
-    """(template, values) of what this process lacked, None for another cause."""
+    """Message on what this process lacked, None for another cause."""
     for _ in range(_CHAIN):
         if error is None:
             return None
         template = _template(error)
         if template:
-            return template, {"error": str(error) or type(error).__name__}
+            values = {"error": str(error) or type(error).__name__}
+            return Message(template, values)
         error = error.__cause__
     return None
 

@@ -66,6 +66,7 @@ from .orm import (
     test_server_start,
     test_signing_secret,
     test_transitions,
+    test_translation,
     test_trapped_jobs,
     test_trust,
     test_wake_ups,

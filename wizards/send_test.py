@@ -18,7 +18,7 @@ from ..models.delivery_access import (
 )
 from ..models.endpoint_health import runner_warning
 from ..models.endpoint_summary import context_keys
-from ..models.errors import capitalized, refused
+from ..models.errors import capitalized, refused, translate
 from ..models.queue_request import new_message_uid
 from ..models.value_source import SOURCE_FIELDS, source_kind_field
 from ..services.egress.preflight import check_target
@@ -139,8 +139,7 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
 
     def _verdict_message(self, verdict, schedule):
         if verdict.refusal:
-            template, values = verdict.refusal
-            text = capitalized(self.env._(template, **values))  # pylint: disable=W8301
+            text = capitalized(translate(self.env, verdict.refusal))
             if not verdict.is_unresolved:
                 return text
             if not schedule.delays:

@@ -9,6 +9,8 @@ registries (RFC 6890), and the RFC beside each row.
 
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
+from ..errors import _lt
+
 METADATA = frozenset(
     {
         IPv4Address("169.254.169.254"),  # AWS, Azure, Google and most others
@@ -30,21 +32,21 @@ def _table(rows):
 
 IPV4 = _table(
     [
-        ("0.0.0.0/8", "this network"),  # RFC 791
-        ("10.0.0.0/8", "private"),  # RFC 1918
-        ("100.64.0.0/10", "shared by a provider (CGNAT)"),  # RFC 6598
-        ("127.0.0.0/8", "loopback"),  # RFC 1122
-        ("169.254.0.0/16", "link-local"),  # RFC 3927
-        ("172.16.0.0/12", "private"),  # RFC 1918
-        ("192.0.0.0/24", "reserved for protocols"),  # RFC 6890
-        ("192.0.2.0/24", "documentation"),  # RFC 5737
-        ("192.88.99.0/24", "6to4 relay"),  # RFC 7526
-        ("192.168.0.0/16", "private"),  # RFC 1918
-        ("198.18.0.0/15", "benchmark"),  # RFC 2544
-        ("198.51.100.0/24", "documentation"),  # RFC 5737
-        ("203.0.113.0/24", "documentation"),  # RFC 5737
-        ("224.0.0.0/4", "multicast"),  # RFC 5771
-        ("240.0.0.0/4", "reserved"),  # RFC 1112, broadcast included
+        ("0.0.0.0/8", _lt("this network")),  # RFC 791
+        ("10.0.0.0/8", _lt("private")),  # RFC 1918
+        ("100.64.0.0/10", _lt("shared by a provider (CGNAT)")),  # RFC 6598
+        ("127.0.0.0/8", _lt("loopback")),  # RFC 1122
+        ("169.254.0.0/16", _lt("link-local")),  # RFC 3927
+        ("172.16.0.0/12", _lt("private")),  # RFC 1918
+        ("192.0.0.0/24", _lt("reserved for protocols")),  # RFC 6890
+        ("192.0.2.0/24", _lt("documentation")),  # RFC 5737
+        ("192.88.99.0/24", _lt("6to4 relay")),  # RFC 7526
+        ("192.168.0.0/16", _lt("private")),  # RFC 1918
+        ("198.18.0.0/15", _lt("benchmark")),  # RFC 2544
+        ("198.51.100.0/24", _lt("documentation")),  # RFC 5737
+        ("203.0.113.0/24", _lt("documentation")),  # RFC 5737
+        ("224.0.0.0/4", _lt("multicast")),  # RFC 5771
+        ("240.0.0.0/4", _lt("reserved")),  # RFC 1112, broadcast included
     ]
 )
 
@@ -52,25 +54,25 @@ IPV4 = _table(
 # refused, as no global address is allocated there (RFC 4291, 2.4).
 IPV6 = _table(
     [
-        ("::/128", "unspecified"),  # RFC 4291
-        ("::1/128", "loopback"),  # RFC 4291
-        ("::ffff:0:0/96", "IPv4-mapped"),  # RFC 4291
-        ("::ffff:0:0:0/96", "IPv4-translated"),  # RFC 2765
-        ("64:ff9b::/96", "NAT64"),  # RFC 6052
-        ("64:ff9b:1::/48", "local NAT64"),  # RFC 8215
-        ("::/8", "reserved, IPv4-compatible"),  # RFC 4291
-        ("100::/64", "discard-only"),  # RFC 6666
-        ("2001::/32", "Teredo"),  # RFC 4380
-        ("2001::/23", "reserved for protocols"),  # RFC 2928, benchmark, ORCHID
-        ("2001:db8::/32", "documentation"),  # RFC 3849
-        ("2002::/16", "6to4"),  # RFC 3056
-        ("3ffe::/16", "former 6bone"),  # RFC 3701
-        ("3fff::/20", "documentation"),  # RFC 9637
-        ("5f00::/16", "segment routing"),  # RFC 9602
-        ("fc00::/7", "private (ULA)"),  # RFC 4193
-        ("fe80::/10", "link-local"),  # RFC 4291
-        ("fec0::/10", "site-local"),  # RFC 3879
-        ("ff00::/8", "multicast"),  # RFC 4291
+        ("::/128", _lt("unspecified")),  # RFC 4291
+        ("::1/128", _lt("loopback")),  # RFC 4291
+        ("::ffff:0:0/96", _lt("IPv4-mapped")),  # RFC 4291
+        ("::ffff:0:0:0/96", _lt("IPv4-translated")),  # RFC 2765
+        ("64:ff9b::/96", _lt("NAT64")),  # RFC 6052
+        ("64:ff9b:1::/48", _lt("local NAT64")),  # RFC 8215
+        ("::/8", _lt("reserved, IPv4-compatible")),  # RFC 4291
+        ("100::/64", _lt("discard-only")),  # RFC 6666
+        ("2001::/32", _lt("Teredo")),  # RFC 4380
+        ("2001::/23", _lt("reserved for protocols")),  # RFC 2928, benchmark, ORCHID
+        ("2001:db8::/32", _lt("documentation")),  # RFC 3849
+        ("2002::/16", _lt("6to4")),  # RFC 3056
+        ("3ffe::/16", _lt("former 6bone")),  # RFC 3701
+        ("3fff::/20", _lt("documentation")),  # RFC 9637
+        ("5f00::/16", _lt("segment routing")),  # RFC 9602
+        ("fc00::/7", _lt("private (ULA)")),  # RFC 4193
+        ("fe80::/10", _lt("link-local")),  # RFC 4291
+        ("fec0::/10", _lt("site-local")),  # RFC 3879
+        ("ff00::/8", _lt("multicast")),  # RFC 4291
     ]
 )
 
@@ -80,15 +82,15 @@ SIX_TO_FOUR = ip_network("2002::/16")
 
 
 def kind_of(address):
-    """Why an address is refused, as a short English text; "" for a public one."""
+    """Why an address is refused, as a template; "" for a public one."""
     if address.version == 4:
         return next((kind for network, kind in IPV4 if address in network), "")
     for network, kind in IPV6:
         if address in network:
             return kind
     if address not in GLOBAL_IPV6:
-        return "not assigned"
-    return "ISATAP" if _is_isatap(address) else ""
+        return _lt("not assigned")
+    return _lt("ISATAP") if _is_isatap(address) else ""
 
 
 def embedded(address):

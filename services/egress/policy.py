@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
-from ..errors import ConfigurationError, EgressRefused, _lt
+from ..errors import ConfigurationError, EgressRefused, Message, _lt
 from .address_ranges import METADATA, embedded, kind_of
 from .target_url import locate
 
@@ -91,7 +91,7 @@ class Policy:
             ),
             host=host,
             address=text,
-            kind=kind,
+            kind=Message(kind),
         )
 
     def _allows(self, address):

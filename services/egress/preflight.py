@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from time import monotonic
 
-from ..errors import ServiceError, _lt
+from ..errors import Message, ServiceError
 from .resolver import NotResolved, resolve
 from .target_url import locate
 
@@ -15,13 +15,13 @@ class TargetCheck:
     """Result of the egress check of a target.
 
     host: its name; addresses: what the name resolves to at this moment
-    refusal: template and values on why nothing would be sent, or None
+    refusal: message on why nothing would be sent, or None
     is_unresolved: the name has no address now; not final, a delivery is retried
     """
 
     host: str
     addresses: tuple[str, ...] = ()
-    refusal: tuple | None = None
+    refusal: Message | None = None
     is_unresolved: bool = False
 
 
@@ -35,21 +35,14 @@ def check_target(url, policy, *, timeout, lookup=None):
     try:
         place = locate(url)
     except ServiceError as error:
-        return TargetCheck("", (), (error.template, error.values))
+        return TargetCheck("", (), error.message)
     try:
         found = resolve(place.host, place.port, monotonic() + timeout, lookup)
     except NotResolved as error:
-        refusal = (error.template, error.values)
-        return TargetCheck(place.host, (), refusal, is_unresolved=True)
-    except TimeoutError:
-        refusal = (
-            _lt('the name "%(host)s" didn\'t resolve within %(seconds)s seconds.'),
-            {"host": place.host, "seconds": timeout},
-        )
-        return TargetCheck(place.host, (), refusal, is_unresolved=True)
+        return TargetCheck(place.host, (), error.message, is_unresolved=True)
     addresses = tuple(dict.fromkeys(sockaddr[0] for _family, sockaddr in found))
     try:
         policy.check(place.host, addresses)
     except ServiceError as error:
-        return TargetCheck(place.host, addresses, (error.template, error.values))
+        return TargetCheck(place.host, addresses, error.message)
     return TargetCheck(place.host, addresses)

@@ -7,16 +7,11 @@ import socket
 import threading
 from time import monotonic
 
-from ..errors import _lt
+from ..errors import ServiceError, _lt
 
 
-class NotResolved(Exception):
-    """The name has no address; template and values say why."""
-
-    def __init__(self, template, /, **values):
-        super().__init__(template, values)
-        self.template = template
-        self.values = values
+class NotResolved(ServiceError):
+    """The name has no address."""
 
 
 def resolve(host, port, deadline, lookup=None):

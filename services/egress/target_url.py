@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util.url import parse_url
 
-from ..errors import ConfigurationError, EgressRefused, _lt
+from ..errors import ConfigurationError, EgressRefused, Message, _lt
 from ..template import render_path, tokens
 
 _PORTS = {"http": 80, "https": 443}
@@ -215,6 +215,8 @@ def _host(text, url):
 
 
 def _refused(url, why):
+    """The error of a URL; `why`: a marked template, or the text of another library."""
+    why = Message(why)
     if url is None:
         return EgressRefused(_lt("the URL is refused: %(why)s."), why=why)
     shown = re.split(r"[?#]", url, maxsplit=1)[0]  # a query may hold a secret

@@ -17,7 +17,7 @@ from time import monotonic
 from urllib3.util.wait import wait_for_read
 
 from ..egress.resolver import NotResolved
-from ..errors import ConfigurationError, EgressRefused, _lt
+from ..errors import ConfigurationError, EgressRefused, Message, _lt
 from ..shortage import REASON as SHORTAGE
 from ..shortage import Shortage, lacks_files, shortage_of
 from .connection import Guard, HandshakeFailed
@@ -29,9 +29,11 @@ _logger = logging.getLogger(__name__)
 _KEPT = 8  # connections, each to another host
 _IDLE = 30.0  # seconds; after that a middlebox may have dropped it silently
 _JOIN = 64 * 1024  # up to this size a body is sent together with its headers
-_RESENT = _lt(
-    "The kept connection had been closed before any byte of a response came. The "
-    "request was sent again on a new connection."
+_RESENT = Message(
+    _lt(
+        "The kept connection had been closed before any byte of a response came. The "
+        "request was sent again on a new connection."
+    )
 )
 
 
@@ -115,7 +117,7 @@ class Sender:
                     raise
         link = self._connect(encoded, deadline, permit)
         if kept:
-            notes.append((_RESENT, {}))
+            notes.append(_RESENT)
         return link, _exchange(link, encoded, deadline, permit)
 
     def _take_kept(self, encoded):
@@ -241,40 +243,40 @@ class Link:
 
 
 def _explain(error, encoded, timeout):
-    """Failure reason and (template, values) of an error."""
+    """Failure reason and message of an error."""
     place = {"host": encoded.host, "port": encoded.port}
     if isinstance(error, Shortage):  # before anything was sent
-        return SHORTAGE, (error.template, error.values)
+        return SHORTAGE, error.message
     shortage = shortage_of(error)
     if shortage:
         return "interrupted", shortage
     if isinstance(error, EgressRefused | NotResolved):
         reason = "egress" if isinstance(error, EgressRefused) else "dns"
-        return reason, (error.template, error.values)
+        return reason, error.message
     if isinstance(error, TimeoutError):
         said = _lt(
             "no complete response from %(host)s:%(port)s within %(seconds)s seconds."
         )
-        return "timeout", (said, {**place, "seconds": f"{timeout:g}"})
+        return "timeout", Message(said, {**place, "seconds": f"{timeout:g}"})
     if isinstance(error, BadResponse):
         said = _lt("%(host)s:%(port)s sent no valid response: %(why)s.")
-        why = error.template % error.values if error.values else error.template
-        return "response", (said, {**place, "why": why})
+        return "response", Message(said, {**place, "why": error.message})
     if isinstance(error, NoResponse):
         said = _lt("%(host)s:%(port)s closed the connection without a response.")
-        return "connect", (said, place)
+        return "connect", Message(said, place)
     values = {**place, "error": _words(error.__cause__ or error)}
     if isinstance(error, HandshakeFailed | ssl.SSLError):
-        return "tls", (_lt("TLS with %(host)s:%(port)s failed: %(error)s."), values)
+        said = _lt("TLS with %(host)s:%(port)s failed: %(error)s.")
+        return "tls", Message(said, values)
     if isinstance(error, OSError):
         said = _lt("the connection to %(host)s:%(port)s failed: %(error)s.")
-        return "connect", (said, values)
+        return "connect", Message(said, values)
     if isinstance(error, ConfigurationError):
-        return "tls", (error.template, error.values)
+        return "tls", error.message
     # A bug in the sender.
     _logger.error("sending to %s failed", encoded.host, exc_info=error)
     said = _lt("sending to %(host)s:%(port)s failed: %(error)s.")
-    return "response", (said, values)
+    return "response", Message(said, values)
 
 
 def _words(error):

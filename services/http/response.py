@@ -24,7 +24,7 @@ from http.client import (
     UnknownProtocol,
 )
 
-from ..errors import _lt
+from ..errors import Message, ServiceError, _lt
 from ..headers import charset_of
 
 # A byte order mark determines the charset, regardless of the headers.
@@ -50,7 +50,7 @@ class HttpResponse:
         response, redirect), else empty
     error: template and values that explain `reason` to a user
     started_at: seconds since the epoch; duration: seconds
-    notes: (template, values) of additional information
+    notes: messages of additional information
     """
 
     status_code: int | None = None
@@ -120,19 +120,16 @@ _HEAD_DEFECTS = (
 _FRAMING = frozenset(
     {"connection", "content-encoding", "content-length", "transfer-encoding"}
 )
-_MALFORMED = _lt(
-    "The headers of the response are malformed. Its status counts; headers and body "
-    "may be incomplete."
+_MALFORMED = Message(
+    _lt(
+        "The headers of the response are malformed. Its status counts; headers and "
+        "body may be incomplete."
+    )
 )
 
 
-class BadResponse(Exception):
-    """Not a valid HTTP response; template and values say why."""
-
-    def __init__(self, template, /, **values):
-        super().__init__(template, values)
-        self.template = template
-        self.values = values
+class BadResponse(ServiceError):
+    """Not a valid HTTP response."""
 
 
 class NoResponse(Exception):
@@ -150,7 +147,7 @@ class Reply:
     broken: the body ended early; `failure` is the network error, None if the peer
     closed the connection
     reusable: another request may follow on the connection
-    note: template and values on a malformed head, or None
+    note: message on a malformed head, or None
     """
 
     status: int
@@ -160,7 +157,7 @@ class Reply:
     broken: bool = False
     reusable: bool = False
     failure: OSError | None = None
-    note: tuple | None = None
+    note: Message | None = None
 
 
 def read_reply(link, method):
@@ -183,7 +180,7 @@ def read_reply(link, method):
     chunked, length, is_clear = _framing(response, method, framing)
     malformed = source.ended or _is_malformed(response.headers)
     if malformed or length is False:
-        reply.note = (_MALFORMED, {})
+        reply.note = _MALFORMED
         link.hurry(DOUBTFUL_SECONDS)
         length = None if length is False else length
     _read_body(reply, _pieces(response, reader, chunked, length))

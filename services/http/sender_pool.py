@@ -15,7 +15,7 @@ from collections import deque
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from ..errors import _lt
+from ..errors import Message, _lt
 from ..shortage import Shortage, shortage_of
 from .response import HttpResponse
 
@@ -217,5 +217,5 @@ class SenderPool:
 
 
 def _fault(error):
-    template = _lt("the sender failed: %(error)s")
-    return template, {"error": f"{type(error).__name__}: {error}"}
+    values = {"error": f"{type(error).__name__}: {error}"}
+    return Message(_lt("the sender failed: %(error)s"), values)

@@ -5,6 +5,7 @@
 from services.errors import (
     ConfigurationError,
     EgressRefused,
+    Message,
     PayloadError,
     ServiceError,
     UnsupportedOperator,
@@ -37,3 +38,20 @@ def test_all_kinds_are_service_errors():
     """Whoever catches ServiceError catches every refusal of a service."""
     for kind in (ConfigurationError, EgressRefused, PayloadError):
         assert issubclass(kind, ServiceError)
+
+
+def test_nested_messages_read_as_one_sentence():
+    """A message inside another is filled in, too, however deep."""
+    inner = Message("%(kind)s address", {"kind": Message("private")})
+    error = ConfigurationError('"%(host)s": %(why)s', host="a", why=inner)
+
+    assert '"a": private address' == str(error)
+
+
+def test_an_error_names_its_place():
+    """Who knows the rule or line that an error is about sets it, and it is shown."""
+    error = ConfigurationError("no %(what)s", what="value")
+    error.where = "header rule X-Order"
+
+    assert "header rule X-Order: no value" == str(error)
+    assert "no value" == str(error.message)

@@ -4,7 +4,6 @@
 
 import pytest
 
-from services.errors import say
 from services.failure_text import no_response_text, status_text
 from services.http.response import HttpResponse
 
@@ -12,7 +11,7 @@ from services.http.response import HttpResponse
 def test_every_status_has_a_text():
     """Whatever comes, the text names the status and fills in completely."""
     for status in (*range(100, 200), *range(300, 1000)):
-        text = say(*status_text(status, HttpResponse(status)))
+        text = str(status_text(status, HttpResponse(status)))
 
         assert text.startswith(f"HTTP {status}")
         assert "%(" not in text
@@ -20,7 +19,7 @@ def test_every_status_has_a_text():
 
 def test_known_statuses_are_called_by_name():
     """A user reads the name of the status beside its number."""
-    text = say(*status_text(404, HttpResponse(404)))
+    text = str(status_text(404, HttpResponse(404)))
 
     assert text.startswith("HTTP 404 Not Found: nothing was found at this address.")
 
@@ -28,9 +27,9 @@ def test_known_statuses_are_called_by_name():
 @pytest.mark.parametrize("reason", ["dns", "connect", "tls", "timeout", "egress"])
 def test_reasons_say_what_to_check(reason):
     """Without a message of the sender there is a text that says what to check."""
-    assert "heck" in say(*no_response_text(HttpResponse(reason=reason)))
+    assert "heck" in str(no_response_text(HttpResponse(reason=reason)))
 
 
 def test_unknown_reason_is_quoted():
     """A reason that has no text of its own is shown."""
-    assert "(odd)" in say(*no_response_text(HttpResponse(reason="odd")))
+    assert "(odd)" in str(no_response_text(HttpResponse(reason="odd")))

@@ -185,7 +185,7 @@ def test_a_success_with_a_malformed_head_is_a_success(headers, size):
     reply = read_reply(peer, "POST")
 
     assert (200, b"body", False) == (reply.status, reply.body, reply.reusable)
-    assert reply.note[0] % reply.note[1]
+    assert str(reply.note)
 
 
 @pytest.mark.parametrize("headers", MALFORMED)

@@ -76,7 +76,7 @@ def test_retry_after_counts_when_longer():
 )
 def test_describe(text, words):
     """The summary of a schedule."""
-    assert words == RetrySchedule.parse(text).describe()
+    assert words == str(RetrySchedule.parse(text).describe())
 
 
 def test_status_set():

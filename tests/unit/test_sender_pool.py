@@ -179,7 +179,7 @@ def test_an_error_of_a_sender_is_a_response(gate):
 
     (_, failed), (_, fine) = found
     assert ("response", 200) == (failed.reason, fine.status_code)
-    assert "oops" in failed.error[0] % failed.error[1]
+    assert "oops" in str(failed.error)
 
 
 def test_closing_ends_the_threads_and_closes_the_senders(gate):

@@ -45,8 +45,7 @@ def test_no_open_files(host):
         sender.close()
 
     assert (REASON, None) == (response.reason, response.status_code)
-    template, values = response.error
-    assert "open files" in template % values
+    assert "open files" in str(response.error)
     assert 200 == after.status_code
 
 
