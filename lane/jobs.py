@@ -140,8 +140,8 @@ def _transaction(endpoint) -> str:
 def _plain(endpoint, company_id: int):
     """As superuser, with only the company in the context: nothing of the caller's."""
     context = {"allowed_company_ids": [company_id], "tracking_disable": True}
-    # W8121: a mapping replaces the context, and that is what the docstring promises.
-    return endpoint.with_user(SUPERUSER_ID).with_context(context)  # pylint: disable=W8121
+    plain = endpoint.with_user(SUPERUSER_ID)
+    return plain.with_context(context)  # pylint: disable=W8121  # replaces the caller's
 
 
 def _description(code: str) -> str:

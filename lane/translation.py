@@ -25,6 +25,5 @@ def translate(env, said, /, **values) -> str:
         else value
         for name, value in values.items()
     }
-    # The template was exported where it is marked with `_lt`.
-    text = env._(said, **values)  # pylint: disable=W8301
+    text = env._(said, **values)  # pylint: disable=W8301  # exported by `_lt`
     return translate(env, _WITH_PLACE, where=where, problem=text) if where else text

@@ -108,7 +108,7 @@ def _part_headers(field, headers):
         if isinstance(value, bytes):
             value = value.decode("latin-1")
         refuse_connection_header(name)
-        check_header(name, value)
+        check_header(name, "" if value is None else value)
         if name.lower() in _MADE or not value:
             raise ConfigurationError(
                 _lt(

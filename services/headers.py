@@ -26,14 +26,10 @@ _FORBIDDEN = re.compile(r"^[\t ]|[^\t\x20-\x7e\x80-\xff]")
 def check_header(name, value):
     """Raise ConfigurationError unless `name: value` can be sent as it is.
 
-    The value is a text (Latin-1), bytes, or None, which removes the header.
+    The value is a text (Latin-1).
     """
     _check_token(name)
-    if isinstance(value, bytes):
-        value = value.decode("latin-1")
-    if value is not None and (
-        not isinstance(value, str) or _FORBIDDEN.search(value) is not None
-    ):
+    if not isinstance(value, str) or _FORBIDDEN.search(value) is not None:
         # The value may be a secret: the message doesn't quote it.
         raise ConfigurationError(
             _lt(

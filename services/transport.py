@@ -92,8 +92,9 @@ def normalize_request_files(files):
 def _headers(headers):
     checked = {}
     for name, value in (headers or {}).items():
-        if value is not None and not isinstance(value, str | bytes):
-            value = header_text(value, str(name))
+        if value is None:  # as without this header
+            continue
+        value = header_text(value, str(name))
         refuse_connection_header(name)
         check_header(name, value)
         checked[name] = value
@@ -156,7 +157,7 @@ _BODIES = {
 
 def _encoded(text, content_type):
     """The text encoded in the charset of its Content-Type, else UTF-8."""
-    charset = charset_of(_text(content_type)) if content_type else None
+    charset = charset_of(content_type) if content_type else None
     charset = charset or "utf-8"
     try:
         return text.encode(charset)
@@ -177,10 +178,6 @@ def _encoded(text, content_type):
             ),
             charset=charset,
         ) from error
-
-
-def _text(value):
-    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _left_out(request, payload):

@@ -3,8 +3,8 @@
 """Encode one request to the bytes that `requests` would send, but faster.
 
 `requests` is the reference, and tests compare byte for byte; only User-Agent and
-Accept-Encoding differ. JSON, form and raw bodies are encoded here, because preparing a
-request with `requests` takes longer than everything else; it encodes all other bodies.
+Accept-Encoding differ. Preparing a request with `requests` takes longer than everything
+else, so only bodies with files or repeated form fields are encoded by it.
 """
 
 import ast
@@ -16,15 +16,16 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import requests
-import urllib3
 
 from ..egress.target_url import locate
-from ..errors import ConfigurationError, ServiceError, _lt
+from ..errors import ConfigurationError, _lt
 from ..headers import check_header, refuse_connection_header
 
-_FAST = frozenset({"method", "url", "headers", "json", "data", "allow_redirects"})
-_SLOW = _FAST | {"params", "cookies", "auth", "files", "timeout", "stream"}
+_ARGUMENTS = frozenset(
+    {"method", "url", "headers", "json", "data", "files", "allow_redirects"}
+)
 _BODYLESS = ("GET", "HEAD")
+_FORM = "application/x-www-form-urlencoded"
 _ACCEPTED = "gzip, deflate"  # what `response.decode_content` decodes
 _BOUNDARY = re.compile(r';\s*boundary=(?:"[^"]*"|[^;]*)', re.IGNORECASE)
 _MULTIPART = re.compile(r"multipart/[^\s;]+", re.IGNORECASE)
@@ -54,8 +55,8 @@ class EncodedRequest:
     def with_headers(self, extra):
         """The request with more headers: a mapping, or pairs of name and value.
 
-        An existing name (case-insensitive) keeps its position and gets the new value;
-        None removes it. Raises ConfigurationError.
+        An existing name (case-insensitive) keeps its position and gets the new value.
+        Raises ConfigurationError.
         """
         merged = {name.lower(): (name, value) for name, value in self.headers}
         _merge(merged, extra)
@@ -75,27 +76,26 @@ def encode(kwargs):
     Raises ConfigurationError if it can't be sent, EgressRefused for a URL that is never
     allowed.
     """
-    if not _FAST.issuperset(kwargs):
-        return _encode_prepared(kwargs)
-    data, json = kwargs.get("data"), kwargs.get("json")
-    if data:
-        body, content_type = _data_body(data)
-        if body is None:
-            return _encode_prepared(kwargs)
-    elif json is not None:
-        body, content_type = _json_body(json), "application/json"
-    else:
-        body = content_type = None
+    if not _ARGUMENTS.issuperset(kwargs):
+        raise ConfigurationError(
+            _lt('the sender has no argument "%(name)s".'),
+            name=min(kwargs.keys() - _ARGUMENTS),
+        )
     method = _method(kwargs)
     place = locate(kwargs["url"])
     merged = {"host": ("Host", place.host_header), **_default_headers()}
     _merge(merged, kwargs.get("headers"))
+    body, content_type = _body(kwargs)
     if body is not None:
         merged["content-length"] = ("Content-Length", str(len(body)))
     elif method not in _BODYLESS:
         merged["content-length"] = ("Content-Length", "0")
-    if content_type and "content-type" not in merged:
-        merged["content-type"] = ("Content-Type", content_type)
+    if content_type:
+        name, given = merged.get("content-type", ("Content-Type", None))
+        if given is None:
+            merged["content-type"] = (name, content_type)
+        elif kwargs.get("files"):
+            merged["content-type"] = (name, _with_boundary(given, content_type))
     return EncodedRequest(
         method,
         place.url,
@@ -103,47 +103,18 @@ def encode(kwargs):
         place.host,
         place.port,
         place.target,
-        _as_sent(merged),
+        tuple(merged.values()),
         body,
     )
 
 
 def _merge(merged, extra):
-    """Merge `extra` into `merged` as a requests session does."""
+    """Merge `extra` into `merged`; a name counts once, whatever its case."""
     pairs = extra.items() if hasattr(extra, "items") else extra or ()
-    gone = False
     for name, value in pairs:
         check_header(name, value)
         refuse_connection_header(name)
-        if value is None:
-            gone = True
-        elif isinstance(value, bytes):
-            value = value.decode("latin-1")
         merged[name.lower()] = (name, value)
-    if gone:
-        for key in [key for key, (_, value) in merged.items() if value is None]:
-            del merged[key]
-
-
-def _as_sent(merged):
-    if "accept-encoding" in merged and "user-agent" in merged:
-        return tuple(merged.values())
-    return _with_library_headers(merged)
-
-
-def _with_library_headers(merged):
-    """Add what http.client and urllib3 add if these headers were removed."""
-    host, *others = merged.items()
-    agent = ("user-agent", ("User-Agent", f"python-urllib3/{urllib3.__version__}"))
-    head = [host]
-    if "accept-encoding" not in merged:
-        head.append(("accept-encoding", ("Accept-Encoding", "identity")))
-    if "user-agent" not in merged:
-        if urllib3.__version__.startswith("1."):
-            others.append(agent)
-        else:
-            head.append(agent)
-    return tuple(pair for _, pair in head + others)
 
 
 def _method(kwargs):
@@ -154,6 +125,27 @@ def _method(kwargs):
         _lt('"%(method)s" is not a valid HTTP method. Use POST, PUT, PATCH or DELETE.'),
         method=method,
     )
+
+
+def _body(kwargs):
+    """Body, None without one, and content type, None without one."""
+    data, json, files = (kwargs.get(name) for name in ("data", "json", "files"))
+    if files:
+        return _body_by_requests(data, files)
+    if not data:
+        return (None, None) if json is None else (_json_body(json), "application/json")
+    if isinstance(data, bytes):
+        return data, None
+    try:
+        if isinstance(data, str):
+            return data.encode("utf-8"), None
+        if isinstance(data, dict) and all(
+            isinstance(each, str) for pair in data.items() for each in pair
+        ):
+            return urlencode(data).encode("ascii"), _FORM
+    except UnicodeEncodeError as error:
+        raise _unencodable(error) from error
+    return _body_by_requests(data, files)
 
 
 def _json_body(value):
@@ -172,114 +164,39 @@ def _json_body(value):
 _ENCODER = stdlib_json.JSONEncoder(allow_nan=False)
 
 
-def _data_body(data):
-    if isinstance(data, str):
-        data = _utf8(data)
-    if isinstance(data, bytes):
-        return data, None
-    if isinstance(data, dict) and all(
-        isinstance(each, str) for pair in data.items() for each in pair
-    ):
-        try:
-            body = urlencode(data).encode("ascii")
-        except UnicodeEncodeError as error:
-            raise _unencodable(error) from error
-        return body, "application/x-www-form-urlencoded"
-    return None, None
-
-
-def _utf8(text):
+def _body_by_requests(data, files):
+    prepared = requests.PreparedRequest()
+    prepared.prepare_headers(None)
     try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _unencodable(error) from error
-
-
-def _encode_prepared(kwargs):
-    """Encode with `requests` itself, for everything that is not encoded here."""
-    unknown = sorted(kwargs.keys() - _SLOW)
-    if unknown:
-        raise ConfigurationError(
-            _lt('the sender has no argument "%(name)s".'), name=unknown[0]
-        )
-    method = _method(kwargs)
-    headers = kwargs.get("headers") or {}
-    for name, value in headers.items():
-        check_header(name, value)
-        refuse_connection_header(name)
-    if kwargs.get("files"):
-        content_type, headers = _part_multipart_type(headers)
-    else:
-        content_type = None
-    known = ("data", "json", "files", "params", "cookies", "auth")
-    locate(kwargs["url"])  # before requests removes invalid parts
-    try:
-        prepared = _session().prepare_request(
-            requests.Request(
-                method,
-                kwargs["url"],
-                headers=headers,
-                **{key: kwargs[key] for key in known if kwargs.get(key) is not None},
-            )
-        )
-    except ServiceError:
-        raise
+        prepared.prepare_body(data, files)
     except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
         raise _unencodable(error) from error
-    place = locate(prepared.url)
-    merged = {"host": ("Host", place.host_header)}
-    for name, value in prepared.headers.items():
-        check_header(name, value)
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        merged[name.lower()] = (name, text)
-    if content_type:
-        name, made = merged["content-type"]
-        boundary = made.partition("boundary=")[2]
-        merged["content-type"] = (name, f"{content_type}; boundary={boundary}")
-    return EncodedRequest(
-        method,
-        place.url,
-        place.scheme,
-        place.host,
-        place.port,
-        place.target,
-        _as_sent(merged),
-        _body_bytes(prepared.body),
-    )
+    body = prepared.body
+    body = body.encode("utf-8") if isinstance(body, str) else body
+    if not isinstance(body, bytes):
+        raise ConfigurationError(
+            _lt("a body must be bytes or a text, not %(type)s."),
+            type=type(body).__name__,
+        )
+    return body, prepared.headers.get("Content-Type")
 
 
-def _part_multipart_type(headers):
-    """The Content-Type given for a multipart body without its boundary, and the rest.
+def _with_boundary(given, made):
+    """The Content-Type given for a multipart body, with the boundary of that body.
 
-    Only the encoder of the body knows its boundary. Raises ConfigurationError for a
-    type that isn't multipart.
+    Only the encoder of the body knows it. Raises ConfigurationError for a type that
+    isn't multipart.
     """
-    rest = dict(headers)
-    for name in headers:
-        if name.lower() == "content-type" and headers[name] is not None:
-            given = rest.pop(name)
-            given = given.decode("latin-1") if isinstance(given, bytes) else given
-            found = _BOUNDARY.sub("", given).strip().rstrip(";")
-            if not _MULTIPART.match(found):
-                raise ConfigurationError(
-                    _lt(
-                        'a multipart body can\'t have the Content-Type "%(type)s". '
-                        "Remove that header, or choose another body mode."
-                    ),
-                    type=given,
-                )
-            return found, rest
-    return None, rest
-
-
-def _body_bytes(body):
-    if body is None or isinstance(body, bytes):
-        return body
-    if isinstance(body, str):
-        return body.encode("utf-8")
-    raise ConfigurationError(
-        _lt("a body must be bytes or a text, not %(type)s."), type=type(body).__name__
-    )
+    found = _BOUNDARY.sub("", given).strip().rstrip(";")
+    if not _MULTIPART.match(found):
+        raise ConfigurationError(
+            _lt(
+                'a multipart body can\'t have the Content-Type "%(type)s". '
+                "Remove that header, or choose another body mode."
+            ),
+            type=given,
+        )
+    return f"{found}; boundary={made.partition('boundary=')[2]}"
 
 
 def _unencodable(error):
@@ -308,12 +225,3 @@ def _version():
 @lru_cache(1)
 def _default_headers():
     return {name.lower(): (name, value) for name, value in default_headers().items()}
-
-
-@lru_cache(1)
-def _session():
-    session = requests.Session()
-    session.trust_env = False  # no netrc
-    session.headers.clear()
-    session.headers.update(default_headers())
-    return session

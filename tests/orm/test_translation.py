@@ -113,7 +113,7 @@ class TestTranslation(OutboundCase):
 
         message = str(misconfigured(self.endpoint.with_env(self.french), error))
 
-        self.assertRegex(message, r'"Orders" \(orders\): ««line 2: «the part 1 is w')
+        self.assertRegex(message, r'"Orders" \(orders\): «line 2: «the part 1 is w')
 
     def test_values_of_users_stay(self):
         """A text that a user wrote is no template, whatever it looks like."""

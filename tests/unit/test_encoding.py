@@ -141,17 +141,14 @@ def test_urls_as_requests_sends_them(server, path):
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Accept": None, "X-A": "1"},
-        {"User-Agent": None, "X-A": "1"},
-        {"accept-encoding": None},
-        {"User-Agent": None, "Accept-Encoding": None},
+        {"User-Agent": "", "accept-ENCODING": "identity"},
         {"x-a": "1", "X-A": "2"},
-        {"X-Empty": "", "X-Trail": "a  ", "X-Bytes": b"\xfc"},
+        {"X-Empty": "", "X-Trail": "a  ", "X-Latin": "ü"},
         {"Cookie": "a=b", "Authorization": "Bearer x"},
     ],
 )
-def test_headers_taken_away_or_doubled_as_requests_does(server, headers):
-    """None removes a header, a name counts once whatever its case."""
+def test_headers_replaced_or_doubled_as_requests_does(server, headers):
+    """A name counts once, whatever its case, also one of the default headers."""
     kwargs = {
         "method": "POST",
         "url": server.url + "/h",
@@ -165,9 +162,8 @@ def test_headers_taken_away_or_doubled_as_requests_does(server, headers):
 @pytest.mark.parametrize(
     "more",
     [
-        {"params": {"q": "ä b", "r": ["1", "2"]}, "json": {"a": 1}},
-        {"auth": ("user", "pass"), "data": {"a": ["1", "2"]}},
-        {"cookies": {"c": "1"}, "data": [("a", "1"), ("a", "2")]},
+        {"data": {"a": ["1", "2"]}},
+        {"data": [("a", "1"), ("a", "2")]},
         {"data": b"\x00raw"},
         {"data": "text"},
         {"data": {"a": 1}, "json": {"ignored": True}},
@@ -180,7 +176,7 @@ def test_headers_taken_away_or_doubled_as_requests_does(server, headers):
     ],
 )
 def test_other_arguments_as_requests_sends_them(server, more):
-    """What the fast way doesn't know goes through requests itself."""
+    """Each kind of body, also those that requests itself encodes."""
     kwargs = {"method": "POST", "url": server.url + "/m", **more}
 
     assert reference(server, kwargs) == ours(server, kwargs)
@@ -301,7 +297,8 @@ def test_an_encoded_request_says_where_to_connect():
         ("X", "a\x00"),
         ("X", " lead"),
         ("X", "€"),
-        ("X", b"a\r\nb"),
+        ("X", b"a"),
+        ("X", None),
         ("X", 7),
         ("Host", "inside"),
         ("content-length", "5"),
@@ -338,6 +335,9 @@ def test_the_refused_value_is_not_quoted():
         {"json": float("nan")},
         {"json": {1, 2}},
         {"verify": False},
+        {"params": {"q": "1"}},
+        {"auth": ("user", "pass")},
+        {"cookies": {"c": "1"}},
         {"proxies": {"http": "http://x"}},
         {"data": {"a": "\ud800"}},
         {"data": "\ud800"},
