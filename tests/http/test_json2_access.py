@@ -12,17 +12,20 @@ from odoo.tests import HttpCase, new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-DELIVERY = "bwt.webhook.outbound.delivery"
-LINE = "bwt.webhook.outbound.delivery.context_line"
-PAYLOAD_RULE = "bwt.webhook.outbound.endpoint.payload.rule"
-HEADER_RULE = "bwt.webhook.outbound.endpoint.header.rule"
-CONDITION = "bwt.webhook.outbound.handler.rule.condition"
-TEST = "bwt.webhook.outbound.send.test"
-RECOVER = "bwt.webhook.outbound.recover"
-SECRET = "bwt.webhook.outbound.secret"
-OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
-ADMIN = "base.group_user,bwt_webhooks_outbound.group_webhooks_admin"
+from ..constants import (
+    ADMINISTRATOR,
+    ALLOWED_NETWORKS,
+    DELIVERY,
+    ENDPOINT,
+    HEADER_RULE,
+    HEALTH,
+    OPERATOR,
+    PAYLOAD_RULE,
+    RECOVER,
+    SECRET,
+    SEND_TEST,
+)
+
 MARK = "s3cret-mark"  # nobody but Settings administrators may read what holds it
 MODEL_ACCESS = "partner_id.user_ids.group_ids.model_access.name"
 REFUSED = 403
@@ -37,7 +40,7 @@ class TestJson2Access(HttpCase):
         cls.env = cls.env(context=dict(cls.env.context, tracking_disable=True))
         cls.receiver = cls.enterClassContext(Receiver())
         parameters = cls.env["ir.config_parameter"].sudo()
-        parameters.set_param("bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8")
+        parameters.set_param(ALLOWED_NETWORKS, "127.0.0.0/8")
         parameters.set_param("bwt_test.secret", MARK)
         cls.parameter = parameters.search([("key", "=", "bwt_test.secret")])
         cls.other = cls.env["res.company"].create({"name": f"Other {MARK}"})
@@ -49,8 +52,10 @@ class TestJson2Access(HttpCase):
             "portal": new_test_user(cls.env, "j-portal", "base.group_portal"),
             "internal": new_test_user(cls.env, "j-internal", "base.group_user"),
             "operator": new_test_user(cls.env, "j-operator", OPERATOR),
-            "administrator": new_test_user(cls.env, "j-admin", ADMIN),
-            "other administrator": new_test_user(cls.env, "j-other", ADMIN, **theirs),
+            "administrator": new_test_user(cls.env, "j-admin", ADMINISTRATOR),
+            "other administrator": new_test_user(
+                cls.env, "j-other", ADMINISTRATOR, **theirs
+            ),
             "settings": new_test_user(
                 cls.env, "j-settings", "base.group_user,base.group_system"
             ),
@@ -137,16 +142,18 @@ class TestJson2Access(HttpCase):
         """What Send Test shows, or the status of the call that was refused."""
         vals = {"endpoint_id": self.endpoint.id, **vals}
         status, response = self.call(
-            who, TEST, "create", context=context, vals_list=[vals]
+            who, SEND_TEST, "create", context=context, vals_list=[vals]
         )
         if status != 200:
             return status
         ids = response
-        status, response = self.call(who, TEST, "action_look", ids, context=context)
+        status, response = self.call(
+            who, SEND_TEST, "action_look", ids, context=context
+        )
         if status != 200:
             return status
         status, [shown] = self.call(
-            who, TEST, "read", ids, fields=["request_body", "outcome"]
+            who, SEND_TEST, "read", ids, fields=["request_body", "outcome"]
         )
         return shown["request_body"] or shown["outcome"]
 
@@ -531,26 +538,28 @@ class TestJson2Access(HttpCase):
                     "form: default endpoint",
                     REFUSED,
                     lambda: self._onchange(
-                        TEST, {"default_endpoint_id": self.theirs.id}
+                        SEND_TEST, {"default_endpoint_id": self.theirs.id}
                     ),
                 ),
                 (
                     "form: default delivery",
                     REFUSED,
                     lambda: self._onchange(
-                        TEST, {"default_delivery_id": self.their_delivery.id}
+                        SEND_TEST, {"default_delivery_id": self.their_delivery.id}
                     ),
                 ),
                 (
                     "form: their delivery",
                     REFUSED,
-                    lambda: self._onchange(TEST, delivery_id=self.their_delivery.id),
+                    lambda: self._onchange(
+                        SEND_TEST, delivery_id=self.their_delivery.id
+                    ),
                 ),
                 (
                     "form: start from theirs",
                     REFUSED,
                     lambda: self._onchange(
-                        TEST,
+                        SEND_TEST,
                         ["source_delivery_id"],
                         source_delivery_id=self.their_delivery.id,
                     ),
@@ -855,7 +864,7 @@ class TestJson2Access(HttpCase):
                     REFUSED,
                     lambda: self.status(
                         admin,
-                        "bwt.webhook.outbound.endpoint.health",
+                        HEALTH,
                         "write",
                         ids=self.endpoint.health_ids.ids,
                         vals={"slot": 9},

@@ -13,9 +13,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 # this name would hide Python's own. Hence the absolute import.
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-DELIVERY = "bwt.webhook.outbound.delivery"
-OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
+from ..constants import ALLOWED_NETWORKS, DELIVERY, ENDPOINT, OPERATOR
 
 
 @tagged("post_install", "-at_install")
@@ -26,7 +24,7 @@ class TourCase(HttpCase):
         super().setUp()
         self.receiver = self.enterContext(Receiver())
         self.env["ir.config_parameter"].sudo().set_param(
-            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
+            ALLOWED_NETWORKS, "127.0.0.0/8"
         )
         # No worker sees what a test has not committed: queueing sends at once.
         self.enterContext(
@@ -170,7 +168,7 @@ class Tours:
             signing_secret_input="tour-signing-secret",
         )
         endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
-        new_test_user(self.env, "tour_operator", f"base.group_user,{OPERATOR}")
+        new_test_user(self.env, "tour_operator", OPERATOR)
 
         self.tour("webhooks_operator", login="tour_operator")
 

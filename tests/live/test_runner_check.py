@@ -7,7 +7,7 @@ import xmlrpc.client
 import pytest
 from stage import serving, stage
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
+from constants import ENDPOINT
 
 
 def call(server, model, method, *arguments):

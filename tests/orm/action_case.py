@@ -6,9 +6,8 @@ import json
 
 from odoo import Command
 
+from ..constants import DELIVERY
 from .trust_case import TrustCase
-
-DELIVERY = "bwt.webhook.outbound.delivery"
 
 
 class ServerActionCase(TrustCase):

@@ -17,17 +17,14 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.jobs import Duty
 from odoo.addons.bwt_webhooks_outbound.lane.lane import Lane
 
+from ..constants import ALLOWED_NETWORKS, DELIVERY, ENDPOINT
 from ..receiver import Receiver
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-DELIVERY = "bwt.webhook.outbound.delivery"
-ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
-ALLOWED = "bwt_webhooks_outbound.allowed_networks"
 STATES = ("draft", "queued", "processing", "done", "error", "dead_letter", "canceled")
 
 
 def allow_loopback(env):
-    env["ir.config_parameter"].sudo().set_param(ALLOWED, "127.0.0.0/8")
+    env["ir.config_parameter"].sudo().set_param(ALLOWED_NETWORKS, "127.0.0.0/8")
 
 
 def wake_ups(endpoint, kind="lane", state="pending"):
@@ -130,7 +127,7 @@ class CommittedCase(BaseCase):
         self.registry = Registry(get_db_name())
         self.receiver = self.enterContext(Receiver())
         with self.transaction() as env:
-            self.allowed_before = env["ir.config_parameter"].get_param(ALLOWED)
+            self.allowed_before = env["ir.config_parameter"].get_param(ALLOWED_NETWORKS)
             allow_loopback(env)
             self.endpoint_id = (
                 env[ENDPOINT]
@@ -148,7 +145,7 @@ class CommittedCase(BaseCase):
 
     def _take_away(self):
         with self.transaction() as env:
-            env["ir.config_parameter"].set_param(ALLOWED, self.allowed_before)
+            env["ir.config_parameter"].set_param(ALLOWED_NETWORKS, self.allowed_before)
             env.cr.execute(
                 "DELETE FROM queue_job WHERE identity_key LIKE %s",
                 (f"bwt_webhook_outbound:%:{self.endpoint_id}:%",),

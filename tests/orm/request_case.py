@@ -9,8 +9,7 @@ from unittest import SkipTest
 from odoo.exceptions import ValidationError
 from odoo.tests.common import TransactionCase, tagged
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-DELIVERY = "bwt.webhook.outbound.delivery"
+from ..constants import ALLOWED_NETWORKS, ENDPOINT, HANDLER
 
 
 def need_test_addon(env, model_name):
@@ -35,9 +34,7 @@ class RequestCase(TransactionCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.env = cls.env(context=dict(cls.env.context, tracking_disable=True))
-        cls.env["ir.config_parameter"].set_param(
-            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
-        )
+        cls.env["ir.config_parameter"].set_param(ALLOWED_NETWORKS, "127.0.0.0/8")
         cls.endpoint = cls.env[ENDPOINT].create(
             {
                 "name": "Shop orders",
@@ -96,7 +93,7 @@ class RequestCase(TransactionCase):
 
     def handler(self, *rules, code="decider"):
         """A model-driven handler of the endpoint; each rule is a dict of values."""
-        handler = self.env["bwt.webhook.handler"].create(
+        handler = self.env[HANDLER].create(
             {
                 "name": code.title(),
                 "code": code,

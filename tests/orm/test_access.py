@@ -6,12 +6,19 @@ from odoo.exceptions import AccessError
 from odoo.service.model import call_kw, get_public_method
 from odoo.tests import new_test_user, tagged
 
-from .common import ATTEMPT, DELIVERY, ENDPOINT, OutboundCase
+from ..constants import (
+    ADMINISTRATOR,
+    ATTEMPT,
+    CONTEXT_LINE,
+    DELIVERY,
+    ENDPOINT,
+    GROUP_ADMIN,
+    GROUP_OPERATOR,
+    HANDLER,
+    HEALTH,
+)
+from .common import OutboundCase
 
-OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
-ADMIN = "bwt_webhooks_outbound.group_webhooks_admin"
-LINE = "bwt.webhook.outbound.delivery.context_line"
-HEALTH = "bwt.webhook.outbound.endpoint.health"
 BUTTONS = (
     ("action_queue_delivery", "draft"),
     ("action_retry_now", "error"),
@@ -28,14 +35,14 @@ class TestAccess(OutboundCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.plain = new_test_user(cls.env, "o_plain", "base.group_user")
-        cls.operator = new_test_user(cls.env, "o_operator", OPERATOR)
-        cls.admin = new_test_user(cls.env, "o_admin", ADMIN)
+        cls.operator = new_test_user(cls.env, "o_operator", GROUP_OPERATOR)
+        cls.admin = new_test_user(cls.env, "o_admin", GROUP_ADMIN)
         cls.portal = new_test_user(cls.env, "o_portal", "base.group_portal")
         cls.company = cls.env["res.company"].create({"name": "Other"})
         cls.stranger = new_test_user(
             cls.env,
             "o_stranger",
-            f"base.group_user,{ADMIN}",
+            ADMINISTRATOR,
             company_id=cls.company.id,
             company_ids=[(6, 0, cls.company.ids)],
         )
@@ -67,7 +74,7 @@ class TestAccess(OutboundCase):
         for name in ("target_hostname", "handler_id", "retry_schedule", "is_paused"):
             with self.subTest(name=name), self.assertRaises(AccessError):
                 endpoint.read([name])
-        for model in (DELIVERY, ATTEMPT, LINE, HEALTH, "bwt.webhook.handler"):
+        for model in (DELIVERY, ATTEMPT, CONTEXT_LINE, HEALTH, HANDLER):
             with self.subTest(model=model), self.assertRaises(AccessError):
                 self.env[model].with_user(self.plain).search([])
 

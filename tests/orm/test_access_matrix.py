@@ -7,17 +7,23 @@ from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
 from odoo.tests.common import new_test_user
 
+from ..constants import (
+    ACTION_LINE,
+    ADMINISTRATOR,
+    ASSIGNMENT,
+    ATTEMPT,
+    CONDITION,
+    DELIVERY,
+    ENDPOINT,
+    HANDLER,
+    HANDLER_RULE,
+    OPERATOR,
+    RECOVER,
+    SECRET,
+    SEND_TEST,
+)
 from .access_matrix import MATRIX, ORM_METHODS, USERS
-from .request_case import DELIVERY, ENDPOINT
 from .trust_case import TrustCase
-
-HANDLER = "bwt.webhook.handler"
-RULE = "bwt.webhook.outbound.handler.rule"
-ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
-SECRET = "bwt.webhook.outbound.secret"
-TEST = "bwt.webhook.outbound.send.test"
-OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
-ADMINISTRATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_admin"
 
 # State in which a button has something to do, else it would be refused for that.
 STATES = {
@@ -64,7 +70,7 @@ class TestAccessMatrix(TrustCase):
         }
         # What the dialog records, for the buttons that need it.
         about = cls.records[f"{DELIVERY}.context_line"].delivery_id
-        cls.records[TEST].write({"step": "look", "delivery_id": about.id})
+        cls.records[SEND_TEST].write({"step": "look", "delivery_id": about.id})
         for model in ("endpoint.health", "endpoint.token", "delivery.report"):
             model = f"bwt.webhook.outbound.{model}"
             cls.records[model] = cls.env[model].search(
@@ -77,7 +83,7 @@ class TestAccessMatrix(TrustCase):
     def _values(cls):
         """Values to create one record of each model, of the main company."""
         handler = cls.env[HANDLER].create({"name": "Base", "code": "base"})
-        rule = cls.env[RULE].create({"name": "Base", "handler_id": handler.id})
+        rule = cls.env[HANDLER_RULE].create({"name": "Base", "handler_id": handler.id})
         delivery = cls.env[DELIVERY].create(
             {
                 "endpoint_id": cls.endpoint.id,
@@ -93,14 +99,14 @@ class TestAccessMatrix(TrustCase):
         of_endpoint = {"endpoint_id": cls.endpoint.id, **source}
         return {
             HANDLER: {"name": "H", "code": "h", **company},
-            RULE: {"name": "R", "handler_id": handler.id},
-            f"{RULE}.condition": {
+            HANDLER_RULE: {"name": "R", "handler_id": handler.id},
+            CONDITION: {
                 "rule_id": rule.id,
                 "source_kind": "request_field",
                 "source_expression": "payload.a",
                 "operator": "is_set",
             },
-            f"{RULE}.assignment": {
+            ASSIGNMENT: {
                 "rule_id": rule.id,
                 "target_scope": "payload",
                 "target_expression": "a",
@@ -141,14 +147,16 @@ class TestAccessMatrix(TrustCase):
                 "payload_json": "{}",
             },
             SECRET: {"endpoint_id": cls.endpoint.id},
-            TEST: {"endpoint_id": cls.endpoint.id},
-            f"{TEST}.line": {
-                "test_id": cls.env[TEST].create({"endpoint_id": cls.endpoint.id}).id,
+            SEND_TEST: {"endpoint_id": cls.endpoint.id},
+            f"{SEND_TEST}.line": {
+                "test_id": cls.env[SEND_TEST]
+                .create({"endpoint_id": cls.endpoint.id})
+                .id,
                 "key_name": "k",
                 **source,
             },
-            "bwt.webhook.outbound.recover": {"endpoint_id": cls.endpoint.id},
-            "bwt.webhook.outbound.action.line": {
+            RECOVER: {"endpoint_id": cls.endpoint.id},
+            ACTION_LINE: {
                 "action_id": cls._server_action().id,
                 "usage": "context",
                 "target": "k",

@@ -13,11 +13,11 @@ from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
 
-from .action_case import DELIVERY, ServerActionCase
-from .common import ENDPOINT, CommittedCase
+from ..constants import DELIVERY, ENDPOINT, RECOVER, SKIP
+from .action_case import ServerActionCase
+from .common import CommittedCase
 
 PREPARE = "odoo.addons.bwt_webhooks_outbound.lane.batch"
-SKIP = "bwt.webhook.outbound.endpoint.skip"
 
 
 class FailureCase(ServerActionCase):
@@ -404,7 +404,7 @@ class TestUsersWork(FailureCase):
         )
         byron = self.company.child_ids[1]
         byron.ref = "pending"
-        wizard = self.env["bwt.webhook.outbound.recover"].new({"with_errors": False})
+        wizard = self.env[RECOVER].new({"with_errors": False})
 
         delivery = self.not_built()
 

@@ -4,8 +4,8 @@
 
 from odoo.tests import tagged
 
-from .action_case import DELIVERY, ServerActionCase
-from .common import ENDPOINT
+from ..constants import DELIVERY, ENDPOINT
+from .action_case import ServerActionCase
 
 EVALUATED = (
     "[('create_date', '>=', (context_today() - relativedelta(days=1))"

@@ -7,7 +7,8 @@ import json
 from odoo import Command
 from odoo.tests import tagged
 
-from .action_case import DELIVERY, ServerActionCase
+from ..constants import DELIVERY
+from .action_case import ServerActionCase
 from .common import CommittedCase
 
 

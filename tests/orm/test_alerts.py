@@ -12,8 +12,9 @@ from odoo.tests.common import new_test_user
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
 
+from ..constants import DELIVERY, ENDPOINT, OPERATOR
 from ..receiver import status
-from .common import DELIVERY, ENDPOINT, CommittedCase
+from .common import CommittedCase
 
 FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
 RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
@@ -28,7 +29,7 @@ class TestAlerts(CommittedCase):
             self.user_id = new_test_user(
                 env,
                 login=f"responsible-{id(self)}",
-                groups="base.group_user,bwt_webhooks_outbound.group_webhooks_operator",
+                groups=OPERATOR,
             ).id
         self.addCleanup(self._take_user_away)
         self.set_up(responsible_id=self.user_id, retry_schedule="1h")
@@ -46,7 +47,7 @@ class TestAlerts(CommittedCase):
             found = env["mail.activity"].with_context(active_test=active_test)
             found = found.search(
                 [
-                    ("res_model", "=", "bwt.webhook.outbound.endpoint"),
+                    ("res_model", "=", ENDPOINT),
                     ("res_id", "=", self.endpoint_id),
                     ("activity_type_id", "=", env.ref(xml_id).id),
                 ]

@@ -6,7 +6,8 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.models.endpoint_snapshot import company_lang
 
-from .common import DELIVERY, CommittedCase, OutboundCase
+from ..constants import DELIVERY
+from .common import CommittedCase, OutboundCase
 
 
 @tagged("post_install", "-at_install")

@@ -11,7 +11,8 @@ from odoo.addons.bwt_webhooks_outbound.exceptions import (
     WebhookValidationError,
 )
 
-from .common import DELIVERY, ENDPOINT, OutboundCase
+from ..constants import DELIVERY, ENDPOINT
+from .common import OutboundCase
 
 NAMED = r'Endpoint "Orders" \(orders\): '
 

@@ -24,14 +24,15 @@ from odoo.addons.bwt_webhooks_outbound.lane.pacing import (
 from odoo.addons.bwt_webhooks_outbound.lane.recording import open_attempts
 from odoo.addons.bwt_webhooks_outbound.services.http.response import HttpResponse
 
-from .common import DELIVERY, CommittedCase, OutboundCase, duty_on, jobs
+from ..constants import DELIVERY, HANDLER
+from .common import CommittedCase, OutboundCase, duty_on, jobs
 
 MIB = 2**20
 
 
 def hazardous(env):
     """The handler that does what the payload says."""
-    return env["bwt.webhook.handler"].create(
+    return env[HANDLER].create(
         {
             "name": "Hazards",
             "code": "hazards",
@@ -222,7 +223,7 @@ class TestKilledWhileBuilding(CommittedCase):
     def _drop_handler(self, handler_id):
         self.set_up(handler_id=False)
         with self.transaction() as env:
-            env["bwt.webhook.handler"].browse(handler_id).unlink()
+            env[HANDLER].browse(handler_id).unlink()
 
     def run_after_kill(self):
         """A lane whose job ran before, and whose worker was killed then."""

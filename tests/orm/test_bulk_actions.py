@@ -4,7 +4,8 @@
 
 from odoo.tests import tagged
 
-from .common import DELIVERY, CommittedCase, OutboundCase
+from ..constants import DELIVERY
+from .common import CommittedCase, OutboundCase
 
 
 @tagged("post_install", "-at_install")

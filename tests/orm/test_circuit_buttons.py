@@ -11,10 +11,8 @@ from odoo.tests import Form, new_test_user, tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
 
-from .common import DELIVERY, OutboundCase
-
-OPERATOR = "base.group_user,bwt_webhooks_outbound.group_webhooks_operator"
-RECOVER = "bwt.webhook.outbound.recover"
+from ..constants import DELIVERY, OPERATOR, RECOVER
+from .common import OutboundCase
 
 
 @tagged("post_install", "-at_install")

@@ -11,8 +11,9 @@ from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import PROBE_RESERVE, Health
 
+from ..constants import DELIVERY
 from ..receiver import delay, status
-from .common import DELIVERY, CommittedCase, OutboundCase
+from .common import CommittedCase, OutboundCase
 
 SECOND = timedelta(seconds=1)
 

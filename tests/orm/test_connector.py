@@ -4,8 +4,9 @@
 
 from odoo.tests import Form, tagged
 
+from ..constants import CONNECTOR_MIXIN, ENDPOINT
 from ..receiver import Receiver, status
-from .request_case import ENDPOINT, RequestCase, assignment
+from .request_case import RequestCase, assignment
 
 
 @tagged("post_install", "-at_install")
@@ -44,7 +45,7 @@ class TestConnector(RequestCase):
         models = dict(self.endpoint._selection_connector_backend_ref())
         self.assertIn("shop.backend", models)
         self.assertIn("test.oca.backend", models)
-        self.assertNotIn("bwt.connector.webhook.outbound.mixin", models)
+        self.assertNotIn(CONNECTOR_MIXIN, models)
         with self.refused("has no code"):
             self.backend.code = "--"
 

@@ -1,6 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from .request_case import DELIVERY, RequestCase
+from ..constants import DELIVERY
+from .request_case import RequestCase
 
 
 class TestContextLines(RequestCase):

@@ -18,9 +18,8 @@ from odoo.addons.bwt_webhooks_outbound.services.transport import (
     normalize_request_files,
 )
 
-from .request_case import DELIVERY, ENDPOINT, RequestCase
-
-MIXIN = "bwt.connector.webhook.outbound.mixin"
+from ..constants import CONNECTOR_MIXIN, DELIVERY, ENDPOINT, HANDLER
+from .request_case import RequestCase
 
 
 class ConnectorCase(RequestCase):
@@ -239,15 +238,14 @@ class TestContract(ConnectorCase):
             "code_suffix=False, required=True)",
             self.backend._get_outbound_api_base_url: "(delivery=None)",
             self.env[
-                MIXIN
+                CONNECTOR_MIXIN
             ]._handle_outbound_webhook_delivery: "(delivery, request=None)",
             self.backend.resolve_outbound_delivery_binding: "(delivery, "
             "model_name=None)",
             self.endpoint._get_outbound_target_hostname: "(delivery=None)",
             self.endpoint._render_outbound_target_url: "(context_values, "
             "delivery=None)",
-            self.env["bwt.webhook.handler"].execute_outbound: "(delivery, "
-            "request_data=None)",
+            self.env[HANDLER].execute_outbound: "(delivery, request_data=None)",
         }
         delivery = self.env[DELIVERY]
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from odoo import Command, fields
 
+from ..constants import DELIVERY
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -20,9 +21,7 @@ class TestStatusMessage(TrustCase):
 
     def test_a_draft_says_how_it_is_sent(self):
         """Who makes one by hand reads which button comes next."""
-        delivery = self.env["bwt.webhook.outbound.delivery"].create(
-            {"endpoint_id": self.endpoint.id}
-        )
+        delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
 
         self.assertIn(
             'Press Queue to send it to "Shop orders"', delivery.status_message
@@ -259,9 +258,7 @@ class TestStatusMessage(TrustCase):
             self.process({"a": 1}).status_message,
         )
 
-        by_hand = self.env["bwt.webhook.outbound.delivery"].create(
-            {"endpoint_id": self.endpoint.id}
-        )
+        by_hand = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})
         by_hand.action_dead_letter()
         self.assertIn("Moved to Dead Letter by hand", self.said(by_hand))
 

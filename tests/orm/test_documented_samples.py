@@ -22,8 +22,9 @@ from odoo.addons.bwt_webhooks_outbound.models.endpoint_health import HEALTHS
 from odoo.addons.bwt_webhooks_outbound.services.egress.policy import Policy
 from odoo.addons.queue_job.jobrunner.channels import ChannelManager
 
+from ..constants import DELIVERY, ENDPOINT, HANDLER, HANDLER_RULE
 from ..receiver import status
-from .common import DELIVERY, ENDPOINT, OutboundCase
+from .common import OutboundCase
 from .request_case import need_test_addon
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,8 +227,8 @@ class TestDocumentedSamples(OutboundCase):
         operator = (ROOT / "docs/operator.md").read_text()
         developer = text_of(DEVELOPER_GUIDES)
         for model, name, guides in (
-            ("bwt.webhook.outbound.handler.rule", "result_status", 2),
-            ("bwt.webhook.handler", "execution_mode", 1),
+            (HANDLER_RULE, "result_status", 2),
+            (HANDLER, "execution_mode", 1),
             ("ir.actions.server", "bwt_webhook_payload_mode", 1),
             ("ir.actions.server", "bwt_webhook_without_records", 1),
         ):

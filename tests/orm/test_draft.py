@@ -6,7 +6,7 @@ from odoo import Command
 from odoo.exceptions import ValidationError
 from odoo.tests import Form
 
-from .common import DELIVERY
+from ..constants import DELIVERY
 from .trust_case import TrustCase
 
 
@@ -15,7 +15,7 @@ class TestDraft(TrustCase):
 
     def new(self):
         """The form of a new delivery."""
-        return Form(self.env["bwt.webhook.outbound.delivery"])
+        return Form(self.env[DELIVERY])
 
     def test_the_endpoint_brings_lines_for_its_tokens(self):
         """What path and literals name is there to be filled, once each."""

@@ -2,7 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Paths, payloads and headers that can't be sent are refused when they are saved."""
 
-from .common import DELIVERY, ENDPOINT
+from ..constants import DELIVERY, ENDPOINT
 from .request_case import RequestCase
 
 

@@ -8,10 +8,9 @@ from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
 from odoo.tools import convert_xml_import, mute_logger
 
+from ..constants import ENDPOINT, HANDLER
 from .common import CommittedCase
-from .request_case import ENDPOINT, RequestCase
-
-HANDLER = "bwt.webhook.handler"
+from .request_case import RequestCase
 
 
 class CodeCase(RequestCase):

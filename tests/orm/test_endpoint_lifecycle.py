@@ -8,7 +8,8 @@ from odoo.tests import new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-from .common import DELIVERY, ENDPOINT, OutboundCase
+from ..constants import ADMINISTRATOR, DELIVERY, ENDPOINT
+from .common import OutboundCase
 
 
 @tagged("post_install", "-at_install")
@@ -109,7 +110,7 @@ class TestEndpointLife(OutboundCase):
         admin = new_test_user(
             self.env,
             "maker",
-            "base.group_user,bwt_webhooks_outbound.group_webhooks_admin",
+            ADMINISTRATOR,
         )
         made = (
             self.env[ENDPOINT]

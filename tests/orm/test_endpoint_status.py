@@ -8,9 +8,8 @@ from odoo import fields
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 
-from .common import ENDPOINT, OutboundCase
-
-OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
+from ..constants import ENDPOINT, OPERATOR
+from .common import OutboundCase
 
 
 @tagged("post_install", "-at_install")
@@ -72,7 +71,7 @@ class TestEndpointStatus(OutboundCase):
 
     def test_rights(self):
         """Operators group by it; a user without our groups can't infer it."""
-        operator = new_test_user(self.env, "standing", f"base.group_user,{OPERATOR}")
+        operator = new_test_user(self.env, "standing", OPERATOR)
         other = new_test_user(self.env, "standing_other", "base.group_user")
         domain = [("id", "in", self.all.ids)]
 

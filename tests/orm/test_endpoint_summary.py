@@ -6,6 +6,7 @@ from odoo import fields
 
 from odoo.addons.bwt_webhooks_outbound.models.endpoint_summary import hourly_attempts
 
+from ..constants import ENDPOINT
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -15,7 +16,7 @@ class TestEndpointSummary(TrustCase):
 
     def test_the_url_shows_its_tokens_while_it_is_typed(self):
         """Tokens are set off and named, before the endpoint is saved."""
-        endpoint = self.env["bwt.webhook.outbound.endpoint"].new(
+        endpoint = self.env[ENDPOINT].new(
             {
                 "target_hostname": "https://a.example",
                 "target_path": "/o/{order_id}?x={<b>}",
@@ -34,7 +35,7 @@ class TestEndpointSummary(TrustCase):
 
         self.assertIn("Retry delays: 5s, 1h (3 attempts", self.endpoint.policy_words)
         self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
-        new = self.env["bwt.webhook.outbound.endpoint"].new({"retry_schedule": "5x"})
+        new = self.env[ENDPOINT].new({"retry_schedule": "5x"})
         self.assertIn('"5x" is not a valid duration', new.policy_words)
 
     def test_the_chart_counts_attempts_per_hour(self):
@@ -59,7 +60,7 @@ class TestEndpointSummary(TrustCase):
     def test_endpoints_with_the_same_name_are_shown_with_their_code(self):
         """Choices show the code and find by it; elsewhere the name stays alone."""
         twin = self.endpoint.copy({"code": "shop-twin", "name": "Shop orders"})
-        endpoints = self.env["bwt.webhook.outbound.endpoint"]
+        endpoints = self.env[ENDPOINT]
 
         found = endpoints.web_name_search("shop-twin", {"display_name": {}})
 

@@ -3,6 +3,7 @@
 from odoo.addons.bwt_webhooks_outbound.models.field_path import compile_field_path
 from odoo.addons.bwt_webhooks_outbound.services.errors import ConfigurationError
 
+from ..constants import GROUP_ADMIN
 from .request_case import RequestCase
 
 
@@ -77,7 +78,7 @@ class TestFieldPaths(RequestCase):
             ("base.group_system,base.group_user", True),
             ("!base.group_user", False),
             (".", False),
-            ("bwt_webhooks_outbound.group_webhooks_admin", True),
+            (GROUP_ADMIN, True),
         ):
             self.patch(field, "groups", groups)
             if allowed:
@@ -89,7 +90,7 @@ class TestFieldPaths(RequestCase):
     def test_secrets_of_our_own_records_are_refused(self):
         """What operators may not see stays out of what is sent: they read attempts."""
         field = self.env[self.endpoint._name]._fields["note"]
-        self.patch(field, "groups", "bwt_webhooks_outbound.group_webhooks_admin")
+        self.patch(field, "groups", GROUP_ADMIN)
         with self.refused("limited to groups", ConfigurationError):
             compile_field_path(self.env, self.endpoint._name, "note")
 

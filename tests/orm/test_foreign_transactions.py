@@ -15,9 +15,8 @@ from odoo.addons.bwt_webhooks_outbound.lane import sql
 from odoo.addons.bwt_webhooks_outbound.lane.response_hooks import TRIES_MAX
 from odoo.addons.bwt_webhooks_outbound.lane.savepoint import Savepoint
 
-from .common import DELIVERY, CommittedCase, OutboundCase
-
-ADDON = "odoo.addons.bwt_webhooks_outbound"
+from ..constants import DELIVERY, LOGGER
+from .common import CommittedCase, OutboundCase
 
 
 def swallow(env):
@@ -64,7 +63,7 @@ class ForeignCase(CommittedCase):
         )
 
     def run_quietly(self):
-        with mute_logger(f"{ADDON}.lane.batch", "odoo.sql_db"):
+        with mute_logger(f"{LOGGER}.lane.batch", "odoo.sql_db"):
             self.run_lane()
 
     def of_bad(self, *names):
@@ -159,7 +158,7 @@ class TestHandlerTransactions(ForeignCase):
             "_invoke_handler", lambda delivery: delivery.env.cr.postcommit.add(fail)
         )
 
-        with self.assertLogs(ADDON, "WARNING") as logs:
+        with self.assertLogs(LOGGER, "WARNING") as logs:
             self.run_lane()
 
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
@@ -427,7 +426,7 @@ class TestHookTransactions(ForeignCase):
         self.assertFalse(self.of_bad("processing_note")[0])
         self.assertEqual(["done"] * self.COUNT, self.states(self.ids))
 
-    @mute_logger(f"{ADDON}.lane.batch")
+    @mute_logger(f"{LOGGER}.lane.batch")
     def test_lock_that_stays(self):
         """The hook is tried a few times, by later lanes too; then a note says why."""
         partner_id = self.partner()
@@ -505,7 +504,7 @@ class TestDirectTransactions(OutboundCase):
         )
         delivery = self.queue({"a": 1})
 
-        with self.assertLogs(ADDON, "WARNING"):
+        with self.assertLogs(LOGGER, "WARNING"):
             delivery.process_delivery()
 
         self.assertEqual("error", delivery.state)
@@ -540,7 +539,7 @@ class TestDirectTransactions(OutboundCase):
         )
         delivery = self.queue({"a": 1})
 
-        with self.assertLogs(ADDON, "WARNING"):
+        with self.assertLogs(LOGGER, "WARNING"):
             delivery.process_delivery()
 
         self.assertEqual("done", delivery.state)

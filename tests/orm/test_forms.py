@@ -10,18 +10,17 @@ from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.models.ir_actions_server import STATE
 
-from .request_case import DELIVERY, ENDPOINT, RequestCase
+from ..constants import ATTEMPT, DELIVERY, ENDPOINT, HANDLER, RECOVER, SECRET, SEND_TEST
+from .request_case import RequestCase
 
 MODULE = "bwt_webhooks_outbound"
-HANDLER = "bwt.webhook.handler"
-TEST = "bwt.webhook.outbound.send.test"
 # A dialog that is opened for an endpoint, never by itself.
 OF_ENDPOINT = {
-    TEST,
-    "bwt.webhook.outbound.recover",
-    "bwt.webhook.outbound.secret",
+    SEND_TEST,
+    RECOVER,
+    SECRET,
 }
-READ_ONLY = {"bwt.webhook.outbound.delivery.attempt"}
+READ_ONLY = {ATTEMPT}
 CHOICES = ("selection", "boolean")
 # Odoo's own sample of a payload reads the table of a model that has none.
 NOT_OURS = {("ir.cron", "webhook")}

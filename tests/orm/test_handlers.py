@@ -8,7 +8,8 @@ from odoo.addons.bwt_webhooks_outbound.exceptions import (
     WebhookProcessingConfigurationError,
 )
 
-from .request_case import DELIVERY, RequestCase, assignment, condition
+from ..constants import DELIVERY, HANDLER, HANDLER_RULE
+from .request_case import RequestCase, assignment, condition
 
 
 class TestRules(RequestCase):
@@ -35,9 +36,7 @@ class TestRules(RequestCase):
 
         self.assertEqual("dead_letter", outcome.status)
         self.assertEqual("too big", outcome.note)
-        rule = self.env["bwt.webhook.outbound.handler.rule"].browse(
-            outcome.matched_rule_id
-        )
+        rule = self.env[HANDLER_RULE].browse(outcome.matched_rule_id)
         self.assertEqual("rule 3", rule.name)
         self.assertEqual("cancel", self.decided({"total": 10, "paid": True}).status)
         done = self.decided({"total": 9})
@@ -168,7 +167,7 @@ class TestPythonHandlers(RequestCase):
         cls.need_test_addon("shop.backend")
 
     def python(self, method, model="shop.backend"):
-        handler = self.env["bwt.webhook.handler"].create(
+        handler = self.env[HANDLER].create(
             {
                 "name": "Python",
                 "code": "python",

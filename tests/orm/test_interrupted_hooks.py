@@ -11,8 +11,9 @@ from odoo.addons.bwt_webhooks_outbound.lane import recovery
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.response_hooks import TRIES_MAX
 
+from ..constants import ATTEMPT, DELIVERY
 from ..receiver import close, status
-from .common import ATTEMPT, DELIVERY, CommittedCase
+from .common import CommittedCase
 
 
 class Killed(BaseException):

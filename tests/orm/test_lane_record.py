@@ -4,8 +4,9 @@
 
 from odoo.tests import tagged
 
+from ..constants import ATTEMPT, DELIVERY
 from ..receiver import close, cut, status
-from .common import ATTEMPT, DELIVERY, CommittedCase
+from .common import CommittedCase
 
 SUPERUSER = 1
 

@@ -11,11 +11,8 @@ from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
 
+from ..constants import CONTEXT_LINE, DELIVERY, HANDLER, PAYLOAD_RULE
 from .trust_case import TrustCase
-
-DELIVERY = "bwt.webhook.outbound.delivery"
-LINE = "bwt.webhook.outbound.delivery.context_line"
-RULE = "bwt.webhook.outbound.endpoint.payload.rule"
 
 
 @tagged("post_install", "-at_install")
@@ -31,7 +28,7 @@ class TestLimitedPaths(TrustCase):
 
     def administrator(self, **values):
         user = self.user("administrator", **values)
-        return user, self.env[RULE].with_user(user)
+        return user, self.env[PAYLOAD_RULE].with_user(user)
 
     def ruled(self, rules, expression, kind="record_field", **vals):
         return rules.create(
@@ -51,7 +48,7 @@ class TestLimitedPaths(TrustCase):
         user's rights there would stop business.
         """
         seller = self.user("internal")
-        self.ruled(self.env[RULE], "value")
+        self.ruled(self.env[PAYLOAD_RULE], "value")
         self.assertFalse(self.parameter.with_user(seller).has_access("read"))
 
         delivery = self.endpoint.with_user(seller).queue_delivery(
@@ -146,7 +143,7 @@ class TestLimitedPaths(TrustCase):
         """Code and Settings administrators are not limited, others by who they are."""
         user, rules = self.administrator()
         settings = new_test_user(self.env, "l-settings", "base.group_system")
-        rule = self.ruled(self.env[RULE], "name")
+        rule = self.ruled(self.env[PAYLOAD_RULE], "name")
         theirs = rule.with_user(user)
         seen = [rule.limited_to_user_id]
 
@@ -185,14 +182,14 @@ class TestLimitedPaths(TrustCase):
             "source_expression": "child_ids.*.name",
         }
         line = (
-            self.env[LINE]
+            self.env[CONTEXT_LINE]
             .with_user(user)
             .create({"delivery_id": draft.id, "key_name": "k", **source})
         )
         with self.refused('context line "k".*may not read the record'):
             draft._build_outbound_request()
         line.sudo().unlink()
-        handlers = self.env["bwt.webhook.handler"].with_user(user)
+        handlers = self.env[HANDLER].with_user(user)
         self.endpoint.handler_id = handlers.create(
             {
                 "name": "H",

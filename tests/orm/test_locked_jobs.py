@@ -17,7 +17,8 @@ from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Housekeeping
 from odoo.addons.bwt_webhooks_outbound.lane.pacing import Budget
 from odoo.addons.bwt_webhooks_outbound.lane.slot import slots
 
-from .common import DELIVERY, CommittedCase, duty_on, wake_ups
+from ..constants import DELIVERY
+from .common import CommittedCase, duty_on, wake_ups
 
 
 @tagged("post_install", "-at_install")

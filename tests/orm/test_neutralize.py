@@ -5,6 +5,7 @@
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import tagged
 
+from ..constants import ENDPOINT
 from .common import OutboundCase
 
 STATES = ("wait_dependencies", "pending", "enqueued", "started", "failed")
@@ -12,7 +13,7 @@ STATES = ("wait_dependencies", "pending", "enqueued", "started", "failed")
 
 @tagged("post_install", "-at_install")
 class TestNeutralize(OutboundCase):
-    def job(self, method, state, model="bwt.webhook.outbound.endpoint"):
+    def job(self, method, state, model=ENDPOINT):
         """The uuid of a job in this state."""
         uuid = f"{model}-{state}"
         self.env.cr.execute(

@@ -10,6 +10,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
 from odoo.addons.bwt_webhooks_outbound.lane.pacing import Position
 
+from ..constants import ALLOWED_NETWORKS, TOKEN
 from ..receiver import close, status
 from .trust_case import TrustCase
 
@@ -42,7 +43,7 @@ class TestOauth(TrustCase):
         return self.receiver.requests_to("/orders")
 
     def row(self):
-        tokens = self.env["bwt.webhook.outbound.endpoint.token"].sudo()
+        tokens = self.env[TOKEN].sudo()
         return tokens._row(self.endpoint.id)
 
     def reader(self):
@@ -79,7 +80,7 @@ class TestOauth(TrustCase):
         row = self.row()
         self.assertAlmostEqual(9, row.renew_at - time.time(), delta=2)
 
-        tokens = self.env["bwt.webhook.outbound.endpoint.token"].sudo()
+        tokens = self.env[TOKEN].sudo()
         tokens._keep(self.endpoint.id, renew_at=time.time() - 0.1)
         self.process({"a": 1})
 
@@ -206,9 +207,7 @@ class TestOauth(TrustCase):
 
     def test_the_egress_policy_applies_to_the_token_url(self):
         """Else a token URL would be a way to addresses inside."""
-        self.env["ir.config_parameter"].set_param(
-            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8"
-        )
+        self.env["ir.config_parameter"].set_param(ALLOWED_NETWORKS, "127.0.0.0/8")
         self.endpoint.write(
             {
                 "oauth_token_url": "http://10.1.2.3/token",

@@ -10,8 +10,9 @@ from odoo.tests import tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.health import Health
 
+from ..constants import ATTEMPT, DELIVERY
 from ..receiver import close, redirect, status, throttle
-from .common import ATTEMPT, DELIVERY, CommittedCase, OutboundCase
+from .common import CommittedCase, OutboundCase
 
 
 def raw(data):

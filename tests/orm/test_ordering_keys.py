@@ -10,7 +10,8 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.models.queue_request import KEY_BYTES_MAX
 
-from .common import DELIVERY, OutboundCase
+from ..constants import DELIVERY
+from .common import OutboundCase
 
 
 def incompressible(size):

@@ -8,7 +8,8 @@ from odoo.addons.bwt_webhooks_outbound.models.egress_settings import (
     egress_proxy,
 )
 
-from .common import ALLOWED, CommittedCase
+from ..constants import ALLOWED_NETWORKS
+from .common import CommittedCase
 
 
 class TestParameters(CommittedCase):
@@ -26,9 +27,9 @@ class TestParameters(CommittedCase):
         """A host that an administrator no longer allows gets no request more."""
         with self.transaction() as env:
             before = egress_policy(env)
-        self.addCleanup(self.change, ALLOWED, self.allowed_before)
+        self.addCleanup(self.change, ALLOWED_NETWORKS, self.allowed_before)
 
-        self.change(ALLOWED, "10.1.0.0/16, 127.0.0.0/8")
+        self.change(ALLOWED_NETWORKS, "10.1.0.0/16, 127.0.0.0/8")
 
         with self.transaction() as env:
             self.assertNotIn("10.1.0.0/16", map(str, before.allowed_networks))

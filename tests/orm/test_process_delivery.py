@@ -10,8 +10,9 @@ from odoo.tests import tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.services.outcome import HandlerOutcome
 
+from ..constants import DELIVERY, LOGGER
 from ..receiver import close, cut, redirect, status, throttle
-from .common import DELIVERY, OutboundCase
+from .common import OutboundCase
 
 
 @tagged("post_install", "-at_install")
@@ -231,7 +232,7 @@ class TestDirect(OutboundCase):
             raise RuntimeError("boom\x00")
 
         self.patch(type(self.env[DELIVERY]), "_invoke_handler", fail)
-        with self.assertLogs("odoo.addons.bwt_webhooks_outbound", "WARNING"):
+        with self.assertLogs(LOGGER, "WARNING"):
             delivery = self.sent(status(200))
 
         self.assertEqual(
@@ -253,7 +254,7 @@ class TestDirect(OutboundCase):
             raise ValueError("no such binding")
 
         self.patch(type(self.env[DELIVERY]), "_handle_outbound_response", fail)
-        with self.assertLogs("odoo.addons.bwt_webhooks_outbound", "WARNING"):
+        with self.assertLogs(LOGGER, "WARNING"):
             delivery = self.sent(status(200))
 
         self.assertEqual("done", delivery.state)

@@ -14,7 +14,8 @@ from odoo.tools import SQL
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-from .common import ATTEMPT, DELIVERY, OutboundCase
+from ..constants import ATTEMPT, DELIVERY
+from .common import OutboundCase
 
 FINISHED = 100_000
 TABLE = "bwt_webhook_outbound_delivery"

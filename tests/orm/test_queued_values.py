@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from odoo.tests import tagged
 
-from .common import DELIVERY, OutboundCase
+from ..constants import DELIVERY
+from .common import OutboundCase
 
 
 @tagged("post_install", "-at_install")

@@ -9,7 +9,8 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-from .common import DELIVERY, OutboundCase
+from ..constants import DELIVERY
+from .common import OutboundCase
 
 DRAWN = {"id", "message_uid", "queue_number", "queued_at", "next_attempt_at"}
 

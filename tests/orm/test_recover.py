@@ -7,10 +7,8 @@ from datetime import timedelta
 from odoo import fields
 from odoo.exceptions import UserError
 
+from ..constants import DELIVERY, RECOVER
 from .trust_case import TrustCase
-
-DELIVERY = "bwt.webhook.outbound.delivery"
-RECOVER = "bwt.webhook.outbound.recover"
 
 
 class TestRecover(TrustCase):

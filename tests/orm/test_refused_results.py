@@ -11,7 +11,8 @@ from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.services.outcome import HandlerOutcome
 
-from .common import DELIVERY, CommittedCase, OutboundCase
+from ..constants import DELIVERY
+from .common import CommittedCase, OutboundCase
 
 LANE = "odoo.addons.bwt_webhooks_outbound.lane"
 NO_INTEGER = 2**40  # as id of a rule: larger than the column

@@ -7,9 +7,8 @@ from datetime import timedelta
 from odoo import fields
 from odoo.tests import tagged
 
+from ..constants import REPORT
 from .common import OutboundCase
-
-REPORT = "bwt.webhook.outbound.delivery.report"
 
 
 @tagged("post_install", "-at_install")

@@ -9,7 +9,8 @@ from odoo.tests import tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.models import delivery
 
-from .common import DELIVERY, STATES, CommittedCase, OutboundCase
+from ..constants import DELIVERY
+from .common import STATES, CommittedCase, OutboundCase
 
 
 def days_ago(days):

@@ -16,10 +16,10 @@ from odoo.addons.bwt_webhooks_outbound.lane import diagnostics
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
+from ..constants import ENDPOINT, GROUP_OPERATOR, LOGGER
 from ..receiver import close, hold, status
-from .common import ENDPOINT, OutboundCase
+from .common import OutboundCase
 
-OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
 PATH = diagnostics.PATH
 
 
@@ -151,7 +151,7 @@ class TestRunnerCheck(OutboundCase):
 
     def test_operators_press_it(self):
         """A user who is advised to check may check; one without deliveries may not."""
-        operator = new_test_user(self.env, "check_operator", OPERATOR)
+        operator = new_test_user(self.env, "check_operator", GROUP_OPERATOR)
         plain = new_test_user(self.env, "check_plain", "base.group_user")
         endpoints = self.env[ENDPOINT]
 
@@ -166,11 +166,11 @@ class TestRunnerCheck(OutboundCase):
         self.make_late()
         self.receiver.script(PATH, status(401), status(200, b"OK"))
 
-        with self.assertLogs("odoo.addons.bwt_webhooks_outbound", "WARNING") as logged:
+        with self.assertLogs(LOGGER, "WARNING") as logged:
             self.env[ENDPOINT]._cron_wake_endpoints()
         self.endpoint.invalidate_recordset()
         first = self.endpoint.queue_trouble
-        with self.assertLogs("odoo.addons.bwt_webhooks_outbound", "WARNING"):
+        with self.assertLogs(LOGGER, "WARNING"):
             self.env[ENDPOINT]._cron_wake_endpoints()
         self.endpoint.invalidate_recordset()
 

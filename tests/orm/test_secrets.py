@@ -9,13 +9,12 @@ import secrets as random_secrets
 from odoo.exceptions import AccessError, UserError
 from odoo.modules.neutralize import get_neutralization_queries
 
+from ..constants import TOKEN
 from ..receiver import echo
 from .trust_case import TrustCase
 
 COLUMNS = ("auth_secret", "signing_secret", "old_secret", "client_certificate")
 INPUTS = ("auth_secret_input", "signing_secret_input", "client_certificate_input")
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-TOKEN = "bwt.webhook.outbound.endpoint.token"
 
 
 def _ways(endpoint, name):

@@ -9,13 +9,13 @@ from odoo.exceptions import AccessError
 from odoo.tests import tagged
 
 from ..certificates import Authority
+from ..constants import ENDPOINT, TOKEN
 from ..receiver import Receiver
 from .request_case import assignment
 from .trust_case import TrustCase
 
-ENDPOINT = "bwt.webhook.outbound.endpoint"
-TOKEN = "bwt.webhook.outbound.endpoint.token"
 OLD = "https://api.example.com"
+NEW = "https://api.example.org"
 COLUMNS = ("auth_secret", "signing_secret", "old_secret", "client_certificate")
 
 
@@ -65,7 +65,7 @@ class TestSecretsFollowHost(FollowCase):
         for host in (
             "http://api.example.com",
             "https://api.example.com:8443",
-            "https://api.example.org",
+            NEW,
             "https://xapi.example.com",
             "https://api.example.com.evil.example",
         ):
@@ -100,7 +100,7 @@ class TestSecretsFollowHost(FollowCase):
         """One save moves an endpoint; only what was entered for the new one is left."""
         self.endpoint.write(
             {
-                "target_hostname": "https://api.example.org",
+                "target_hostname": NEW,
                 "auth_secret_input": "t0ken-of-new",
             }
         )
@@ -170,7 +170,7 @@ class TestSecretsFollowHost(FollowCase):
             oauth_client_id="shop",
         )
 
-        self.endpoint.target_hostname = "https://api.example.org"
+        self.endpoint.target_hostname = NEW
 
         self.assertEqual(set(), self.kept())
 
@@ -181,7 +181,7 @@ class TestSecretsFollowHost(FollowCase):
         before = self.endpoint.message_ids
         bus = self.env["bus.bus"].search([], order="id desc", limit=1).id
 
-        self.endpoint.with_user(user).target_hostname = "https://api.example.org"
+        self.endpoint.with_user(user).target_hostname = NEW
         self.env.cr.precommit.run()
 
         message = (self.endpoint.message_ids - before).filtered("body")
@@ -195,7 +195,7 @@ class TestSecretsFollowHost(FollowCase):
     def test_the_form_warns_before_it_is_saved(self):
         """There is a warning while the host is typed, unless new ones are there."""
         spec = {"target_hostname": {}}
-        values = {"target_hostname": "https://api.example.org"}
+        values = {"target_hostname": NEW}
         new = {name: "x" * 40 for name in ("auth_secret_input", "signing_secret_input")}
         new["client_certificate_input"] = self.certificate
 
@@ -215,7 +215,7 @@ class TestSecretsFollowHost(FollowCase):
         self.env.cr.precommit.run()  # of what was created in this transaction
         before = endpoint.message_ids
         values = {
-            "target_hostname": "https://api.example.org",
+            "target_hostname": NEW,
             "target_path": "/in",
             "http_method": "put",
             "auth_mode": "basic",
@@ -252,7 +252,7 @@ class TestSecretsFollowHost(FollowCase):
 
         records._load_records([data], update=True)
         self.assertEqual(set(COLUMNS), self.kept(endpoint))
-        data["values"] |= {"target_hostname": "https://api.example.org"}
+        data["values"] |= {"target_hostname": NEW}
         records._load_records([data], update=True)
 
         self.assertEqual(set(), self.kept(endpoint))
@@ -266,7 +266,7 @@ class TestSecretsFollowHost(FollowCase):
         delivery = self.deliver({"a": 1})
         snapshot = self.endpoint._outbound_snapshot()
 
-        self.endpoint.target_hostname = "https://api.example.org"
+        self.endpoint.target_hostname = NEW
 
         request = delivery._in_build_env(snapshot)._build_outbound_request()
         self.assertEqual(f"{OLD}/orders", request.target_url)
@@ -332,7 +332,7 @@ class TestSecretsFollowBackend(FollowCase):
         """A user who may write the backend does not receive the endpoint's secrets."""
         self.link()
 
-        self.backend.api_base_url = "https://api.example.org"
+        self.backend.api_base_url = NEW
 
         self.assertEqual(set(), self.kept())
         self.assertIn("removed", self.endpoint.message_ids[:1].body)
@@ -343,7 +343,7 @@ class TestSecretsFollowBackend(FollowCase):
         delivery = self.deliver({"a": 1})
         snapshot = self.endpoint._outbound_snapshot()
 
-        self.backend.api_base_url = "https://api.example.org"
+        self.backend.api_base_url = NEW
 
         request = delivery._in_build_env(snapshot)._build_outbound_request()
         self.assertEqual(f"{OLD}/v1/orders", request.target_url)
@@ -351,7 +351,7 @@ class TestSecretsFollowBackend(FollowCase):
     def test_no_base_url_falls_back_to_another_host(self):
         """Without one the endpoint's own host is the target."""
         self.link()
-        self.endpoint.target_hostname = "https://api.example.org"
+        self.endpoint.target_hostname = NEW
         self.assertEqual(set(COLUMNS), self.kept(), "the backend's URL wins")
 
         self.backend.api_base_url = False

@@ -9,7 +9,8 @@ from psycopg2.errors import ForeignKeyViolation
 from odoo import Command
 from odoo.tools import mute_logger
 
-from .action_case import DELIVERY, ServerActionCase
+from ..constants import DELIVERY, ENDPOINT
+from .action_case import ServerActionCase
 
 
 class TestPayload(ServerActionCase):
@@ -195,7 +196,7 @@ class TestRefused(ServerActionCase):
 
     def test_groups_that_an_administrator_has_are_no_excuse(self):
         """What webhooks may read elsewhere isn't for everyone who saves a record."""
-        self.model = self.env["ir.model"]._get("bwt.webhook.outbound.endpoint")
+        self.model = self.env["ir.model"]._get(ENDPOINT)
 
         with self.refused("limited to groups, so it can't be sent from here"):
             self.action("retry_schedule")

@@ -9,7 +9,8 @@ from odoo.exceptions import AccessError, ValidationError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from .action_case import DELIVERY, ServerActionCase
+from ..constants import DELIVERY
+from .action_case import ServerActionCase
 
 
 class TestRun(ServerActionCase):

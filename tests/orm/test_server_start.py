@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from odoo import SUPERUSER_ID, api
 
-from .common import ENDPOINT, CommittedCase
+from ..constants import ENDPOINT
+from .common import CommittedCase
 
 
 class TestServerStart(CommittedCase):

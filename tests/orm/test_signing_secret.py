@@ -6,7 +6,8 @@ import base64
 
 from odoo.tests import Form, tagged
 
-from .request_case import ENDPOINT, RequestCase
+from ..constants import ENDPOINT, SECRET
+from .request_case import RequestCase
 
 SHORT = "whsec_" + base64.b64encode(b"k" * 23).decode()
 LONG = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -90,9 +91,7 @@ class TestSigningSecret(RequestCase):
         """Generate Secret passes the check in both modes."""
         for mode in ("standard", "hmac"):
             self.endpoint.signing_mode = mode
-            dialog = self.env["bwt.webhook.outbound.secret"].create(
-                {"endpoint_id": self.endpoint.id}
-            )
+            dialog = self.env[SECRET].create({"endpoint_id": self.endpoint.id})
 
             secret = dialog.action_generate()["context"]["default_secret"]
 

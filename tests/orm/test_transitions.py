@@ -8,7 +8,8 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-from .common import ATTEMPT, DELIVERY, STATES, OutboundCase
+from ..constants import ATTEMPT, DELIVERY
+from .common import STATES, OutboundCase
 
 BUTTONS = {
     "action_queue_delivery": (("draft", "error"), "queued"),

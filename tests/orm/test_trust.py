@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 from odoo import fields
 
+from ..constants import ALLOWED_NETWORKS
 from ..receiver import status
 from .trust_case import TrustCase
 
@@ -137,7 +138,7 @@ class TestAuthentication(TrustCase):
     def test_allowed_networks_that_can_not_be_read_stop_the_delivery(self):
         """A typing error in the system parameter must not take the lanes down."""
         self.env["ir.config_parameter"].set_param(
-            "bwt_webhooks_outbound.allowed_networks", "127.0.0.0/8, 10.0.0.0/99"
+            ALLOWED_NETWORKS, "127.0.0.0/8, 10.0.0.0/99"
         )
 
         delivery = self.process({"a": 1})

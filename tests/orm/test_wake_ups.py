@@ -8,8 +8,9 @@ from odoo.addons.bwt_webhooks_outbound.lane import job_sql, jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.recovery import find_stuck_endpoints
 
+from ..constants import DELIVERY
 from ..receiver import status
-from .common import DELIVERY, CommittedCase, duty_on, wake_ups
+from .common import CommittedCase, duty_on, wake_ups
 
 HOUR = timedelta(hours=1)
 

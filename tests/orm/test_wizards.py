@@ -8,18 +8,16 @@ from odoo.tests import Form
 
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
+from ..constants import DELIVERY, SEND_TEST
 from ..receiver import status
 from .trust_case import TrustCase
-
-DELIVERY = "bwt.webhook.outbound.delivery"
-TEST = "bwt.webhook.outbound.send.test"
 
 
 class TestSendTest(TrustCase):
     def opened(self, user=None, **values):
         """The dialog as the endpoint's button opens it."""
         action = self.endpoint.action_send_test()
-        tests = self.env[TEST].with_context(**action["context"])
+        tests = self.env[SEND_TEST].with_context(**action["context"])
         return tests.with_user(user or self.env.user).create(values)
 
     def test_what_is_shown_is_what_is_sent(self):
@@ -127,7 +125,9 @@ class TestSendTest(TrustCase):
             record=self.partner,
             files={"doc": {"filename": "a.txt", "content": b"x"}},
         )
-        form = Form(self.env[TEST].with_context(default_endpoint_id=self.endpoint.id))
+        form = Form(
+            self.env[SEND_TEST].with_context(default_endpoint_id=self.endpoint.id)
+        )
         form.source_delivery_id = past
         test = form.save()
 
@@ -211,10 +211,12 @@ class TestSendTest(TrustCase):
 
     def test_what_serves_odoo_itself_is_not_offered(self):
         """A choice of 130 models is none; the start's record is taken all the same."""
-        offered = dict(self.env[TEST]._selection_record_model())
+        offered = dict(self.env[SEND_TEST]._selection_record_model())
         parameter = self.env["ir.config_parameter"].search([], limit=1)
         past = self.deliver(record=parameter)
-        form = Form(self.env[TEST].with_context(default_endpoint_id=self.endpoint.id))
+        form = Form(
+            self.env[SEND_TEST].with_context(default_endpoint_id=self.endpoint.id)
+        )
         form.source_delivery_id = past
         test = form.save()
 

@@ -4,14 +4,15 @@
 
 from odoo.tests.common import new_test_user
 
+from ..constants import ADMINISTRATOR, OPERATOR
 from ..receiver import Receiver
 from .request_case import RequestCase
 
 GROUPS = {
     "portal": "base.group_portal",
     "internal": "base.group_user",
-    "operator": "base.group_user,bwt_webhooks_outbound.group_webhooks_operator",
-    "administrator": "base.group_user,bwt_webhooks_outbound.group_webhooks_admin",
+    "operator": OPERATOR,
+    "administrator": ADMINISTRATOR,
 }
 
 
