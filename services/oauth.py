@@ -70,10 +70,6 @@ class Token:
         """Value of the Authorization header (RFC 6750, section 2.1)."""
         return f"Bearer {self.value}"
 
-    def is_fresh(self, now):
-        """Whether it can still be used, with a safety margin."""
-        return now < self.renew_at
-
 
 def fetch_token(sender, credentials, *, timeout, now):
     """A new `Token` from the token server.

