@@ -8,14 +8,13 @@ request uses a `Sender`, so the egress guard applies to the token server as well
 
 import json
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from .errors import Message, ServiceError, _lt
 from .failure_text import no_response_text
 from .http.encoding import encode
-from .signing import bare_token
+from .signing import bare_token, base64_text
 
 LIFETIME = 300.0  # seconds, if the server returns none
 _MARGIN = 30.0  # seconds before expiry at which it is renewed, at most a tenth of it
@@ -59,16 +58,13 @@ class ClientCredentials:
 
 @dataclass(frozen=True)
 class Token:
-    """An access token; renew_at and expires_at are seconds since the epoch."""
+    """An access token.
+
+    renew_at: seconds since the epoch; it is not used after that
+    """
 
     value: str = field(repr=False)
     renew_at: float
-    expires_at: float
-
-    @property
-    def authorization(self):
-        """Value of the Authorization header (RFC 6750, section 2.1)."""
-        return f"Bearer {self.value}"
 
 
 def fetch_token(sender, credentials, *, timeout, now):
@@ -102,7 +98,7 @@ def fetch_token(sender, credentials, *, timeout, now):
         )
     lifetime = _lifetime(said.get("expires_in"))
     margin = min(_MARGIN, lifetime / 10)
-    return Token(value, now + lifetime - margin, now + lifetime)
+    return Token(value, now + lifetime - margin)
 
 
 def _request(credentials):
@@ -124,8 +120,7 @@ def _request(credentials):
             quote_plus(credentials.client_id),
             quote_plus(credentials.client_secret),
         )
-        basic = b64encode(":".join(pair).encode("ascii")).decode("ascii")
-        headers["Authorization"] = f"Basic {basic}"
+        headers["Authorization"] = f"Basic {base64_text(':'.join(pair))}"
     return {
         "method": "POST",
         "url": credentials.token_url,

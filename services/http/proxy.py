@@ -8,12 +8,12 @@ inside the tunnel use the name.
 """
 
 import socket
-from base64 import b64encode
 from dataclasses import dataclass
 from time import monotonic
 from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigurationError, _lt
+from ..signing import base64_text
 
 _HEAD_LIMIT = 16 * 1024
 
@@ -76,7 +76,7 @@ class Proxy:
         target = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.credentials:
-            token = b64encode(self.credentials.encode()).decode()
+            token = base64_text(self.credentials)
             lines.append(f"Proxy-Authorization: Basic {token}")
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
