@@ -4,12 +4,12 @@ import json
 
 from odoo import api, fields, models
 
-from ..services.curl import as_curl
 from ..services.errors import ServiceError
 from ..services.http.encoding import encode
-from ..services.indented import indented
 from ..services.request import OutboundRequest
+from ..services.snippets import as_curl
 from ..services.transport import build_transport_kwargs, flatten_form_data
+from ..services.values import indented
 from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
 from .fields import CopiedRelation
 

@@ -13,6 +13,7 @@ from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.http.tls import describe, tls_context
 from ..services.signing import SECRET_PREFIX, check_new_secret, new_secret
+from ..services.snippets import hmac_snippets, standard_snippets
 from ..services.trust import (
     Credential,
     HmacSignature,
@@ -20,7 +21,6 @@ from ..services.trust import (
     Trust,
     masked_forms,
 )
-from ..services.verify_snippets import hmac_snippets, standard_snippets
 from .const import GROUP_OPERATOR
 from .egress_settings import egress_policy, egress_proxy
 from .endpoint_oauth import TokenAwaited

@@ -13,13 +13,17 @@ from odoo import Command, fields, models
 
 from ..lane.pacing import DELIVERY_BYTES_MAX, check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
-from ..services.headers import check_header, check_header_name, header_text_of
+from ..services.headers import (
+    check_header,
+    check_header_name,
+    header_text,
+    header_text_of,
+    serialize_headers,
+)
 from ..services.jsonable import to_json_value
 from ..services.transport import normalize_request_files
 from ..services.values import (
     dumps_payload,
-    header_text,
-    serialize_headers,
     storable_text,
 )
 from .const import CONTEXT_LINE

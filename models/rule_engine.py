@@ -7,11 +7,11 @@ from contextlib import suppress
 from ..services.conditions import evaluate_condition
 from ..services.egress.target_url import origin_of
 from ..services.errors import ConfigurationError, ServiceError, _lt
-from ..services.escaping import escaper
 from ..services.headers import content_type_of, header_text_of, set_header
 from ..services.jsonable import to_json_value
 from ..services.masking import mask_url
 from ..services.paths import write_path
+from ..services.template import escaper
 
 
 def apply_payload_rules(snapshot, scope, data):

@@ -1,17 +1,18 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Which header names and values may be sent (RFC 9110, sections 5.1 and 5.5)."""
+"""Headers: what may be sent (RFC 9110, 5.1 and 5.5), values as text, merging."""
 
 import re
 from collections.abc import Mapping
 from email.message import Message
 from functools import lru_cache
+from json.encoder import encode_basestring
 
 from requests.structures import CaseInsensitiveDict
 
 from .errors import ConfigurationError, _lt
 from .jsonable import to_json_value
-from .values import header_text, json_serialize_value
+from .values import json_serialize_value, storable_json
 
 # Only the sender sets the headers that frame a request: a second value would allow
 # request smuggling.
@@ -19,7 +20,8 @@ CONNECTION_HEADERS = frozenset(
     {"connection", "content-length", "host", "transfer-encoding"}
 )
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # names of headers and methods: RFC 9110, 5.6.2
+_TOKEN = re.compile(TOKEN)
 _FORBIDDEN = re.compile(r"^[\t ]|[^\t\x20-\x7e\x80-\xff]")
 
 
@@ -84,7 +86,7 @@ def by_name(headers):
 
 
 def _check_token(name):
-    if not _is_token(name):
+    if not is_token(name):
         raise ConfigurationError(
             _lt(
                 '"%(name)s" is not a valid header name. Use letters, digits and '
@@ -95,14 +97,41 @@ def _check_token(name):
 
 
 @lru_cache(1024)
-def _is_token(name):
+def is_token(name):
+    """Whether this is a name as HTTP has them."""
     return isinstance(name, str) and _TOKEN.fullmatch(name) is not None
 
 
-def header_text_of(value, name=""):
-    """A value as header text; no value is sent as empty text.
+def header_text(value, name=""):
+    """A header's value as text: `True` becomes "True", bytes are Latin-1, None is "".
 
-    :raise ServiceError: it is a list or an object
+    Raises ConfigurationError, which names the header, for a list or an object.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        raise ConfigurationError(
+            _lt(
+                'the value of header "%(name)s" is a list or an object, which a '
+                "header can't contain. Give a text or a number, or send it in the "
+                "payload."
+            )
+            if name
+            else _lt(
+                "a list or an object can't be the value of a header. Give a text or a"
+                " number, or send it in the payload."
+            ),
+            name=name,
+        )
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def header_text_of(value, name=""):
+    """The value of a rule as header text: no value is empty, dates are ISO 8601.
+
+    Raises ConfigurationError for a list or an object.
     """
     if value is None or value is False:
         return ""
@@ -138,3 +167,22 @@ def merge_headers(headers, extra):
         if value is not None:
             set_header(merged, str(name), header_text_of(value, str(name)))
     return merged
+
+
+def serialize_headers(headers):
+    """Indented JSON object of a mapping or of name-value pairs, order kept.
+
+    Values become text; the values of a repeated name are joined by ", ".
+    """
+    texts = {}
+    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
+        value = header_text(value, str(name))
+        texts[str(name)] = f"{texts[name]}, {value}" if name in texts else value
+    if not texts:
+        return "{}"
+    # Formatted here: with an indent the standard encoder doesn't use its C code.
+    lines = ",\n".join(
+        f"  {encode_basestring(name)}: {encode_basestring(value)}"
+        for name, value in texts.items()
+    )
+    return storable_json("{\n" + lines + "\n}")

@@ -2,17 +2,15 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The request that rules, handlers and hooks shape before it is sent."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .errors import ConfigurationError, _lt
 from .frozen import FrozenOnRead
-from .values import header_text, to_json_value
+from .headers import header_text, is_token
+from .jsonable import to_json_value
 
 BODY_MODES = ("json", "form_urlencoded", "multipart", "raw")
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ class OutboundRequest:
                 mode=self.request_body_mode,
                 modes=", ".join(valid_body_modes),
             )
-        if not _TOKEN.fullmatch(self.http_method):
+        if not is_token(self.http_method):
             raise ConfigurationError(
                 _lt(
                     '"%(method)s" is not a valid HTTP method. Use post, put, patch '

@@ -3,13 +3,16 @@
 """`{key}` tokens in paths, header values and payload literals.
 
 A key is a letter or `_`, then letters, digits or `_`; `{{` and `}}` are literal
-braces, other braces stay as they are.
+braces, other braces stay as they are. In a raw body values are escaped according to
+its content type: without this a customer called `Smith & Sons` would make XML invalid.
 """
 
+import json
 import re
 from decimal import Decimal
 from functools import lru_cache
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape as escape_xml
 
 from .errors import ConfigurationError, _lt
 from .values import dumps_payload, to_json_value
@@ -18,6 +21,10 @@ _SHOWN = 60
 _PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _BRACE = re.compile(r"[{}]")
 _BAD_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_CSV_SPECIAL = re.compile(r'[",;\t\r\n|]')
+_XML_TYPES = re.compile(r"(?:text|application)/(?:html|xml)|.+\+xml")
+_JSON_TYPES = re.compile(r"(?:text|application)/json|.+\+json")
 _ENCODED_IN_PATH = re.compile(r"""[\s"<>^`|]""")
 
 
@@ -45,7 +52,7 @@ def tokens(text):
 def render_text(text, values, escape=None):
     """A header value or payload text with its tokens replaced by plain text.
 
-    escape: see `escaping.escaper`, if the text is a whole body
+    escape: see `escaper`, if the text is a whole body
     Raises ConfigurationError naming a token whose value is missing or empty.
     """
     pieces = _parse(text)
@@ -197,3 +204,50 @@ def _check_segments(text, rendered):
                 path=text,
                 segment=segment,
             )
+
+
+@lru_cache(256)
+def escaper(content_type):
+    """`escape(text, before) -> text` for a body of this type; None: nothing to escape.
+
+    before: the body in front of the text
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if _XML_TYPES.fullmatch(kind):
+        return _for_xml
+    if _JSON_TYPES.fullmatch(kind):
+        return _for_json
+    if kind in ("text/csv", "text/tab-separated-values", "application/csv"):
+        return _for_csv
+    if kind == "application/x-www-form-urlencoded":
+        return lambda text, before: quote_plus(text)
+    return None
+
+
+def _for_xml(text, before):
+    if _NOT_XML.search(text):
+        raise ConfigurationError(
+            _lt(
+                "a value contains a control character, which XML doesn't allow: "
+                "%(value)s. Correct the value."
+            ),
+            value=ascii(text[:60]),
+        )
+    if before.rfind("<![CDATA[") > before.rfind("]]>"):
+        return text.replace("]]>", "]]]]><![CDATA[>")
+    return escape_xml(text, {'"': "&quot;", "'": "&apos;"})
+
+
+def _for_csv(text, before):
+    """RFC 4180: quoted where required; the template may contain the quotes already."""
+    if before.count('"') % 2:
+        return text.replace('"', '""')
+    if _CSV_SPECIAL.search(text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def _for_json(text, before):
+    """Inside quotes escaped as a JSON string; elsewhere a JSON value, unchanged."""
+    quotes = len(re.findall(r'(?<!\\)(?:\\\\)*"', before))
+    return json.dumps(text)[1:-1] if quotes % 2 else text

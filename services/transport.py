@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from .errors import ConfigurationError, _lt
 from .files import file_tuple
-from .headers import charset_of, check_header, refuse_connection_header
-from .values import header_text
+from .headers import (
+    charset_of,
+    check_header,
+    header_text,
+    refuse_connection_header,
+)
 
 _TYPE = "content-type"
 _BODYLESS = frozenset({"delete", "get", "head", "options"})

@@ -1,14 +1,12 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Python values as texts for JSON and headers, and literals back to values."""
+"""Python values as JSON text, JSON text for display, and literals back to values."""
 
 import json
 import math
 import re
-from collections.abc import Mapping
-from json.encoder import encode_basestring
 
-from .errors import ConfigurationError, PayloadError, _lt
+from .errors import PayloadError, _lt
 from .jsonable import to_json_value
 
 _encode_compact = json.JSONEncoder(allow_nan=False).encode
@@ -29,14 +27,14 @@ def dumps_payload(value):
 
 def serialize_payload(payload):
     """Indented JSON text for display, key order kept. Raises PayloadError."""
-    return _storable(_dump(_encode_indented, payload))
+    return storable_json(_dump(_encode_indented, payload))
 
 
 def json_serialize_value(value):
     """Text unchanged, anything else as JSON with sorted keys. Raises PayloadError."""
     if isinstance(value, str):
         return value
-    return _storable(_dump(_encode_sorted, value))
+    return storable_json(_dump(_encode_sorted, value))
 
 
 def _dump(encode, value):
@@ -51,51 +49,6 @@ def _dump(encode, value):
         ) from None
 
 
-def header_text(value, name=""):
-    """A header's value as text: `True` becomes "True", bytes are Latin-1, None is "".
-
-    Raises ConfigurationError, which names the header, for a list or an object.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
-        raise ConfigurationError(
-            _lt(
-                'the value of header "%(name)s" is a list or an object, which a '
-                "header can't contain. Give a text or a number, or send it in the "
-                "payload."
-            )
-            if name
-            else _lt(
-                "a list or an object can't be the value of a header. Give a text or a"
-                " number, or send it in the payload."
-            ),
-            name=name,
-        )
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-def serialize_headers(headers):
-    """Indented JSON object of a mapping or of name-value pairs, order kept.
-
-    Values become text; the values of a repeated name are joined by ", ".
-    """
-    texts = {}
-    for name, value in headers.items() if isinstance(headers, Mapping) else headers:
-        value = header_text(value, str(name))
-        texts[str(name)] = f"{texts[name]}, {value}" if name in texts else value
-    if not texts:
-        return "{}"
-    # Formatted here: with an indent the standard encoder doesn't use its C code.
-    lines = ",\n".join(
-        f"  {encode_basestring(name)}: {encode_basestring(value)}"
-        for name, value in texts.items()
-    )
-    return _storable("{\n" + lines + "\n}")
-
-
 def storable_text(text):
     """Text that PostgreSQL stores: NUL and lone surrogates replaced."""
     if text.isascii():
@@ -103,7 +56,7 @@ def storable_text(text):
     return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
-def _storable(json_text):
+def storable_json(json_text):
     """JSON text without lone surrogates, which no database stores."""
     if json_text.isascii():
         return json_text
@@ -142,3 +95,34 @@ def decode_literal_value(text):
         return _decode(text)
     except (ValueError, RecursionError):
         return text
+
+
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_INDENT = "  "
+_LONGEST = 1_000_000  # characters; longer text is shown unchanged
+
+
+def indented(text):
+    """The same JSON with line breaks and indents; text that isn't valid JSON is kept.
+
+    It works on the text: unlike a round trip through Python values it keeps the digits
+    of numbers, and duplicate keys.
+    """
+    if not text or len(text) > _LONGEST:
+        return text
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    parts, depth, previous = [], 0, ""
+    for token in _JSON_TOKEN.findall(text):
+        if token in ("}", "]"):
+            depth -= 1
+            if previous not in ("{", "["):
+                parts.append("\n" + _INDENT * depth)
+        elif previous in ("{", "[", ","):
+            parts.append("\n" + _INDENT * depth)
+        parts.append(": " if token == ":" else token)
+        depth += token in ("{", "[")
+        previous = token
+    return "".join(parts)

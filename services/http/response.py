@@ -25,7 +25,7 @@ from http.client import (
 )
 
 from ..errors import Message, ServiceError, _lt
-from ..headers import charset_of
+from ..headers import TOKEN, charset_of
 
 # A byte order mark determines the charset, regardless of the headers.
 _MARKS = (
@@ -48,7 +48,7 @@ class HttpResponse:
     broken: the body ended before it was complete
     reason: why there is no complete response (dns, connect, tls, timeout, egress,
         response, redirect), else empty
-    error: template and values that explain `reason` to a user
+    error: message that explains `reason` to a user
     started_at: seconds since the epoch; duration: seconds
     notes: messages of additional information
     """
@@ -59,7 +59,7 @@ class HttpResponse:
     truncated: bool = False
     broken: bool = False
     reason: str = ""
-    error: tuple | None = None
+    error: Message | None = None
     started_at: float = 0.0
     duration: float = 0.0
     notes: tuple = ()
@@ -106,7 +106,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 # A head that needs no interpretation by `http.client`: see `_ordinary_reply`.
 _ORDINARY_HEAD = re.compile(
     rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [!-~][ -~]*)?\r\n"
-    rb"((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*(?:[!-~][ -~\t]*)?\r\n){1,90})\r\n"
+    rb"((?:" + TOKEN.encode() + rb":[ \t]*(?:[!-~][ -~\t]*)?\r\n){1,90})\r\n"
 )
 _FOLD = re.compile(r"\r?\n[ \t]*")
 # Defects of dropped lines. Others concern a multipart body that it didn't get.

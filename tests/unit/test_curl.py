@@ -4,7 +4,7 @@
 
 import shlex
 
-from services.curl import as_curl
+from services.snippets import as_curl
 
 
 def words(*args):

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.errors import ConfigurationError
-from services.escaping import escaper
-from services.template import render_literal, render_text
+from services.template import escaper, render_literal, render_text
 
 PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=0xD7FF), min_size=1)
 

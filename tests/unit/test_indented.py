@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from services.indented import indented
+from services.values import indented
 
 
 def test_objects_and_lists_get_lines():

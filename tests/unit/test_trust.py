@@ -21,6 +21,7 @@ from services.errors import ConfigurationError
 from services.http.client import Sender
 from services.http.encoding import encode
 from services.signing import new_secret
+from services.snippets import hmac_snippets, standard_snippets
 from services.trust import (
     Credential,
     HmacSignature,
@@ -28,7 +29,6 @@ from services.trust import (
     Trust,
     masked_forms,
 )
-from services.verify_snippets import hmac_snippets, standard_snippets
 
 MESSAGE = "msg_1"
 NOW = 1_700_000_000.0

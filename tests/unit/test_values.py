@@ -8,11 +8,11 @@ import pytest
 import requests
 
 from services.errors import PayloadError
+from services.headers import serialize_headers
 from services.values import (
     decode_literal_value,
     dumps_payload,
     json_serialize_value,
-    serialize_headers,
     serialize_payload,
 )
 
