@@ -22,6 +22,7 @@ from odoo.addons.bwt_webhooks_outbound.lane.pacing import (
     pages,
 )
 from odoo.addons.bwt_webhooks_outbound.lane.recording import open_attempts
+from odoo.addons.bwt_webhooks_outbound.services.errors import Message
 from odoo.addons.bwt_webhooks_outbound.services.http.response import HttpResponse
 
 from ..constants import DELIVERY, HANDLER
@@ -179,7 +180,7 @@ class TestBatchBounds(OutboundCase):
         delivery = self.queue({"n": 1})
         batch = self.take()
         env, now = self.endpoint._for_lane().env, utcnow()
-        response = HttpResponse(reason="interrupted", error=("no memory", {}))
+        response = HttpResponse(reason="interrupted", error=Message("no memory"))
 
         result, signal = result_of_response(
             batch.prepared[0], response, self.endpoint._outbound_snapshot(), env, now

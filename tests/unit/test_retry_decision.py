@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from services.errors import Message
 from services.http.response import HttpResponse
 from services.retry import RetrySchedule, StatusSet, decide_retry
 
@@ -128,7 +129,7 @@ def test_reasons(reason, state, circuit):
 
 def test_the_message_of_the_sender_is_kept():
     """What the sender said about the failure is what a user reads."""
-    error = ("no address for %(host)s", {"host": "shop.example"})
+    error = Message("no address for %(host)s", {"host": "shop.example"})
 
     assert error == decision(HttpResponse(reason="dns", error=error)).error
 
