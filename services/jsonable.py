@@ -37,13 +37,11 @@ def to_json_value(value, path=""):
         ) from None
 
 
-class _Misfit(Exception):
+class _Misfit(PayloadError):
     """Collects the path of a bad value as it propagates; good values cost nothing."""
 
-    def __init__(self, template, **values):
-        super().__init__(template)
-        self.template = template
-        self.values = values
+    def __init__(self, template, /, **values):
+        super().__init__(template, **values)
         self.keys = []
 
 

@@ -8,7 +8,7 @@ Such a failure says nothing about the target: it uses no retry and opens no circ
 import errno
 import socket
 
-from .errors import Message, ServiceError, _lt
+from .errors import ServiceError, _lt
 
 REASON = "shortage"  # of an `HttpResponse`: nothing was sent
 
@@ -42,29 +42,20 @@ class Shortage(ServiceError):
 
     @classmethod
     def of(cls, error):
-        """The shortage that caused `error`, or None."""
-        if isinstance(error, cls):
-            return error
-        found = shortage_of(error)
-        return found and cls(found.template, **found.values)
+        """The shortage that `error` is or comes from; None for another cause."""
+        for _ in range(_CHAIN):
+            if error is None or isinstance(error, cls):
+                return error
+            template = _template(error)
+            if template:
+                return cls(template, error=str(error) or type(error).__name__)
+            error = error.__cause__
+        return None
 
     @property
     def is_memory(self):
         """Whether memory is lacking."""
         return self.template == _NO_MEMORY
-
-
-def shortage_of(error):
-    """Message on what this process lacked, None for another cause."""
-    for _ in range(_CHAIN):
-        if error is None:
-            return None
-        template = _template(error)
-        if template:
-            values = {"error": str(error) or type(error).__name__}
-            return Message(template, values)
-        error = error.__cause__
-    return None
 
 
 def _template(error):

@@ -19,7 +19,7 @@ from urllib3.util.wait import wait_for_read
 from ..egress.resolver import NotResolved
 from ..errors import ConfigurationError, EgressRefused, Message, _lt
 from ..shortage import REASON as SHORTAGE
-from ..shortage import Shortage, lacks_files, shortage_of
+from ..shortage import Shortage, lacks_files
 from .connection import Guard, HandshakeFailed
 from .response import BadResponse, HttpResponse, NoResponse, read_reply
 from .tls import tls_context
@@ -247,9 +247,9 @@ def _explain(error, encoded, timeout):
     place = {"host": encoded.host, "port": encoded.port}
     if isinstance(error, Shortage):  # before anything was sent
         return SHORTAGE, error.message
-    shortage = shortage_of(error)
+    shortage = Shortage.of(error)
     if shortage:
-        return "interrupted", shortage
+        return "interrupted", shortage.message
     if isinstance(error, EgressRefused | NotResolved):
         reason = "egress" if isinstance(error, EgressRefused) else "dns"
         return reason, error.message

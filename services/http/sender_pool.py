@@ -16,7 +16,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from ..errors import Message, _lt
-from ..shortage import Shortage, shortage_of
+from ..shortage import Shortage
 from .response import HttpResponse
 
 PERMITS = 2
@@ -81,6 +81,7 @@ class SenderPool:
     """Sends requests on up to `size` threads, as many at once.
 
     make_sender: called here, once per thread, returns a `Sender`
+    outstanding: how many requests have no collected response yet, waiting ones included
     One thread (the lane) uses the pool. Each call passes everything available, because
     a wake-up per request would cost more than the request.
     """
@@ -94,7 +95,7 @@ class SenderPool:
         self._wanted = 1
         self._permits = Permits()
         self._threads = []
-        self._outstanding = 0  # put and neither collected nor taken back
+        self.outstanding = 0  # requests neither collected nor taken back
         self.shortage = None  # why a thread could not be started
 
     def __enter__(self):
@@ -109,27 +110,13 @@ class SenderPool:
         """How many requests no thread has started yet."""
         return self._todo.qsize()
 
-    @property
-    def outstanding(self):
-        """How many requests have no collected response yet, waiting ones included.
-
-        Unlike `in_flight`, also those whose response came but was not collected.
-        """
-        return self._outstanding
-
-    @property
-    def in_flight(self):
-        """How many requests are being sent."""
-        done = len(self._done)  # first: a request that ends meanwhile still counts
-        return max(0, self._outstanding - done - self._todo.qsize())
-
     def put(self, batch):
         """Add requests: an iterable of (key, encoded request, timeout in seconds)."""
         batch = list(batch)
-        self._outstanding += len(batch)
+        self.outstanding += len(batch)
         for each in batch:
             self._todo.put(each)
-        while len(self._threads) < min(self._size, self._outstanding):
+        while len(self._threads) < min(self._size, self.outstanding):
             try:
                 self._start_thread()
             except Exception as error:
@@ -150,14 +137,14 @@ class SenderPool:
         Waits for `at_least` of them, but not for more than are outstanding, and at
         most `timeout` seconds.
         """
-        wanted = min(at_least, self._outstanding)
+        wanted = min(at_least, self.outstanding)
         if len(self._done) < wanted:
             self._enough.clear()
             self._wanted = wanted  # before the check: a later response sets the event
             if len(self._done) < wanted:
                 self._enough.wait(timeout)
         found = [self._done.popleft() for _ in range(len(self._done))]
-        self._outstanding -= len(found)
+        self.outstanding -= len(found)
         return found
 
     def take_back(self):
@@ -166,7 +153,7 @@ class SenderPool:
         with suppress(Empty):
             while True:
                 keys.append(self._todo.get_nowait()[0])
-        self._outstanding -= len(keys)
+        self.outstanding -= len(keys)
         return keys
 
     def close(self, timeout=None):
@@ -205,7 +192,7 @@ class SenderPool:
             except Exception as error:  # a bug in the sender must not stop the lane
                 _logger.exception("a sender failed")
                 response = HttpResponse(
-                    reason="interrupted" if shortage_of(error) else "response",
+                    reason="interrupted" if Shortage.of(error) else "response",
                     error=_fault(error),
                     started_at=time.time(),
                 )

@@ -11,7 +11,7 @@ from sockets import LOOPBACK, OK, Server
 
 from services.http.client import Sender
 from services.http.encoding import encode
-from services.shortage import REASON, Shortage, shortage_of
+from services.shortage import REASON, Shortage
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def test_what_counts(error, expected):
     wrapped.__cause__ = error
 
     for each in (error, wrapped):
-        found = shortage_of(each)
+        found = Shortage.of(each)
         assert (found is None) == (expected is None)
         if found:
-            assert expected in str(Shortage.of(each))
+            assert expected in str(found)
