@@ -134,7 +134,7 @@ class Bench:
         for row in rows:
             self.rows.append(row)
             value = f"   {row.formatted(row.value)}" if row.value is not None else ""
-            say(f"  {row.scenario}: {row.figure}{value}   {row.verdict}")
+            say(f"  {row.scenario}: {row.figure}{value}   {row.grade}")
         say(f"  ({duration(time.monotonic() - started)})")
 
     def ground(self, database):
@@ -165,7 +165,7 @@ def bench(options) -> int:
             if options.json and run.rows:
                 write_json(options.json, run.where, run.rows)
     say(f"\n{duration(time.monotonic() - started)}; cores: {os.cpu_count()}")
-    return int(any(row.verdict == "NO" for row in run.rows))
+    return int(any(row.grade == "NO" for row in run.rows))
 
 
 def _profile(run):

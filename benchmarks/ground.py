@@ -128,10 +128,10 @@ class Ground:
             user=given.get("PGUSER", os.environ.get("PGUSER")),
         )
 
-    def ask(self, query, values=None) -> list[tuple]:
+    def query(self, statement, values=None) -> list[tuple]:
         """Rows of a query, each in a transaction of its own."""
         with self.connection.cursor() as cursor:
-            cursor.execute(query, values)
+            cursor.execute(statement, values)
             return cursor.fetchall()
 
     @contextlib.contextmanager
@@ -195,7 +195,7 @@ class Ground:
         )
         ended = self.wait_for_done(codes)
         ids = [self._ids[code] for code in codes]
-        [(done, *_)] = self.ask(
+        [(done, *_)] = self.query(
             "SELECT count(*) FROM bwt_webhook_outbound_delivery WHERE state = 'done' "
             "AND endpoint_id = ANY(%s) AND queued_at > now() AT TIME ZONE 'UTC' - "
             "interval '5 minutes'",
@@ -210,19 +210,21 @@ class Ground:
     def wait_for_done(self, codes) -> float:
         """Wait until everything is recorded; returns seconds since the epoch."""
         values = {"ids": [self._ids[code] for code in codes]}
-        wait_until(lambda: not self.ask(LEFT, values)[0][0], lambda: "deliveries left")
+        wait_until(
+            lambda: not self.query(LEFT, values)[0][0], lambda: "deliveries left"
+        )
         return time.time()
 
     def wait_for_idle(self):
         """Wait until no job runs or is about to run."""
-        wait_until(lambda: not self.ask(BUSY)[0][0], lambda: "jobs still run", 0.05)
+        wait_until(lambda: not self.query(BUSY)[0][0], lambda: "jobs still run", 0.05)
 
     def warm_worker(self) -> int:
         """Run some deliveries; returns the process that ran them, the only worker."""
         self.clear()
         self.run("orders", count=500)
         self.wait_for_idle()
-        [(pid,)] = self.ask(
+        [(pid,)] = self.query(
             "SELECT DISTINCT worker_pid FROM queue_job WHERE method_name = 'run_lane' "
             "AND date_started IS NOT NULL"
         )
@@ -280,14 +282,14 @@ class Ground:
         """Deliveries per second with one job each."""
         queued = self.queue_reference(count)
         left = "SELECT EXISTS (SELECT 1 FROM bwt_reference_delivery WHERE state <> %s)"
-        wait_until(lambda: not self.ask(left, ["done"])[0][0], lambda: "jobs left")
+        wait_until(lambda: not self.query(left, ["done"])[0][0], lambda: "jobs left")
         return count / (time.time() - queued["committed"])
 
 
-def wait_until(look, describe, poll=POLL):
-    """Wait until `look()` is true; on a timeout raise with `describe()`."""
+def wait_until(check, describe, poll=POLL):
+    """Wait until `check()` is true; on a timeout raise with `describe()`."""
     deadline = time.monotonic() + TIMEOUT
-    while not look():
+    while not check():
         if time.monotonic() > deadline:
             raise Trouble(f"after {TIMEOUT} s: {describe()}")
         time.sleep(poll)

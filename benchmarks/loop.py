@@ -29,8 +29,8 @@ def main():
     with requests.Session() as session:
         started = time.monotonic()
         for payload, headers in work:
-            answer = session.post(url, json=payload, headers=headers, timeout=30)
-            answer.raise_for_status()
+            response = session.post(url, json=payload, headers=headers, timeout=30)
+            response.raise_for_status()
         print(time.monotonic() - started)
 
 

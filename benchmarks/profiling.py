@@ -13,8 +13,8 @@ from tools.console import Trouble, say
 
 RATE = 200  # samples a second
 HEAD = 25  # lines
-# Our functions and their stages; the innermost function on the stack counts.
-STAGES = {
+# Our functions and their steps; the innermost function on the stack counts.
+STEPS = {
     "_build_outbound_request": "build",
     "_invoke_handler": "handler",
     "_encode_request": "encode, sign",
@@ -50,13 +50,13 @@ def profile(ground, count):
         threads[_thread(stack)] += samples
         own[_name(stack[-1])] += samples
     _print_counts(threads, count)
-    say("\n  the lane by stage")
-    _print_counts(_by_stage(stacks), count)
+    say("\n  the lane by step")
+    _print_counts(_by_step(stacks), count)
     say("\n  all by function, its own time")
     _print_counts(own, count, HEAD)
     stacks, run = _record(ground, worker, count, "--idle")
     say(f"\nThe lane's own thread, waits included, {run.rate:,.0f}/s; ms per delivery")
-    _print_counts(_by_stage(stacks), count)
+    _print_counts(_by_step(stacks), count)
 
 
 def _thread(stack):
@@ -66,15 +66,15 @@ def _thread(stack):
     return "a sender" if "send" in names else "rest"
 
 
-def _by_stage(stacks):
-    """Samples of the lane's thread by stage."""
-    stages = collections.Counter()
+def _by_step(stacks):
+    """Samples of the lane's thread by step."""
+    steps = collections.Counter()
     for stack, samples in stacks.items():
         names = [_function(frame) for frame in stack]
         if "_drain" in names:
-            known = [name for name in names if name in STAGES]
-            stages[STAGES[known[-1]] if known else "rest"] += samples
-    return stages
+            known = [name for name in names if name in STEPS]
+            steps[STEPS[known[-1]] if known else "rest"] += samples
+    return steps
 
 
 def _record(ground, worker, count, how):
@@ -91,7 +91,7 @@ def _record(ground, worker, count, how):
         )
         time.sleep(1)
         if process.poll() is not None:
-            raise Trouble(f"py-spy can't look:\n{process.stderr.read()}")
+            raise Trouble(f"py-spy can't read the process:\n{process.stderr.read()}")
         run = ground.run("orders", count=count)
         process.send_signal(2)  # it writes its samples
         process.communicate(timeout=60)

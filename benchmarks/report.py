@@ -32,7 +32,7 @@ class Row:
     samples: dict = field(default_factory=dict)
 
     @property
-    def verdict(self) -> str:
+    def grade(self) -> str:
         """`aim`, `ok`, `NO`, or empty without a goal."""
         if self.at_least is None or self.value is None:
             return ""
@@ -58,7 +58,7 @@ class Row:
             self.formatted(self.value),
             f"{sign}{self.formatted(self.at_least)}",
             self.formatted(self.aim),
-            self.verdict,
+            self.grade,
         )
 
 
@@ -108,7 +108,7 @@ def circumstances(cluster, database) -> dict:
 
 def write_json(path, where, rows):
     """Everything, single measurements included."""
-    table = [asdict(row) | {"verdict": row.verdict} for row in rows]
+    table = [asdict(row) | {"grade": row.grade} for row in rows]
     text = json.dumps({"circumstances": where, "rows": table}, indent=1)
     Path(path).write_text(text + "\n")
 

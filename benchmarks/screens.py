@@ -41,7 +41,7 @@ JOIN LATERAL (
 """
 
 # The requests of the web client, with their SQL statements, longest first.
-LOOK = """
+QUERIES = """
 import time
 from ast import literal_eval
 from lxml import etree
@@ -123,9 +123,9 @@ def screens(ground, _size):
     with ground.connection.cursor() as cursor:
         cursor.execute(FILL, values)
         cursor.execute("VACUUM ANALYZE bwt_webhook_outbound_delivery")
-    looked = ground.caller.run(LOOK, rounds=ROUNDS)
+    measured = ground.caller.run(QUERIES, rounds=ROUNDS)
     for kind in ("open", "filter", "group", "search"):
-        times = {name: took for each, name, took, _plan in looked if each == kind}
+        times = {name: took for each, name, took, _plan in measured if each == kind}
         slowest = max(times, key=lambda name: median(times[name]))
         yield Row(
             f"{COUNT:,} deliveries: {kind}, the longest of {len(times)}",
@@ -137,7 +137,7 @@ def screens(ground, _size):
             unit="s",
             samples={
                 name: {"seconds": took, "plan": plan}
-                for each, name, took, plan in looked
+                for each, name, took, plan in measured
                 if each == kind
             },
         )

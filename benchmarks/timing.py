@@ -134,7 +134,7 @@ def burst(ground, size):
     sent = ground.caller.run(workload.BURST, code="orders", count=size.burst)
     run = ground.finish(sent, ["orders"], size.burst, before)
     ground.wait_for_idle()
-    [(asked, ran)] = ground.ask(
+    [(requested, ran)] = ground.query(
         "SELECT count(*), count(date_started) FROM queue_job "
         "WHERE identity_key LIKE 'bwt_webhook_outbound:lane:%'"
     )
@@ -149,8 +149,8 @@ def burst(ground, size):
         is_ratio=False,
         unit="s",
     )
-    figure = f"{ran:,} of {asked:,} wake-ups ran"
-    share = ran / max(asked, 1)
+    figure = f"{ran:,} of {requested:,} wake-ups ran"
+    share = ran / max(requested, 1)
     yield Row(f"{scenario}: share run", figure, share, 0.3, 0.15, lower=True)
 
 
@@ -167,7 +167,7 @@ def steady(ground, size):
     last = [each for each in sent if each[0] > sent[-1][0] - 10]
     delays = []
     for committed, first, final in last:
-        uids = ground.ask(
+        uids = ground.query(
             "SELECT message_uid FROM bwt_webhook_outbound_delivery "
             "WHERE id BETWEEN %s AND %s",
             [first, final],

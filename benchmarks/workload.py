@@ -39,8 +39,8 @@ else:
     result = model.create(values).id
 """
 
-ASKED = """
-def asked(n, size=0):
+REQUEST = """
+def request(n, size=0):
     order = {
         "id": n,
         "number": f"S{n:06d}",
@@ -62,10 +62,10 @@ def asked(n, size=0):
 
 # The time of the commit is returned: later times are measured from it.
 QUEUE = (
-    ASKED
+    REQUEST
     + """
 import time
-requests = [asked(n, size) for n in range(count)]
+requests = [request(n, size) for n in range(count)]
 started = time.monotonic()
 for code in codes:
     endpoint(code).queue_deliveries(requests[: count // len(codes)])
@@ -77,10 +77,10 @@ result = {"committed": time.time(), "seconds": took}
 )
 
 ONE = (
-    ASKED
+    REQUEST
     + """
 import time
-given = asked(number)
+given = request(number)
 uid = endpoint(code).queue_delivery(**given).sudo().message_uid
 env.cr.commit()
 result = {"committed": time.time(), "uid": uid}
@@ -106,12 +106,12 @@ result = {"committed": time.time(), "uid": uid}
 """
 
 COST = (
-    ASKED
+    REQUEST
     + """
 import time
 target, calls, queries, commits = endpoint(code), [], [], []
 for number in range(count):
-    given = asked(number)
+    given = request(number)
     before = env.cr.sql_log_count
     started = time.monotonic()
     target.queue_delivery(**given)
@@ -223,12 +223,12 @@ env.cr.rollback()
 """
 
 BURST = (
-    ASKED
+    REQUEST
     + """
 import time
 target, started = endpoint(code), time.monotonic()
 for number in range(count):
-    target.queue_delivery(**asked(number))
+    target.queue_delivery(**request(number))
     env.cr.commit()
 result = {"committed": time.time(), "seconds": time.monotonic() - started}
 """
@@ -236,7 +236,7 @@ result = {"committed": time.time(), "seconds": time.monotonic() - started}
 
 # `rate` deliveries a second for `seconds`, ten transactions a second.
 STEADY = (
-    ASKED
+    REQUEST
     + """
 import time
 target, sent, start = endpoint(code), [], time.monotonic()
@@ -244,7 +244,7 @@ for tick in range(seconds * 10):
     time.sleep(max(start + tick / 10 - time.monotonic(), 0))
     first = tick * rate // 10
     ids = target.queue_deliveries(
-        [asked(first + number) for number in range(rate // 10)]
+        [request(first + number) for number in range(rate // 10)]
     ).ids
     env.cr.commit()
     sent.append([time.time(), ids[0], ids[-1]])

@@ -29,13 +29,13 @@ class Authority:
         certificate = self._sign(names[0], key, names, days=days)
         return (_pem(certificate) + _pem_key(key)).decode()
 
-    def server_context(self, *names, asks_client=False, days=1):
-        """The context of a server; `asks_client`: it wants a certificate of ours."""
+    def server_context(self, *names, request_client_certificate=False, days=1):
+        """TLS context of a server, which may require a client certificate."""
         file = self._folder / f"{'-'.join(names)}-{days}.pem"
         file.write_text(self.issue(*names, days=days))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
-        if asks_client:
+        if request_client_certificate:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.path)
         return context

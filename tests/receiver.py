@@ -21,7 +21,7 @@ Without a script the path decides (`/` and unknown paths: 200, see `PATHS`):
 
 As its own process: `python tests/receiver.py --port 0 [--compact]` prints its port;
 `/_control/counts`, `/requests`, `/release`, `/clear` and `/script` (a JSON object
-`{"path": "/orders", "statuses": [503, 200]}`) answer in JSON.
+`{"path": "/orders", "statuses": [503, 200]}`) respond with JSON.
 """
 
 import argparse
@@ -88,7 +88,7 @@ class Request:
 
 
 def status(code, body=b"{}", headers=()):
-    """Answer with this status; `headers` are pairs."""
+    """Respond with this status; `headers` are pairs."""
     response = _response(code, body, headers)
     return lambda exchange: exchange.send(response)
 
@@ -105,7 +105,7 @@ def delay(seconds, then=None):
 
 
 def hold(then=None):
-    """Answer only once `Receiver.release()` is called."""
+    """Respond only once `Receiver.release()` is called."""
     response = then or status(200)
 
     def held(exchange):
@@ -116,7 +116,7 @@ def hold(then=None):
 
 
 def echo():
-    """Give the request's body back."""
+    """Respond with the body of the request."""
     return lambda exchange: exchange.send(_response(200, exchange.request.body))
 
 
@@ -352,7 +352,7 @@ class Receiver:
     # --- script
 
     def script(self, path, *responses):
-        """Answer requests to this path (query apart) one after the other like this.
+        """Respond to requests to this path (query apart) one after the other like this.
 
         The last response stays. Without responses the path goes back to its own.
         """
@@ -461,7 +461,7 @@ class Receiver:
                 connection.sendall(self._control(path, body))
                 continue
             request, tries = self._record(connection, method, path, head, body)
-            response = self._answer(path)
+            response = self._response_for(path)
             if response is None:
                 connection.sendall(ACCEPTED)
             else:
@@ -485,7 +485,7 @@ class Receiver:
             self.on_request(request)
         return request, tries
 
-    def _answer(self, path):
+    def _response_for(self, path):
         path = path.split("?")[0]
         with self._changed:
             responses = self._scripts.get(path)
@@ -508,8 +508,8 @@ class Receiver:
         elif command == "clear":
             self.clear()
         elif command == "script":
-            asked = json.loads(body)
-            self.script(asked["path"], *map(status, asked["statuses"]))
+            command = json.loads(body)
+            self.script(command["path"], *map(status, command["statuses"]))
         else:
             return _response(404, b'{"error": "no such command"}')
         return _response(200, json.dumps(result).encode())

@@ -49,7 +49,7 @@ class TokenServer(AuthorizationServer):
     """Returns bearer tokens that live `lifetime` seconds, and checks them.
 
     issued: token -> when it ends (epoch); forget one to revoke it
-    asked: number of token requests
+    request_count: number of token requests
     """
 
     def __init__(self, client_id, secret, lifetime=3600, delay=0.0):
@@ -58,7 +58,7 @@ class TokenServer(AuthorizationServer):
         self.lifetime = lifetime
         self.delay = delay
         self.issued = {}
-        self.asked = 0
+        self.request_count = 0
         self.register_grant(Grant)
         self.register_token_generator(
             "default",
@@ -70,7 +70,7 @@ class TokenServer(AuthorizationServer):
 
     def response(self, exchange):
         """The token endpoint, as a response of the receiver."""
-        self.asked += 1
+        self.request_count += 1
         time.sleep(self.delay)
         self.create_token_response(exchange)
 

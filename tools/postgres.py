@@ -125,7 +125,7 @@ class Cluster:
     # --- the server
 
     def _start(self):
-        if self._answers():
+        if self._accepts_connections():
             return
         self._initialize()
         self._remove_stale_locks()
@@ -188,7 +188,7 @@ class Cluster:
         if self.is_own:
             shutil.rmtree(self.home, ignore_errors=True)
 
-    def _answers(self):
+    def _accepts_connections(self):
         if not (self.home / ".s.PGSQL.5432").exists():
             return False
         try:

@@ -60,7 +60,7 @@ def readme() -> str:
 
 
 def digest(text) -> str:
-    """What tells whether the page was made from a text."""
+    """A line that shows from which text the page was made."""
     return f"source digest: sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 

@@ -100,8 +100,8 @@ def _run_pytest(kind, command, place, environment):
     if not any((REPOSITORY / "tests" / kind).glob("**/test_*.py")):
         return Count(complaint=f"tests/{kind} has no tests")
     report = folder("run") / f"{kind}-{uuid.uuid4().hex[:8]}.xml"
-    words = [str(word) for word in (*command, f"--junitxml={report}")]
-    result = subprocess.run(words, cwd=place, env=environment)
+    command = [str(part) for part in (*command, f"--junitxml={report}")]
+    result = subprocess.run(command, cwd=place, env=environment)
     if result.returncode == NO_TESTS:
         return Count()
     if not report.exists():

@@ -79,7 +79,7 @@ def run_one(keyword, seed=None) -> int:
     """The tests that pytest's -k finds, in the folders that contain such names."""
     kinds = [kind for kind in TEST_FOLDERS if _mentions(kind, keyword)]
     if not kinds:
-        raise Trouble(f"No test matches K={keyword}: give a part of a test's name.")
+        raise Trouble(f"No test matches K={keyword}: name a part of a test's name.")
     if seed:
         os.environ["BWT_SEED"] = str(seed)
     fetch.ensure("odoo", *(["browser"] if "http" in kinds else []))
@@ -165,12 +165,12 @@ class Suite:
         say("\n=== summary")
         for row in self.rows:
             count = row.count
-            verdict = "FAILED" if count.is_bad() else "ok"
+            result = "FAILED" if count.is_bad() else "ok"
             numbers = f"{count.passed:5} passed {count.failed:3} failed"
             subtests = f"   {count.subtests} of them subtests" * bool(count.subtests)
             say(
                 f"{row.name:20} {numbers} {count.skipped:3} skipped "
-                f"{duration(row.seconds):>12}  {verdict:6}{subtests}".rstrip()
+                f"{duration(row.seconds):>12}  {result:6}{subtests}".rstrip()
             )
         for row in self.rows:
             if row.count.complaint:
@@ -292,10 +292,10 @@ def _source_mark():
 
 def _mentions(kind, keyword):
     """Whether test files of a folder contain a name of a -k expression."""
-    words = set(re.findall(r"\w+", keyword.lower())) - {"and", "or", "not"}
+    names = set(re.findall(r"\w+", keyword.lower())) - {"and", "or", "not"}
     for path in (REPOSITORY / "tests" / kind).glob("**/*.py"):
         text = f"{path.name} {path.read_text()}".lower()
-        if any(word in text for word in words):
+        if any(name in text for name in names):
             return True
     return False
 

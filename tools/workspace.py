@@ -60,7 +60,7 @@ def extra_addons() -> list[Path]:
         if not any(path.glob("*/__manifest__.py")):
             raise Trouble(
                 f"ODOO_ADDONS_PATH: {path} holds no addon. Give the folder that the "
-                "addon's own folder lies in; several are parted by commas."
+                "addon's own folder lies in; several are separated by commas."
             )
     return [own] * own.is_dir() + given
 

@@ -138,7 +138,7 @@ class TestJson2Access(HttpCase):
         self.assertEqual(200, status, response)
         return response[0]
 
-    def looked(self, who, context=None, **vals):
+    def previewed(self, who, context=None, **vals):
         """What Send Test shows, or the status of the call that was refused."""
         vals = {"endpoint_id": self.endpoint.id, **vals}
         status, response = self.call(
@@ -171,7 +171,7 @@ class TestJson2Access(HttpCase):
             return status
         about = {"record_ref": f"{record._name},{record.id}"} if record else {}
         try:
-            return self.looked("administrator", payload_json="{}", **about)
+            return self.previewed("administrator", payload_json="{}", **about)
         finally:
             self.env[model].browse(response).unlink()
             self.env.flush_all()
@@ -419,7 +419,7 @@ class TestJson2Access(HttpCase):
         defaults.set(DELIVERY, "res_id", self.parameter.id, user_id=admin.id)
         self.env.flush_all()
         try:
-            seen = self.looked("administrator", payload_json="{}")
+            seen = self.previewed("administrator", payload_json="{}")
             self.assertEqual("{}", seen)
             return self.creates("administrator", DELIVERY, endpoint_id=self.endpoint.id)
         finally:
@@ -459,14 +459,14 @@ class TestJson2Access(HttpCase):
         }
         self.assertRows(
             [
-                (f"{who} has no dialog", REFUSED, lambda who=who: self.looked(who))
+                (f"{who} has no dialog", REFUSED, lambda who=who: self.previewed(who))
                 for who in ("portal", "internal", "operator", "other administrator")
             ]
             + [
                 (
                     "their own partner",
                     '{"x": "Ada"}',
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin,
                         payload_json="{}",
                         record_ref=f"res.partner,{self.partner.id}",
@@ -475,55 +475,55 @@ class TestJson2Access(HttpCase):
                 (
                     "another company's partner",
                     REFUSED,
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin, record_ref=f"res.partner,{self.their_partner.id}"
                     ),
                 ),
                 (
                     "a past delivery of code",
                     REFUSED,
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin, source_delivery_id=self.bound_by_code.id
                     ),
                 ),
                 (
                     "another company's delivery",
                     REFUSED,
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin, source_delivery_id=self.their_delivery.id
                     ),
                 ),
                 (
                     "it as the test's own",
                     REFUSED,
-                    lambda: self.looked(admin, delivery_id=self.their_delivery.id),
+                    lambda: self.previewed(admin, delivery_id=self.their_delivery.id),
                 ),
                 (
                     "default keys of the delivery",
                     about_nothing,
-                    lambda: self.looked(admin, defaults),
+                    lambda: self.previewed(admin, defaults),
                 ),
                 (
                     "a default of the dialog",
                     REFUSED,
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin, {"default_source_delivery_id": self.their_delivery.id}
                     ),
                 ),
                 (
                     "a message ID",
                     REFUSED,
-                    lambda: self.looked(admin, message_uid="msg_1"),
+                    lambda: self.previewed(admin, message_uid="msg_1"),
                 ),
                 (
-                    "a recorded answer",
+                    "a recorded response",
                     REFUSED,
-                    lambda: self.looked(admin, step="answer"),
+                    lambda: self.previewed(admin, step="answer"),
                 ),
                 (
                     "a line over access rights",
                     INVALID,
-                    lambda: self.looked(
+                    lambda: self.previewed(
                         admin,
                         line_ids=[
                             [
@@ -923,7 +923,7 @@ class TestJson2Access(HttpCase):
             ids=[made],
             context=done,
         )
-        self.looked("administrator", done)
+        self.previewed("administrator", done)
 
         replay = self.env[DELIVERY].browse(made).replay_delivery_ids
         drafts = self.env[DELIVERY].browse([made, *copied]) | replay

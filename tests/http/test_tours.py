@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What people do, in a real browser."""
+"""What users do, in a real browser."""
 
 from unittest import SkipTest
 from unittest.mock import patch
@@ -63,7 +63,7 @@ class TourCase(HttpCase):
 
 
 class Tours:
-    """What people do on a desktop as well as on a phone."""
+    """What users do on a desktop as well as on a phone."""
 
     def test_first_delivery(self):
         """From the menu to a delivery that is done, with nothing but clicks.
@@ -114,7 +114,7 @@ class Tours:
     def test_the_form_follows_its_delivery(self):
         """A delivery that ends elsewhere shows it without a reload by hand.
 
-        Otherwise people look at Queued, press again, and send an order twice.
+        Otherwise users see Queued, press again, and send an order twice.
         """
         endpoint = self.make_endpoint("/orders")
         delivery = self.env[DELIVERY].create(

@@ -40,21 +40,21 @@ env.cr.rollback()
 
 def converse(connection):
     threading.current_thread().dbname = dbname
-    with connection, connection.makefile("rw") as wire, registry.cursor() as cr:
+    with connection, connection.makefile("rw") as stream, registry.cursor() as cr:
         scope = {"env": api.Environment(cr, SUPERUSER_ID, {})}
         endpoints = scope["env"]["bwt.webhook.outbound.endpoint"]
         scope["endpoint"] = lambda code: endpoints.search([("code", "=", code)])
-        for line in wire:
-            asked = json.loads(line)
-            scope.update(asked["values"], result=None)
-            answer = {}
+        for line in stream:
+            request = json.loads(line)
+            scope.update(request["values"], result=None)
+            response = {}
             try:
-                exec(asked["code"], scope)
+                exec(request["code"], scope)
                 scope["env"].flush_all()
-                answer["result"] = scope["result"]
+                response["result"] = scope["result"]
             except Exception:
-                answer["error"] = traceback.format_exc()
-            print(json.dumps(answer), file=wire, flush=True)
+                response["error"] = traceback.format_exc()
+            print(json.dumps(response), file=stream, flush=True)
         cr.rollback()
 
 with socket.socket(socket.AF_UNIX) as listener:
@@ -124,8 +124,8 @@ class Caller:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(CALL_TIMEOUT)
             connection.connect(self.socket)
-            with connection.makefile("rw") as wire:
-                yield Transaction(wire)
+            with connection.makefile("rw") as stream:
+                yield Transaction(stream)
 
     def run(self, code, /, **values):
         """Run code in a transaction of its own and commit; returns its `result`."""
@@ -138,19 +138,21 @@ class Caller:
 class Transaction:
     """One cursor in the calling Odoo."""
 
-    def __init__(self, wire):
-        self.wire = wire
+    def __init__(self, stream):
+        self.stream = stream
 
     def run(self, code, /, **values):
         """Run code; returns its `result`. Nothing is committed."""
-        print(json.dumps({"code": code, "values": values}), file=self.wire, flush=True)
-        line = self.wire.readline()
+        print(
+            json.dumps({"code": code, "values": values}), file=self.stream, flush=True
+        )
+        line = self.stream.readline()
         if not line:
             raise CallFailed("the calling Odoo ended")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise CallFailed(answer["error"])
-        return answer["result"]
+        response = json.loads(line)
+        if "error" in response:
+            raise CallFailed(response["error"])
+        return response["result"]
 
     def commit(self):
         self.run("env.cr.commit()")

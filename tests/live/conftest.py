@@ -4,7 +4,7 @@
 
 import pytest
 import server_logs
-from stage import database_name, drop_leftovers, serving, stage
+from stage import database_name, drop_old_databases, serving, stage
 
 from receiver import Receiver
 from tools.databases import Databases
@@ -14,7 +14,7 @@ from tools.postgres import Cluster
 @pytest.fixture(scope="session")
 def cluster():
     with Cluster.running() as running:
-        drop_leftovers(running)
+        drop_old_databases(running)
         yield running
 
 

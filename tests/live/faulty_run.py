@@ -71,7 +71,7 @@ class Run:
     def execute(self, name, deliveries, faults) -> Result:
         """Queue, call each of `faults` at a drawn moment, wait for the end."""
         began = time.monotonic()
-        self.receiver.script("/", self._answer)
+        self.receiver.script("/", self._respond)
         self._queue_all(deliveries)
         moments = self.random.sample(range(10, int(deliveries * 0.8)), len(faults))
         moving = []
@@ -89,7 +89,7 @@ class Run:
         disorder = self._disorder()
         return Result(name, self.seed, seen, moving, disorder, self.restarts, took)
 
-    def _answer(self, exchange):
+    def _respond(self, exchange):
         """200 after a moment; one in twenty hears 503 the first time."""
         time.sleep(0.02)
         is_busy = exchange.tries == 1 and exchange.request.json()["n"] % 20 == 7
@@ -126,16 +126,16 @@ class Run:
             keys=KEYS,
         )
 
-    def _wait_for(self, look, wanted):
-        """Wait as long as anything arrives; `look()` returns a number."""
+    def _wait_for(self, check, wanted):
+        """Wait as long as anything arrives; `check()` returns a number."""
         seen, since = self.receiver.total, time.monotonic()
-        while look() < wanted:
+        while check() < wanted:
             self._revive()
             if self.receiver.total != seen:
                 seen, since = self.receiver.total, time.monotonic()
             if time.monotonic() - since > STILL:
                 raise TimeoutError(
-                    f"seed {self.seed}: nothing arrived for {STILL} s, {look()} of "
+                    f"seed {self.seed}: nothing arrived for {STILL} s, {check()} of "
                     f"{wanted} here; states {self.shop.states()}"
                 )
             time.sleep(POLL)

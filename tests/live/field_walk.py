@@ -151,8 +151,8 @@ class Model:
             template = getattr(error, "template", None)
             self.refuse(template % error.values if template else str(error))
         else:
-            told = f"{self.name}.{field}: {type(error).__name__}: {error}"
-            self.found["tracebacks"].append(told[:300])
+            message = f"{self.name}.{field}: {type(error).__name__}: {error}"
+            self.found["tracebacks"].append(message[:300])
 
     def refuse(self, message):
         """Count it under the model and the message without its names and numbers."""

@@ -35,9 +35,9 @@ def report() -> list[str]:
     if not _unreported:
         for server in _up:
             _keep(server)
-    told = [f"{path}\n{tail(path)}" for path in _unreported]
+    reports = [f"{path}\n{tail(path)}" for path in _unreported]
     _unreported.clear()
-    return told
+    return reports
 
 
 def _keep(server):

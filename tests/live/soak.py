@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import server_logs
 from faulty_run import Run
 from private_cluster import PrivateCluster
-from stage import database_name, drop_leftovers, serving, stage
+from stage import database_name, drop_old_databases, serving, stage
 
 from receiver import Receiver
 from tools.databases import Databases
@@ -112,7 +112,7 @@ def main():
     print(f"seed {options.seed}", flush=True)
     amiss = []
     with Cluster.running() as cluster:
-        drop_leftovers(cluster)
+        drop_old_databases(cluster)
         origin = database_name("origin")
         Databases(cluster).fresh(origin)
         try:

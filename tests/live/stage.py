@@ -30,14 +30,14 @@ ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
 HEALTH = "bwt_webhook_outbound_endpoint_health"
 
 
-def wait_until(look, timeout=TIMEOUT, *, what="the expected state", instead=None):
-    """What `look()` returns once it is true.
+def wait_until(check, timeout=TIMEOUT, *, what="the expected state", instead=None):
+    """What `check()` returns once it is true.
 
     TimeoutError else, with what there is `instead()`, or with the last check.
     """
     deadline = time.monotonic() + timeout
     while True:
-        seen = look()
+        seen = check()
         if seen:
             return seen
         if time.monotonic() > deadline:
@@ -146,12 +146,12 @@ class Stage:
             "JOIN bwt_webhook_outbound_endpoint e ON e.id = d.endpoint_id "
             f"WHERE e.code LIKE '{code}' ORDER BY d.state, d.write_date DESC, d.id DESC"
         )
-        told = [
+        failures = [
             f"{row['state']}, the newest ({row['name']}): {row['processing_error']}"
             for row in newest
             if row["state"] not in expected and row["processing_error"]
         ]
-        return "\n  ".join([str(self.states(code)), *told])
+        return "\n  ".join([str(self.states(code)), *failures])
 
     def health(self, code) -> dict:
         [row] = self.rows(
@@ -214,7 +214,7 @@ def database_name(label) -> str:
     return f"live_{os.getpid()}_{label}"
 
 
-def drop_leftovers(cluster):
+def drop_old_databases(cluster):
     """Remove the databases of runs that were killed."""
     for name in cluster.databases():
         owner = re.match(r"live_(\d+)_", name)
@@ -298,11 +298,11 @@ def tally(receiver, uids, attempts, states) -> dict:
     explains it.
     """
     counts = Counter(receiver.counts())
-    answered, interrupted = Counter(), Counter()
+    responded, interrupted = Counter(), Counter()
     for attempt in attempts:
-        answered[attempt["message_uid"]] += attempt["response_status_code"] is not None
+        responded[attempt["message_uid"]] += attempt["response_status_code"] is not None
         interrupted[attempt["message_uid"]] += attempt["state"] == "interrupted"
-    surplus = {uid: counts[uid] - answered[uid] for uid in uids}
+    surplus = {uid: counts[uid] - responded[uid] for uid in uids}
     return {
         "queued": len(uids),
         "arrived": sum(counts[uid] for uid in uids),

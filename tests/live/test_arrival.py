@@ -90,7 +90,7 @@ def test_late_commit_is_sent(house, receiver, code):
     assert new[0] == sender, "the wake-up of the late transaction"
 
 
-def test_nothing_is_held_while_a_request_is_out(house, receiver, code):
+def test_nothing_is_locked_while_a_request_is_in_flight(house, receiver, code):
     """While the receiver keeps a request: trace committed, no lock, no snapshot.
 
     A row lock would block the operator and the caller for as long as a stranger's
@@ -106,17 +106,17 @@ def test_nothing_is_held_while_a_request_is_out(house, receiver, code):
     house.execute(
         f"SELECT id FROM {DELIVERY} WHERE id = {delivery['id']} FOR UPDATE NOWAIT"
     )
-    slot, looks = _watch_connections(house, delivery["endpoint_id"])
+    slot, polls = _watch_connections(house, delivery["endpoint_id"])
     receiver.release()
     house.wait_for_states(code, done=1)
 
     # What every check shows is held; a single check may see a statement of 1 ms.
-    held = set.intersection(*(look["locks"] for look in looks))
-    snapshots = set.intersection(*(look["snapshots"] for look in looks))
+    held = set.intersection(*(poll["locks"] for poll in polls))
+    snapshots = set.intersection(*(poll["snapshots"] for poll in polls))
     assert not held
     assert slot not in snapshots
-    # Left over is the job's own connection, which queue_job keeps open.
-    assert snapshots <= set.intersection(*(look["jobs"] for look in looks))
+    # What remains is the job's own connection, which queue_job keeps open.
+    assert snapshots <= set.intersection(*(poll["jobs"] for poll in polls))
 
 
 def _watch_connections(house, endpoint_id):
@@ -127,9 +127,9 @@ def _watch_connections(house, endpoint_id):
         "(SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     [slot] = [row["pid"] for row in slots]
-    looks = []
+    polls = []
 
-    def look():
+    def poll():
         [seen] = house.rows(
             "SELECT "
             "(SELECT coalesce(json_agg(pid), '[]') FROM pg_stat_activity "
@@ -141,8 +141,8 @@ def _watch_connections(house, endpoint_id):
             "(SELECT coalesce(json_agg(pid), '[]') FROM pg_locks "
             " WHERE relation = 'queue_job_lock'::regclass) AS jobs"
         )
-        looks.append({name: set(pids) for name, pids in seen.items()})
-        return len(looks) == 20
+        polls.append({name: set(pids) for name, pids in seen.items()})
+        return len(polls) == 20
 
-    wait_until(look)
-    return slot, looks
+    wait_until(poll)
+    return slot, polls

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Jobs that people, or queue_job itself, end under a lane."""
+"""Jobs that users, or queue_job itself, end under a lane."""
 
 import contextlib
 import threading
@@ -59,7 +59,7 @@ def test_lane_and_watchdog_deleted_together(house, receiver, code):
     """Both jobs deleted in one transaction: the endpoint moves again within seconds.
 
     The deletion waits for the lane's end, and the lane waited for the deletion: both
-    stood until the worker was killed, and queue_job's runner with them.
+    waited until the worker was killed, and queue_job's runner with them.
     """
     receiver.script("/", hold(), status(200))
     house.endpoint(code, receiver.url, max_in_flight=1)

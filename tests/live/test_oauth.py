@@ -55,7 +55,7 @@ def test_one_token_for_many_lanes_and_threads(house, receiver, tokens, code):
         house.queue(code, 100, first=first)
 
     house.wait_for_states(code, done=400)
-    assert 1 == tokens.asked
+    assert 1 == tokens.request_count
     assert 1 == len(tokens.issued)
 
 
@@ -71,7 +71,7 @@ def test_a_token_that_ends_is_renewed_before_it_does(house, receiver, tokens, co
         queued += 5
         house.wait_for_states(code, done=queued)
 
-    assert 2 <= tokens.asked <= 8
+    assert 2 <= tokens.request_count <= 8
     assert {200} == {each["response_status_code"] for each in house.attempts(code)}
 
 
@@ -85,7 +85,7 @@ def test_a_revoked_token_costs_one_attempt(house, receiver, tokens, code):
     house.queue(code, 20, first=1)
 
     house.wait_for_states(code, done=21)
-    assert 2 == tokens.asked
+    assert 2 == tokens.request_count
     tried = [each["attempt_count"] for each in house.deliveries(code)]
     assert 2 == max(tried)
     assert {0} == {each["retry_number"] for each in house.deliveries(code)}
@@ -108,7 +108,7 @@ def test_what_was_refused_waits_for_the_new_token(house, receiver, tokens, code)
 
     house.wait_for_end(code)
     assert {"done": 11} == house.states(code)
-    assert 2 == tokens.asked
+    assert 2 == tokens.request_count
 
 
 def test_the_previous_access_token_is_masked_too(house, receiver, tokens, code):
@@ -161,7 +161,7 @@ def test_a_token_server_that_refuses_stops_with_its_message(
     for delivery in house.deliveries(code):
         assert "invalid_client" in delivery["processing_error"]
         assert delivery["next_attempt_at"] is None
-    assert 1 == tokens.asked
+    assert 1 == tokens.request_count
     assert [] == receiver.requests_to("/")
 
 

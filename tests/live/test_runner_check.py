@@ -18,8 +18,8 @@ def call(server, model, method, *arguments):
 
 def pressed(server):
     """Kind and text of the notification that the button shows."""
-    told = call(server, ENDPOINT, "action_check_runner", [])["params"]
-    return told["type"], told["message"]
+    notification = call(server, ENDPOINT, "action_check_runner", [])["params"]
+    return notification["type"], notification["message"]
 
 
 @pytest.fixture

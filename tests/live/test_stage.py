@@ -14,13 +14,13 @@ def test_what_arrived_instead_is_reported(house, receiver, code):
     house.queue(code, 2)
     house.wait_for_end(code)
 
-    with pytest.raises(TimeoutError) as told:
+    with pytest.raises(TimeoutError) as caught:
         house.wait_for_states(code, timeout=0, done=2)
 
-    assert "no {'done': 2}" in str(told.value)
-    assert "last seen: {'dead_letter': 2}" in str(told.value)
-    assert "dead_letter, the newest" in str(told.value)
-    assert "HTTP 404" in str(told.value)
+    assert "no {'done': 2}" in str(caught.value)
+    assert "last seen: {'dead_letter': 2}" in str(caught.value)
+    assert "dead_letter, the newest" in str(caught.value)
+    assert "HTTP 404" in str(caught.value)
 
 
 def test_a_failed_check_is_quoted():
@@ -37,7 +37,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Stands alone: no other server is up, and the cache is another."""
+    """Needs no server, and has a cache of its own."""
     monkeypatch.setenv("BWT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(server_logs, "_up", [])
     monkeypatch.setattr(server_logs, "_unreported", [])
@@ -53,10 +53,10 @@ def test_the_log_of_a_failure_stays(server, tmp_path):
     with pytest.raises(ZeroDivisionError):
         with server_logs.kept_on_failure(server):
             raise ZeroDivisionError
-    [told] = server_logs.report()
+    [report] = server_logs.report()
 
     [kept] = (tmp_path / "cache" / "run" / "failed-live").iterdir()
-    assert f"{kept}\none\ntwo" == told
+    assert f"{kept}\none\ntwo" == report
     assert "one\ntwo\n" == kept.read_text()
     assert [] == server_logs.report()
 

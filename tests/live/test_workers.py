@@ -36,7 +36,7 @@ def server(shop):
 def test_burst_of_single_transactions(shop, server, receiver, code):
     """500 transactions, each with its own wake-up, do not become 500 lanes.
 
-    A lane takes over the wake-ups it sees; else the runner, at 75 jobs a second,
+    A lane supersedes the wake-ups it sees; else the runner, at 75 jobs a second,
     is busy with empty jobs long after the last delivery.
     """
     shop.endpoint(code, receiver.url)

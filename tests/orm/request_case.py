@@ -28,7 +28,7 @@ def need_test_addon(env, model_name):
 
 @tagged("post_install", "-at_install")
 class RequestCase(TransactionCase):
-    """An endpoint, and short ways to give it rules and to build a request."""
+    """An endpoint, and short ways to add rules and to build a request."""
 
     @classmethod
     def setUpClass(cls):
@@ -106,7 +106,7 @@ class RequestCase(TransactionCase):
         self.endpoint.handler_id = handler
         return handler
 
-    def decided(self, *args, **options):
+    def handler_outcome(self, *args, **options):
         """The outcome of a new delivery."""
         delivery = self.deliver(*args, **options)
         return delivery._invoke_handler(delivery._build_outbound_request())

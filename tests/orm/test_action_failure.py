@@ -202,7 +202,7 @@ class TestNotBuilt(FailureCase):
         after.process_delivery()
         self.assertEqual("done", after.state)
 
-    def test_a_change_of_the_order_gives_it_no_place(self):
+    def test_a_change_of_the_order_adds_it_to_no_group(self):
         """Regrouping what waits leaves it out."""
         bad = self.not_built()
         waiting = self.endpoint.queue_delivery({})
@@ -474,7 +474,7 @@ class TestNotified(FailureCase):
     def test_an_endpoint_that_is_not_active_is_notified(self):
         """Drafts and skips would pile up with nobody knowing."""
         self.endpoint.responsible_id = self.user("operator")
-        for state, words in (("draft", "stored as drafts"), ("archived", "skipped")):
+        for state, message in (("draft", "stored as drafts"), ("archived", "skipped")):
             with self.subTest(state):
                 self.endpoint.state = state
                 self.activities().unlink()
@@ -485,7 +485,7 @@ class TestNotified(FailureCase):
                 self.company.name = state
 
                 self.assertEqual(1, len(self.jobs()))
-                self.assertIn(words, self.activities().note)
+                self.assertIn(message, self.activities().note)
 
     def test_without_a_responsible_user_nobody_is(self):
         """No job is left that finds nobody."""

@@ -158,7 +158,7 @@ class TestAlerts(CommittedCase):
     def test_a_failed_notification_does_not_stop_the_lane(self):
         """A note that can't be written loses neither results nor deliveries."""
         with self.transaction() as env:
-            # A database error in the middle of telling, as a broken addon makes one.
+            # A database error during the notification, as a broken addon makes one.
             env.cr.execute(
                 "CREATE FUNCTION bwt_test_refuse() RETURNS trigger AS "
                 "$$ BEGIN RAISE EXCEPTION 'refused'; END $$ LANGUAGE plpgsql"
@@ -198,14 +198,14 @@ class TestAlerts(CommittedCase):
         self.set_up(parallel_lanes=2)
         self.receiver.script("/in", status(404), status(404))
         self.queue(1, 2)
-        tell = self.registry[ENDPOINT]._notify_of_failures
+        notify = self.registry[ENDPOINT]._notify_of_failures
         calls = []
 
         def fail_once(endpoint):
             calls.append(endpoint.id)
             if len(calls) == 1:
                 raise ValueError("mail is broken")
-            return tell(endpoint)
+            return notify(endpoint)
 
         self.enterContext(
             patch.object(self.registry[ENDPOINT], "_notify_of_failures", fail_once)

@@ -17,7 +17,7 @@ class TestArchivedLanguage(OutboundCase):
         super().setUpClass()
         cls.company = cls.endpoint.company_id
 
-    def give_language(self, code):
+    def set_language(self, code):
         """By SQL: Odoo refuses to archive a language that someone uses."""
         self.env.flush_all()
         self.env.cr.execute(
@@ -36,12 +36,12 @@ class TestArchivedLanguage(OutboundCase):
             (None, "en_US"),
         ):
             with self.subTest(code=code):
-                self.give_language(code)
+                self.set_language(code)
                 self.assertEqual(expected, company_lang(self.endpoint))
 
     def test_sent_directly(self):
         """`process_delivery` sends for such a company."""
-        self.give_language("de_DE")
+        self.set_language("de_DE")
         delivery = self.queue({"a": 1})
 
         delivery.process_delivery()
@@ -50,7 +50,7 @@ class TestArchivedLanguage(OutboundCase):
 
     def test_refusal_is_said(self):
         """A delivery that cannot be built has its message, in English."""
-        self.give_language("de_DE")
+        self.set_language("de_DE")
         self.endpoint.target_path = "/orders/{order_id}"
         delivery = self.queue({"a": 1})
 

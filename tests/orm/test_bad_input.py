@@ -78,7 +78,7 @@ class TestBadInput(OutboundCase):
         self.assertStillQueued()
 
     def test_arguments_that_do_not_exist(self):
-        """A misspelt argument of a bulk request is told, not ignored."""
+        """A misspelt argument of a bulk request is reported, not ignored."""
         with self.refused(NAMED + ".*doesn't accept paylod.*payload"):
             self.endpoint.queue_deliveries([{"paylod": 1}])
         with self.refused(NAMED + ".*doesn't accept"):
@@ -153,7 +153,7 @@ class TestBadInput(OutboundCase):
                 self.endpoint.write(vals)
         self.assertStillQueued()
 
-    def test_what_an_endpoint_mends(self):
+    def test_what_an_endpoint_normalizes(self):
         """Outer spaces, a trailing slash and a missing leading one are no errors."""
         self.endpoint.write(
             {"target_hostname": " https://x.com/ ", "target_path": "?a={b}"}

@@ -127,9 +127,9 @@ class TestBatchBounds(OutboundCase):
         text = "x" * DELIVERY_BYTES_MAX
         files = {"f": {"filename": "a.bin", "content": text.encode()}}
 
-        for asked in ({"payload": {"text": text}}, {"payload": {}, "files": files}):
-            with self.subTest(asked=list(asked)), self.refused("take 101 MiB"):
-                self.queue(**asked)
+        for request in ({"payload": {"text": text}}, {"payload": {}, "files": files}):
+            with self.subTest(request=list(request)), self.refused("take 101 MiB"):
+                self.queue(**request)
 
         self.assertFalse(self.endpoint.outbound_delivery_ids)
 

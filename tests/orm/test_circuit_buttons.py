@@ -160,25 +160,25 @@ class TestCircuitButtons(OutboundCase):
 
         "3 retried." and nothing moved.
         """
-        for prepare, words in (
+        for prepare, message in (
             (lambda: self.open_circuit(*["failure"] * 10), "The circuit is open"),
             (lambda: self.open_circuit("open"), "410 Gone"),
             (self.as_operator.action_pause, "paused"),
         ):
-            with self.subTest(words):
+            with self.subTest(message):
                 self.in_state(
                     "dead_letter", processed_at=utcnow(), failure_reason="timeout"
                 )
                 prepare()
                 dialog = self.env[RECOVER].with_user(self.operator)
                 dialog = dialog.create({"endpoint_id": self.endpoint.id})
-                self.assertIn(words, dialog.waits)
+                self.assertIn(message, dialog.waits)
 
-                told = dialog.action_recover()["params"]
+                notification = dialog.action_recover()["params"]
 
-                self.assertIn("1 retried.", told["message"])
-                self.assertIn(words, told["message"])
-                self.assertEqual("warning", told["type"])
+                self.assertIn("1 retried.", notification["message"])
+                self.assertIn(message, notification["message"])
+                self.assertEqual("warning", notification["type"])
                 self.as_operator.action_reset_circuit()
                 self.as_operator.action_resume()
                 self.env[DELIVERY].search([]).action_bulk("cancel")
@@ -189,9 +189,11 @@ class TestCircuitButtons(OutboundCase):
         dialog = self.env[RECOVER].create({"endpoint_id": self.endpoint.id})
         self.assertFalse(dialog.waits)
 
-        told = dialog.action_recover()["params"]
+        notification = dialog.action_recover()["params"]
 
-        self.assertEqual(("1 retried.", "success"), (told["message"], told["type"]))
+        self.assertEqual(
+            ("1 retried.", "success"), (notification["message"], notification["type"])
+        )
 
     def test_delayed_endpoint_that_was_closed(self):
         """After Close Circuit the health depends on what is due, as for any other."""

@@ -204,7 +204,7 @@ class TestCircuit(OutboundCase):
 
 
 class TestCircuitOfALane(CommittedCase):
-    def tell(self):
+    def committed_state(self):
         """(circuit, messages, activities) of the endpoint as committed."""
         with self.transaction() as env:
             endpoint = self.endpoint(env)
@@ -238,7 +238,7 @@ class TestCircuitOfALane(CommittedCase):
 
         self.run_lane()
 
-        state, texts, activities = self.tell()
+        state, texts, activities = self.committed_state()
         self.assertEqual(("open", 1), (state, activities))
         self.assertIn("failed too often", texts[-1])
         tried = self.receiver.total
@@ -254,7 +254,7 @@ class TestCircuitOfALane(CommittedCase):
         self.make_probe_due()
         self.run_lane()
         self.assertEqual(tried + 1, self.receiver.total)
-        state, texts, activities = self.tell()
+        state, texts, activities = self.committed_state()
         self.assertEqual(("open", 1), (state, activities))
 
         self.receiver.script("/in", status(200))
@@ -263,7 +263,7 @@ class TestCircuitOfALane(CommittedCase):
         self.run_lane()
 
         self.assertEqual({"done"}, set(self.states(ids)))
-        state, texts, _activities = self.tell()
+        state, texts, _activities = self.committed_state()
         self.assertEqual("closed", state)
         self.assertIn("answers again", texts[-1])
 
@@ -275,7 +275,7 @@ class TestCircuitOfALane(CommittedCase):
 
         self.run_lane()
 
-        self.assertEqual("manual", self.tell()[0])
+        self.assertEqual("manual", self.committed_state()[0])
         waiting = self.states(ids).count("queued")
         self.assertTrue(waiting)
         self.assertEqual([], self.pending())

@@ -64,7 +64,7 @@ class TestConnector(RequestCase):
         self.binding.unlink()
         self.backend.unlink()
         with self.refused("was deleted"):
-            self.decided()
+            self.handler_outcome()
         self.env.cr.execute(
             "UPDATE bwt_webhook_outbound_endpoint "
             "SET connector_backend_ref = 'no.model,1' WHERE id = %s",
@@ -72,7 +72,7 @@ class TestConnector(RequestCase):
         )
         self.env.invalidate_all()
         with self.refused("no.model.*isn't installed"):
-            self.decided()
+            self.handler_outcome()
 
     def test_code_is_shown_while_typing(self):
         """The form fills in the code that suffix and backend make."""
@@ -115,7 +115,7 @@ class TestConnector(RequestCase):
         self.backend.is_closed = True
         self.handler({"result_status": "cancel"})
 
-        outcome = self.decided()
+        outcome = self.handler_outcome()
 
         self.assertEqual(("retry", 120), (outcome.status, outcome.seconds))
         self.assertEqual("the shop is closed", outcome.note)
@@ -126,13 +126,15 @@ class TestConnector(RequestCase):
         self.handler(
             {"assignment_ids": [assignment("header", "AUTHORIZATION", "handler")]}
         )
-        self.assertEqual({"Authorization": "Bearer t0"}, self.decided().request.headers)
+        self.assertEqual(
+            {"Authorization": "Bearer t0"}, self.handler_outcome().request.headers
+        )
 
     def test_inactive_backend_stops_with_a_message(self):
         """A user reads why nothing is sent, not a traceback."""
         self.backend.active = False
         with self.refused(r"Orders.*My Shop is archived"):
-            self.decided()
+            self.handler_outcome()
         delivery = self.deliver()
         delivery.process_delivery()
         self.assertEqual("error", delivery.state)

@@ -87,7 +87,7 @@ class TestContract(ConnectorCase):
             with self.subTest(hook.__name__):
                 self.override(hook)
 
-                outcome = self.decided()
+                outcome = self.handler_outcome()
 
                 self.assertEqual(("cancel", note), (outcome.status, outcome.note))
 
@@ -99,7 +99,7 @@ class TestContract(ConnectorCase):
         queue = self.backend.queue_outbound_delivery
         second = self.endpoint.copy()
 
-        for endpoint, words in (
+        for endpoint, message in (
             (self.env[ENDPOINT], "got none"),
             (False, "got none"),
             (None, "got none"),
@@ -108,8 +108,8 @@ class TestContract(ConnectorCase):
             ("orders", "got 'orders'"),
         ):
             with (
-                self.subTest(words),
-                self.refused(f"one outbound endpoint, but {words}"),
+                self.subTest(message),
+                self.refused(f"one outbound endpoint, but {message}"),
             ):
                 queue(endpoint, "x")
         with self.refused("one backend .shop.backend., but got 0"):
@@ -286,14 +286,14 @@ class TestArchivedBackend(ConnectorCase):
 
     def gate(self, result):
         """Let the backend's gate return this; returns the list of its calls."""
-        asked = []
+        called = []
 
         def check(backend, delivery):
-            asked.append(delivery.id)
+            called.append(delivery.id)
             return result
 
         self.patch(type(self.backend), "_check_outbound_dispatch_allowed", check)
-        return asked
+        return called
 
     def processed(self, **values):
         delivery = self.deliver({"a": 1}, **values)
@@ -312,11 +312,11 @@ class TestArchivedBackend(ConnectorCase):
             ("retry", "error"),
         ):
             with self.subTest(status):
-                asked = self.gate({"status": status, "note": "closed", "seconds": 60})
+                called = self.gate({"status": status, "note": "closed", "seconds": 60})
 
                 delivery = self.processed()
 
-                self.assertEqual([delivery.id], asked)
+                self.assertEqual([delivery.id], called)
                 self.assertEqual(state, delivery.state, delivery.processing_error)
                 self.assertIn("closed", delivery.attempt_ids.processing_note)
                 self.assertEqual(status == "retry", bool(delivery.next_attempt_at))
@@ -398,7 +398,7 @@ class TestImmutableRequest(ConnectorCase):
 
         self.patch(type(self.backend), "_handle_outbound_webhook_delivery", hook)
 
-        outcome = self.decided({"order": {"lines": [1]}})
+        outcome = self.handler_outcome({"order": {"lines": [1]}})
 
         self.assertEqual({"order": {"lines": [1]}, "n": 1}, outcome.request.payload)
         with self.assertRaises(TypeError):

@@ -14,7 +14,7 @@ class TestCurl(TrustCase):
     """Copy as cURL: the request of an attempt as a command."""
 
     def command_of(self, delivery):
-        """The words of the command as a shell reads them."""
+        """The arguments of the command as a shell reads them."""
         return shlex.split(delivery.curl_command.replace("\\\n", " "))
 
     def test_secrets_are_masked(self):
@@ -23,10 +23,10 @@ class TestCurl(TrustCase):
             {"auth_mode": "bearer", "auth_secret_input": "t0ken-secret"}
         )
 
-        words = self.command_of(self.process({"key": "t0ken-secret"}))
+        arguments = self.command_of(self.process({"key": "t0ken-secret"}))
 
-        self.assertNotIn("t0ken-secret", " ".join(words))
-        self.assertIn("Authorization: ***", words)
+        self.assertNotIn("t0ken-secret", " ".join(arguments))
+        self.assertIn("Authorization: ***", arguments)
 
     @skipUnless(which("curl"), "needs curl")
     def test_the_command_sends_the_same_body(self):
@@ -36,10 +36,10 @@ class TestCurl(TrustCase):
                 self.endpoint.request_body_mode = mode
                 self.receiver.clear()
                 delivery = self.process({"a": {"b": "it's é"}})
-                words = self.command_of(delivery)
+                arguments = self.command_of(delivery)
                 before = self.receiver.total
 
-                subprocess.run([*words, "--silent"], check=True, timeout=20)
+                subprocess.run([*arguments, "--silent"], check=True, timeout=20)
 
                 first, second = self.receiver.wait_for_requests(before + 1)[-2:]
                 self.assertEqual(first.path, second.path)

@@ -49,7 +49,7 @@ class TestDraft(TrustCase):
     def test_a_draft_that_could_not_go(self):
         """A draft says what it lacks, and the form's Queue keeps it until it is there.
 
-        By code it is queued: what an addon gives isn't among the lines.
+        By code it is queued: what an addon passes isn't among the lines.
         """
         self.endpoint.target_path = "/orders/{order_id}"
         delivery = self.env[DELIVERY].create({"endpoint_id": self.endpoint.id})

@@ -26,7 +26,7 @@ class TestPaths(RequestCase):
                 delivery._encode_request(delivery._build_outbound_request())
 
     def test_what_nobody_means_is_refused(self):
-        """Line breaks, control characters, backslashes, braces that are no token."""
+        """Line breaks, control characters, backslashes, braces that are not tokens."""
         for path in ("/a\nb", "/a\x00b", "/a\\b", "/{order id}", "/{}", "/{a", "/a}"):
             with self.subTest(path=path):
                 with self.refused("Shop orders.*path"), self.cr.savepoint():
@@ -47,7 +47,7 @@ class TestDraftValues(RequestCase):
         return self.env[DELIVERY].create({"endpoint_id": self.endpoint.id, **vals})
 
     def test_a_payload_that_can_not_be_sent_is_refused(self):
-        """With words, on create and on write.
+        """With a message, on create and on write.
 
         `1e999` became Infinity, which no receiver reads; 5,000 brackets a traceback.
         """

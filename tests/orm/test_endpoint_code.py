@@ -59,7 +59,7 @@ class TestEndpointCode(CodeCase):
     def test_data_file_loaded_again(self):
         """Each update of a connector loads its data again: the code stays.
 
-        Whether the file names code, suffix or both, and though a person linked the
+        Whether the file names code, suffix or both, and though a user linked the
         backend or took it off in between.
         """
         for names in (("code",), ("code_suffix",), ("code", "code_suffix")):
@@ -98,7 +98,7 @@ class TestEndpointCode(CodeCase):
         self.env.invalidate_all()
 
     def test_backend_taken_off(self):
-        """The code stays, so that code which looks for it still finds it."""
+        """The code stays, so that code which searches for it still finds it."""
         endpoint = self.linked()
 
         endpoint.connector_backend_ref = False

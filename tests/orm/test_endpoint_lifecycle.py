@@ -31,7 +31,7 @@ class TestEndpointLife(OutboundCase):
                         self.assertIs(True, getattr(self.endpoint, button)())
                         self.assertEqual(target, self.endpoint.state)
 
-    def test_what_waits_goes_on(self):
+    def test_what_waits_continues(self):
         """Activating, resuming and a looser order or limit wake what waits.
 
         Nothing else would: its wake-up came and went while nothing could be sent.

@@ -18,9 +18,9 @@ class TestEndpointStatus(OutboundCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.endpoints = {
-            word: cls.make_endpoint(f"standing-{word}")
+            word: cls.make_endpoint(f"status-{word}")
             for word in ("stopped", "resting", "late", "failing", "paused", "healthy")
-        } | {"off": cls.make_endpoint("standing-off", state="draft")}
+        } | {"off": cls.make_endpoint("status-off", state="draft")}
         cls.endpoints["stopped"].health_ids.circuit_state = "manual"
         cls.endpoints["resting"].health_ids.circuit_state = "half_open"
         cls.endpoints["failing"].health_ids.failure_streak = 1
@@ -36,9 +36,9 @@ class TestEndpointStatus(OutboundCase):
 
     def test_each_status(self):
         """The status is what needs attention most, and follows its inputs."""
-        words = {word: each.health for word, each in self.endpoints.items()}
+        found = {word: each.health for word, each in self.endpoints.items()}
 
-        self.assertEqual({word: word for word in self.endpoints}, words)
+        self.assertEqual({word: word for word in self.endpoints}, found)
 
         for word, then in (("late", "paused"), ("stopped", "stopped")):
             self.endpoints[word].is_paused = True
@@ -71,8 +71,8 @@ class TestEndpointStatus(OutboundCase):
 
     def test_rights(self):
         """Operators group by it; a user without our groups can't infer it."""
-        operator = new_test_user(self.env, "standing", OPERATOR)
-        other = new_test_user(self.env, "standing_other", "base.group_user")
+        operator = new_test_user(self.env, "status", OPERATOR)
+        other = new_test_user(self.env, "status_other", "base.group_user")
         domain = [("id", "in", self.all.ids)]
 
         as_operator = self.env[ENDPOINT].with_user(operator)

@@ -29,7 +29,7 @@ class TestEndpointSummary(TrustCase):
         self.assertIn("Each delivery must provide: order_id", endpoint.url_preview)
         self.assertIn("{&lt;b&gt;}", endpoint.url_preview)
 
-    def test_the_policy_in_words_follows_the_fields(self):
+    def test_the_policy_summary_follows_the_fields(self):
         """Schedule and pace are said as what they come to, a bad one as bad."""
         self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
 

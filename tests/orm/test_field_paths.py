@@ -11,7 +11,7 @@ class TestFieldPaths(RequestCase):
     def read_path(self, record, path):
         return compile_field_path(self.env, record._name, path)(record)
 
-    def test_relations_give_ids(self):
+    def test_relations_return_ids(self):
         """A relation to several becomes a list of ids, whatever it holds."""
         tags = self.env["res.partner.category"].create([{"name": "a"}, {"name": "b"}])
         self.assertEqual([], self.read_path(self.partner, "category_id"))

@@ -53,7 +53,7 @@ class TestFieldValues(RequestCase):
     def test_relation_to_several_is_always_a_list(self):
         """A list of ids of no record, of one, of two: a receiver's schema needs it.
 
-        One record gave a bare id.
+        For one record it was a bare id.
         """
         tags = self.env["res.partner.category"].create([{"name": "a"}, {"name": "b"}])
         children = self.partner.create({"name": "Bo", "parent_id": self.partner.id})
@@ -123,7 +123,7 @@ class TestFieldValues(RequestCase):
         self.assertIsNone(self.read_path(attachment, "raw"))
 
     def test_binary_structure_is_json(self):
-        """A "binary" field that computes lists or dicts gives them, paths included.
+        """A "binary" field that computes lists or dicts returns them, paths included.
 
         `sale.order.tax_totals` ended in a TypeError in the user's save.
         """
@@ -137,7 +137,7 @@ class TestFieldValues(RequestCase):
         self.assertEqual("form", self.read_path(action, "views.1.1"))
 
     def test_json_is_the_value(self):
-        """A JSON field gives what it holds; a key of it may begin with a digit."""
+        """A JSON field returns what it contains; a key of it may begin with a digit."""
         action = self.env["ir.actions.server"].create(
             {
                 "name": "a",
@@ -155,7 +155,7 @@ class TestFieldValues(RequestCase):
         """Each property as a field of its type, under any name a property may have.
 
         Hexadecimal names that begin with a digit, as Odoo makes them, were refused;
-        a selection gave its label and a date was a text.
+        a selection was its label and a date was a text.
         """
         self.env["properties.base.definition"]._get_definition_for_property_field(
             "res.partner", "properties"

@@ -163,7 +163,7 @@ class TestFiles(OutboundCase):
         self.assertEqual("text/plain", attachment.mimetype)
 
     def test_what_cannot_be_kept_is_refused_before_anything_is_written(self):
-        """NUL, half characters and the like are refused with words when queueing.
+        """NUL, half characters and the like are refused with a message when queueing.
 
         They failed after the insert, and the delivery was sent without its file.
         """

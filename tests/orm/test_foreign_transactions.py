@@ -383,7 +383,7 @@ class TestHookTransactions(ForeignCase):
         self.assertIn("division by zero", self.of_bad("processing_note")[0])
 
     def test_commit(self):
-        """A commit in a hook is refused with words; the hooks beside it count."""
+        """A commit in a hook is refused with a message; the hooks beside it count."""
         self.override_hook(lambda delivery: delivery.env.cr.commit())
 
         self.run_quietly()
@@ -407,7 +407,7 @@ class TestHookTransactions(ForeignCase):
     def test_deadlock(self):
         """A hook that loses a deadlock is called again, and leaves no note.
 
-        What the receiver answered was lost with it.
+        The response of the receiver was lost with it.
         """
         first, second = self.partner(), self.partner()
         rival = Rival(self, first, second)

@@ -32,14 +32,16 @@ class TestRules(RequestCase):
             {"result_status": "done"},
         )
 
-        outcome = self.decided({"total": 10, "paid": False})
+        outcome = self.handler_outcome({"total": 10, "paid": False})
 
         self.assertEqual("dead_letter", outcome.status)
         self.assertEqual("too big", outcome.note)
         rule = self.env[HANDLER_RULE].browse(outcome.matched_rule_id)
         self.assertEqual("rule 3", rule.name)
-        self.assertEqual("cancel", self.decided({"total": 10, "paid": True}).status)
-        done = self.decided({"total": 9})
+        self.assertEqual(
+            "cancel", self.handler_outcome({"total": 10, "paid": True}).status
+        )
+        done = self.handler_outcome({"total": 9})
         self.assertEqual("done", done.status)
         self.assertIn("rule 4", done.note)
 
@@ -48,7 +50,7 @@ class TestRules(RequestCase):
         handler = self.handler(
             {"result_status": "cancel", "condition_ids": [condition("payload.x")]}
         )
-        self.assertEqual("send", self.decided({"x": 1}).status)
+        self.assertEqual("send", self.handler_outcome({"x": 1}).status)
         delivery = self.deliver({"x": 1})
         self.assertEqual(
             {"status": "send"}, delivery._execute_model_driven_handler(handler)
@@ -57,7 +59,7 @@ class TestRules(RequestCase):
     def test_retry_requires_seconds(self):
         """The result Retry Later carries its seconds."""
         self.handler({"result_status": "retry", "retry_seconds": 90})
-        outcome = self.decided()
+        outcome = self.handler_outcome()
         self.assertEqual(("retry", 90), (outcome.status, outcome.seconds))
         with self.refused("Enter 0 or more"):
             self.endpoint.handler_id.outbound_rule_ids.retry_seconds = -1
@@ -126,13 +128,13 @@ class TestRules(RequestCase):
         """An assignment without value stops the delivery and says where."""
         self.handler({"assignment_ids": [assignment("payload", "a", "{missing}")]})
         with self.refused(r'shop-orders.*rule "rule 1", assignment to "a".*{missing}'):
-            self.decided()
+            self.handler_outcome()
 
     def test_archived_handler_stops(self):
         """An archived handler doesn't run, and nothing bypasses it."""
         self.handler({"result_status": "cancel"}).active = False
         with self.refused("archived", WebhookProcessingConfigurationError):
-            self.decided()
+            self.handler_outcome()
 
     def test_code_is_unique_and_not_copied(self):
         """Codes are unique over companies; a copy gets its own, rules along."""
@@ -182,11 +184,11 @@ class TestPythonHandlers(RequestCase):
     def test_marked_method_gets_delivery_and_request(self):
         """It decides on the request; the one-argument form works too."""
         handler = self.python("decide")
-        outcome = self.decided(headers={"A": "1"})
+        outcome = self.handler_outcome(headers={"A": "1"})
         self.assertEqual({"A": "1", "X-Decided": "yes"}, outcome.request.headers)
 
         handler.python_method_name = "decide_alone"
-        outcome = self.decided(name="Order")
+        outcome = self.handler_outcome(name="Order")
         self.assertEqual(("cancel", "not Order"), (outcome.status, outcome.note))
 
     def test_unmarked_method_is_refused(self):
@@ -207,7 +209,7 @@ class TestPythonHandlers(RequestCase):
         )
         handler.invalidate_recordset()
         with self.refused("not a webhook callback"):
-            self.decided()
+            self.handler_outcome()
 
     def test_an_override_keeps_the_mark(self):
         """The mark is found along the method's MRO."""
@@ -215,7 +217,7 @@ class TestPythonHandlers(RequestCase):
         backend = type(self.env["shop.backend"])
         with patch.object(backend, "decide", lambda self, delivery, request: False):
             handler._check_python_method()
-            self.assertEqual("cancel", self.decided().status)
+            self.assertEqual("cancel", self.handler_outcome().status)
 
     def test_nonsense_is_quoted(self):
         """What makes no sense becomes an error that quotes it."""
@@ -229,7 +231,7 @@ class TestPythonHandlers(RequestCase):
         ):
             with patch.object(backend, "decide", lambda *args, raw=raw: raw):
                 with self.refused(f"shop-orders.*{text}"):
-                    self.decided()
+                    self.handler_outcome()
 
 
 class TestHooks(RequestCase):
@@ -248,7 +250,7 @@ class TestHooks(RequestCase):
         with patch.object(
             type(self.env[DELIVERY]), "_collect_extra_headers", lambda self: {"X-C": 3}
         ):
-            headers = self.decided().request.headers
+            headers = self.handler_outcome().request.headers
 
         self.assertEqual({"X-A": "rule", "x-b": "handler", "X-C": "3"}, headers)
 
@@ -265,7 +267,7 @@ class TestHooks(RequestCase):
             with patch.object(
                 delivery_class, "_pre_dispatch_check", lambda self, raw=raw: raw
             ):
-                self.assertEqual(status, self.decided().status)
+                self.assertEqual(status, self.handler_outcome().status)
 
     def test_result_helpers(self):
         """The dicts that callbacks and gates return."""

@@ -75,8 +75,8 @@ class TestInterruptedHooks(CommittedCase):
 
         Otherwise the receiver's id, which only that response holds, is lost for good.
         """
-        answer = status(200, b'{"id": 7}', [("X-Remote-Id", "r7")])
-        self.receiver.script("/in", answer)
+        response = status(200, b'{"id": 7}', [("X-Remote-Id", "r7")])
+        self.receiver.script("/in", response)
         ids = self.queue({"order": 1})
         self.run_and_be_killed()
         self.assertEqual((["done"], [1]), (self.states(ids), self.marks()))

@@ -41,7 +41,7 @@ class TestLockedJobs(CommittedCase):
             return jobs.start_watchdog(endpoint, duty_on(endpoint), key)
 
     def test_each_statement(self):
-        """Moving, closing and taking over leave locked jobs alone, without waiting."""
+        """Moving, closing and superseding leave locked jobs alone, without waiting."""
         with self.started_job() as job:
             watchdog = self.watchdog()
             self.queue(1)

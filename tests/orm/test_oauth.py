@@ -59,7 +59,7 @@ class TestOauth(TrustCase):
         for _number in range(5):
             self.assertEqual("done", self.process({"a": 1}).state)
 
-        self.assertEqual(1, self.tokens.asked)
+        self.assertEqual(1, self.tokens.request_count)
         sent = {each.header("Authorization") for each in self.orders()}
         self.assertEqual({f"Bearer {token}" for token in self.tokens.issued}, sent)
 
@@ -84,7 +84,7 @@ class TestOauth(TrustCase):
         tokens._keep(self.endpoint.id, renew_at=time.time() - 0.1)
         self.process({"a": 1})
 
-        self.assertEqual(2, self.tokens.asked)
+        self.assertEqual(2, self.tokens.request_count)
         first, second = (each.header("Authorization") for each in self.orders())
         self.assertNotEqual(first, second)
 
@@ -104,7 +104,7 @@ class TestOauth(TrustCase):
         self.assertIn("A new one is requested", delivery.processing_error)
         delivery.process_delivery()
         self.assertEqual("done", delivery.state)
-        self.assertEqual(2, self.tokens.asked)
+        self.assertEqual(2, self.tokens.request_count)
 
     def test_a_second_401_is_final(self):
         """If a new token doesn't help it isn't the token: no endless renewing."""
@@ -116,7 +116,7 @@ class TestOauth(TrustCase):
 
         self.assertEqual("dead_letter", delivery.state)
         self.assertEqual(2, len(self.orders()))
-        self.assertEqual(2, self.tokens.asked)
+        self.assertEqual(2, self.tokens.request_count)
 
     def test_a_401_long_before_doesnt_count(self):
         """After an attempt that ended otherwise a 401 renews the token once more.
@@ -167,7 +167,7 @@ class TestOauth(TrustCase):
             self.assertFalse(delivery.next_attempt_at)
             self.assertIn("invalid_client", delivery.processing_error)
             self.assertNotIn("wr0ng", delivery.processing_error)
-        self.assertEqual(1, self.tokens.asked)
+        self.assertEqual(1, self.tokens.request_count)
         self.assertEqual([], self.orders())
         self.assertIn("invalid_client", self.endpoint.oauth_problem)
         self.assertIn("invalid_client", self.endpoint.message_ids[:1].body)
@@ -227,4 +227,4 @@ class TestOauth(TrustCase):
         self.endpoint.oauth_scope = False
         self.process({"a": 1})
 
-        self.assertEqual(2, self.tokens.asked)
+        self.assertEqual(2, self.tokens.request_count)

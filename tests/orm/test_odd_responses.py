@@ -16,7 +16,7 @@ from .common import CommittedCase, OutboundCase
 
 
 def raw(data):
-    """Answer with these bytes and close."""
+    """Respond with these bytes and close."""
 
     def response(exchange):
         exchange.send(data)
@@ -196,7 +196,7 @@ class TestOddResponsesInLane(CommittedCase):
         self.assertFalse(notes[0])
         self.assertIn("sent again on a new connection", notes[1])
 
-    def test_a_lane_waits_as_long_as_the_receiver_asks(self):
+    def test_a_lane_waits_as_long_as_the_receiver_requests(self):
         """The next lane sends nothing, and leaves a wake-up for that moment."""
         self.receiver.script("/in", throttle(600))
         first = self.queue({"n": 1})

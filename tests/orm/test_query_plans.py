@@ -124,7 +124,7 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.interrupted_hooks(endpoint_id), f"{TABLE}_attempt_hook_due")
 
     def test_wake_ups(self):
-        """Taking over finds an endpoint's wake-ups among 100,000 old jobs by index."""
+        """Superseding finds an endpoint's wake-ups among 100,000 old jobs by index."""
         supersede = job_sql.supersede_wake_ups(self.endpoint.id, utcnow(), "x")
         self.assertPlan(supersede)
         by_key = {
@@ -187,7 +187,7 @@ class TestQueryPlans(OutboundCase):
         deliveries = self.env[DELIVERY]
         fields = etree.fromstring(deliveries.get_view(view_type="list")["arch"])
         names = {field.get("name"): {} for field in fields.iter("field")}
-        asked = {}
+        counts = {}
         for name, domain, group in self.searches():
             self.env.invalidate_all()
             before = self.env.cr.sql_log_count
@@ -195,9 +195,9 @@ class TestQueryPlans(OutboundCase):
                 deliveries.web_read_group(domain, [group], ["__count"], limit=80)
             else:
                 deliveries.web_search_read(domain, names, limit=80, count_limit=10_001)
-            asked[name] = self.env.cr.sql_log_count - before
+            counts[name] = self.env.cr.sql_log_count - before
 
-        many = {name: count for name, count in asked.items() if count > 10}
+        many = {name: count for name, count in counts.items() if count > 10}
         self.assertFalse(many)
 
     def searches(self):

@@ -130,7 +130,7 @@ class TestQueuedValues(OutboundCase):
         partner = self.env.user.partner_id
         key = f"res.partner,{partner.id}"
 
-        asked = self.queue({"a": 1}, record=partner)
+        queued = self.queue({"a": 1}, record=partner)
         draft = self.env[DELIVERY].create(
             {
                 "endpoint_id": self.endpoint.id,
@@ -140,7 +140,7 @@ class TestQueuedValues(OutboundCase):
         )
         draft.action_queue_delivery()
 
-        for delivery in (asked, draft):
+        for delivery in (queued, draft):
             self.assertEqual(key, delivery.ordering_key)
             self.assertEqual(key, delivery.ordering_group)
         self.endpoint.ordering = "endpoint"

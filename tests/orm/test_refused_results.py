@@ -122,12 +122,12 @@ class TestRefusedResults(CommittedCase):
         self.set_up(request_body_mode="form_urlencoded")
         bad = self.bad
 
-        def decided(delivery, request):
+        def gate(delivery, request):
             payload = {"at": object() if delivery.id == bad else 1}
             return HandlerOutcome("send", replace(request, payload=payload))
 
         self.enterContext(
-            patch.object(self.registry[DELIVERY], "_invoke_handler", decided)
+            patch.object(self.registry[DELIVERY], "_invoke_handler", gate)
         )
 
         self.run_quietly()

@@ -81,7 +81,7 @@ class TestRequestArrives(RequestCase):
         self.assertEqual(b"", ours.body)
         self.assertIsNone(ours.header("Content-Type"))
 
-    def test_json_that_is_no_object(self):
+    def test_json_that_is_not_an_object(self):
         """Any JSON value is a payload."""
         for payload in ([1, "a"], "text", 0, 1.5, True):
             with self.subTest(payload=payload):

@@ -81,9 +81,9 @@ class TestRetention(OutboundCase):
         deliveries.write({"state": "done", "processed_at": days_ago(100)})
         self.env.flush_all()
 
-        told = [self.vacuum() for _number in range(3)]
+        results = [self.vacuum() for _number in range(3)]
 
-        self.assertEqual([(2, 1), (2, 1), (1, 0)], told)
+        self.assertEqual([(2, 1), (2, 1), (1, 0)], results)
         self.assertFalse(deliveries.exists())
 
     def test_one_method_of_the_vacuum(self):
@@ -109,7 +109,7 @@ class TestRetention(OutboundCase):
         self.assertLessEqual(counts[1], counts[0] + 5)
 
 
-class TestRetentionBesidePeople(CommittedCase):
+class TestRetentionBesideUsers(CommittedCase):
     def test_a_locked_row_waits_for_the_next_time(self):
         """A locked row is left for the next run; the rest is deleted now."""
         ids = self.queue(1, 2, 3)
@@ -117,8 +117,8 @@ class TestRetentionBesidePeople(CommittedCase):
             env[DELIVERY].browse(ids).write(
                 {"state": "done", "processed_at": days_ago(100)}
             )
-        with self.read_committed() as person, self.transaction() as env:
-            person.cr.execute(
+        with self.read_committed() as user, self.transaction() as env:
+            user.cr.execute(
                 "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",
                 (ids[0],),
             )
@@ -138,8 +138,8 @@ class TestRetentionBesidePeople(CommittedCase):
             )
         with self.transaction() as env:
             env.cr.execute("SELECT 1")  # the snapshot is taken here
-            with self.transaction() as person:
-                person[DELIVERY].browse(ids[0]).replay_count = 1
+            with self.transaction() as user:
+                user[DELIVERY].browse(ids[0]).replay_count = 1
             self.assertEqual((0, 1), env[DELIVERY]._gc_ended_deliveries())
             env.cr.rollback()
             self.assertEqual((2, 0), env[DELIVERY]._gc_ended_deliveries())

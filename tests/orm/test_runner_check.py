@@ -104,7 +104,7 @@ class TestRunnerCheck(OutboundCase):
         """Any server may respond; only this database can prove itself."""
         self.receiver.script(PATH, status(200, b"OK"), status(503), status(401))
 
-        messages = [self.checked() for _answer in range(3)]
+        messages = [self.checked() for _check in range(3)]
 
         self.assertRegex(messages[0], r"answers there \(HTTP 200\) is not this Odoo")
         self.assertRegex(messages[1], r"answers there \(HTTP 503\) is not this Odoo")

@@ -18,7 +18,7 @@ INPUTS = ("auth_secret_input", "signing_secret_input", "client_certificate_input
 
 
 def _ways(endpoint, name):
-    """Calls that would give a column's value away, or let one guess it."""
+    """Calls that would disclose a column's value, or let a user guess it."""
     deliveries = endpoint.outbound_delivery_ids
     return (
         lambda: endpoint.read([name]),

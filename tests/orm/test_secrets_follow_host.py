@@ -289,14 +289,16 @@ class TestSecretsFollowHost(FollowCase):
             }
         )
         with self.refused('rule "rule 1" sends to https://evil.example/x'):
-            self.decided()
+            self.handler_outcome()
 
         self.endpoint.write(
             {"auth_mode": "none", "signing_mode": "none", "target_hostname": OLD}
         )
         self.endpoint.action_remove_client_certificate()
 
-        self.assertEqual("https://evil.example/x", self.decided().request.target_url)
+        self.assertEqual(
+            "https://evil.example/x", self.handler_outcome().request.target_url
+        )
 
     def test_a_rule_may_change_the_path(self):
         """The same host by a rule is the same target."""
@@ -304,7 +306,7 @@ class TestSecretsFollowHost(FollowCase):
             {"assignment_ids": [assignment("request", "target_url", f"{OLD}/v2")]}
         )
 
-        self.assertEqual(f"{OLD}/v2", self.decided().request.target_url)
+        self.assertEqual(f"{OLD}/v2", self.handler_outcome().request.target_url)
 
 
 @tagged("post_install", "-at_install")

@@ -34,7 +34,7 @@ class TestPayload(ServerActionCase):
             payload,
         )
 
-    def test_a_relation_itself_gives_ids(self):
+    def test_a_relation_itself_becomes_ids(self):
         """The id of one, the ids of several; beside fields of its own, id is one."""
         ada = self.company.child_ids[0]
 
@@ -109,7 +109,7 @@ class TestPayload(ServerActionCase):
             delivery._build_outbound_request().target_url,
         )
 
-    def test_what_was_queued_is_what_stood_there(self):
+    def test_what_was_queued_has_the_values_of_then(self):
         """A later change of the record doesn't change what is on its way."""
         delivery = self.run_on(self.action("name"), self.partner)
 
@@ -143,7 +143,7 @@ class TestHint(ServerActionCase):
     def test_what_the_path_needs_is_said_while_it_is_made(self):
         """A token without a context line is reported, and the action runs all the same.
 
-        An addon may give the value; without one each delivery would fail.
+        An addon may set the value; without one each delivery would fail.
         """
         self.endpoint.target_path = "/orders/{order_id}"
         action = self.action("name")

@@ -48,7 +48,7 @@ class TestSigningSecret(RequestCase):
 
         A truncated paste signed for weeks with a key that could be guessed.
         """
-        for mode, secret, words in (
+        for mode, secret, message in (
             ("standard", SHORT, "23 bytes.*at least 24"),
             ("standard", "whsec_%%", "whsec_"),
             ("hmac", "k" * 15, "15 characters.*at least 16"),
@@ -61,7 +61,7 @@ class TestSigningSecret(RequestCase):
                 ways.pop("form")  # which shows no secret then
             for way, enter in ways.items():
                 with self.subTest(mode, way=way, secret=secret):
-                    with self.refused(words), self.env.cr.savepoint():
+                    with self.refused(message), self.env.cr.savepoint():
                         enter()
                     self.assertFalse(self.endpoint.sudo().signing_secret)
 
@@ -98,7 +98,7 @@ class TestSigningSecret(RequestCase):
             self.endpoint._check_new_signing_secret({"signing_secret_input": secret})
             self.assertEqual(secret, self.endpoint.sudo().signing_secret)
 
-    def test_a_stored_short_secret_goes_on_signing(self):
+    def test_a_stored_short_secret_is_still_used(self):
         """An update doesn't stop endpoints whose receiver knows the short secret."""
         self.endpoint.write({"signing_mode": "hmac", "signing_secret_input": "k" * 16})
         self.env.flush_all()

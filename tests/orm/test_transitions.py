@@ -182,7 +182,7 @@ class TestTransitions(OutboundCase):
     def test_a_line_that_changed_while_it_lay_in_dead_letter(self):
         """A retried dead letter waits in the group of today's order.
 
-        The lane regroups only what waits: it would be sent out of turn.
+        The lane regroups only what waits: it would be sent out of order.
         """
         delivery = self.in_state("dead_letter", ordering_key="k")
         self.assertFalse(delivery.ordering_group)

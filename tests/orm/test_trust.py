@@ -81,7 +81,7 @@ class TestAuthentication(TrustCase):
 
     def test_incomplete_settings_are_refused_on_an_active_endpoint(self):
         """The message names the endpoint and says what is missing; a draft may wait."""
-        for values, words in (
+        for values, message in (
             ({"auth_mode": "bearer"}, "no secret yet"),
             ({"auth_mode": "basic", "auth_secret_input": "x"}, "user name"),
             (
@@ -114,7 +114,7 @@ class TestAuthentication(TrustCase):
                 "client certificate can't be",
             ),
         ):
-            with self.subTest(values), self.refused(words):
+            with self.subTest(values), self.refused(message):
                 with self.env.cr.savepoint():
                     self.endpoint.write(values)
         self.endpoint.action_set_draft()

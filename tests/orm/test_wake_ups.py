@@ -64,7 +64,7 @@ class TestWaking(CommittedCase):
         [eta] = self.pending()
         self.assertAlmostEqual(eta, earliest, delta=timedelta(seconds=1))
 
-    def test_future_wake_ups_are_taken_over_and_replaced_by_one(self):
+    def test_future_wake_ups_are_superseded_and_replaced_by_one(self):
         """Dates of many transactions become one wake-up, at the earliest of them."""
         now = utcnow()
         self.queue(1, eta=now + 3 * HOUR)
@@ -90,7 +90,7 @@ class TestWaking(CommittedCase):
         self.assertEqual(["queued"], self.states(ids))
         self.assertEqual(1, len(self.pending()))
 
-    def test_take_over_spares_others(self):
+    def test_superseding_spares_others(self):
         """Watchdogs, calls for more lanes and other endpoints' wake-ups stay."""
         with self.transaction() as env:
             endpoint = self.endpoint(env)
@@ -206,7 +206,7 @@ class TestWaking(CommittedCase):
         self.assertEqual([(0,)], self.committed(ids[1:], "interruption_count"))
 
     def test_a_state_written_by_hand_is_recovered(self):
-        """A row in processing without a slot is taken for a leftover.
+        """A row in processing without a slot is treated as interrupted.
 
         It made every later lane of the endpoint fail.
         """

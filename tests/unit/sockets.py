@@ -21,7 +21,7 @@ class Server:
     """
 
     def __init__(self, talk=None, context=None, address="127.0.0.1"):
-        self._talk = talk or self.answer_all
+        self._talk = talk or self.respond_to_all
         self._context = context
         self._open = []
         self._closed = threading.Event()
@@ -61,8 +61,8 @@ class Server:
         self.requests.append(data)
         return data
 
-    def answer_all(self, conn, response=OK):
-        """Answer every request on a kept connection alike."""
+    def respond_to_all(self, conn, response=OK):
+        """Respond to every request on a kept connection alike."""
         while self.read_request(conn):
             conn.sendall(response)
 
@@ -73,7 +73,7 @@ class Server:
                     conn, _ = self._socket.accept()
                 except OSError as error:
                     # The kernel takes a free file number before it waits: a test that
-                    # leaves the process without any must find the server again.
+                    # uses up all of the process must find the server again.
                     if error.errno != errno.EMFILE:
                         raise
                     self._closed.wait(0.01)
@@ -114,7 +114,7 @@ def within(seconds, call):
     return result
 
 
-def answering(response, *, close=True):
+def responding(response, *, close=True):
     """A server that reads each request and responds with these raw bytes."""
 
     def talk(conn):

@@ -7,7 +7,7 @@ import shlex
 from services.snippets import as_curl
 
 
-def words(*args):
+def arguments(*args):
     return shlex.split(as_curl(*args).replace("\\\n", ""))
 
 
@@ -25,14 +25,14 @@ def test_a_command_that_a_shell_reads_back():
         "X-Empty;",
         "--data-raw",
         '{"a": "$b\'"}',
-    ] == words(
+    ] == arguments(
         "post", "https://a.example/o", {"X-A": "it's", "X-Empty": ""}, '{"a": "$b\'"}'
     )
 
 
 def test_without_a_body_no_data():
     """A request without body stays one."""
-    assert "--data-raw" not in words("delete", "https://a.example/", {}, None)
+    assert "--data-raw" not in arguments("delete", "https://a.example/", {}, None)
 
 
 def test_credentials_are_masked():
@@ -55,12 +55,12 @@ def test_lengths_are_left_to_curl():
 def test_bytes_that_are_not_text_are_read_from_a_file():
     """What a shell can't pass on is read from a file."""
     for body in (b"\xff\xfe", b"a\x00b"):
-        assert "@body.bin" == words("put", "https://a.example/", {}, body)[-1]
+        assert "@body.bin" == arguments("put", "https://a.example/", {}, body)[-1]
 
 
 def test_brackets_in_the_url_are_no_patterns():
     """An IPv6 host or a bracket in the query isn't expanded by curl."""
-    assert "--globoff" in words("post", "https://[2001:db8::1]/", {}, None)
+    assert "--globoff" in arguments("post", "https://[2001:db8::1]/", {}, None)
 
 
 def test_multipart_fields_and_files():

@@ -121,11 +121,11 @@ def test_allowed_targets_connect(host):
 
 def test_a_name_is_resolved_once_and_the_judged_address_is_used():
     """A name that changes between check and connection reaches nobody new."""
-    asked = []
+    lookups = []
 
     def rebinding(host, port):
-        asked.append(host)
-        return found(["127.0.0.1" if len(asked) == 1 else "127.0.0.2"], port)
+        lookups.append(host)
+        return found(["127.0.0.1" if len(lookups) == 1 else "127.0.0.2"], port)
 
     policy = Policy.parse("127.0.0.1")
     with Server() as server:
@@ -145,20 +145,20 @@ def test_a_name_is_resolved_once_and_the_judged_address_is_used():
             again.status_code,
             third.reason,
         )
-        assert (1, 2) == (server.connections, len(asked))
+        assert (1, 2) == (server.connections, len(lookups))
 
 
 def test_the_system_resolver_is_called_once(monkeypatch):
     """urllib3 below must not resolve the name a second time, unjudged."""
-    asked = []
+    lookups = []
     real = socket.getaddrinfo
     monkeypatch.setattr(
-        socket, "getaddrinfo", lambda *a, **k: asked.append(a) or real(*a, **k)
+        socket, "getaddrinfo", lambda *a, **k: lookups.append(a) or real(*a, **k)
     )
     with Server() as server:
         response = send(f"http://localhost:{server.port}/", ALLOWED, lookup=None)
 
-    assert (200, 1) == (response.status_code, len(asked))
+    assert (200, 1) == (response.status_code, len(lookups))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The bytes that leave, compared with those that `requests` sends."""
+"""The bytes that are sent, compared with those that `requests` sends."""
 
 import ast
 from pathlib import Path

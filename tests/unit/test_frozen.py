@@ -76,10 +76,10 @@ def test_every_write_is_refused_at_every_depth():
     the engine had read the value before.
     """
     files = {"doc": {"filename": "a.txt", "content": b"x"}}
-    asked = request(mode="multipart", files=files)
-    payload = asked.payload
+    original = request(mode="multipart", files=files)
+    payload = original.payload
     dicts = {
-        "headers": asked.headers,
+        "headers": original.headers,
         "payload": payload,
         "payload.order": payload["order"],
         "payload.order.lines.0": payload["order"]["lines"][0],
@@ -95,10 +95,10 @@ def test_every_write_is_refused_at_every_depth():
     for label, value in lists.items():
         for name, write in LIST_WRITES.items():
             assert_refused(write, value, f"{label} {name}")
-    for value in (asked.files, asked.files["doc"]):
+    for value in (original.files, original.files["doc"]):
         with pytest.raises(ImmutableRequestError):
             value["content"] = b""
-    assert PAYLOAD == asked.payload
+    assert PAYLOAD == original.payload
 
 
 def test_every_writing_method_of_python_is_covered():
@@ -145,35 +145,35 @@ def test_copies_are_plain_and_free():
     )
 
     for make in copies:
-        asked = request()
-        payload = make(asked.payload)
+        original = request()
+        payload = make(original.payload)
         payload["order"]["lines"][0]["tags"].append("y")
-        lines = make(asked.payload["order"]["lines"])
+        lines = make(original.payload["order"]["lines"])
         lines.append(1)
         assert dict is type(payload)
         assert list is type(lines)
-        assert PAYLOAD == asked.payload
+        assert PAYLOAD == original.payload
 
 
 def test_other_ways_to_build_on_it():
     """Union, sum and slice return plain values, as with any dict and list."""
-    asked = request()
+    original = request()
 
-    assert {"X-Shop": "1", "a": "2"} == asked.headers | {"a": "2"}
-    lines = asked.payload["order"]["lines"]
+    assert {"X-Shop": "1", "a": "2"} == original.headers | {"a": "2"}
+    lines = original.payload["order"]["lines"]
     assert [1, *PAYLOAD["order"]["lines"]] == [1] + lines
-    assert list is type(asked.payload["order"]["lines"][:])
+    assert list is type(original.payload["order"]["lines"][:])
 
 
 def test_copied_requests_are_immutable_too():
     """replace, deep_copy, from_dict and a copied request refuse writes."""
-    asked = request()
+    original = request()
     made = [
-        replace(asked, http_method="put"),
-        asked.replaced(http_method="put"),
-        asked.deep_copy(),
-        OutboundRequest.from_dict(asked.to_dict()),
-        copy.deepcopy(asked),
+        replace(original, http_method="put"),
+        original.replaced(http_method="put"),
+        original.deep_copy(),
+        OutboundRequest.from_dict(original.to_dict()),
+        copy.deepcopy(original),
     ]
 
     for each in made:
@@ -196,13 +196,13 @@ def test_same_bytes_in_every_body_mode():
 
 def test_what_nobody_reads_is_not_frozen():
     """Encoding leaves the payload plain: a delivery without a handler pays nothing."""
-    asked = request()
+    original = request()
 
-    encode(build_transport_kwargs(asked))
+    encode(build_transport_kwargs(original))
 
-    assert dict is type(asked.raw("payload"))
-    assert FrozenDict is type(asked.payload)
-    assert asked.payload is asked.payload
+    assert dict is type(original.raw("payload"))
+    assert FrozenDict is type(original.payload)
+    assert original.payload is original.payload
 
 
 def test_unusual_values():
@@ -223,6 +223,6 @@ def test_unusual_values():
 
 
 def kwargs_of_read():
-    asked = request()
-    len(asked.payload)
-    return build_transport_kwargs(asked)
+    original = request()
+    len(original.payload)
+    return build_transport_kwargs(original)

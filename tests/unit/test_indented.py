@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""JSON text laid out for people."""
+"""JSON text formatted for reading."""
 
 import json
 
@@ -40,6 +40,6 @@ def test_signs_inside_strings_stay():
     assert '{\n  "a": "x, {y: [\\"z\\"]}"\n}' == indented(text)
 
 
-def test_what_is_cut_off_stays():
+def test_what_is_truncated_stays():
     """A body that was cut at its limit is not valid JSON any more."""
     assert '{"a": [1, 2' == indented('{"a": [1, 2')

@@ -6,7 +6,7 @@ import base64
 import json
 
 import pytest
-from sockets import LOOPBACK, Server, answering
+from sockets import LOOPBACK, Server, responding
 
 from services.egress.policy import Policy
 from services.http.client import Sender
@@ -33,7 +33,7 @@ def fetch(server, policy=LOOPBACK, **more):
 def test_a_token_and_its_time():
     """It is renewed a little before it expires."""
     said = {"access_token": "t0ken", "token_type": "bearer", "expires_in": 3600}
-    with answering(response(said)) as server:
+    with responding(response(said)) as server:
         token = fetch(server)
 
     assert ("t0ken", 4570.0) == (token.value, token.renew_at)
@@ -44,21 +44,21 @@ def test_a_token_and_its_time():
 def test_a_token_without_a_time(expires_in):
     """`expires_in` is only recommended (RFC 6749, 5.1)."""
     said = {"access_token": "t", "token_type": "Bearer", "expires_in": expires_in}
-    with answering(response(said)) as server:
+    with responding(response(said)) as server:
         assert 1000.0 + LIFETIME - 30 == fetch(server).renew_at
 
 
 def test_a_short_life_is_used_for_the_most_part():
     """A margin longer than the life would fetch a token per request."""
     said = {"access_token": "t", "token_type": "Bearer", "expires_in": "10"}
-    with answering(response(said)) as server:
+    with responding(response(said)) as server:
         assert 1009.0 == fetch(server).renew_at
 
 
 def test_credentials_as_basic_or_in_the_form():
     """HTTP Basic, form-encoded first (RFC 6749, 2.3.1), or in the body."""
     said = {"access_token": "t", "token_type": "Bearer"}
-    with answering(response(said), close=False) as server:
+    with responding(response(said), close=False) as server:
         fetch(server, scope="a b", audience="https://api")
         fetch(server, in_body=True)
         basic, form = server.requests
@@ -80,14 +80,14 @@ def test_credentials_as_basic_or_in_the_form():
 def test_all_names_of_a_bearer_token(token_type):
     """Servers write it in their own way or not at all; the token is used."""
     said = {"access_token": "t0ken", "token_type": token_type}
-    with answering(response(said)) as server:
+    with responding(response(said)) as server:
         assert "t0ken" == fetch(server).value
 
 
 def test_an_access_token_with_its_scheme():
     """`Bearer ` before the token is not part of it."""
     said = {"access_token": "Bearer t0ken"}
-    with answering(response(said)) as server:
+    with responding(response(said)) as server:
         assert "t0ken" == fetch(server).value
 
 
@@ -100,7 +100,7 @@ def test_an_access_token_with_its_scheme():
 )
 def test_the_resource_is_sent(resource, sent):
     """RFC 8707: which API the token is for; several are parameters of their own."""
-    with answering(response({"access_token": "t"})) as server:
+    with responding(response({"access_token": "t"})) as server:
         fetch(server, resource=resource)
 
         assert server.requests[0].endswith(b"grant_type=client_credentials" + sent)
@@ -110,12 +110,12 @@ def test_a_token_in_a_malformed_response():
     """A whole JSON object counts, whatever the server does to its framing."""
     said = json.dumps({"access_token": "t0ken"}).encode()
     head = b"HTTP/1.1 200 OK\r\nName : value\r\nContent-Length: 9\r\n\r\n"
-    with answering(head + said) as server:
+    with responding(head + said) as server:
         assert "t0ken" == fetch(server).value
 
 
 @pytest.mark.parametrize(
-    "answer, reason, may_recover",
+    "raw, reason, may_recover",
     [
         (response({"error": "invalid_client"}, 401), "http_4xx", False),
         (response(b"<html>", 503), "http_5xx", True),
@@ -131,9 +131,9 @@ def test_a_token_in_a_malformed_response():
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}", "response", True),
     ],
 )
-def test_no_token(answer, reason, may_recover):
+def test_no_token(raw, reason, may_recover):
     """Each refusal says whether waiting helps, and never quotes the secret."""
-    with answering(answer) as server, pytest.raises(TokenRefused) as caught:
+    with responding(raw) as server, pytest.raises(TokenRefused) as caught:
         fetch(server)
 
     error = caught.value
@@ -145,7 +145,7 @@ def test_no_token(answer, reason, may_recover):
 def test_the_message_of_the_server_is_shown():
     """`error` and `error_description` help the one who configured it."""
     said = {"error": "invalid_scope", "error_description": "no such scope"}
-    with answering(response(said, 400)) as server:
+    with responding(response(said, 400)) as server:
         with pytest.raises(TokenRefused, match="invalid_scope: no such scope"):
             fetch(server)
 
@@ -161,5 +161,5 @@ def test_the_egress_policy_applies_to_the_token_server():
 
 
 def test_credentials_do_not_show_their_secret():
-    """A log line with the value in it must not give it away."""
+    """A log line with the value in it must not disclose it."""
     assert SECRET not in repr(ClientCredentials("https://a.example", "id", SECRET))

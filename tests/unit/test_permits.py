@@ -45,17 +45,17 @@ def test_a_slow_response_releases_the_permit():
 def test_after_a_slow_response_there_is_no_grace_period_for_a_while():
     """Else a slow target would get no more than one request per millisecond."""
     permit = Permits().of_thread()
-    asked = []
+    waits = []
 
     def slow(seconds):
-        asked.append(seconds)
+        waits.append(seconds)
 
     for _ in range(100):
         permit.take()
         permit.wait(slow)
 
-    assert {GRACE_PERIOD} == set(asked)
-    assert len(asked) < 50
+    assert {GRACE_PERIOD} == set(waits)
+    assert len(waits) < 50
 
 
 def test_releasing_twice_returns_one_permit():

@@ -25,14 +25,14 @@ class Tunnels:
     def __init__(self, refusal=None, opening=OPENING):
         self.refusal = refusal
         self.opening = opening
-        self.asked = []
+        self.heads = []
         self.server = Server(self.talk)
 
     def talk(self, conn):
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += conn.recv(1)
-        self.asked.append(head.decode())
+        self.heads.append(head.decode())
         if self.refusal:
             conn.sendall(self.refusal)
             return
@@ -79,8 +79,8 @@ def test_requests_go_through_the_tunnel():
         )
 
     assert 200 == response.status_code
-    assert f"CONNECT 127.0.0.1:{target.port} HTTP/1.1" in tunnels.asked[0]
-    assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in tunnels.asked[0]
+    assert f"CONNECT 127.0.0.1:{target.port} HTTP/1.1" in tunnels.heads[0]
+    assert "Proxy-Authorization: Basic bWU6c2VjcmV0" in tunnels.heads[0]
     assert b"Host: shop.example" in target.requests[0]
 
 
@@ -92,7 +92,7 @@ def test_a_proxy_is_no_way_round_the_guard():
         response = post(target.url, through(tunnels), Policy())
 
     assert "egress" == response.reason
-    assert [] == tunnels.asked
+    assert [] == tunnels.heads
     assert 0 == target.connections
 
 

@@ -98,7 +98,7 @@ def heads():
         yield end.join([dice.choice(STATUS_LINES[:9]), *lines, "", ""])
 
 
-class Answering:
+class HeadServer:
     """A server that responds to each request with `head` and closes."""
 
     def __init__(self):
@@ -125,7 +125,7 @@ class Answering:
 
 @pytest.fixture(scope="module")
 def server():
-    server = Answering()
+    server = HeadServer()
     yield server
     server.close()
 

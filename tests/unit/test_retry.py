@@ -65,7 +65,7 @@ def test_retry_after_counts_when_longer():
 
 
 @pytest.mark.parametrize(
-    "text, words",
+    "text, message",
     [
         (DEFAULT, "8 attempts over 28 h"),
         ("", "1 attempt, no retry"),
@@ -74,9 +74,9 @@ def test_retry_after_counts_when_longer():
         ("2d,2d", "3 attempts over 4 d"),
     ],
 )
-def test_describe(text, words):
+def test_describe(text, message):
     """The summary of a schedule."""
-    assert words == str(RetrySchedule.parse(text).describe())
+    assert message == str(RetrySchedule.parse(text).describe())
 
 
 def test_status_set():

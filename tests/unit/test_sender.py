@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from sockets import LOOPBACK, OK, Server, answering, within
+from sockets import LOOPBACK, OK, Server, responding, within
 
 from services.egress.policy import Policy
 from services.http.client import Sender
@@ -49,7 +49,7 @@ def test_a_response_is_read_completely(sender):
     """Status, headers in order, body and times are what came."""
     raw = b"HTTP/1.1 201 Made\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 4\r\n\r\nbody"
     before = time.time()
-    with answering(raw) as server:
+    with responding(raw) as server:
         response = sender.send(encoded(server), timeout=5)
 
     assert (201, b"body", "", None) == (
@@ -75,7 +75,7 @@ def test_one_connection_serves_many_requests(sender):
 
 def test_a_connection_closed_by_the_peer_is_not_used_again(sender):
     """Otherwise the next delivery would fail though nothing is wrong."""
-    with answering(OK) as server:
+    with responding(OK) as server:
         for _ in range(3):
             assert 200 == sender.send(encoded(server), timeout=5).status_code
             time.sleep(0.05)
@@ -86,21 +86,21 @@ def test_a_connection_closed_by_the_peer_is_not_used_again(sender):
 def test_a_connection_with_stray_bytes_is_not_used_again(sender):
     """What a peer says unasked must not become the response to the next request."""
     stray = b"HTTP/1.1 500 Stray\r\nContent-Length: 0\r\n\r\n"
-    with answering(OK + stray, close=False) as server:
+    with responding(OK + stray, close=False) as server:
         for _ in range(3):
             assert 200 == sender.send(encoded(server), timeout=5).status_code
 
         assert 3 == server.connections
 
 
-def dying(last_words=b"", reset=False):
-    """Responds to one request per connection; the next ends it after `last_words`."""
+def dying(last_bytes=b"", reset=False):
+    """Responds to one request per connection; the next ends it after `last_bytes`."""
 
     def talk(conn):
         server.read_request(conn)
         conn.sendall(OK)
         server.read_request(conn)
-        conn.sendall(last_words)
+        conn.sendall(last_bytes)
         if reset:
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
@@ -207,7 +207,7 @@ def test_redirects_are_not_followed(sender, status):
     with Server() as inside:
         head = f"HTTP/1.1 {status} x\r\nLocation: {inside.url}\r\n"
         raw = f"{head}Content-Length: 0\r\n\r\n".encode()
-        with answering(raw) as server:
+        with responding(raw) as server:
             assert status == sender.send(encoded(server), timeout=5).status_code
 
         assert 0 == inside.connections
@@ -250,7 +250,7 @@ def test_refused_and_reset_connections(sender):
 )
 def test_responses_that_are_not_http(sender, raw):
     """Garbage, floods and half a head have the reason `response`."""
-    with answering(raw) as server:
+    with responding(raw) as server:
         response = sender.send(encoded(server), timeout=5)
 
     assert ("response", None) == (response.reason, response.status_code)
@@ -352,7 +352,7 @@ def test_an_early_response_counts(sender):
 def test_interim_responses_are_skipped(sender):
     """100 and 103 are not the response."""
     early = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-    with answering(early + OK) as server:
+    with responding(early + OK) as server:
         assert (200, b"ok") == (
             (response := sender.send(encoded(server), timeout=5)).status_code,
             response.body,
@@ -361,7 +361,7 @@ def test_interim_responses_are_skipped(sender):
 
 def test_a_truncated_body_is_reported(sender):
     """The status counts, and a user can see that the body is incomplete."""
-    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as server:
+    with responding(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf") as server:
         response = sender.send(encoded(server), timeout=5)
 
     assert (200, b"half", True, "") == (
@@ -403,7 +403,7 @@ def test_a_packed_body_is_unpacked(sender):
     """We say that we take gzip, so we read it."""
     body = gzip.compress(b"text")
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}"
-    with answering(head.encode() + b"\r\n\r\n" + body) as server:
+    with responding(head.encode() + b"\r\n\r\n" + body) as server:
         assert b"text" == sender.send(encoded(server), timeout=5).body
 
 

@@ -180,7 +180,7 @@ def test_an_error_of_a_sender_is_a_response(gate):
 
 
 def test_closing_ends_the_threads_and_closes_the_senders(gate):
-    """Answers of what was in flight can still be collected."""
+    """Responses of what was in flight can still be collected."""
     pool = SenderPool(lambda: gate, 3)
     pool.put((key, "go", 5.0) for key in range(3))
     pool.close(5)
@@ -237,5 +237,5 @@ def test_fewer_threads_than_wanted(gate):
         found += pool.collect(5, 5)
 
     assert not pool.is_stuck
-    assert list(range(5)) == sorted(key for key, _answer in found)
+    assert list(range(5)) == sorted(key for key, _response in found)
     pool.close()

@@ -125,7 +125,7 @@ def test_unknown_hmac_choices_are_refused(options):
 
 
 @pytest.mark.parametrize(
-    ("secret", "standard", "words"),
+    ("secret", "standard", "message"),
     [
         (
             "whsec_" + base64.b64encode(b"k" * 23).decode(),
@@ -137,13 +137,13 @@ def test_unknown_hmac_choices_are_refused(options):
         ("k" * 15, False, "15 characters.*at least 16"),
     ],
 )
-def test_a_short_secret_is_refused(secret, standard, words):
+def test_a_short_secret_is_refused(secret, standard, message):
     """A secret that anybody could guess, or a truncated paste, is not stored."""
     with pytest.raises(ConfigurationError) as caught:
         check_new_secret(secret, standard=standard)
 
     error = caught.value
-    assert re.search(words, error.template % error.values)
+    assert re.search(message, error.template % error.values)
     assert secret.removeprefix("whsec_") not in (error.template % error.values) or (
         secret == "whsec_"
     )
@@ -164,5 +164,5 @@ def test_a_secret_that_is_long_enough_is_taken(secret, standard):
 
 
 def test_generated_secrets_are_long_enough():
-    """What the button makes passes the check that people's own must pass."""
+    """What the button makes passes the check for secrets of users."""
     check_new_secret(new_secret(), standard=True)

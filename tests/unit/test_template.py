@@ -126,7 +126,7 @@ def test_text_escapes():
 
 
 def test_values_are_not_rendered_again():
-    """A value that looks like a token is text, so that nobody can reach others."""
+    """A value with braces is text, so that nobody can reach others."""
     assert "{b}" == render_text("{a}", {"a": "{b}", "b": "secret"})
 
 
@@ -185,7 +185,7 @@ def test_control_characters_in_a_path_are_refused(text):
 @pytest.mark.parametrize(
     "text", ["/{order id}", "/{1a}", "/{}", "/{a-b}", "/{a", "/a}", "/{a.b}"]
 )
-def test_braces_that_are_no_token_are_refused(text):
+def test_braces_that_are_not_tokens_are_refused(text):
     """A mistyped token would be sent to the receiver as it is."""
     with pytest.raises(ConfigurationError, match="brace that is not part of"):
         clean_path(text)

@@ -145,9 +145,9 @@ def test_a_client_certificate_is_shown(authority):
 
     def talk(conn):
         seen.append(conn.getpeercert())
-        server.answer_all(conn)
+        server.respond_to_all(conn)
 
-    context = authority.server_context("127.0.0.1", asks_client=True)
+    context = authority.server_context("127.0.0.1", request_client_certificate=True)
     with Server(talk, context=context) as server:
         response = post(server.url, client_certificate=authority.issue("our client"))
 
@@ -157,7 +157,7 @@ def test_a_client_certificate_is_shown(authority):
 
 def test_without_the_client_certificate_it_fails(authority):
     """A server that requests one and gets none ends the connection: reason `tls`."""
-    context = authority.server_context("127.0.0.1", asks_client=True)
+    context = authority.server_context("127.0.0.1", request_client_certificate=True)
     with Server(context=context) as server:
         response = post(server.url)
 

@@ -114,7 +114,7 @@ def test_a_charset_that_cannot_encode_the_body(charset, payload, said):
 
 
 @pytest.mark.parametrize("value", [[], [1], {"a": 1}, (1, 2), {1}])
-def test_a_list_or_an_object_is_no_header(value):
+def test_a_list_or_an_object_is_not_a_header(value):
     """It was sent as Python writes it, such as `[1, 2]`."""
     with pytest.raises(ConfigurationError, match='header "X-A" is a list'):
         build(headers={"X-A": value})

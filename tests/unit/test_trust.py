@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Credentials and signatures, put on a request that is ready to leave."""
+"""Credentials and signatures, added to a request before it is sent."""
 
 import base64
 import hashlib
