@@ -86,6 +86,32 @@ def test_broken_links_are_found(tmp_path, monkeypatch):
     assert ["#two", "gone.md"] == broken(guide)
 
 
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(path):
+    """A file of the repository that a guide names is there, under this name."""
+    folders = "models|lane|services|views|wizards|tests|tools|benchmarks|docs|readme"
+    named = re.findall(rf"`((?:{folders})/[\w/.-]*)`", path.read_text())
+
+    assert [] == [name for name in named if not (ROOT / name).exists()]
+
+
+def test_named_functions_exist():
+    """A function, constant or test that the explanation names in a file is in it."""
+    text = (ROOT / "docs" / "developer" / "explanation.md").read_text()
+    named = re.findall(r"`(\w+)` in `([\w/]+\.py)`", text)
+    for paths, names in re.findall(r"^\d\. (`\w[^:\n]*\.py`).*?: (.*)$", text, re.M):
+        for path in re.findall(r"`([\w/]+\.py)`", paths):
+            named += [(name, path) for name in re.findall(r"`(\w+)`(?! in )", names)]
+    missing = [
+        (name, path)
+        for name, path in named
+        if not re.search(rf"\b{name}\b", (ROOT / path).read_text())
+    ]
+
+    assert len(named) >= 25
+    assert [] == missing
+
+
 def linked_from(path):
     """The files that a guide links to."""
     links = (link.partition("#")[0] for link in links_of(path))

@@ -4,50 +4,50 @@ import {registry} from "@web/core/registry";
 import {standardWidgetProps} from "@web/views/widgets/standard_widget_props";
 
 const TICK = 1000; // Milliseconds
-const SOON = 10; // Seconds until a delivery goes out
-const EAGER = 10; // Looks a second apart; then they become rarer
-const RARELY = 30; // Seconds between two looks at most
+const SOON = 10; // Seconds until a delivery is due
+const FAST_POLLS = 10; // Once a second; then the interval grows
+const INTERVAL_MAX = 30; // Seconds between two polls
 
-function isOnItsWay({state, next_attempt_at: due}) {
+function isActive({state, next_attempt_at: due}) {
   const waits = ["queued", "error"].includes(state) && due;
   return state === "processing" || (waits && due.diffNow("seconds").seconds < SOON);
 }
 
-/** Reads the form's delivery anew while it is on its way, until it has ended. */
+/** Reads the form's delivery again while it is due or being sent, until it has ended. */
 class FollowDelivery extends Component {
   static template = xml``;
   static props = {...standardWidgetProps};
 
   setup() {
-    this.looks = 0;
-    this.rest = 0;
+    this.polls = 0;
+    this.wait = 0;
     const timer = browser.setInterval(() => this.tick(), TICK);
     onWillUnmount(() => browser.clearInterval(timer));
   }
 
   async tick() {
     const {record} = this.props;
-    if (!record.resId || !isOnItsWay(record.data)) {
-      this.looks = this.rest = 0;
+    if (!record.resId || !isActive(record.data)) {
+      this.polls = this.wait = 0;
       return;
     }
-    this.rest -= 1;
+    this.wait -= 1;
     if (
-      this.rest > 0 ||
+      this.wait > 0 ||
       document.hidden ||
-      this.isLooking ||
+      this.isLoading ||
       (await record.isDirty())
     ) {
       return;
     }
-    this.isLooking = true;
+    this.isLoading = true;
     try {
       await record.load();
     } finally {
-      this.isLooking = false;
+      this.isLoading = false;
     }
-    this.looks += 1;
-    this.rest = Math.min(Math.max(this.looks - EAGER, 1), RARELY);
+    this.polls += 1;
+    this.wait = Math.min(Math.max(this.polls - FAST_POLLS, 1), INTERVAL_MAX);
   }
 }
 

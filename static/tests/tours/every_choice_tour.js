@@ -14,29 +14,29 @@ import {registry} from "@web/core/registry";
 // Takes every value of every selection and every check box that a form shows, and of
 // those that a value reveals: none may end in an error dialog.
 
-const PATIENCE = 5000; // Milliseconds for a menu or an answer of the server.
+const TIMEOUT = 5000; // Milliseconds for a menu or a response of the server.
 const DIALOGS = ".o_error_dialog, .o_notification_manager .text-bg-danger";
 const SELECTION = ".o_field_widget.o_field_selection";
 const RADIO = ".o_field_widget.o_field_radio";
 const CHECKBOX =
   ".o_field_widget.o_field_boolean input:not(:disabled), .o_field_widget.o_field_boolean_toggle input:not(:disabled)";
 
-async function until(what, look) {
-  const end = Date.now() + PATIENCE;
+async function until(what, check) {
+  const end = Date.now() + TIMEOUT;
   while (Date.now() < end) {
     if (document.querySelector(DIALOGS)) {
       throw new Error(`${what}: ${document.querySelector(DIALOGS).textContent}`);
     }
-    const found = look();
+    const found = check();
     if (found) {
       return found;
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error(`${what}: waited in vain`);
+  throw new Error(`${what}: timed out`);
 }
 
-// Waits until pending requests are answered and the form is rendered again.
+// Waits until pending requests are done and the form is rendered again.
 async function settled(what) {
   await new Promise((resolve) => setTimeout(resolve, 50));
   await until(what, () => !document.querySelector(".o_blockUI, .o_loading_indicator"));

@@ -19,7 +19,7 @@ import {registry} from "@web/core/registry";
 import {stepUtils} from "@web_tour/tour_utils";
 
 registry.category("web_tour.tours").add("webhooks_first_delivery", {
-  // The test's receiver listens on a port of its own and tells it by a cookie.
+  // The test's receiver listens on a port of its own; a cookie says which.
   steps: () => [
     ...openApp(),
     ...outbound("jobs", '.o_breadcrumb:contains("Jobs")'),

@@ -51,7 +51,7 @@ function newcomer() {
   return steps;
 }
 
-// The test's receiver listens on a port of its own and tells it by a cookie.
+// The test's receiver listens on a port of its own; a cookie says which.
 registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
   steps: () => [
     ...newcomer(),
