@@ -16,8 +16,8 @@ from ..lane.clock import utcnow
 from .const import DELIVERY, ENDPOINT
 from .endpoint_snapshot import active_lang
 
-FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
-RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
+FAILURES = "bwt_webhooks_outbound.mail_activity_type_dead_letter"
+CIRCUIT_OPEN = "bwt_webhooks_outbound.mail_activity_type_circuit_open"
 NEEDS_ATTENTION = [
     "|",
     ("state", "=", "dead_letter"),
@@ -91,15 +91,15 @@ def notify_of_circuit(endpoint, before, after):
         return
     # Mails are sent by the mail queue: a lane must not wait for a mail server.
     endpoint = endpoint.with_context(mail_notify_force_send=False)
-    if after == "closed" and _close_alerts(endpoint, RESTING, messages[after]):
+    if after == "closed" and _close_alerts(endpoint, CIRCUIT_OPEN, messages[after]):
         return
     endpoint.message_post(body=messages[after])
-    if after == "closed" or not _wants_notification(endpoint, RESTING):
+    if after == "closed" or not _wants_notification(endpoint, CIRCUIT_OPEN):
         return
     activities = env["mail.activity"].sudo()
-    if not activities.search_count(_domain(endpoint, RESTING), limit=1):
+    if not activities.search_count(_domain(endpoint, CIRCUIT_OPEN), limit=1):
         summary = env._("Webhook target is failing")
-        _create_alert(endpoint, RESTING, summary, messages[after])
+        _create_alert(endpoint, CIRCUIT_OPEN, summary, messages[after])
 
 
 def note_circuit_reset(endpoints):
@@ -107,7 +107,7 @@ def note_circuit_reset(endpoints):
     env = endpoints.env
     note = env._("%s pressed Close Circuit: sending resumes.", env.user.name)
     for endpoint in endpoints:
-        if not _close_alerts(endpoint, RESTING, note):
+        if not _close_alerts(endpoint, CIRCUIT_OPEN, note):
             endpoint.sudo().message_post(body=note)
 
 

@@ -9,9 +9,9 @@ from ..services.egress.target_url import check_base_url, check_path
 from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import clean_path, render_path
+from . import endpoint_summary
 from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
 from .delivery_input import outbound_build
-from .endpoint_summary import url_preview
 from .errors import misconfigured
 
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
@@ -71,17 +71,17 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         "is always the backend's prefix, a dash and this suffix.",
     )
 
-    is_code_made = fields.Boolean(
+    is_code_generated = fields.Boolean(
         string="Code Is Generated",
-        compute="_compute_is_code_made",
+        compute="_compute_is_code_generated",
         groups=GROUP_OPERATOR,
         help="The code is made from the backend and the suffix, so it can't be edited.",
     )
 
     @api.depends("connector_backend_ref", "code_suffix")
-    def _compute_is_code_made(self):
+    def _compute_is_code_generated(self):
         for endpoint in self:
-            endpoint.is_code_made = bool(
+            endpoint.is_code_generated = bool(
                 endpoint.code_suffix and endpoint.connector_backend_ref
             )
 
@@ -292,7 +292,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     @api.depends("target_hostname", "target_path", "http_method")
     def _compute_url_preview(self):
         for endpoint in self:
-            endpoint.url_preview = url_preview(endpoint)
+            endpoint.url_preview = endpoint_summary.url_preview(endpoint)
 
     @api.model
     def _clean_target(self, vals):

@@ -231,7 +231,7 @@ def _is_closed_sql(endpoints, alias, query):
 # What needs attention is first, as in the columns of the kanban view.
 HEALTHS = [
     ("stopped", "Stopped by Receiver (410)"),
-    ("resting", "Circuit Open"),
+    ("circuit_open", "Circuit Open"),
     ("late", "Delayed"),
     ("failing", "Failing"),
     ("paused", "Paused"),
@@ -258,7 +258,7 @@ def health_sql(endpoints, alias, query):
             SELECT CASE WHEN h.circuit_state = 'manual' AND NOT %(is_closed)s
             THEN 'stopped'
             WHEN %(is_paused)s THEN 'paused'
-            WHEN h.circuit_state <> 'closed' AND NOT %(is_closed)s THEN 'resting'
+            WHEN h.circuit_state <> 'closed' AND NOT %(is_closed)s THEN 'circuit_open'
             WHEN EXISTS (
                 SELECT FROM bwt_webhook_outbound_delivery d
                 WHERE d.endpoint_id = h.endpoint_id

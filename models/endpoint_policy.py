@@ -7,8 +7,8 @@ from odoo import SUPERUSER_ID, api, fields, models
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
+from . import endpoint_summary
 from .const import GROUP_OPERATOR
-from .endpoint_summary import policy_summary
 from .errors import misconfigured, translate
 
 TIMEOUT_MAX = 60
@@ -60,9 +60,9 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         groups=GROUP_OPERATOR,
         help="Summary of the retry schedule.",
     )
-    policy_words = fields.Text(
+    policy_summary = fields.Text(
         string="Policy Summary",
-        compute="_compute_policy_words",
+        compute="_compute_policy_summary",
         groups=GROUP_OPERATOR,
         help="Summary of retry schedule, limits and ordering.",
     )
@@ -169,9 +169,9 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         "ordering",
         "circuit_threshold",
     )
-    def _compute_policy_words(self):
+    def _compute_policy_summary(self):
         for endpoint in self:
-            endpoint.policy_words = policy_summary(endpoint)
+            endpoint.policy_summary = endpoint_summary.policy_summary(endpoint)
 
     @api.constrains("retry_schedule", "retry_on_status")
     def _check_retry(self):

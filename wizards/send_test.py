@@ -90,7 +90,7 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
         self.ensure_one()
         self._check_may_test()
         snapshot = self.endpoint_id.sudo()._outbound_snapshot()
-        shown = {"outcome": False, "request_line": False, "verdict": False}
+        shown = {"outcome": False, "request_line": False, "egress_check": False}
         shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
         shown["is_unresolved"] = False
         with self.env.cr.savepoint() as savepoint:
@@ -117,7 +117,7 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
                     secrets,
                 ),
                 "request_body": _masked(body[:SHOWN], secrets),
-                **self._judged(encoded.url, snapshot),
+                **self._egress_values(encoded.url, snapshot),
             }
         if isinstance(stage, Decided):
             outcome = stage.outcome
@@ -129,18 +129,18 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
             return {"outcome": _masked(text.strip(), secrets)}
         return {"outcome": _masked(stage.error, secrets)}
 
-    def _judged(self, url, snapshot):
-        verdict = check_target(url, snapshot.trust.egress, timeout=LOOKUP_SECONDS)
+    def _egress_values(self, url, snapshot):
+        check = check_target(url, snapshot.trust.egress, timeout=LOOKUP_SECONDS)
         return {
-            "verdict": self._verdict_message(verdict, snapshot.schedule),
-            "is_allowed": not verdict.refusal,
-            "is_unresolved": verdict.is_unresolved,
+            "egress_check": self._egress_message(check, snapshot.schedule),
+            "is_allowed": not check.refusal,
+            "is_unresolved": check.is_unresolved,
         }
 
-    def _verdict_message(self, verdict, schedule):
-        if verdict.refusal:
-            text = capitalized(translate(self.env, verdict.refusal))
-            if not verdict.is_unresolved:
+    def _egress_message(self, check, schedule):
+        if check.refusal:
+            text = capitalized(translate(self.env, check.refusal))
+            if not check.is_unresolved:
                 return text
             if not schedule.delays:
                 return self.env._(
@@ -149,12 +149,12 @@ class BwtWebhookOutboundSendTestLook(models.AbstractModel):
                     text,
                 )
             return self.env._("%s A delivery would be retried on the schedule.", text)
-        if verdict.addresses == (verdict.host,):
-            return self.env._("Requests to %s are allowed.", verdict.host)
+        if check.addresses == (check.host,):
+            return self.env._("Requests to %s are allowed.", check.host)
         return self.env._(
             "Requests to %(host)s (%(addresses)s) are allowed.",
-            host=verdict.host,
-            addresses=", ".join(verdict.addresses),
+            host=check.host,
+            addresses=", ".join(check.addresses),
         )
 
 
@@ -166,7 +166,7 @@ LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
 # What the dialog records of a test, as superuser; a user sets none of it.
 RECORDED = (
     *("step", "message_uid", "delivery_id", "request_line", "request_headers"),
-    *("request_body", "outcome", "verdict", "is_allowed", "is_unresolved"),
+    *("request_body", "outcome", "egress_check", "is_allowed", "is_unresolved"),
 )
 RELATIONS = ("endpoint_id", "source_delivery_id", "delivery_id")
 
@@ -229,7 +229,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         readonly=True,
         help="Why no request would be sent. Empty when one would be sent.",
     )
-    verdict = fields.Text(
+    egress_check = fields.Text(
         string="Egress Check",
         readonly=True,
         help="Result of the egress check of the target.",

@@ -7,8 +7,10 @@ from unittest.mock import patch
 
 import psycopg2
 
-from odoo.tests import tagged
+from odoo.modules.module import load_script
+from odoo.tests import TransactionCase, tagged
 from odoo.tests.common import new_test_user
+from odoo.tools import file_path
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
 
@@ -16,8 +18,9 @@ from ..constants import DELIVERY, ENDPOINT, OPERATOR
 from ..receiver import status
 from .common import CommittedCase
 
-FAILURES = "bwt_webhooks_outbound.mail_activity_type_given_up"
-RESTING = "bwt_webhooks_outbound.mail_activity_type_resting"
+FAILURES = "bwt_webhooks_outbound.mail_activity_type_dead_letter"
+CIRCUIT_OPEN = "bwt_webhooks_outbound.mail_activity_type_circuit_open"
+MIGRATION = "bwt_webhooks_outbound/migrations/19.0.1.1.0/pre-activity-types.py"
 LANE = "odoo.addons.bwt_webhooks_outbound.lane.notifications"
 
 
@@ -275,13 +278,13 @@ class TestAlerts(CommittedCase):
         self.receiver.script("/in", status(503), status(503), status(503), status(200))
         ids = self.queue(1, 2)
         self.run_lane()
-        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+        self.assertEqual([(self.user_id, True)], self.activities(CIRCUIT_OPEN))
 
         self._probe(ids)
-        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+        self.assertEqual([(self.user_id, True)], self.activities(CIRCUIT_OPEN))
         self._probe(ids)
 
-        self.assertEqual([], self.activities(RESTING, active_test=False))
+        self.assertEqual([], self.activities(CIRCUIT_OPEN, active_test=False))
         self.assertIn("The target answers again: sending resumes.", self.notes()[0])
 
     def _probe(self, ids):
@@ -301,10 +304,34 @@ class TestAlerts(CommittedCase):
         self.receiver.script("/in", status(410))
         self.queue(1)
         self.run_lane()
-        self.assertEqual([(self.user_id, True)], self.activities(RESTING))
+        self.assertEqual([(self.user_id, True)], self.activities(CIRCUIT_OPEN))
 
         with self.transaction() as env:
             self.endpoint(env).action_reset_circuit()
 
-        self.assertEqual([], self.activities(RESTING, active_test=False))
+        self.assertEqual([], self.activities(CIRCUIT_OPEN, active_test=False))
         self.assertIn("pressed Close Circuit", self.notes()[0])
+
+
+@tagged("post_install", "-at_install")
+class TestActivityTypes(TransactionCase):
+    def test_an_update_keeps_the_types_under_their_new_names(self):
+        """The activities of an updated database keep their type.
+
+        A type loaded under a new name would be another record, and the activities of
+        the old one would never close.
+        """
+        kept = self.env.ref(FAILURES) + self.env.ref(CIRCUIT_OPEN)
+        names = self.env["ir.model.data"].search(
+            [("model", "=", kept._name), ("res_id", "in", kept.ids)], order="res_id"
+        )
+        for record, old in zip(names, ("given_up", "resting"), strict=True):
+            record.name = f"mail_activity_type_{old}"
+        self.env.flush_all()
+
+        migration = load_script(file_path(MIGRATION), "pre_activity_types")
+        migration.migrate(self.env.cr, "19.0.1.0.0")
+        self.env.invalidate_all()
+        self.env.registry.clear_cache()
+
+        self.assertEqual(kept, self.env.ref(FAILURES) + self.env.ref(CIRCUIT_OPEN))

@@ -56,7 +56,7 @@ class TestCircuitButtons(OutboundCase):
         The button seemed to do nothing: they showed what the last lane had recorded.
         """
         for signals, circuit, health in (
-            (["failure"] * 10, "open", "resting"),
+            (["failure"] * 10, "open", "circuit_open"),
             (["open"], "manual", "stopped"),
         ):
             with self.subTest(circuit):
@@ -110,7 +110,7 @@ class TestCircuitButtons(OutboundCase):
         self.assertEqual(
             {
                 "stopped": "Stopped by Receiver (410)",
-                "resting": "Circuit Open",
+                "circuit_open": "Circuit Open",
                 "late": "Delayed",
                 "failing": "Failing",
                 "paused": "Paused",

@@ -282,5 +282,5 @@ class TestReaders(TrustCase):
         self.assertIn("curl --request POST", delivery.curl_command)
         self.assertTrue(delivery.age_text)
         endpoint = delivery.endpoint_id
-        for name in ("url_preview", "policy_words", "chart_24h"):
+        for name in ("url_preview", "policy_summary", "chart_24h"):
             self.assertTrue(endpoint[name])

@@ -19,10 +19,17 @@ class TestEndpointStatus(OutboundCase):
         super().setUpClass()
         cls.endpoints = {
             word: cls.make_endpoint(f"status-{word}")
-            for word in ("stopped", "resting", "late", "failing", "paused", "healthy")
+            for word in (
+                "stopped",
+                "circuit_open",
+                "late",
+                "failing",
+                "paused",
+                "healthy",
+            )
         } | {"off": cls.make_endpoint("status-off", state="draft")}
         cls.endpoints["stopped"].health_ids.circuit_state = "manual"
-        cls.endpoints["resting"].health_ids.circuit_state = "half_open"
+        cls.endpoints["circuit_open"].health_ids.circuit_state = "half_open"
         cls.endpoints["failing"].health_ids.failure_streak = 1
         cls.endpoints["paused"].is_paused = True
         cls.queued(cls.endpoints["late"], minutes=6)
@@ -56,7 +63,7 @@ class TestEndpointStatus(OutboundCase):
 
     def test_columns(self):
         """The kanban view's columns: what needs attention first, none without cards."""
-        kept = self.all - self.endpoints["resting"]
+        kept = self.all - self.endpoints["circuit_open"]
         as_kanban = self.env[ENDPOINT].with_context(read_group_expand=True)
         groups = as_kanban.web_read_group([("id", "in", kept.ids)], ["health"])
         groups = groups["groups"]

@@ -33,10 +33,10 @@ class TestEndpointSummary(TrustCase):
         """Schedule and pace are said as what they come to, a bad one as bad."""
         self.endpoint.write({"retry_schedule": "5s, 1h", "rate_limit": 7})
 
-        self.assertIn("Retry delays: 5s, 1h (3 attempts", self.endpoint.policy_words)
-        self.assertIn("Not more than 7 per second.", self.endpoint.policy_words)
+        self.assertIn("Retry delays: 5s, 1h (3 attempts", self.endpoint.policy_summary)
+        self.assertIn("Not more than 7 per second.", self.endpoint.policy_summary)
         new = self.env[ENDPOINT].new({"retry_schedule": "5x"})
-        self.assertIn('"5x" is not a valid duration', new.policy_words)
+        self.assertIn('"5x" is not a valid duration', new.policy_summary)
 
     def test_the_chart_counts_attempts_per_hour(self):
         """Done and failed are in the hour in which they were made."""

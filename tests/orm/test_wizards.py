@@ -75,14 +75,14 @@ class TestSendTest(TrustCase):
         test = self.opened()
         test.action_look()
         self.assertTrue(test.is_allowed)
-        self.assertIn("Requests to 127.0.0.1 are allowed.", test.verdict)
+        self.assertIn("Requests to 127.0.0.1 are allowed.", test.egress_check)
 
         self.endpoint.target_hostname = "http://169.254.169.254"
         test.action_back()
         test.action_look()
 
         self.assertFalse(test.is_allowed)
-        self.assertIn("metadata service of a cloud", test.verdict)
+        self.assertIn("metadata service of a cloud", test.egress_check)
 
     def test_what_cannot_be_built_says_why(self):
         """A token without a value is named, and nothing can be sent."""
@@ -238,14 +238,14 @@ class TestSendTest(TrustCase):
         test.action_look()
 
         self.assertRegex(
-            test.verdict,
+            test.egress_check,
             r'^The name "nowhere.invalid" .* would be retried on the schedule\.$',
         )
         self.assertTrue(test.is_unresolved)
         self.endpoint.retry_schedule = False
         test.action_back()
         test.action_look()
-        self.assertRegex(test.verdict, "would be dead-lettered")
+        self.assertRegex(test.egress_check, "would be dead-lettered")
 
     def test_it_says_that_no_job_runner_works(self):
         """A green test isn't taken for a queue that moves: nothing else is sent."""
