@@ -13,7 +13,7 @@ from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
 from . import endpoint_alerts, endpoint_health, endpoint_summary
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
-from .endpoint_health import CIRCUIT_STATES, HEALTHS
+from .endpoint_health import HEALTHS
 from .errors import misconfigured, refused
 
 # A change of these may allow waiting deliveries to be sent.
@@ -35,7 +35,11 @@ CODE = re.compile(r"[a-z0-9][a-z0-9_.-]*\Z")
 
 
 class BwtWebhookOutboundEndpoint(models.Model):
-    """A target of deliveries: identity, lifecycle, related records."""
+    """A target of deliveries: identity, lifecycle, status, navigation.
+
+    Its parts, which connectors override as units, have files of their own: policy,
+    security, OAuth2, target and backend, queue.
+    """
 
     _name = "bwt.webhook.outbound.endpoint"
     _description = "Outbound Webhook Endpoint"
@@ -47,7 +51,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
         "bwt.webhook.outbound.endpoint.queue",
-        "bwt.webhook.unique.code",  # last: it checks the code that the others set
+        "bwt.webhook.unique.code",
     ]
     _order = "name, id"
     _rec_names_search = ["name", "code"]
@@ -82,12 +86,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         tracking=True,
         groups=GROUP_OPERATOR,
         help="A paused endpoint accepts deliveries but sends none until it is resumed.",
-    )
-    circuit_reset_at = fields.Datetime(
-        copy=False,
-        groups=GROUP_OPERATOR,
-        help="When the circuit was last closed by hand. An earlier opening has no "
-        "effect.",
     )
     handler_id = fields.Many2one(
         comodel_name="bwt.webhook.handler",
@@ -187,35 +185,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "the circuit is closed by hand. Circuit Open: only probes are sent. Delayed: a "
         "delivery is due for more than five minutes. Failing: the last request failed.",
     )
-    circuit_state = fields.Selection(
-        selection=CIRCUIT_STATES,
-        string="Circuit",
-        compute="_compute_circuit",
-        search="_search_circuit_state",
-        groups=GROUP_OPERATOR,
-        help="Open: the target failed too often in a row; one probe is sent after a "
-        "pause. Stopped by Receiver: the target answered 410 Gone; nothing is sent "
-        "until the circuit is closed by hand.",
-    )
-    failure_streak = fields.Integer(
-        string="Consecutive Failures",
-        compute="_compute_circuit",
-        groups=GROUP_OPERATOR,
-        help="Consecutive failures.",
-    )
-    oldest_due_at = fields.Datetime(
-        compute="_compute_oldest_due",
-        groups=GROUP_OPERATOR,
-        help="When the oldest due delivery became due. If this time stays in the "
-        "past, nothing is being sent.",
-    )
-    queue_trouble = fields.Text(
-        string="Sending Problem",
-        compute="_compute_queue_trouble",
-        groups=GROUP_OPERATOR,
-        help="Why due deliveries aren't sent and what to do. Empty when there is no "
-        "problem.",
-    )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
         compute="_compute_attempt_figures",
@@ -240,14 +209,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         groups=GROUP_OPERATOR,
         help="Attempts per hour: answered with 2xx, and failed.",
     )
-    skipped_count = fields.Integer(
-        string="Skipped Deliveries",
-        compute="_compute_skipped",
-        groups=GROUP_OPERATOR,
-        help="Deliveries that server actions did not queue while the endpoint was "
-        "archived.",
-    )
-    last_skipped_at = fields.Datetime(compute="_compute_skipped", groups=GROUP_OPERATOR)
 
     _code_unique = models.UniqueIndex(
         "(code)", "Another endpoint, maybe in another company, has this code already."
@@ -279,23 +240,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
             endpoint.outbound_delivery_count = counts.get(endpoint.id, 0)
             endpoint.failed_delivery_count = failed.get(endpoint.id, 0)
 
-    @api.depends(
-        "health_ids.circuit_state",
-        "health_ids.failure_streak",
-        "health_ids.opened_at",
-        "circuit_reset_at",
-        "circuit_threshold",
-    )
-    def _compute_circuit(self):
-        for endpoint in self:
-            state, streak = endpoint_health.current_circuit(endpoint)
-            endpoint.circuit_state, endpoint.failure_streak = state, streak
-
-    def _search_circuit_state(self, operator, value):
-        if operator != "in":
-            return NotImplemented
-        return endpoint_health.circuit_domain(value)
-
     def _compute_health(self):
         healths = endpoint_health.read_healths(self)
         for endpoint in self:
@@ -315,16 +259,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def _sorted_healths(self, values, domain):
         return [health for health, _label in HEALTHS if health in values]
 
-    def _compute_oldest_due(self):
-        dates = endpoint_health.oldest_due_dates(self)
-        for endpoint in self:
-            endpoint.oldest_due_at = dates.get(endpoint.id)
-
-    def _compute_queue_trouble(self):
-        now = utcnow()
-        for endpoint in self:
-            endpoint.queue_trouble = endpoint_health.sending_problem(endpoint, now)
-
     def _compute_attempt_figures(self):
         figures = endpoint_health.attempt_figures(self)
         for endpoint in self:
@@ -337,18 +271,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         graphs = endpoint_summary.graphs_of_last_day(self, utcnow())
         for endpoint in self:
             endpoint.chart_24h = graphs.get(endpoint.id)
-
-    def _compute_skipped(self):
-        groups = self.env["bwt.webhook.outbound.endpoint.skip"]._read_group(
-            [("endpoint_id", "in", self.ids)],
-            ["endpoint_id"],
-            ["skipped:sum", "last_at:max"],
-        )
-        found = {endpoint: (count, last) for endpoint, count, last in groups}
-        for endpoint in self:
-            count, last = found.get(endpoint, (0, False))
-            endpoint.skipped_count = count
-            endpoint.last_skipped_at = last
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -608,11 +530,3 @@ class BwtWebhookOutboundEndpoint(models.Model):
 
     def _notify_of_circuit(self, before, after):
         endpoint_alerts.notify_of_circuit(self, before, after)
-
-    @api.private
-    def notify_not_queued(self):
-        """Job: create today's activity on what server actions could not queue.
-
-        :return: True if one was created
-        """
-        return endpoint_alerts.notify_not_queued(self)

@@ -7,7 +7,7 @@ from odoo import SUPERUSER_ID, api, fields, models
 from ..services.errors import ServiceError
 from ..services.rate_limit import TokenBucket
 from ..services.retry import RetrySchedule, StatusSet
-from . import endpoint_summary
+from . import endpoint_health, endpoint_summary
 from .const import GROUP_OPERATOR
 from .errors import misconfigured, translate
 
@@ -119,6 +119,28 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         help="Consecutive failures (target not reachable, 408, 429, 5xx) after "
         "which the circuit opens and only probes are sent. 0: never.",
     )
+    circuit_reset_at = fields.Datetime(
+        copy=False,
+        groups=GROUP_OPERATOR,
+        help="When the circuit was last closed by hand. An earlier opening has no "
+        "effect.",
+    )
+    circuit_state = fields.Selection(
+        selection=endpoint_health.CIRCUIT_STATES,
+        string="Circuit",
+        compute="_compute_circuit",
+        search="_search_circuit_state",
+        groups=GROUP_OPERATOR,
+        help="Open: the target failed too often in a row; one probe is sent after a "
+        "pause. Stopped by Receiver: the target answered 410 Gone; nothing is sent "
+        "until the circuit is closed by hand.",
+    )
+    failure_streak = fields.Integer(
+        string="Consecutive Failures",
+        compute="_compute_circuit",
+        groups=GROUP_OPERATOR,
+        help="Consecutive failures.",
+    )
     retention_days = fields.Integer(
         string="Retention (days)",
         default=90,
@@ -172,6 +194,23 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     def _compute_policy_summary(self):
         for endpoint in self:
             endpoint.policy_summary = endpoint_summary.policy_summary(endpoint)
+
+    @api.depends(
+        "health_ids.circuit_state",
+        "health_ids.failure_streak",
+        "health_ids.opened_at",
+        "circuit_reset_at",
+        "circuit_threshold",
+    )
+    def _compute_circuit(self):
+        for endpoint in self:
+            state, streak = endpoint_health.current_circuit(endpoint)
+            endpoint.circuit_state, endpoint.failure_streak = state, streak
+
+    def _search_circuit_state(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        return endpoint_health.circuit_domain(value)
 
     @api.constrains("retry_schedule", "retry_on_status")
     def _check_retry(self):

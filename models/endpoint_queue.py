@@ -4,7 +4,7 @@
 from psycopg2 import InterfaceError, OperationalError
 from psycopg2.pool import PoolError
 
-from odoo import SUPERUSER_ID, api, models, tools
+from odoo import SUPERUSER_ID, api, fields, models, tools
 from odoo.tools.misc import clean_context
 
 from ..exceptions import WebhookValidationError
@@ -13,8 +13,8 @@ from ..lane.clock import utcnow
 from ..lane.inline_run import run_directly
 from ..lane.lane import Lane
 from ..lane.pacing import pages
-from .const import CONTEXT_LINE, DELIVERY
-from .endpoint_health import check_runner_if_late
+from . import endpoint_alerts, endpoint_health
+from .const import CONTEXT_LINE, DELIVERY, GROUP_OPERATOR
 from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
 from .queue_request import read_requests
@@ -44,6 +44,28 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.endpoint.queue"
     _description = "Outbound Webhook Endpoint: Queue"
+
+    oldest_due_at = fields.Datetime(
+        compute="_compute_oldest_due",
+        groups=GROUP_OPERATOR,
+        help="When the oldest due delivery became due. If this time stays in the "
+        "past, nothing is being sent.",
+    )
+    queue_trouble = fields.Text(
+        string="Sending Problem",
+        compute="_compute_queue_trouble",
+        groups=GROUP_OPERATOR,
+        help="Why due deliveries aren't sent and what to do. Empty when there is no "
+        "problem.",
+    )
+    skipped_count = fields.Integer(
+        string="Skipped Deliveries",
+        compute="_compute_skipped",
+        groups=GROUP_OPERATOR,
+        help="Deliveries that server actions did not queue while the endpoint was "
+        "archived.",
+    )
+    last_skipped_at = fields.Datetime(compute="_compute_skipped", groups=GROUP_OPERATOR)
 
     @api.private
     def queue_delivery(
@@ -131,6 +153,30 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
                     state=state[self.state],
                 ),
             )
+
+    # What waits, and what was not queued
+
+    def _compute_oldest_due(self):
+        dates = endpoint_health.oldest_due_dates(self)
+        for endpoint in self:
+            endpoint.oldest_due_at = dates.get(endpoint.id)
+
+    def _compute_queue_trouble(self):
+        now = utcnow()
+        for endpoint in self:
+            endpoint.queue_trouble = endpoint_health.sending_problem(endpoint, now)
+
+    def _compute_skipped(self):
+        groups = self.env["bwt.webhook.outbound.endpoint.skip"]._read_group(
+            [("endpoint_id", "in", self.ids)],
+            ["endpoint_id"],
+            ["skipped:sum", "last_at:max"],
+        )
+        found = {endpoint: (count, last) for endpoint, count, last in groups}
+        for endpoint in self:
+            count, last = found.get(endpoint, (0, False))
+            endpoint.skipped_count = count
+            endpoint.last_skipped_at = last
 
     # Creating deliveries
 
@@ -311,6 +357,14 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
                 f"Database connection lost: {error}", seconds=5
             ) from error
 
+    @api.private
+    def notify_not_queued(self):
+        """Job: create today's activity on what server actions could not queue.
+
+        :return: True if one was created
+        """
+        return endpoint_alerts.notify_not_queued(self)
+
     def _wake_if_due(self):
         """Request a lane for each endpoint that has work due, now or later."""
         for endpoint in self:
@@ -326,7 +380,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         stuck_endpoints = recovery.find_stuck_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stuck_endpoints):
             jobs.wake(endpoint)
-        check_runner_if_late(self.env)
+        endpoint_health.check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):
         """True if queue_job is set to run jobs immediately (tests, scripts)."""
