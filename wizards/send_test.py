@@ -33,135 +33,8 @@ TECHNICAL = (
     *("res.config", "res.device", "res.groups", "res.lang", "res.role", "res.users."),
     *("reset", "rpc", "sms.", "snailmail.", "web_", "web."),
 )
-
-
-class BwtWebhookOutboundSendTestAbout(models.AbstractModel):
-    """The record that a test is about."""
-
-    _name = "bwt.webhook.outbound.send.test.about"
-    _description = "Outbound Webhook: Send Test, Record"
-
-    record_ref = fields.Reference(
-        selection="_selection_record_model",
-        string="About the Record",
-        help="Required by rules that read record fields. Only models that you may "
-        "read, without Odoo's technical models.",
-    )
-
-    @api.model
-    def _selection_record_model(self):
-        found = self.env["ir.model"].sudo().search([("transient", "=", False)])
-        return sorted(
-            ((each.model, each.name) for each in found if self._is_offered(each.model)),
-            key=lambda pair: pair[1].lower(),
-        )
-
-    def _is_offered(self, model_name):
-        if model_name.startswith(TECHNICAL) or model_name not in self.env:
-            return False
-        model = self.env[model_name]
-        return not model._abstract and model._auto and model.has_access("read")
-
-    def _about(self):
-        """Model and id for the delivery: what is chosen, else what the start is about.
-
-        A past delivery may be about a model that isn't offered.
-        """
-        if self.record_ref:
-            return {"res_model": self.record_ref._name, "res_id": self.record_ref.id}
-        start = self.source_delivery_id.sudo()
-        if start.res_id and not self._is_offered(start.res_model):
-            return {"res_model": start.res_model, "res_id": start.res_id}
-        return {"res_model": False, "res_id": False}
-
-
 LOOKUP_SECONDS = 5
 SHOWN = 64 * 1024  # characters of a body
-
-
-class BwtWebhookOutboundSendTestLook(models.AbstractModel):
-    """Builds a test's request by the lane's own steps, shows it, and undoes it all."""
-
-    _name = "bwt.webhook.outbound.send.test.look"
-    _description = "Outbound Webhook: Send Test, Request Preview"
-
-    def action_look(self):
-        """Show what would go out and what the guard says; nothing is sent or kept."""
-        self.ensure_one()
-        self._check_may_test()
-        snapshot = self.endpoint_id.sudo()._outbound_snapshot()
-        shown = {"outcome": False, "request_line": False, "egress_check": False}
-        shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
-        shown["is_unresolved"] = False
-        with self.env.cr.savepoint() as savepoint:
-            delivery = self._make_delivery()
-            claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
-            [stage] = prepare_batch(delivery, snapshot, [claimed])
-            shown |= self._shown(stage, snapshot)
-            savepoint.rollback()
-        self._record(shown | {"step": "look"})
-        return self._again()
-
-    def _shown(self, stage, snapshot):
-        """What of a stage of the lane is shown, secrets masked."""
-        secrets = snapshot.trust.secrets
-        if isinstance(stage, Prepared):
-            encoded = stage.encoded
-            body = (encoded.body or b"").decode("utf-8", "replace")
-            return {
-                "request_line": _masked(
-                    f"{encoded.method} {mask_url(encoded.url)}", secrets
-                ),
-                "request_headers": _masked(
-                    "\n".join(f"{k}: {v}" for k, v in mask_headers(encoded.headers)),
-                    secrets,
-                ),
-                "request_body": _masked(body[:SHOWN], secrets),
-                **self._egress_values(encoded.url, snapshot),
-            }
-        if isinstance(stage, Decided):
-            outcome = stage.outcome
-            text = self.env._(
-                "No request would be sent: the handler returned %(status)s. %(note)s",
-                status=outcome.status,
-                note=outcome.note or "",
-            )
-            return {"outcome": _masked(text.strip(), secrets)}
-        return {"outcome": _masked(stage.error, secrets)}
-
-    def _egress_values(self, url, snapshot):
-        check = check_target(url, snapshot.trust.egress, timeout=LOOKUP_SECONDS)
-        return {
-            "egress_check": self._egress_message(check, snapshot.schedule),
-            "is_allowed": not check.refusal,
-            "is_unresolved": check.is_unresolved,
-        }
-
-    def _egress_message(self, check, schedule):
-        if check.refusal:
-            text = capitalized(translate(self.env, check.refusal))
-            if not check.is_unresolved:
-                return text
-            if not schedule.delays:
-                return self.env._(
-                    "%s A delivery would be dead-lettered: the endpoint has no "
-                    "retry schedule.",
-                    text,
-                )
-            return self.env._("%s A delivery would be retried on the schedule.", text)
-        if check.addresses == (check.host,):
-            return self.env._("Requests to %s are allowed.", check.host)
-        return self.env._(
-            "Requests to %(host)s (%(addresses)s) are allowed.",
-            host=check.host,
-            addresses=", ".join(check.addresses),
-        )
-
-
-def _masked(text, secrets):
-    return mask_text(text, secrets) if secrets else text
-
-
 LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
 # What the dialog records of a test, as superuser; a user sets none of it.
 RECORDED = (
@@ -172,15 +45,11 @@ RELATIONS = ("endpoint_id", "source_delivery_id", "delivery_id")
 
 
 class BwtWebhookOutboundSendTest(models.TransientModel):
-    """Shows the exact request that would go out, sends it, shows the answer."""
+    """Shows the exact request before it is sent, sends it, and shows the response."""
 
     _name = "bwt.webhook.outbound.send.test"
     _description = "Outbound Webhook: Send Test"
     _check_company_auto = True
-    _inherit = [
-        "bwt.webhook.outbound.send.test.look",
-        "bwt.webhook.outbound.send.test.about",
-    ]
 
     endpoint_id = fields.Many2one(
         comodel_name=ENDPOINT, required=True, ondelete="cascade", readonly=True
@@ -209,6 +78,13 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         help="A past delivery: its payload, headers, context lines, files and "
         "record are copied. Changes made here don't affect it.",
     )
+    record_ref = fields.Reference(
+        selection="_selection_record_model",
+        string="About the Record",
+        help="Required by rules that read record fields. Only models that you may "
+        "read, without Odoo's technical models.",
+    )
+
     payload_json = fields.Text(string="Payload", required=True, default="{}")
     request_headers_json = fields.Text(string="Headers", required=True, default="{}")
     line_ids = fields.One2many(
@@ -369,10 +245,29 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             if record and record.has_access("read"):
                 self.record_ref = f"{record._name},{record.id}"
 
+    # Preview
+
+    def action_preview(self):
+        """Build the request by the lane's own steps, show it, and undo it all."""
+        self.ensure_one()
+        self._check_may_test()
+        snapshot = self.endpoint_id.sudo()._outbound_snapshot()
+        shown = {"outcome": False, "request_line": False, "egress_check": False}
+        shown |= {"request_headers": False, "request_body": False, "is_allowed": False}
+        shown["is_unresolved"] = False
+        with self.env.cr.savepoint() as savepoint:
+            delivery = self._make_delivery()
+            claimed = Claimed(delivery.id, delivery.name, "draft", 0, 0, 0, None)
+            [stage] = prepare_batch(delivery, snapshot, [claimed])
+            shown |= _preview(self.env, stage, snapshot)
+            savepoint.rollback()
+        self._record(shown | {"step": "look"})
+        return self._again()
+
     # Send
 
     def action_send(self):
-        """Send it through the pipeline in this transaction and show the answer."""
+        """Send it by the lane's own steps in this transaction and show the response."""
         self.ensure_one()
         self._check_may_test()
         if self.step != "look":
@@ -408,7 +303,35 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             "views": [(False, "form")],
         }
 
-    # Their parts
+    # The record
+
+    @api.model
+    def _selection_record_model(self):
+        found = self.env["ir.model"].sudo().search([("transient", "=", False)])
+        return sorted(
+            ((each.model, each.name) for each in found if self._is_offered(each.model)),
+            key=lambda pair: pair[1].lower(),
+        )
+
+    def _is_offered(self, model_name):
+        if model_name.startswith(TECHNICAL) or model_name not in self.env:
+            return False
+        model = self.env[model_name]
+        return not model._abstract and model._auto and model.has_access("read")
+
+    def _about(self):
+        """Model and id for the delivery: what is chosen, else what the start is about.
+
+        A past delivery may be about a model that isn't offered.
+        """
+        if self.record_ref:
+            return {"res_model": self.record_ref._name, "res_id": self.record_ref.id}
+        start = self.source_delivery_id.sudo()
+        if start.res_id and not self._is_offered(start.res_model):
+            return {"res_model": start.res_model, "res_id": start.res_id}
+        return {"res_model": False, "res_id": False}
+
+    # The delivery
 
     def _check_may_test(self):
         """Whoever may configure the endpoint may send to it what they like."""
@@ -420,10 +343,10 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         check_subjects(self.env, [tuple(about[name] for name in BINDING)])
 
     def _make_delivery(self):
-        """The delivery as a draft, as superuser: the same for looking and sending."""
+        """The delivery as a draft, as superuser: the same for preview and sending."""
         # Complete values, and no context: a default may not add what isn't checked.
         context = clean_context(self.env.context) | {"tracking_disable": True}
-        deliveries = self.env[DELIVERY].sudo().with_context(context)  # pylint: disable=W8121
+        deliveries = self.env[DELIVERY].sudo().with_context(context)  # pylint: disable=W8121  # as said
         delivery = deliveries.create(
             {
                 **engine_defaults(deliveries),
@@ -468,6 +391,68 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             "views": [(False, "form")],
             "target": "new",
         }
+
+
+def _preview(env, stage, snapshot):
+    """What of a stage of the lane is shown, secrets masked."""
+    secrets = snapshot.trust.secrets
+    if isinstance(stage, Prepared):
+        encoded = stage.encoded
+        body = (encoded.body or b"").decode("utf-8", "replace")
+        return {
+            "request_line": _masked(
+                f"{encoded.method} {mask_url(encoded.url)}", secrets
+            ),
+            "request_headers": _masked(
+                "\n".join(f"{k}: {v}" for k, v in mask_headers(encoded.headers)),
+                secrets,
+            ),
+            "request_body": _masked(body[:SHOWN], secrets),
+            **_egress_values(env, encoded.url, snapshot),
+        }
+    if isinstance(stage, Decided):
+        outcome = stage.outcome
+        text = env._(
+            "No request would be sent: the handler returned %(status)s. %(note)s",
+            status=outcome.status,
+            note=outcome.note or "",
+        )
+        return {"outcome": _masked(text.strip(), secrets)}
+    return {"outcome": _masked(stage.error, secrets)}
+
+
+def _egress_values(env, url, snapshot):
+    check = check_target(url, snapshot.trust.egress, timeout=LOOKUP_SECONDS)
+    return {
+        "egress_check": _egress_message(env, check, snapshot.schedule),
+        "is_allowed": not check.refusal,
+        "is_unresolved": check.is_unresolved,
+    }
+
+
+def _egress_message(env, check, schedule):
+    if check.refusal:
+        text = capitalized(translate(env, check.refusal))
+        if not check.is_unresolved:
+            return text
+        if not schedule.delays:
+            return env._(
+                "%s A delivery would be dead-lettered: the endpoint has no "
+                "retry schedule.",
+                text,
+            )
+        return env._("%s A delivery would be retried on the schedule.", text)
+    if check.addresses == (check.host,):
+        return env._("Requests to %s are allowed.", check.host)
+    return env._(
+        "Requests to %(host)s (%(addresses)s) are allowed.",
+        host=check.host,
+        addresses=", ".join(check.addresses),
+    )
+
+
+def _masked(text, secrets):
+    return mask_text(text, secrets) if secrets else text
 
 
 def _line_values(line):

@@ -148,7 +148,7 @@ class TestJson2Access(HttpCase):
             return status
         ids = response
         status, response = self.call(
-            who, SEND_TEST, "action_look", ids, context=context
+            who, SEND_TEST, "action_preview", ids, context=context
         )
         if status != 200:
             return status

@@ -87,7 +87,7 @@ MATRIX = {
     "bwt.webhook.outbound.secret": {**DIALOG, "action_generate": ADMINISTRATOR},
     "bwt.webhook.outbound.send.test": {
         **DIALOG,
-        "action_look": ADMINISTRATOR,
+        "action_preview": ADMINISTRATOR,
         "action_send": ADMINISTRATOR,
         "action_back": ADMINISTRATOR,
         "action_stop_retries": ADMINISTRATOR,

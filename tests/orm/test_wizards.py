@@ -30,7 +30,7 @@ class TestSendTest(TrustCase):
             line_ids=[Command.create({"key_name": "order_id", "literal_value": "S 7"})],
         )
 
-        test.action_look()
+        test.action_preview()
         shown = (test.request_line, test.request_headers, test.request_body)
         self.assertEqual(0, self.receiver.total, "looking sends nothing")
         test.action_send()
@@ -51,8 +51,8 @@ class TestSendTest(TrustCase):
         before = self.env[DELIVERY].search_count([])
         test = self.opened()
 
-        test.action_look()
-        test.action_look()
+        test.action_preview()
+        test.action_preview()
 
         self.assertEqual(before, self.env[DELIVERY].search_count([]))
         self.assertEqual("look", test.step)
@@ -64,7 +64,7 @@ class TestSendTest(TrustCase):
         )
         test = self.opened(payload_json='{"echo": "t0ken-secret"}')
 
-        test.action_look()
+        test.action_preview()
 
         self.assertIn("Authorization: ***", test.request_headers)
         for shown in (test.request_line, test.request_headers, test.request_body):
@@ -73,13 +73,13 @@ class TestSendTest(TrustCase):
     def test_an_address_that_is_not_allowed_is_shown_before(self):
         """An address that is refused is named before anything is tried."""
         test = self.opened()
-        test.action_look()
+        test.action_preview()
         self.assertTrue(test.is_allowed)
         self.assertIn("Requests to 127.0.0.1 are allowed.", test.egress_check)
 
         self.endpoint.target_hostname = "http://169.254.169.254"
         test.action_back()
-        test.action_look()
+        test.action_preview()
 
         self.assertFalse(test.is_allowed)
         self.assertIn("metadata service of a cloud", test.egress_check)
@@ -89,7 +89,7 @@ class TestSendTest(TrustCase):
         self.endpoint.target_path = "/orders/{order_id}"
         test = self.opened(line_ids=[Command.clear()])
 
-        test.action_look()
+        test.action_preview()
 
         self.assertIn("order_id", test.outcome)
         self.assertFalse(test.request_line)
@@ -99,7 +99,7 @@ class TestSendTest(TrustCase):
         self.handler({"result_status": "cancel", "note": "closed today"})
         test = self.opened()
 
-        test.action_look()
+        test.action_preview()
 
         self.assertRegex(
             test.outcome, "No request would be sent: the handler returned cancel"
@@ -131,7 +131,7 @@ class TestSendTest(TrustCase):
         form.source_delivery_id = past
         test = form.save()
 
-        test.action_look()
+        test.action_preview()
         test.action_send()
 
         sent = test.delivery_id
@@ -156,7 +156,7 @@ class TestSendTest(TrustCase):
         """The response of a failing target is shown; a test isn't retried for a day."""
         self.receiver.script("/orders", status(503, b"maintenance"))
         test = self.opened()
-        test.action_look()
+        test.action_preview()
         test.action_send()
 
         self.assertEqual((503, "maintenance"), (test.answer_status, test.answer_body))
@@ -168,12 +168,12 @@ class TestSendTest(TrustCase):
     def test_another_test_has_another_id(self):
         """The receiver would drop a second one with the same id."""
         test = self.opened()
-        test.action_look()
+        test.action_preview()
         test.action_send()
         with self.refused("Preview the request first"):
             test.action_send()
         test.action_back()
-        test.action_look()
+        test.action_preview()
         test.action_send()
 
         first, second = self.receiver.wait_for_requests(2)
@@ -183,7 +183,7 @@ class TestSendTest(TrustCase):
         """The request can be tried out before the endpoint is active."""
         self.endpoint.state = "draft"
         test = self.opened()
-        test.action_look()
+        test.action_preview()
         self.assertTrue(test.request_line)
 
         with self.refused("accepts no deliveries. Activate it first"):
@@ -207,7 +207,7 @@ class TestSendTest(TrustCase):
         test = self.opened(administrator, record_ref=f"res.partner,{self.partner.id}")
 
         with self.assertRaises(AccessError):
-            test.action_look()
+            test.action_preview()
 
     def test_what_serves_odoo_itself_is_not_offered(self):
         """A choice of 130 models is none; the start's record is taken all the same."""
@@ -220,7 +220,7 @@ class TestSendTest(TrustCase):
         form.source_delivery_id = past
         test = form.save()
 
-        test.action_look()
+        test.action_preview()
         test.action_send()
 
         self.assertIn("res.partner", offered)
@@ -235,7 +235,7 @@ class TestSendTest(TrustCase):
         self.endpoint.target_hostname = "https://nowhere.invalid"
         test = self.opened()
 
-        test.action_look()
+        test.action_preview()
 
         self.assertRegex(
             test.egress_check,
@@ -244,7 +244,7 @@ class TestSendTest(TrustCase):
         self.assertTrue(test.is_unresolved)
         self.endpoint.retry_schedule = False
         test.action_back()
-        test.action_look()
+        test.action_preview()
         self.assertRegex(test.egress_check, "would be dead-lettered")
 
     def test_it_says_that_no_job_runner_works(self):

@@ -27,7 +27,7 @@ function newcomer() {
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
     ...press("action_send_test"),
-    pressInDialog("action_look"),
+    pressInDialog("action_preview"),
     {
       content: "The guard allows the target",
       trigger: '.modal div[name="alert_allowed"]:visible',
@@ -85,7 +85,7 @@ registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
     openLine("line_ids", "order_id", "literal_value"),
     fillCell("literal_value", "S00042", "textarea"),
     ...keepLine("line_ids", "S00042"),
-    pressInDialog("action_look"),
+    pressInDialog("action_preview"),
     {
       content: "The path is filled in",
       trigger: '.modal .o_field_widget[name="request_line"]:contains("/orders/S00042")',
