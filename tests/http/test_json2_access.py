@@ -10,9 +10,7 @@ import json
 from odoo import Command
 from odoo.tests import HttpCase, new_test_user, tagged
 
-from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver
-
-from ..constants import (
+from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     ADMINISTRATOR,
     ALLOWED_NETWORKS,
     DELIVERY,
@@ -25,6 +23,7 @@ from ..constants import (
     SECRET,
     SEND_TEST,
 )
+from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver
 
 MARK = "s3cret-mark"  # nobody but Settings administrators may read what holds it
 MODEL_ACCESS = "partner_id.user_ids.group_ids.model_access.name"

@@ -10,10 +10,14 @@ from odoo.tests import HttpCase, new_test_user, tagged
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
 # This folder is no package on purpose: tests/ is on pytest's path, where a package of
-# this name would hide Python's own. Hence the absolute import.
+# this name would hide Python's own. Hence the absolute imports.
+from odoo.addons.bwt_webhooks_outbound.tests.constants import (
+    ALLOWED_NETWORKS,
+    DELIVERY,
+    ENDPOINT,
+    OPERATOR,
+)
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
-
-from ..constants import ALLOWED_NETWORKS, DELIVERY, ENDPOINT, OPERATOR
 
 
 @tagged("post_install", "-at_install")
