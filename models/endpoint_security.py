@@ -233,12 +233,12 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         for endpoint in self:
             pem = endpoint.sudo().client_certificate
             try:
-                said = pem and describe(pem)
+                found = pem and describe(pem)
             except ServiceError as error:
                 endpoint.client_certificate_info = translate(self.env, error)
             else:
-                endpoint.client_certificate_info = said and self.env._(
-                    "%(name)s, until %(date)s", name=said.name, date=said.until
+                endpoint.client_certificate_info = found and self.env._(
+                    "%(name)s, until %(date)s", name=found.name, date=found.until
                 )
 
     # Steps of `create` and `write`
