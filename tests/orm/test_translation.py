@@ -104,7 +104,7 @@ class TestTranslation(OutboundCase):
         endpoint.retry_schedule = "5s,1h"
 
         self.assertEqual("«3 attempts over 60 m»", endpoint.retry_description)
-        self.assertIn("«3 attempts over 60 m»", endpoint.policy_words)
+        self.assertIn("«3 attempts over 60 m»", endpoint.policy_summary)
 
     def test_place(self):
         """The place of an error and its record surround what is wrong."""
