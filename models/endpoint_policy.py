@@ -61,7 +61,6 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         help="Summary of the retry schedule.",
     )
     policy_summary = fields.Text(
-        string="Policy Summary",
         compute="_compute_policy_summary",
         groups=GROUP_OPERATOR,
         help="Summary of retry schedule, limits and ordering.",

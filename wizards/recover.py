@@ -13,7 +13,7 @@ AT_ONCE = 5000  # deliveries in one transaction
 
 
 class BwtWebhookOutboundRecover(models.TransientModel):
-    """Queues anew what failed since a date, after saying how many that are."""
+    """Shows how many deliveries failed since a date, and queues them again."""
 
     _name = "bwt.webhook.outbound.recover"
     _description = "Outbound Webhook: Recover"
@@ -107,11 +107,11 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         # One note on the endpoint instead of one on each of thousands.
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
         action = batch.action_bulk("retry_now")
-        told = action["params"]["message"]
+        message = action["params"]["message"]
         waits = waiting_message(self.endpoint_id)
         if waits:
             action["params"] |= {
-                "message": f"{told}\n{waits}",
+                "message": f"{message}\n{waits}",
                 "type": "warning",
                 "sticky": True,
             }
@@ -121,8 +121,8 @@ class BwtWebhookOutboundRecover(models.TransientModel):
             action["params"]["sticky"] = True
         self.endpoint_id.sudo().message_post(
             body=self.env._(
-                "Recover: %(told)s Failed since %(since)s (UTC).",
-                told=told.partition("\n")[0],
+                "Recover: %(result)s Failed since %(since)s (UTC).",
+                result=message.partition("\n")[0],
                 since=self.since,
             ),
             author_id=self.env.user.partner_id.id,

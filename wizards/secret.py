@@ -8,9 +8,9 @@ from ..models.delivery_access import check_relations
 
 
 class BwtWebhookOutboundSecret(models.TransientModel):
-    """Makes a new signing secret and shows it once.
+    """Generates a signing secret and shows it once.
 
-    The secret isn't stored here: it travels in the answer to the button, and the
+    The secret isn't stored here: it is in the response to the button only, and the
     dialog that shows it is never saved.
     """
 
@@ -72,7 +72,7 @@ class BwtWebhookOutboundSecret(models.TransientModel):
         }
 
     def action_generate(self):
-        """Make the secret; gives the dialog that shows it."""
+        """Generate the secret; returns the dialog that shows it."""
         self.ensure_one()
         secret = self.endpoint_id._generate_secret(self.overlap_hours)
         return self._dialog(self.endpoint_id, secret)

@@ -106,7 +106,6 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         help="Why no request would be sent. Empty when one would be sent.",
     )
     egress_check = fields.Text(
-        string="Egress Check",
         readonly=True,
         help="Result of the egress check of the target.",
     )
