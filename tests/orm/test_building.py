@@ -98,6 +98,30 @@ class TestBatchBounds(OutboundCase):
         self.assertEqual([False] * 3, [first.is_last, second.is_last, beside.is_last])
         self.assertEqual(["processing"] * 5, deliveries.mapped("state"))
 
+    def test_hooks_may_ask_another_delivery(self):
+        """A hook reads the values of a delivery beside it, and then its own again.
+
+        The context carries one scope, that of the delivery that is prepared.
+        """
+        deliveries = self.endpoint.queue_deliveries(
+            [{"context_lines": {"n": number}} for number in range(3)]
+        )
+
+        def headers(delivery):
+            other = deliveries.with_env(delivery.env)[(delivery.id + 1) % 3]
+            read = [each._get_context_values()["n"] for each in (other, delivery)]
+            return {"X-Read": read == [deliveries.ids.index(other.id), own(delivery)]}
+
+        def own(delivery):
+            return deliveries.ids.index(delivery.id)
+
+        self.patch(type(deliveries), "_collect_extra_headers", headers)
+
+        batch = self.take()
+
+        read = [dict(each.encoded.headers)["X-Read"] for each in batch.prepared]
+        self.assertEqual(["True"] * 3, read)
+
     def test_files_count(self):
         """The files of a delivery are part of its size."""
         self.endpoint.request_body_mode = "multipart"
