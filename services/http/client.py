@@ -21,7 +21,7 @@ from ..errors import ConfigurationError, EgressRefused, Message, _lt
 from ..shortage import REASON as SHORTAGE
 from ..shortage import Shortage, lacks_files
 from .connection import Guard, HandshakeFailed
-from .response import BadResponse, HttpResponse, NoResponse, read_reply
+from .response import BadResponse, HttpResponse, NoResponse, read_response
 from .tls import tls_context
 
 _logger = logging.getLogger(__name__)
@@ -67,37 +67,23 @@ class Sender:
         deadline = start + timeout
         notes = []
         try:
-            link, reply = self._respond(encoded, deadline, permit, notes)
+            link, response = self._respond(encoded, deadline, permit, notes)
         except Exception as error:
             reason, said = _explain(error, encoded, timeout)
-            return HttpResponse(
-                reason=reason,
-                error=said,
-                started_at=started_at,
-                duration=monotonic() - start,
-                notes=tuple(notes),
-            )
-        if reply.reusable:
-            self._keep(encoded, link)
+            response = HttpResponse(reason=reason, error=said)
         else:
-            link.close()
-        reason, said = "", None
-        if isinstance(reply.failure, TimeoutError):
-            reason, said = _explain(reply.failure, encoded, timeout)
-        if reply.note:
-            notes.append(reply.note)
-        return HttpResponse(
-            reply.status,
-            reply.headers,
-            reply.body,
-            reply.truncated,
-            reply.broken,
-            reason,
-            said,
-            started_at,
-            monotonic() - start,
-            tuple(notes),
-        )
+            if response.reusable:
+                self._keep(encoded, link)
+            else:
+                link.close()
+            # Its traceback would keep the buffers of the connection.
+            failure, response.failure = response.failure, None
+            if isinstance(failure, TimeoutError):
+                response.reason, response.error = _explain(failure, encoded, timeout)
+        if notes:
+            response.notes = (*notes, *response.notes)
+        response.started_at, response.duration = started_at, monotonic() - start
+        return response
 
     def close(self):
         """Close the kept connections. The sender may be used again."""
@@ -105,7 +91,7 @@ class Sender:
             self._kept.popitem()[1].close()
 
     def _respond(self, encoded, deadline, permit, notes):
-        """The connection that was used, and the reply on it."""
+        """The connection that was used, and the response on it."""
         kept = self._take_kept(encoded)
         if kept:
             try:
@@ -154,7 +140,7 @@ def _exchange(link, encoded, deadline, permit):
     """Send and read; closes the connection if that fails."""
     try:
         link.send(encoded, deadline, permit)
-        return read_reply(link, encoded.method)
+        return read_response(link, encoded.method)
     except BaseException:
         link.close()
         raise

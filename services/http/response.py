@@ -37,9 +37,9 @@ _MARKS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class HttpResponse:
-    """The result of one request.
+    """The result of one request; filled while it is read, and not changed later.
 
     status_code: None without a response
     headers: as received, in order, names may repeat
@@ -51,6 +51,8 @@ class HttpResponse:
     error: message that explains `reason` to a user
     started_at: seconds since the epoch; duration: seconds
     notes: messages of additional information
+    failure: the network error that broke the body off; the sender explains and drops it
+    reusable: another request may follow on the connection
     """
 
     status_code: int | None = None
@@ -63,6 +65,8 @@ class HttpResponse:
     started_at: float = 0.0
     duration: float = 0.0
     notes: tuple = ()
+    failure: OSError | None = None
+    reusable: bool = False
 
     def header(self, name):
         """Value of the first header `name` (case-insensitive), None without one."""
@@ -103,7 +107,7 @@ _RAW_LIMIT = 1024 * 1024  # bytes of a body including chunk framing and trailers
 _BUFFER = 16 * 1024
 _LAYERS = 4  # nested encodings; more would be a denial of service
 _LENGTH = re.compile(r"[0-9]{1,18}")
-# A head that needs no interpretation by `http.client`: see `_ordinary_reply`.
+# A head that needs no interpretation by `http.client`: see `_ordinary_response`.
 _ORDINARY_HEAD = re.compile(
     rb"HTTP/1\.1 ([2-5][0-9]{2})(?: [!-~][ -~]*)?\r\n"
     rb"((?:" + TOKEN.encode() + rb":[ \t]*(?:[!-~][ -~\t]*)?\r\n){1,90})\r\n"
@@ -140,65 +144,44 @@ class _TooLong(Exception):
     """More bytes were received than are read."""
 
 
-@dataclass
-class Reply:
-    """One response.
-
-    broken: the body ended early; `failure` is the network error, None if the peer
-    closed the connection
-    reusable: another request may follow on the connection
-    note: message on a malformed head, or None
-    """
-
-    status: int
-    headers: tuple = ()
-    body: bytes = b""
-    truncated: bool = False
-    broken: bool = False
-    reusable: bool = False
-    failure: OSError | None = None
-    note: Message | None = None
-
-
-def read_reply(link, method):
+def read_response(link, method):
     """The final response to a request with `method`, 1xx responses skipped.
 
     link: `receive_into(buffer) -> int` (0 when the peer has closed) and
     `hurry(seconds)`, which shortens the deadline. An error of `receive_into` propagates
-    before the headers are complete; later it makes the reply broken.
+    before the headers are complete; later it makes the response broken.
     Raises BadResponse, NoResponse, OSError.
     """
     source = _Source(link)
     reader = _Reader(source, _BUFFER)
-    reply = _ordinary_reply(reader.peek(1), method)
-    if reply:
-        return reply
-    response = _final_head(reader, method)
+    response = _ordinary_response(reader.peek(1), method)
+    if response:
+        return response
+    parsed = _final_head(reader, method)
     source.left = _RAW_LIMIT
-    headers, framing = _headers_of(response.headers)
-    reply = Reply(response.status, headers)
-    chunked, length, is_clear = _framing(response, method, framing)
-    malformed = source.ended or _is_malformed(response.headers)
+    headers, framing = _headers_of(parsed.headers)
+    response = HttpResponse(parsed.status, headers)
+    chunked, length, is_clear = _framing(parsed, method, framing)
+    malformed = source.ended or _is_malformed(parsed.headers)
     if malformed or length is False:
-        reply.note = _MALFORMED
+        response.notes = (_MALFORMED,)
         link.hurry(DOUBTFUL_SECONDS)
         length = None if length is False else length
-    _read_body(reply, _pieces(response, reader, chunked, length))
-    reply.broken = reply.broken or source.ended and malformed
-    if reply.note:
-        reply.failure = (
-            None  # the deadline was shortened here, it isn't that of the request
-        )
-    elif is_clear and not (reply.broken or reply.truncated or source.ended):
-        reply.reusable = _keeps_alive(response.version, framing) and not _has_rest(
+    _read_body(response, _pieces(parsed, reader, chunked, length))
+    response.broken = response.broken or source.ended and malformed
+    if response.notes:
+        # The deadline was shortened here, it isn't that of the request.
+        response.failure = None
+    elif is_clear and not (response.broken or response.truncated or source.ended):
+        response.reusable = _keeps_alive(parsed.version, framing) and not _has_rest(
             source, reader
         )
-    _decode(reply, framing)
-    return reply
+    _decode(response, framing)
+    return response
 
 
-def _ordinary_reply(received, method):
-    """The reply, if it was received in one piece and is not unusual, else None.
+def _ordinary_response(received, method):
+    """The response, if it was received in one piece and is not unusual, else None.
 
     That is nearly every response. The parser of the standard library, made for mail,
     takes longer than everything else in a request; tests compare both.
@@ -222,17 +205,17 @@ def _ordinary_reply(received, method):
     end = head.end() + int(length)
     if end > len(received):
         return None
-    reply = Reply(int(head[1]), tuple(headers), received[head.end() : end])
-    reply.reusable = end == len(received) and _keeps_alive(11, framing)
-    _decode(reply, framing)
-    return reply
+    response = HttpResponse(int(head[1]), tuple(headers), received[head.end() : end])
+    response.reusable = end == len(received) and _keeps_alive(11, framing)
+    _decode(response, framing)
+    return response
 
 
-def _decode(reply, framing):
+def _decode(response, framing):
     encoding = framing.get("content-encoding")
-    if encoding and reply.body:
-        reply.body, too_long = decode_content(reply.body, encoding)
-        reply.truncated = reply.truncated or too_long
+    if encoding and response.body:
+        response.body, too_long = decode_content(response.body, encoding)
+        response.truncated = response.truncated or too_long
 
 
 class _Source(io.RawIOBase):
@@ -381,22 +364,22 @@ def _pieces(response, reader, chunked, length):
         length = length and length - len(piece)
 
 
-def _read_body(reply, pieces):
+def _read_body(response, pieces):
     parts, size = [], 0
     try:
         for piece in pieces:
             parts.append(piece)
             size += len(piece)
             if size > BODY_LIMIT:
-                reply.truncated = True
+                response.truncated = True
                 break
     except _TooLong:
-        reply.truncated = True
+        response.truncated = True
     except HTTPException:
-        reply.broken = True
+        response.broken = True
     except OSError as error:
-        reply.broken, reply.failure = True, error
-    reply.body = b"".join(parts)[:BODY_LIMIT]
+        response.broken, response.failure = True, error
+    response.body = b"".join(parts)[:BODY_LIMIT]
 
 
 def decode_content(body, encoding):

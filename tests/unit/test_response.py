@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from services.http.response import BODY_LIMIT, BadResponse, NoResponse, read_reply
+from services.http.response import BODY_LIMIT, BadResponse, NoResponse, read_response
 
 ONCE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -40,7 +40,7 @@ class Peer:
 
 
 def read(data, *, method="POST", size=65536):
-    return read_reply(Peer(data, size), method)
+    return read_response(Peer(data, size), method)
 
 
 def message(headers="", body=b"", status="200 OK", version="1.1"):
@@ -74,10 +74,10 @@ def message(headers="", body=b"", status="200 OK", version="1.1"):
 )
 def test_bodies_in_pieces_of_any_size(data, body, size):
     """The result is the same however the network cuts it."""
-    reply = read(data, size=size)
+    response = read(data, size=size)
 
-    assert (200, body) == (reply.status, reply.body)
-    assert (False, False) == (reply.broken, reply.truncated)
+    assert (200, body) == (response.status_code, response.body)
+    assert (False, False) == (response.broken, response.truncated)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_responses_without_body(method, status):
     """What HEAD, 204 and 304 announce isn't waited for (RFC 9112, 6.3)."""
     data = message("Content-Length: 5\r\n", status=f"{status} x")
 
-    reply = read(data, method=method)
+    response = read(data, method=method)
 
-    assert (b"", False) == (reply.body, reply.broken)
+    assert (b"", False) == (response.body, response.broken)
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,14 @@ def test_a_success_with_a_malformed_head_is_a_success(headers, size):
     """
     peer = Peer(message(headers, b"body"), size)
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
-    assert (200, b"body", False) == (reply.status, reply.body, reply.reusable)
-    assert str(reply.note)
+    assert (200, b"body", False) == (
+        response.status_code,
+        response.body,
+        response.reusable,
+    )
+    assert str(response.notes[0])
 
 
 @pytest.mark.parametrize("headers", MALFORMED)
@@ -193,9 +197,13 @@ def test_a_body_without_a_known_end_is_not_waited_for(headers):
     """On an open connection it would last until the timeout of the request."""
     peer = Peer(message(headers, b"body"), after=TimeoutError())
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
-    assert (200, b"body", None) == (reply.status, reply.body, reply.failure)
+    assert (200, b"body", None) == (
+        response.status_code,
+        response.body,
+        response.failure,
+    )
     assert [1.0] == peer.hurried
 
 
@@ -205,13 +213,13 @@ def test_a_body_without_a_known_end_is_not_waited_for(headers):
 )
 def test_odd_values_leave_the_framing_alone(headers):
     """A control character in a value costs neither the status nor the connection."""
-    reply = read(message(headers + "Content-Length: 2\r\n", b"ok"))
+    response = read(message(headers + "Content-Length: 2\r\n", b"ok"))
 
-    assert (200, b"ok", True, None) == (
-        reply.status,
-        reply.body,
-        reply.reusable,
-        reply.note,
+    assert (200, b"ok", True, ()) == (
+        response.status_code,
+        response.body,
+        response.reusable,
+        response.notes,
     )
 
 
@@ -222,29 +230,29 @@ def test_identity_with_a_length_is_read_by_it():
         after=TimeoutError(),
     )
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
-    assert (b"ok", False, None) == (reply.body, reply.broken, reply.failure)
+    assert (b"ok", False, None) == (response.body, response.broken, response.failure)
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200"])
 def test_a_head_that_breaks_off_after_the_status(data):
     """The receiver has said that it took the request, so it isn't sent again."""
-    reply = read(data)
+    response = read(data)
 
     assert (200, b"", True, False) == (
-        reply.status,
-        reply.body,
-        reply.broken,
-        reply.reusable,
+        response.status_code,
+        response.body,
+        response.broken,
+        response.reusable,
     )
 
 
 def test_a_folded_header_is_one_line():
     """RFC 9112, 5.2: the fold becomes a blank, so that no value holds a line break."""
-    reply = read(message("A: b\r\n \t folded\r\nContent-Length: 0\r\n"))
+    response = read(message("A: b\r\n \t folded\r\nContent-Length: 0\r\n"))
 
-    assert ("A", "b folded") == reply.headers[0]
+    assert ("A", "b folded") == response.headers[0]
 
 
 def test_a_closed_connection_is_not_a_response():
@@ -268,13 +276,13 @@ def test_a_closed_connection_is_not_a_response():
 @pytest.mark.parametrize("size", [1, 65536])
 def test_a_body_that_breaks_off(data, body, size):
     """Status and what came are kept, the rest is marked as missing."""
-    reply = read(data, size=size)
+    response = read(data, size=size)
 
     assert (200, body, True, False) == (
-        reply.status,
-        reply.body,
-        reply.broken,
-        reply.reusable,
+        response.status_code,
+        response.body,
+        response.broken,
+        response.reusable,
     )
 
 
@@ -282,11 +290,11 @@ def test_a_network_error_within_the_body_is_kept():
     """The sender distinguishes a deadline from a reset by it."""
     peer = Peer(message("Content-Length: 10\r\n", b"short"), after=TimeoutError())
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
-    assert b"short" == reply.body
-    assert reply.broken
-    assert isinstance(reply.failure, TimeoutError)
+    assert b"short" == response.body
+    assert response.broken
+    assert isinstance(response.failure, TimeoutError)
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "close"])
@@ -303,13 +311,13 @@ def test_a_long_body_is_cut(framing):
     }[framing]
     peer = Peer(data, 4096)
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
     assert (b"x" * BODY_LIMIT, True, False, False) == (
-        reply.body,
-        reply.truncated,
-        reply.broken,
-        reply.reusable,
+        response.body,
+        response.truncated,
+        response.broken,
+        response.reusable,
     )
     assert peer.reads < 40
 
@@ -320,13 +328,13 @@ def test_endless_trailers_are_cut():
         message("Transfer-Encoding: chunked\r\n", b"0\r\n" + b"A: b\r\n" * 10**6)
     )
 
-    reply = read_reply(peer, "POST")
+    response = read_response(peer, "POST")
 
     assert (200, b"", True, False) == (
-        reply.status,
-        reply.body,
-        reply.truncated,
-        reply.reusable,
+        response.status_code,
+        response.body,
+        response.truncated,
+        response.reusable,
     )
     assert len(peer.data) > 4_000_000
 
@@ -379,13 +387,13 @@ def test_a_zip_bomb_stays_small(layers):
         f"Content-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n", body
     )
 
-    reply = read(data)
+    response = read(data)
 
-    assert (BODY_LIMIT, True) == (len(reply.body), reply.truncated)
+    assert (BODY_LIMIT, True) == (len(response.body), response.truncated)
 
 
 def test_malformed_responses_end_in_a_documented_way():
-    """Random damage leads to a reply, BadResponse or NoResponse, nothing else."""
+    """Random damage leads to a response, BadResponse or NoResponse, nothing else."""
     dice = random.Random(7)
     seeds = [
         ONCE,
@@ -403,10 +411,10 @@ def test_malformed_responses_end_in_a_documented_way():
             )
             data = data or bytearray(b"x")
         try:
-            reply = read(bytes(data), size=dice.choice([1, 5, 65536]))
+            response = read(bytes(data), size=dice.choice([1, 5, 65536]))
         except (BadResponse, NoResponse):
             continue
-        assert 200 <= reply.status <= 999
+        assert 200 <= response.status_code <= 999
 
 
 ORDINARY_LINES = [
@@ -426,7 +434,7 @@ ORDINARY_LINES = [
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_response_that_arrives_at_once_is_read_as_by_the_standard_library(seed):
-    """A response in one piece takes a shorter way: it must lead to the same reply.
+    """A response in one piece takes a shorter way: it must lead to the same response.
 
     In pieces the parser of the standard library reads it.
     """
@@ -441,9 +449,9 @@ def test_a_response_that_arrives_at_once_is_read_as_by_the_standard_library(seed
     data += pick.choice([b"", b"", b"rest"])
     at_once, in_pieces = Peer(data), Peer(data, 1)
 
-    reply = read_reply(at_once, "POST")
+    response = read_response(at_once, "POST")
 
-    expected = read_reply(in_pieces, "POST")
+    expected = read_response(in_pieces, "POST")
     if len(data) > in_pieces.reads:  # what comes after it is not read from pieces
-        expected.reusable = reply.reusable
-    assert expected == reply
+        expected.reusable = response.reusable
+    assert expected == response

@@ -94,7 +94,7 @@ def test_once_sending_began_the_target_may_have_it(monkeypatch):
         def out_of_memory(*_args):
             raise MemoryError
 
-        monkeypatch.setattr("services.http.client.read_reply", out_of_memory)
+        monkeypatch.setattr("services.http.client.read_response", out_of_memory)
         response = post(sender, server.url)
 
     assert "interrupted" == response.reason
