@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 CLI := python3 tools/cli.py
 
-.PHONY: help demo serve shell test unit one lint bench soak lane psql pot readme lock clean-env
+.PHONY: help demo serve shell test unit one lint bench soak lane psql pot readme screenshots lock clean-env
 
-help demo serve shell test unit lint bench psql pot readme lock clean-env:
+help demo serve shell test unit lint bench psql pot readme screenshots lock clean-env:
 	@$(CLI) $@
 
 one:

@@ -26,24 +26,25 @@ make demo           five deliveries from a fresh Odoo 19, seen from both sides
 make serve          web client on port 18070, worker and receiver, until Ctrl-C
 make shell          Python with `env` in the database of `make serve`
 make test           all tests: unit, orm, http, live, Odoo's own runner, uninstall
-make unit           the tests of services/ alone (seconds)
-make one K=killed   the tests with such a name [SEED=7: draw the same faults again]
+make unit           the tests that need neither Odoo nor a database (seconds)
+make one K=killed   tests whose name contains K [SEED=7: draw the same faults again]
 make lint           ruff and pylint-odoo, the checks that block
-make bench          the lane beside a bare requests.Session loop
+make bench          measure the lane, compared with a bare requests.Session loop
 make soak SEED=7    deliveries under many faults, drawn from the seed
 make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
 make psql           SQL in the database of `make serve`
-make pot            write i18n/bwt_webhooks_outbound.pot
+make pot            export the translatable texts to i18n/
 make readme         write README.rst and the page of the Apps list from readme/
-make lock           newest versions of all that comes from PyPI and npm, in tools/lock
+make screenshots    take the pictures of README and Apps list again
+make lock           pin the newest versions of what comes from PyPI and npm
 make clean-env      stop PostgreSQL, remove the cache and all databases
 
-Variables, set in front as in `ODOO_ADDONS_PATH=/my/addons make serve`:
+Variables, set before the command as in `ODOO_ADDONS_PATH=/my/addons make serve`:
 ODOO_ADDONS_PATH=/my/addons   your addons beside this one, for serve, shell and lane;
                               install them in Apps
 ODOO_PYTHON=/path/to/python   your own Odoo 19, with queue_job
 PGHOST=...                    your own PostgreSQL, with PGPORT, PGUSER, PGPASSWORD
-BWT_CACHE=/elsewhere          another place for what is downloaded and made"""
+BWT_CACHE=/elsewhere          another folder for downloads and databases"""
 
 # Plain programs and substitutes of other addons, as in .pre-commit-config.yaml.
 NOT_LOADED = (
@@ -162,6 +163,13 @@ def readme(_options):
     say("wrote README.rst and static/description/index.html")
 
 
+def screenshots(_options):
+    """Take the pictures of README and Apps list from the screens."""
+    fetch.ensure("odoo", "browser")
+    command = [fetch.odoo_python(), "-m", "tools.screenshots"]
+    return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
+
+
 def bench(options):
     """Compare the lane with a script and with jobs."""
     return _program("benchmarks/cli.py", "bench", *options.rest)
@@ -226,6 +234,7 @@ COMMANDS = {
     "psql": psql,
     "pot": pot,
     "readme": readme,
+    "screenshots": screenshots,
     "lock": lock,
     "clean-env": clean_env,
 }

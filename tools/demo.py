@@ -7,10 +7,7 @@ import json
 import textwrap
 import time
 
-from tools import (  # noqa: F401  its import sets the path of receiver
-    fetch,
-    pytest_paths,
-)
+from tools import fetch, pytest_paths  # noqa: F401  sets the path of receiver
 from tools.console import Trouble, say, step
 from tools.databases import Databases
 from tools.odoo_server import OdooServer, free_port
