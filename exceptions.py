@@ -6,12 +6,12 @@ from odoo.exceptions import ValidationError
 
 
 class WebhookValidationError(ValidationError):
-    """What was asked for is refused; the text says what is wrong and what to do."""
+    """A call is refused; the text says what is wrong and what to do."""
 
 
 class WebhookProcessingConfigurationError(WebhookValidationError):
-    """A delivery can't be built or decided as configured: it needs a person.
+    """A delivery can't be built or decided as configured: it needs manual intervention.
 
     Raised for faults of an endpoint, a rule, a handler, a path or a file. A retry
-    can't mend them, so the delivery goes to `error` and waits.
+    can't correct them, so the delivery goes to `error` and waits.
     """

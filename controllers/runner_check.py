@@ -11,7 +11,7 @@ class RunnerCheck(http.Controller):
         """Prove that a request reached this database; see lane/diagnostics.py.
 
         Open to everybody, as queue_job's own route is: it reads one parameter, and the
-        answer serves nothing else.
+        response serves nothing else.
         """
         text = proof(http.request.env(su=True), nonce[:64])
         return http.request.make_response(text, [("Content-Type", "text/plain")])

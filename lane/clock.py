@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Time inside the lane has two forms, told apart by name.
+"""Time inside the lane has two forms, distinguished by name.
 
 A date is a naive UTC `datetime`, as Odoo stores it, and its name ends in `_at` (or is
 `now`): dates are written, compared with stored ones, and passed to policies. A clock is

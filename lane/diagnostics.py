@@ -248,10 +248,10 @@ def summary(env, finding: Finding) -> str:
         UNREACHABLE: env._(
             "The job runner can't reach Odoo at %(address)s: %(error)s. Set host, port "
             "and scheme in section [queue_job] of odoo.conf to where this server "
-            "answers, and restart Odoo."
+            "listens, and restart Odoo."
         ),
         NO_WORKER: env._(
-            "The server at %(address)s did not answer in time: no HTTP worker was "
+            "The server at %(address)s did not respond in time: no HTTP worker was "
             "free, with workers = %(workers)s. Raise workers above the capacity of the "
             "channels, to 3 at least; with 1 this check occupies the only one."
         ),
@@ -268,7 +268,7 @@ def summary(env, finding: Finding) -> str:
             "matches with this database, or change dbfilter, and restart Odoo."
         ),
         OTHER_SERVER: env._(
-            "The job runner calls %(address)s, and what answers there (HTTP "
+            "The job runner calls %(address)s, and what responds there (HTTP "
             '%(status)s) is not this Odoo with database "%(database)s". Correct host, '
             "port and scheme in section [queue_job] of odoo.conf, and restart Odoo."
         ),

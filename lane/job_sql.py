@@ -213,7 +213,7 @@ def close_killed(job_ids: list[int], now, reason: str) -> SQL:
 def requeue_dead_jobs() -> SQL:
     """Set lane jobs back to pending that are marked as started and that no worker runs.
 
-    `retry` tells the next lane that its predecessor was killed.
+    `retry` shows the next lane that its predecessor was killed.
     """
     # A job that runs holds its row of queue_job_lock. One that is just between its
     # mark and its lock is set back too: its worker notices, and it starts again.

@@ -29,7 +29,7 @@ from .translation import translate
 
 PAGE = 500
 TRIES = 5  # of one recording
-TRUNCATED = "\n[... cut: the answer was longer]"
+TRUNCATED = "\n[... cut: the response was longer]"
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -75,7 +75,7 @@ class Situation(NamedTuple):
     clock: float
     may_claim: bool  # time and resources allow to build and send more
     must_release: bool  # the target must get none of the waiting requests
-    has_follow_up: bool  # recorded results of which nobody was told yet
+    has_follow_up: bool  # recorded results of which nobody was notified yet
     is_keeping_due: bool  # a second has passed since the last housekeeping
     unrecorded: int  # responses collected and not recorded
     must_record: bool  # they are enough for a transaction, or wait long enough

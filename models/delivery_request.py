@@ -184,7 +184,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         return scope.files
 
     def _stored_json(self, name, kind):
-        """The JSON value that a text field of this delivery holds."""
+        """The JSON value in a text field of this delivery."""
         try:
             value = json.loads(self[name] or "{}")
         except (ValueError, RecursionError) as error:

@@ -120,12 +120,13 @@ class DeliveryStatusMessage:
             return self._with_note(self.env._("Done without a request: nothing to do."))
         if self.delivery.attempt_count == 1:
             text = self.env._(
-                "Delivered at the first attempt: the target answered %s.",
+                "Delivered at the first attempt: the target responded with %s.",
                 self.delivery.response_status_code,
             )
         else:
             text = self.env._(
-                "Delivered after %(count)s attempts: the target answered %(status)s.",
+                "Delivered after %(count)s attempts: the target responded with "
+                "%(status)s.",
                 count=self.delivery.attempt_count,
                 status=self.delivery.response_status_code,
             )
@@ -352,7 +353,7 @@ class DeliveryStatusMessage:
             return self._waits_for_receiver(endpoint)
         if endpoint.circuit_state == "manual":
             return self.env._(
-                'Waits: the target of endpoint "%s" answered 410 Gone. Correct '
+                'Waits: the target of endpoint "%s" responded with 410 Gone. Correct '
                 "Target Hostname or Target Path there, then press Close Circuit.",
                 endpoint.name,
             )

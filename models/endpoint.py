@@ -181,33 +181,34 @@ class BwtWebhookOutboundEndpoint(models.Model):
         search="_search_health",
         group_expand="_sorted_healths",
         groups=GROUP_OPERATOR,
-        help="Stopped by Receiver: the target answered 410 Gone; nothing is sent until "
-        "the circuit is closed by hand. Circuit Open: only probes are sent. Delayed: a "
-        "delivery is due for more than five minutes. Failing: the last request failed.",
+        help="Stopped by Receiver: the target responded with 410 Gone; nothing is sent "
+        "until the circuit is closed by hand. Circuit Open: only probes are sent. "
+        "Delayed: a delivery is due for more than five minutes. Failing: the last "
+        "request failed.",
     )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
         compute="_compute_attempt_figures",
         groups=GROUP_OPERATOR,
-        help="Share of the attempts of the last 24 hours that were answered with 2xx.",
+        help="Share of the attempts of the last 24 hours that succeeded (2xx).",
     )
     duration_p50_ms = fields.Integer(
         string="Duration p50 (ms)",
         compute="_compute_attempt_figures",
         groups=GROUP_OPERATOR,
-        help="Half of the requests of the last 24 hours were answered within this.",
+        help="Half of the requests of the last 24 hours took no longer than this.",
     )
     duration_p95_ms = fields.Integer(
         string="Duration p95 (ms)",
         compute="_compute_attempt_figures",
         groups=GROUP_OPERATOR,
-        help="95 of 100 requests of the last 24 hours were answered within this.",
+        help="95 of 100 requests of the last 24 hours took no longer than this.",
     )
     chart_24h = fields.Text(
         string="Last 24 Hours",
         compute="_compute_chart_24h",
         groups=GROUP_OPERATOR,
-        help="Attempts per hour: answered with 2xx, and failed.",
+        help="Attempts per hour: with 2xx, and failed.",
     )
 
     _code_unique = models.UniqueIndex(

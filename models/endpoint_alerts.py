@@ -82,10 +82,10 @@ def notify_of_circuit(endpoint, before, after):
             "only probes are sent."
         ),
         "manual": env._(
-            "The target answered 410 Gone: nothing is sent until Close Circuit "
+            "The target responded with 410 Gone: nothing is sent until Close Circuit "
             "is pressed."
         ),
-        "closed": env._("The target answers again: sending resumes."),
+        "closed": env._("The target responds again: sending resumes."),
     }
     if after not in messages or (before == "half_open" and after == "open"):
         return

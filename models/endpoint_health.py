@@ -51,7 +51,7 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
         readonly=True,
         help="As recorded by the last lane. Open: the target failed too often in a "
         "row; one probe is sent after a pause. Stopped by Receiver: the target "
-        "answered 410 Gone; nothing is sent until the circuit is closed by "
+        "responded with 410 Gone; nothing is sent until the circuit is closed by "
         "hand.",
     )
     failure_streak = fields.Integer(

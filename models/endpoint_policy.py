@@ -131,8 +131,8 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         search="_search_circuit_state",
         groups=GROUP_OPERATOR,
         help="Open: the target failed too often in a row; one probe is sent after a "
-        "pause. Stopped by Receiver: the target answered 410 Gone; nothing is sent "
-        "until the circuit is closed by hand.",
+        "pause. Stopped by Receiver: the target responded with 410 Gone; nothing is "
+        "sent until the circuit is closed by hand.",
     )
     failure_streak = fields.Integer(
         string="Consecutive Failures",

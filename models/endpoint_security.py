@@ -94,7 +94,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         default="X-Api-Key",
         tracking=True,
         groups=GROUP_OPERATOR,
-        help="Name of the header that holds the API key.",
+        help="Name of the header that contains the API key.",
     )
     client_certificate_info = fields.Char(
         string="Client Certificate",

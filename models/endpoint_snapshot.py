@@ -88,7 +88,7 @@ class CompiledRule:
 
 @dataclass(frozen=True, eq=False)
 class CompiledCondition:
-    """A comparison that must hold."""
+    """A comparison that must be true."""
 
     source: CompiledSource
     operator: str

@@ -62,7 +62,7 @@ def _retry_summary(endpoint):
     if not schedule.delays:
         return env._("A failed request is dead-lettered at once.")
     return env._(
-        "Requests are retried if the target doesn't answer, and on these "
+        "Requests are retried if the target doesn't respond, and on these "
         "statuses: %(statuses)s. Retry delays: %(delays)s (%(sum)s), each up "
         "to 20 %% longer. Then the delivery is dead-lettered. Any other "
         "failure is dead-lettered at once.",
@@ -120,7 +120,7 @@ def waiting_message(endpoint):
     env = endpoint.env
     if endpoint.circuit_state == "manual":
         return env._(
-            "The target answered 410 Gone and the circuit is open: queued "
+            "The target responded with 410 Gone and the circuit is open: queued "
             "deliveries wait until Close Circuit is pressed on the endpoint."
         )
     if endpoint.is_paused:
@@ -176,14 +176,14 @@ def _graph(env, hours):
     """Two series of 24 values for the widget: done and failed."""
     all_done, all_failed = zip(*hours, strict=True)
     caption = env._(
-        "%(done)s answered with 2xx, %(failed)s failed; busiest hour: %(most)s",
+        "%(done)s with 2xx, %(failed)s failed; busiest hour: %(most)s",
         done=sum(all_done),
         failed=sum(all_failed),
         most=max(map(sum, hours)),
     )
     labels = [env._("%s h ago", HOURS - number) for number in range(HOURS)]
     series = [
-        (env._("Answered with 2xx"), all_done),
+        (env._("With 2xx"), all_done),
         (env._("Failed"), all_failed),
     ]
     return json.dumps(

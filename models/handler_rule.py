@@ -32,7 +32,7 @@ ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"
 
 
 class BwtWebhookOutboundHandlerRule(models.Model):
-    """One rule: if all its conditions hold, it decides and later rules are skipped."""
+    """One rule: the first whose conditions are all met applies, the others don't."""
 
     _name = "bwt.webhook.outbound.handler.rule"
     _description = "Outbound Webhook Handler Rule"
@@ -153,7 +153,7 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
 
 
 class BwtWebhookOutboundHandlerRuleCondition(models.Model):
-    """One comparison that must hold."""
+    """One comparison that must be true."""
 
     _name = "bwt.webhook.outbound.handler.rule.condition"
     _description = "Outbound Webhook Handler Rule Condition"

@@ -56,7 +56,7 @@ def apply_header_rules(snapshot, scope, data):
 
 
 def run_rules(rules, scope, request_data):
-    """The decision of the first rule whose conditions all hold.
+    """The decision of the first rule whose conditions are all met.
 
     :param rules: `CompiledHandlerRule`s in their order
     :param scope: `BuildScope`; its `request_data` is what request fields read

@@ -23,7 +23,7 @@ _USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*@")
 
 @lru_cache(maxsize=4096)
 def is_sensitive(name):
-    """Whether a header or query parameter of this name holds a credential."""
+    """Whether a header or query parameter of this name contains a credential."""
     return _SENSITIVE.search(name) is not None
 
 

@@ -91,7 +91,7 @@ def fetch_token(sender, credentials, *, timeout, now):
     value = bare_token(value) if isinstance(value, str) else value
     if not _is_bearer(said.get("token_type")) or not _fits(value):
         raise TokenRefused(
-            _lt("%(url)s answered without a bearer token (RFC 6749, section 5.1)."),
+            _lt("%(url)s responded without a bearer token (RFC 6749, section 5.1)."),
             reason="response",
             may_recover=False,
             **host,

@@ -66,7 +66,7 @@ def _in_time(lookup, host, port, deadline):
         raise NotResolved(
             _lt(
                 'the name "%(host)s" was not resolved in time: the name server did '
-                "not answer. Check the DNS settings of this machine."
+                "not respond. Check the DNS settings of this machine."
             ),
             host=host,
         )

@@ -219,7 +219,7 @@ def _refused(url, why):
     why = Message(why)
     if url is None:
         return EgressRefused(_lt("the URL is refused: %(why)s."), why=why)
-    shown = re.split(r"[?#]", url, maxsplit=1)[0]  # a query may hold a secret
+    shown = re.split(r"[?#]", url, maxsplit=1)[0]  # a query may contain a secret
     return EgressRefused(
         _lt('the URL "%(url)s" is refused: %(why)s.'), url=shown, why=why
     )

@@ -95,7 +95,7 @@ def _expect_tunnel(sock, deadline):
         sock.settimeout(_left(deadline))
         byte = sock.recv(1)
         if not byte or len(head) > _HEAD_LIMIT:
-            raise ProxyRefused("the proxy gave no answer to CONNECT")
+            raise ProxyRefused("the proxy did not respond to CONNECT")
         head += byte
     status = head.split(b"\n", 1)[0].split(None, 2)
     if len(status) < 2 or not status[1].startswith(b"2"):

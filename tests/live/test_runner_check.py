@@ -89,6 +89,6 @@ def test_a_port_of_another_server(shop, receiver):
     with serving(shop.cluster, shop.database, environment=environment) as server:
         _kind, message = pressed(server)
 
-    assert f"calls {receiver.url}, and what answers there (HTTP 200)" in message
+    assert f"calls {receiver.url}, and what responds there (HTTP 200)" in message
     [request] = receiver.requests
     assert "127.0.0.1" in request.header("host")

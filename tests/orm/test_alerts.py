@@ -285,7 +285,7 @@ class TestAlerts(CommittedCase):
         self._probe(ids)
 
         self.assertEqual([], self.activities(CIRCUIT_OPEN, active_test=False))
-        self.assertIn("The target answers again: sending resumes.", self.notes()[0])
+        self.assertIn("The target responds again: sending resumes.", self.notes()[0])
 
     def _probe(self, ids):
         """The cool-down has passed; a lane runs."""

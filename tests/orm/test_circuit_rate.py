@@ -265,7 +265,7 @@ class TestCircuitOfALane(CommittedCase):
         self.assertEqual({"done"}, set(self.states(ids)))
         state, texts, _activities = self.committed_state()
         self.assertEqual("closed", state)
-        self.assertIn("answers again", texts[-1])
+        self.assertIn("responds again", texts[-1])
 
     def test_gone(self):
         """A 410 ends the delivery and stops the endpoint; the button sets it going."""

@@ -64,7 +64,7 @@ class TestStatusMessage(TrustCase):
         delivery = self.process({"a": 1})
 
         self.assertEqual(
-            "Delivered at the first attempt: the target answered 200.",
+            "Delivered at the first attempt: the target responded with 200.",
             delivery.status_message,
         )
 
@@ -278,7 +278,7 @@ class TestReaders(TrustCase):
         self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken"})
         delivery = self.process({"a": 1}).with_user(self.user("operator"))
 
-        self.assertIn("answered 200", delivery.status_message)
+        self.assertIn("responded with 200", delivery.status_message)
         self.assertIn("curl --request POST", delivery.curl_command)
         self.assertTrue(delivery.age_text)
         endpoint = delivery.endpoint_id

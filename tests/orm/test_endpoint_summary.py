@@ -55,7 +55,7 @@ class TestEndpointSummary(TrustCase):
         self.assertEqual((0, 1), hours[23])
         self.assertEqual((1, 0), hours[21])
         self.assertEqual((1, 1), tuple(map(sum, zip(*hours, strict=True))))
-        self.assertIn("1 answered with 2xx, 1 failed", self.endpoint.chart_24h)
+        self.assertIn("1 with 2xx, 1 failed", self.endpoint.chart_24h)
 
     def test_endpoints_with_the_same_name_are_shown_with_their_code(self):
         """Choices show the code and find by it; elsewhere the name stays alone."""

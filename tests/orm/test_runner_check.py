@@ -106,8 +106,8 @@ class TestRunnerCheck(OutboundCase):
 
         messages = [self.checked() for _check in range(3)]
 
-        self.assertRegex(messages[0], r"answers there \(HTTP 200\) is not this Odoo")
-        self.assertRegex(messages[1], r"answers there \(HTTP 503\) is not this Odoo")
+        self.assertRegex(messages[0], r"responds there \(HTTP 200\) is not this Odoo")
+        self.assertRegex(messages[1], r"responds there \(HTTP 503\) is not this Odoo")
         self.assertRegex(
             messages[2], r"requires a login from the job runner \(HTTP 401\)"
         )

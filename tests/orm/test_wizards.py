@@ -44,7 +44,7 @@ class TestSendTest(TrustCase):
         self.assertEqual(shown[2].encode(), request.body)
         self.assertEqual("done", test.delivery_state)
         self.assertEqual(200, test.answer_status)
-        self.assertIn("the target answered 200", test.status_message)
+        self.assertIn("the target responded with 200", test.status_message)
 
     def test_a_preview_stores_nothing(self):
         """No delivery, no message, no line remains of a preview."""

@@ -10,7 +10,7 @@ const TEAL = 2; // In Odoo's small palette
 const RED = 1;
 
 /**
- * Odoo's dashboard graph with two series, stacked: attempts that were answered with 2xx,
+ * Odoo's dashboard graph with two series, stacked: attempts that succeeded (2xx),
  * and attempts that failed. A caption has their sums.
  */
 class AttemptsGraph extends JournalDashboardGraphField {

@@ -47,7 +47,7 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     stateIs("active"),
     {
       content: "The graph of the last day counts the failed attempt",
-      trigger: "canvas[aria-label^='0 answered with 2xx, 1 failed']",
+      trigger: "canvas[aria-label^='0 with 2xx, 1 failed']",
     },
     ...openMore("action_activate"),
     {
