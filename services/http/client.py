@@ -55,19 +55,18 @@ class Sender:
             tls_context(client_certificate)
         self._kept = {}
 
-    def send(self, encoded, *, timeout, permit=None):
+    def send(self, encoded, *, timeout):
         """Send one `EncodedRequest`; the returned `HttpResponse` reports failures too.
 
         timeout: seconds in all, for resolving, connecting, TLS, sending and reading,
         however slowly the peer sends
-        permit: the thread's `Permit`, released before a longer wait
         """
         started_at = time.time()
         start = monotonic()
         deadline = start + timeout
         notes = []
         try:
-            link, response = self._respond(encoded, deadline, permit, notes)
+            link, response = self._respond(encoded, deadline, notes)
         except Exception as error:
             reason, said = _explain(error, encoded, timeout)
             response = HttpResponse(reason=reason, error=said)
@@ -90,21 +89,21 @@ class Sender:
         while self._kept:
             self._kept.popitem()[1].close()
 
-    def _respond(self, encoded, deadline, permit, notes):
+    def _respond(self, encoded, deadline, notes):
         """The connection that was used, and the response on it."""
         kept = self._take_kept(encoded)
         if kept:
             try:
-                return kept, _exchange(kept, encoded, deadline, permit)
+                return kept, _exchange(kept, encoded, deadline)
             except TimeoutError:
                 raise
             except (NoResponse, OSError):
                 if kept.has_received:
                     raise
-        link = self._connect(encoded, deadline, permit)
+        link = self._connect(encoded, deadline)
         if kept:
             notes.append(_RESENT)
-        return link, _exchange(link, encoded, deadline, permit)
+        return link, _exchange(link, encoded, deadline)
 
     def _take_kept(self, encoded):
         link = self._kept.pop((encoded.scheme, encoded.host, encoded.port), None)
@@ -113,9 +112,7 @@ class Sender:
             return None
         return link
 
-    def _connect(self, encoded, deadline, permit):
-        if permit:
-            permit.release()
+    def _connect(self, encoded, deadline):
         try:
             sock = self._guard.connect(
                 encoded.scheme, encoded.host, encoded.port, deadline
@@ -136,10 +133,10 @@ class Sender:
             self._kept.pop(next(iter(self._kept))).close()
 
 
-def _exchange(link, encoded, deadline, permit):
+def _exchange(link, encoded, deadline):
     """Send and read; closes the connection if that fails."""
     try:
-        link.send(encoded, deadline, permit)
+        link.send(encoded, deadline)
         return read_response(link, encoded.method)
     except BaseException:
         link.close()
@@ -152,7 +149,6 @@ class Link:
     def __init__(self, sock):
         self._sock = sock
         self._deadline = 0.0
-        self._permit = None
         self._is_tls = isinstance(sock, ssl.SSLSocket)
         self.has_received = False  # since the last request
         self.idle_since = 0.0
@@ -166,10 +162,9 @@ class Link:
             return False
         return not wait_for_read(self._sock, timeout=0)
 
-    def send(self, encoded, deadline, permit=None):
+    def send(self, encoded, deadline):
         """Send the whole request. Raises OSError, TimeoutError."""
         self._deadline = deadline
-        self._permit = permit
         self.has_received = False
         body = encoded.body
         data = encoded.head()
@@ -184,13 +179,8 @@ class Link:
 
     def receive_into(self, buffer):
         """How many bytes were received into `buffer`; 0 when the peer closed."""
-        count = None
-        if self._permit:
-            permit, self._permit = self._permit, None
-            count = permit.wait(partial(self._receive_soon, buffer))
-        if count is None:
-            self._limit()
-            count = self._sock.recv_into(buffer)
+        self._limit()
+        count = self._sock.recv_into(buffer)
         if count:
             self.has_received = True
         return count
@@ -203,13 +193,6 @@ class Link:
         """Close the connection; never raises."""
         with suppress(OSError):
             self._sock.close()
-
-    def _receive_soon(self, buffer, seconds):
-        self._sock.settimeout(seconds)
-        try:
-            return self._sock.recv_into(buffer)
-        except TimeoutError:
-            return None
 
     def _send_all(self, data):
         self._limit()

@@ -1,12 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A pool of sender threads: few run while responses are fast, all while they are slow.
-
-Threads that each wait a tenth of a millisecond for a response spend more time on
-passing Python's GIL around than on requests: sixteen are half as fast as two. So a
-thread needs a permit to start a request, there are few permits, and a thread that has
-to wait releases its permit, so that a slow response delays no other request.
-"""
+"""A pool of threads that send requests."""
 
 import logging
 import threading
@@ -18,61 +12,6 @@ from queue import Empty, SimpleQueue
 from ..errors import Message, _lt
 from ..shortage import Shortage
 from .response import HttpResponse
-
-PERMITS = 2
-GRACE_PERIOD = 0.001  # seconds that a response may take while the permit is kept
-_RETRY = 16  # requests after a slow response until the grace period is used again
-
-
-class Permits:
-    """The permits that the threads of one pool share."""
-
-    def __init__(self, count=PERMITS):
-        self._free = SimpleQueue()
-        for _ in range(count):
-            self._free.put(None)
-
-    def of_thread(self):
-        """A `Permit` for one thread."""
-        return Permit(self._free)
-
-
-class Permit:
-    """One thread's permit: held or not."""
-
-    def __init__(self, free):
-        self._free = free
-        self._is_held = False
-        self._slow = 0
-
-    def take(self):
-        """Wait until this thread has a permit; returns immediately if it has one."""
-        if not self._is_held:
-            self._free.get()
-            self._is_held = True
-
-    def release(self):
-        """Release the permit for another thread, if this thread has one."""
-        if self._is_held:
-            self._is_held = False
-            self._free.put(None)
-
-    def wait(self, receive_soon):
-        """Wait for a response during the grace period, then release the permit.
-
-        receive_soon: `receive_soon(seconds)` returns the received data, or None.
-        If the last responses were slow, the permit is released immediately.
-        """
-        if self._slow:
-            self._slow -= 1
-        else:
-            data = receive_soon(GRACE_PERIOD)
-            if data is not None:
-                return data
-            self._slow = _RETRY
-        self.release()
-        return None
-
 
 _logger = logging.getLogger(__name__)
 
@@ -93,7 +32,6 @@ class SenderPool:
         self._done = deque()
         self._enough = threading.Event()
         self._wanted = 1
-        self._permits = Permits()
         self._threads = []
         self.outstanding = 0  # requests neither collected nor taken back
         self.shortage = None  # why a thread could not be started
@@ -180,15 +118,13 @@ class SenderPool:
 
     def _run(self, sender):
         todo, done = self._todo, self._done
-        permit = self._permits.of_thread()
         while True:
-            permit.take()
             each = todo.get()
             if each is None:
                 break
             key, encoded, timeout = each
             try:
-                response = sender.send(encoded, timeout=timeout, permit=permit)
+                response = sender.send(encoded, timeout=timeout)
             except Exception as error:  # a bug in the sender must not stop the lane
                 _logger.exception("a sender failed")
                 response = HttpResponse(
@@ -199,7 +135,6 @@ class SenderPool:
             done.append((key, response))
             if len(done) >= self._wanted:
                 self._enough.set()
-        permit.release()
         sender.close()
 
 
