@@ -6,6 +6,7 @@ from . import endpoint_policy
 from . import endpoint_security
 from . import endpoint_oauth
 from . import endpoint_backend
+from . import payload_list
 from . import endpoint_queue
 from . import endpoint_summary
 from . import endpoint_alerts

@@ -4,8 +4,12 @@ from odoo import api, fields, models
 
 from ..services.errors import ConfigurationError, _lt
 from ..services.paths import write_path
+from ..services.payload_lists import LIST
 from ..services.value_map import parse_value_map
+from .const import LIST_KIND
+from .endpoint_snapshot import CompiledSource
 from .record_payload import compile_record_payload, refuse_limited_fields
+from .value_format import Finish
 from .value_source import SOURCE_FIELDS, compile_source
 
 LINE_KINDS = [
@@ -13,6 +17,7 @@ LINE_KINDS = [
     ("literal", "Literal"),
     ("partner_field", "Partner Field"),
     ("company_field", "Company Field"),
+    LIST_KIND,
 ]
 
 
@@ -21,7 +26,7 @@ class BwtWebhookOutboundActionLine(models.Model):
 
     _name = "bwt.webhook.outbound.action.line"
     _description = "Outbound Webhook Server Action Line"
-    _inherit = "bwt.webhook.outbound.source.mixin"
+    _inherit = "bwt.webhook.outbound.payload.source.mixin"
     _order = "sequence, id"
     _rec_name = "source_expression"
 
@@ -41,7 +46,7 @@ class BwtWebhookOutboundActionLine(models.Model):
     sequence = fields.Integer(default=10)
     target = fields.Char(
         help="Payload rule: dotted path of the value in the payload, such as "
-        "order.lines.0.sku. Context line: the key that {tokens} refer to."
+        "order.lines.*.sku. Context line: the key that {tokens} refer to."
     )
     source_kind = fields.Selection(
         selection=LINE_KINDS,
@@ -50,7 +55,8 @@ class BwtWebhookOutboundActionLine(models.Model):
         default="record_field",
         help="Record Field: a dotted path from the record. Partner Field: from the "
         "record's partner. Company Field: from the endpoint's company. Literal: the "
-        "text given here.",
+        "text given here. List of Records: the records of a relation, for payload "
+        "rules.",
     )
     value_map = fields.Text(
         help="Replaces values, one 'from = to' per line, such as 'sale = "
@@ -78,17 +84,43 @@ class BwtWebhookOutboundActionLine(models.Model):
                 _lt("the key is missing. Name it, as in order_id.")
             )
         if self.usage == "payload":
-            write_path({}, self.target or "", None)
-        model_name = self.model_name
-        if self.source_kind == "partner_field":
-            model_name = "res.partner"
-        elif self.source_kind == "company_field":
-            model_name = "res.company"
-        if self.source_kind != "literal" and model_name in self.env:
-            path = self.source_expression.strip()
-            refuse_limited_fields(self.env, model_name, path)
-            if self.usage == "field":
-                compile_record_payload(self.env, model_name, [path])
+            parts = (self.target or "").split(".")
+            write_path({}, ".".join("0" if part == "*" else part for part in parts), 0)
+        elif self.source_kind == LIST:
+            raise ConfigurationError(
+                _lt("a list of records can only be the source of a payload rule.")
+            )
+
+    @api.constrains("usage", "target", "action_id", "source_kind", "source_expression")
+    def _check_lists(self):
+        self.filtered(lambda line: line.usage == "payload")._check_siblings()
+
+    def _payload_siblings(self):
+        rules = self.action_id.bwt_webhook_rule_ids
+        return rules.sorted(lambda line: (line.sequence, line.id))
+
+    def _starts_empty(self):
+        return True
+
+    def _payload_target(self):
+        return (self.target or "").strip()
+
+    def _payload_source(self, env):
+        return CompiledSource(
+            self.source_kind, self._source_label(), self._compiled_value(env)
+        )
+
+    def _check_path(self, kind, model_name, path):
+        if kind != "record_field":
+            super()._check_path(kind, model_name, path)
+        refuse_limited_fields(self.env, model_name, path)
+        if self.usage == "field":
+            compile_record_payload(self.env, model_name, [path])
+
+    def _source_model(self, kind):
+        return (
+            self.model_name if kind == "record_field" else super()._source_model(kind)
+        )
 
     def _compiled_value(self, env):
         """A function `scope -> value`, with the value map applied.
@@ -96,9 +128,12 @@ class BwtWebhookOutboundActionLine(models.Model):
         :raise ConfigurationError: the line is invalid
         """
         self._check_one()
-        read = compile_source(env, *(self[name] for name in SOURCE_FIELDS))
         value_map = parse_value_map(self.value_map)
-        if not value_map:
+        finish = Finish.of(self, value_map)
+        read = compile_source(
+            env, *(self[name] for name in SOURCE_FIELDS), finish=finish
+        )
+        if not value_map or finish is not None:
             return read
         return lambda scope: value_map.apply(read(scope))
 

@@ -9,12 +9,14 @@ from odoo import SUPERUSER_ID, Command
 
 from ..lane import sql
 from ..lane.clock import utcnow
+from ..services.formats import OMITTED
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
 from ..services.values import storable_text
 from .const import DELIVERY
 from .endpoint_queue import DRAFT
 from .endpoint_snapshot import build_context
+from .payload_list import compile_payload
 from .queue_request import default_name, read_requests
 from .record_payload import (
     RecordScope,
@@ -53,7 +55,9 @@ def compile_action(action):
     def request_of(record):
         scope = RecordScope(record, endpoint)
         for key, read in lines:
-            scope.context_values[key] = to_json_value(read(scope), key)
+            value = read(scope)
+            if value is not OMITTED:
+                scope.context_values[key] = to_json_value(value, key)
         return {
             "payload": payload_of(scope),
             "context_lines": scope.context_values,
@@ -72,10 +76,8 @@ def compile_action(action):
 def _compile_payload(action, env):
     """A function `scope -> payload`."""
     if action.bwt_webhook_payload_mode == "rules":
-        rules = [
-            (line.target or "", line._compiled_value(env))
-            for line in action.bwt_webhook_rule_ids
-        ]
+        lines = action.bwt_webhook_rule_ids
+        rules = compile_payload(lines, env, lambda target, read, _: (target, read))
         return lambda scope: _by_rules(rules, scope)
     model_name = action.model_id.model
     lines = action.bwt_webhook_field_ids.filtered("source_expression")
@@ -97,8 +99,11 @@ def _compile_payload(action, env):
 
 def _by_rules(rules, scope):
     payload = {}
-    for target, read in rules:
-        payload = write_path(payload, target, to_json_value(read(scope), target))
+    for target, source in rules:
+        value = source.value(scope)
+        if value is not OMITTED:
+            value = to_json_value(value, target)
+            payload = write_path(payload, target, value, owned=True)
     return payload
 
 

@@ -27,6 +27,9 @@ SOURCE_KINDS = CONTEXT_SOURCE_KINDS + [
     ("request_field", "Request Field"),
 ]
 
+# Of payload rules only: the records of a relation, some of them if there are many.
+LIST_KIND = ("list", "List of Records")
+
 # The record at which a field path starts; a `record_field` starts at the record of the
 # delivery, whose model is known only at run time.
 SOURCE_MODELS = {
@@ -35,6 +38,9 @@ SOURCE_MODELS = {
     "company_field": "res.company",
     "partner_field": "res.partner",
 }
+
+# Sources that read the record of a delivery.
+RECORD_KINDS = frozenset({"record_field", "partner_field", "list"})
 
 OPERATORS = [
     ("equals", "Equals"),

@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 
 from odoo import api, fields, models
+from odoo.tools import SQL
 
 from ..services.errors import ConfigurationError, _lt
-from ..services.template import tokens
+from ..services.template import field_tokens, tokens
 from ..services.values import (
     decode_literal_value,
     dumps_payload,
@@ -98,7 +99,8 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
     def _rows_of(self, delivery_ids):
         """Active lines of many deliveries in one query, in their order.
 
-        :return: tuples (delivery id, key, kind, expression, literal, reader)
+        :return: tuples (delivery id, key, kind, expression, literal, reader, id); the
+            id is None for a line whose value is sent as it is
         """
         lines = self.sudo()
         query = lines._search([("delivery_id", "in", delivery_ids)], order=self._order)
@@ -106,6 +108,13 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
             lines._field_to_sql(lines._table, name, query)
             for name in ("delivery_id", *_COLUMNS, "limited_to_user_id")
         ]
+        is_plain = SQL(
+            "%s IS NULL AND %s IS NULL",
+            lines._field_to_sql(lines._table, "value_format", query),
+            lines._field_to_sql(lines._table, "if_empty", query),
+        )
+        line_id = lines._field_to_sql(lines._table, "id", query)
+        columns.append(SQL("CASE WHEN %s THEN NULL ELSE %s END", is_plain, line_id))
         return self.env.execute_query(query.select(*columns))
 
 
@@ -126,7 +135,12 @@ def literal_text(value, key):
 def _escaped(value):
     """Texts with braces doubled that would be read as tokens."""
     if isinstance(value, str):
-        if "{{" in value or "}}" in value or "{" in value and tokens(value):
+        if (
+            "{{" in value
+            or "}}" in value
+            or "{" in value
+            and (tokens(value) or field_tokens(value))
+        ):
             return value.replace("{", "{{").replace("}", "}}")
         return value
     if isinstance(value, dict):

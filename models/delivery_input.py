@@ -7,9 +7,10 @@ from collections import defaultdict
 from odoo import SUPERUSER_ID
 
 from ..services.errors import ServiceError
-from .const import CONTEXT_LINE, DELIVERY, ENDPOINT
-from .endpoint_snapshot import RECORD_KINDS
-from .value_source import BuildScope
+from ..services.template import may_name_fields
+from .build_scope import BuildScope
+from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, RECORD_KINDS
+from .value_format import FORMAT_FIELDS
 
 _BUILD = "outbound_build"  # the only context key of ours while a request is built
 _READ = (
@@ -95,10 +96,17 @@ def read_scopes(deliveries, snapshot):
     env = deliveries.env
     deliveries.fetch(_READ)
     lines = defaultdict(list)
-    kinds = set()
+    needs_records = snapshot.needs_records
+    formatted = []
     for delivery_id, *line in env[CONTEXT_LINE]._rows_of(deliveries.ids):
         lines[delivery_id].append(line)
-        kinds.add(line[1])
+        _key, kind, _expression, literal, _reader, line_id = line
+        if kind in RECORD_KINDS or kind == "literal" and may_name_fields(literal):
+            needs_records = True
+        if line_id:
+            formatted.append(line_id)
+    if formatted:
+        env[CONTEXT_LINE].browse(formatted).fetch(FORMAT_FIELDS)
     files = _read_files(deliveries)
     endpoint = env[ENDPOINT].browse(snapshot.endpoint_id)
     company = env["res.company"].browse(snapshot.company_id)
@@ -109,7 +117,7 @@ def read_scopes(deliveries, snapshot):
         )
         scope.lines = lines.get(delivery.id, ())
         scope.files = files.get(delivery.id) or {}
-    if snapshot.needs_records or kinds & RECORD_KINDS:
+    if needs_records:
         _read_records(deliveries, scopes)
     return scopes
 

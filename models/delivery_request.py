@@ -20,13 +20,15 @@ from ..lane.batch import HandlerFailed, describe
 from ..lane.savepoint import FOREIGN_ERRORS
 from ..services import result_types
 from ..services.errors import ServiceError
+from ..services.formats import OMITTED
 from ..services.headers import header_text_of, merge_headers, set_header
 from ..services.http.encoding import encode
 from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
 from ..services.request import OutboundRequest
+from ..services.template import may_name_fields
 from ..services.transport import build_transport_kwargs
-from .const import ENDPOINT, HANDLER
+from .const import CONTEXT_LINE, ENDPOINT, HANDLER
 from .delivery_input import in_build_env, outbound_build, read_scopes
 from .endpoint_snapshot import compile_or_refuse, snapshot_of
 from .errors import misconfigured
@@ -37,6 +39,7 @@ from .rule_engine import (
     refuse_another_host,
     run_rules,
 )
+from .value_format import Finish
 from .value_source import compile_source
 
 
@@ -355,24 +358,32 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         delivery = scope.delivery
         # Set before it is filled: a line may use earlier ones.
         values = scope.context_values = {}
-        for key, kind, expression, literal, reader in scope.lines:
+        for key, kind, expression, literal, reader, line_id in scope.lines:
             try:
-                if kind == "literal":
-                    read = compile_source(delivery.env, kind, expression, literal)
+                if kind == "literal" and not line_id and not may_name_fields(literal):
+                    read = compile_source(
+                        delivery.env, kind, expression, literal, reader=reader
+                    )
                 else:
-                    read = delivery._line_source(snapshot, kind, expression, reader)
-                values[key] = to_json_value(read(scope), key)
+                    read = delivery._line_source(
+                        snapshot, kind, expression, literal, reader, line_id
+                    )
+                value = read(scope)
+                if value is not OMITTED:
+                    values[key] = to_json_value(value, key)
             except ServiceError as error:
                 error.where = self.env._('context line "%s"', key)
                 raise delivery._outbound_fault(error) from error
         return values
 
-    def _line_source(self, snapshot, kind, expression, reader):
+    def _line_source(self, snapshot, kind, expression, literal, reader, line_id):
+        """The source of a context line, compiled once for the batch."""
         sources = snapshot.line_sources
-        key = (kind, expression, reader)
+        finish = line_id and Finish.of(self.env[CONTEXT_LINE].browse(line_id))
+        key = (kind, expression, literal, reader, finish)
         if key not in sources:
             sources[key] = compile_or_refuse(
-                self.env, kind, expression, None, reader=reader
+                self.env, kind, expression, literal, reader=reader, finish=finish
             )
         return sources[key]
 
@@ -399,7 +410,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
     def _may_be_named(self, record):
         """True when each user who wrote a context line here may read the record."""
         _snapshot, scope = self._outbound_scope()
-        readers = {line[-1] for line in scope.lines} - {None}
+        readers = {line[4] for line in scope.lines} - {None}
         return all(
             record.with_env(reader_env(record.env, reader)).has_access("read")
             for reader in readers

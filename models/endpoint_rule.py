@@ -6,9 +6,10 @@ from odoo import api, fields, models
 
 from ..services.headers import check_header, refuse_connection_header
 from ..services.value_map import parse_value_map
-from .const import ENDPOINT, SOURCE_KINDS
+from .const import ENDPOINT, LIST_KIND, SOURCE_KINDS
 from .endpoint_snapshot import CompiledRule, CompiledSource
-from .value_source import SOURCE_FIELDS, source_kind_field
+from .payload_list import LIST_FIELDS, compile_payload
+from .value_source import COMPILED_FIELDS, source_kind_field
 
 
 class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
@@ -19,7 +20,7 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
-    _READ = ("endpoint_id", "value_map", "limited_to_user_id", *SOURCE_FIELDS)
+    _READ = ("endpoint_id", "value_map", *COMPILED_FIELDS)
 
     endpoint_id = fields.Many2one(
         ENDPOINT, required=True, ondelete="cascade", index=True, check_company=True
@@ -33,7 +34,6 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
         "later one wins.",
     )
     active = fields.Boolean(default=True, help="An inactive rule is skipped.")
-    source_kind = source_kind_field(SOURCE_KINDS)
     value_map = fields.Text(
         help="Replaces values, one 'from = to' per line, such as 'sale = "
         "confirmed'. A line '* = something' is the default for all other "
@@ -54,19 +54,6 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
 
     def _compiled(self):
         """These rules, in their order, as values for some batches."""
-        return tuple(rule._compiled_one() for rule in self)
-
-    def _compiled_one(self):
-        self.ensure_one()
-        as_typed = self._source_literal_as_typed()
-        value_map = parse_value_map(self.value_map, as_text=as_typed)
-        return CompiledRule(
-            self._target(),
-            CompiledSource.of(self, as_typed=as_typed, value_map=value_map),
-        )
-
-    def _target(self):
-        """The name of the header or the path in the payload."""
         raise NotImplementedError
 
     def _source_owner(self):
@@ -83,6 +70,7 @@ class BwtWebhookOutboundEndpointHeaderRule(models.Model):
     _rec_name = "header_name"
     _READ = (*BwtWebhookOutboundEndpointRuleMixin._READ, "header_name")
 
+    source_kind = source_kind_field(SOURCE_KINDS)
     header_name = fields.Char(
         required=True,
         help="Name of the HTTP header, such as X-Order-Number. Names are "
@@ -105,11 +93,16 @@ class BwtWebhookOutboundEndpointHeaderRule(models.Model):
             refuse_connection_header(self.header_name)
             check_header(self.header_name, literal or "")
 
+    def _compiled(self):
+        return tuple(rule._compiled_one() for rule in self)
+
+    def _compiled_one(self):
+        value_map = parse_value_map(self.value_map, as_text=True)
+        source = CompiledSource.of(self, as_typed=True, value_map=value_map)
+        return CompiledRule(self.header_name, source)
+
     def _source_literal_as_typed(self):
         return True
-
-    def _target(self):
-        return self.header_name
 
     def _source_label(self):
         return self.env._('header rule "%s"', self.header_name or "")
@@ -120,19 +113,43 @@ class BwtWebhookOutboundEndpointPayloadRule(models.Model):
 
     _name = "bwt.webhook.outbound.endpoint.payload.rule"
     _description = "Outbound Webhook Payload Rule"
-    _inherit = "bwt.webhook.outbound.endpoint.rule.mixin"
+    _inherit = [
+        "bwt.webhook.outbound.endpoint.rule.mixin",
+        "bwt.webhook.outbound.payload.source.mixin",
+    ]
     _order = "sequence, id"
     _rec_name = "target_path"
-    _READ = (*BwtWebhookOutboundEndpointRuleMixin._READ, "target_path")
-
-    target_path = fields.Char(
-        help="Dotted path of the value in the payload, such as order.lines.0.sku. "
-        "Missing objects are created. Empty: the value replaces the whole "
-        "payload.",
+    _READ = (
+        *BwtWebhookOutboundEndpointRuleMixin._READ,
+        *LIST_FIELDS,
+        "target_path",
     )
 
-    def _target(self):
+    source_kind = source_kind_field([*SOURCE_KINDS, LIST_KIND])
+    target_path = fields.Char(
+        help="Dotted path of the value in the payload, such as order.customer.name. "
+        "Missing objects are created. Empty: the value replaces the whole "
+        "payload. Rules for order.lines.*.sku build a list, with an item for each "
+        "record if the source is order_line.*.product_id.default_code.",
+    )
+
+    @api.constrains(
+        "target_path", "source_kind", "source_expression", "active", "endpoint_id"
+    )
+    def _check_lists(self):
+        self._check_siblings()
+
+    def _payload_siblings(self):
+        rules = self.endpoint_id.payload_rule_ids.filtered("active")
+        return rules.sorted(lambda rule: (rule.sequence, rule.id))
+
+    def _payload_target(self):
         return self.target_path or ""
+
+    def _compiled(self):
+        return compile_payload(
+            self, self.env, lambda target, source, _rule: CompiledRule(target, source)
+        )
 
     def _source_label(self):
         return self.env._('payload rule "%s"', self.target_path or "")

@@ -14,29 +14,30 @@ from ..services.errors import ServiceError
 from .const import DELIVERY
 from .endpoint_policy import DeliveryPolicy
 from .endpoint_security import Trust
-from .value_source import compile_source
-
-RECORD_KINDS = frozenset({"record_field", "partner_field"})
+from .value_format import Finish
+from .value_source import compile_source, reads_record
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledSource:
     """A compiled source of one value.
 
-    read: `BuildScope -> value`
+    read: `BuildScope -> value`; `OMITTED` for a value that is left out
     label: how errors name the rule, the condition or the line
+    reads_record: whether it reads the record of the delivery, or its partner
     """
 
     kind: str
     label: str
     read: Callable
+    reads_record: bool = False
 
     def value(self, scope):
         """The value for one delivery; a `ServiceError` names its place as `where`."""
         try:
             return self.read(scope)
         except ServiceError as error:
-            error.where = self.label
+            error.where = getattr(error, "where", None) or self.label
             raise
 
     @classmethod
@@ -46,6 +47,7 @@ class CompiledSource:
         An invalid source is compiled to one that raises when it is read: deliveries
         that need it fail with its message, the others are sent.
         """
+        finish = Finish.of(record, value_map)
         read = compile_or_refuse(
             record.env,
             record.source_kind,
@@ -53,10 +55,16 @@ class CompiledSource:
             record.literal_value,
             as_typed=as_typed,
             reader=record.limited_to_user_id.id,
+            finish=finish,
         )
-        if value_map:
+        if value_map and finish is None:
             read = _mapped(read, value_map)
-        return cls(record.source_kind, record._source_label(), read)
+        return cls(
+            record.source_kind,
+            record._source_label(),
+            read,
+            reads_record(record.source_kind, record.literal_value),
+        )
 
 
 def compile_or_refuse(env, kind, expression, literal, **options):
@@ -145,7 +153,7 @@ class EndpointSnapshot:
     has_response_hook: whether `_handle_outbound_response` has an effect
     context: context in which values are read (company, language, UTC)
     empty: value of an empty field, None or False
-    line_sources: (kind, expression, reader) of context lines -> compiled source
+    line_sources: what defines a context line's value -> compiled source
     """
 
     endpoint_id: int
@@ -205,7 +213,7 @@ def needs_records(header_rules, payload_rules, handler):
     sources = [rule.source for rule in (*header_rules, *payload_rules)]
     for rule in handler.rules if handler else ():
         sources += rule.sources()
-    return any(source.kind in RECORD_KINDS for source in sources)
+    return any(source.reads_record for source in sources)
 
 
 def snapshot_of(endpoint):

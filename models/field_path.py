@@ -105,6 +105,47 @@ def _compile(env, model_name, parts, expression):
     return tuple(steps)
 
 
+def final_field(env, model_name, expression):
+    """The field on which a valid path ends, before an index.
+
+    None if it ends inside a value (JSON, properties) or behind a reference field.
+    """
+    model, field = env[model_name], None
+    parts = expression.split(".")
+    for position, part in enumerate(parts):
+        if part == "*" or part.isdecimal():
+            continue
+        field = model._fields[part]
+        if field.type not in RELATIONAL:
+            return field if position == len(parts) - 1 else None
+        model = env[field.comodel_name]
+    return field
+
+
+def compile_items(env, model_name, expression):
+    """The items of the list at a path without `*`.
+
+    :return: the model of the items, and a function `record -> records`; the model is
+        None for a list inside a value (JSON, properties), and the function returns
+        that value
+    :raise ConfigurationError: the path can't be read, or doesn't end on a list
+    """
+    steps = _compile(env, model_name, expression.split("."), expression)
+    last = steps[-1]
+    field = final_field(env, model_name, expression)
+    if type(last) is _Scalar and (field is None or is_nested(field)):
+        return None, _Walk(steps, expression)
+    if type(last) in (_Scalar, _Reference):
+        raise ConfigurationError(
+            _lt(
+                "path \"%(path)s\" doesn't end on a list, so * can't follow it. End it "
+                "on a relation, such as order_line."
+            ),
+            path=expression,
+        )
+    return field.comodel_name, _Records(steps, expression)
+
+
 def is_nested(field):
     """True if a path may continue into the field's value, by keys and indexes.
 
@@ -237,6 +278,38 @@ class _Reference:
         return compile_field_path(target.env, target._name, self.rest)(target, empty)
 
 
+class _Records:
+    """Reads the records at the end of a path of relations and indexes."""
+
+    __slots__ = ("steps", "expression")
+
+    def __init__(self, steps, expression):
+        self.steps = steps
+        self.expression = expression
+
+    def __call__(self, records):
+        for step in self.steps:
+            if type(step) is int:
+                records = records[step : step + 1]
+            elif len(records) > 1:
+                raise _several(self.expression, len(records), step.name)
+            else:
+                records = read_field(records, step.name, self.expression)
+        return records
+
+
+def _several(path, count, field):
+    return ConfigurationError(
+        _lt(
+            'path "%(path)s": there are %(count)s records before '
+            '"%(field)s". Write .0. for the first, .*. for all.'
+        ),
+        path=path,
+        count=count,
+        field=field,
+    )
+
+
 class _Walk:
     """Reads a path of several steps from one record."""
 
@@ -260,15 +333,7 @@ class _Walk:
         if type(step) is int:
             return self._read(records[step : step + 1], position, False, empty)
         if len(records) > 1:
-            raise ConfigurationError(
-                _lt(
-                    'path "%(path)s": there are %(count)s records before '
-                    '"%(field)s". Write .0. for the first, .*. for all.'
-                ),
-                path=self.expression,
-                count=len(records),
-                field=step.name,
-            )
+            raise _several(self.expression, len(records), step.name)
         if type(step) is _Relation:
             found = read_field(records, step.name, self.expression)
             return self._read(found, position, step.many, empty)

@@ -12,6 +12,7 @@ from ..services.headers import check_header, refuse_connection_header
 from .const import (
     HANDLER,
     HANDLER_RULE,
+    LIST_KIND,
     OPERATORS,
     REQUEST_KEYS,
     RESULT_STATUSES,
@@ -25,7 +26,8 @@ from .endpoint_snapshot import (
     CompiledSource,
 )
 from .errors import misconfigured
-from .value_source import SOURCE_FIELDS, source_kind_field
+from .payload_list import LIST_FIELDS, compile_payload
+from .value_source import COMPILED_FIELDS, source_kind_field
 
 CONDITION = "bwt.webhook.outbound.handler.rule.condition"
 ASSIGNMENT = "bwt.webhook.outbound.handler.rule.assignment"
@@ -111,8 +113,8 @@ class BwtWebhookOutboundHandlerRule(models.Model):
                 status="send" if rule.result_status == "mutate" else rule.result_status,
                 seconds=rule.retry_seconds,
                 note=rule.note or "",
-                conditions=tuple(conditions[rule.id]),
-                assignments=tuple(assignments[rule.id]),
+                conditions=conditions[rule.id],
+                assignments=assignments[rule.id],
             )
             for rule in rules
         )
@@ -126,7 +128,7 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
     _inherit = "bwt.webhook.outbound.source.mixin"
     _order = "sequence, id"
     _check_company_auto = True
-    _READ = ("rule_id", "limited_to_user_id", *SOURCE_FIELDS)
+    _READ = ("rule_id", *COMPILED_FIELDS)
 
     rule_id = fields.Many2one(
         HANDLER_RULE, required=True, ondelete="cascade", index=True, check_company=True
@@ -139,13 +141,12 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
     @api.model
     def _compiled_by_rule(self, rules):
         """Those of several rules, in their order, by the rule's id; one query."""
-        compiled = defaultdict(list)
-        for part in self.search_fetch([("rule_id", "in", rules.ids)], self._READ):
-            compiled[part.rule_id.id].append(part._compiled())
-        return compiled
+        parts = self.search_fetch([("rule_id", "in", rules.ids)], self._READ)
+        by_rule = parts.grouped("rule_id").items()
+        return defaultdict(tuple, {rule.id: own._compiled() for rule, own in by_rule})
 
     def _compiled(self):
-        """This one as a value for some batches."""
+        """These ones of a rule, in their order, as values for some batches."""
         raise NotImplementedError
 
     def _source_owner(self):
@@ -187,8 +188,11 @@ class BwtWebhookOutboundHandlerRuleCondition(models.Model):
         evaluate_condition("", self.operator, self.expected_value)
 
     def _compiled(self):
-        return CompiledCondition(
-            CompiledSource.of(self), self.operator, self.expected_value or ""
+        return tuple(
+            CompiledCondition(
+                CompiledSource.of(each), each.operator, each.expected_value or ""
+            )
+            for each in self
         )
 
     def _source_label(self):
@@ -204,15 +208,19 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
 
     _name = "bwt.webhook.outbound.handler.rule.assignment"
     _description = "Outbound Webhook Handler Rule Assignment"
-    _inherit = "bwt.webhook.outbound.handler.rule.part"
+    _inherit = [
+        "bwt.webhook.outbound.handler.rule.part",
+        "bwt.webhook.outbound.payload.source.mixin",
+    ]
     _order = "sequence, id"
     _READ = (
         *BwtWebhookOutboundHandlerRulePart._READ,
+        *LIST_FIELDS,
         "target_scope",
         "target_expression",
     )
 
-    source_kind = source_kind_field(SOURCE_KINDS)
+    source_kind = source_kind_field([*SOURCE_KINDS, LIST_KIND])
     target_scope = fields.Selection(
         TARGET_SCOPES,
         required=True,
@@ -237,6 +245,10 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
     def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
         target = (self.target_expression or "").strip()
+        if self.source_kind == LIST_KIND[0] and self.target_scope != "payload":
+            raise ConfigurationError(
+                _lt("a list of records can only be written into the payload.")
+            )
         if not target:
             return
         if self.target_scope == "header":
@@ -250,11 +262,25 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
                 parts=", ".join(REQUEST_KEYS),
             )
 
-    def _compiled(self):
-        source = CompiledSource.of(self, as_typed=self._source_literal_as_typed())
-        return CompiledAssignment(
-            self.target_scope, self.target_expression.strip(), source
+    @api.constrains(
+        "target_scope", "target_expression", "source_kind", "source_expression"
+    )
+    def _check_lists(self):
+        self.filtered(lambda each: each.target_scope == "payload")._check_siblings()
+
+    def _payload_siblings(self):
+        payload = self.rule_id.assignment_ids.filtered(
+            lambda each: each.target_scope == "payload"
         )
+        return payload.sorted(lambda each: (each.sequence, each.id))
+
+    def _payload_target(self):
+        # Those of the same rule that don't write the payload build no list.
+        is_payload = self.target_scope == "payload"
+        return self.target_expression.strip() if is_payload else ""
+
+    def _compiled(self):
+        return compile_payload(self, self.env, _compiled_assignment)
 
     def _source_literal_as_typed(self):
         return self.target_scope == "header"
@@ -265,3 +291,11 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
             rule=self.rule_id.name or "",
             target=self.target_expression or "",
         )
+
+
+def _compiled_assignment(target, source, record):
+    if record is None:  # a list that several assignments build
+        return CompiledAssignment("payload", target, source)
+    return CompiledAssignment(
+        record.target_scope, record.target_expression.strip(), source
+    )

@@ -83,7 +83,7 @@ def compile_limited_path(env, model_name, expression, user_id, *, check_start=Fa
     """
     read = compile_field_path(env, model_name, expression)
     check_path(reader_env(env, user_id), model_name, expression)
-    guard = _Guard(user_id, expression)
+    guard = AccessGuard(user_id)
 
     def read_limited(record, empty=None):
         guard.check(record, expression, check_start=check_start)
@@ -92,12 +92,11 @@ def compile_limited_path(env, model_name, expression, user_id, *, check_start=Fa
     return read_limited
 
 
-class _Guard:
-    """Checks access to the records on a path; each of them once."""
+class AccessGuard:
+    """Checks that a user may read the records on paths; each record once."""
 
-    def __init__(self, user_id, expression):
+    def __init__(self, user_id):
         self.user_id = user_id
-        self.expression = expression
         self.readable = {}  # by model: ids
         self.relations = {}  # by model and path
 
@@ -105,7 +104,7 @@ class _Guard:
         """Refuse if a record on the path may not be read."""
         env = reader_env(record.env, self.user_id)
         if check_start:
-            self._check_records(env, record)
+            self._check_records(env, record, expression)
         key = (record._name, expression)
         if key not in self.relations:
             self.relations[key] = check_path(env, *key)
@@ -114,20 +113,20 @@ class _Guard:
         records = record
         for position, name in enumerate(relations):
             if name is None:
-                self._check_references(env, records, parts[position:])
+                self._check_references(env, records, parts[position:], expression)
                 return
             records = read_field(records, name, expression)
-            self._check_records(env, records)
+            self._check_records(env, records, expression)
 
-    def _check_references(self, env, records, parts):
+    def _check_references(self, env, records, parts, expression):
         name, *rest = parts
         for record in records:
-            target = read_field(record, name, self.expression)
+            target = read_field(record, name, expression)
             if target and target.exists():
-                self._check_records(env, target)
+                self._check_records(env, target, expression)
                 self.check(target, ".".join(rest))
 
-    def _check_records(self, env, records):
+    def _check_records(self, env, records, expression):
         known = self.readable.setdefault(records._name, set())
         if known.issuperset(records._ids):
             return
@@ -136,16 +135,16 @@ class _Guard:
         known.update(batch.with_env(env)._filtered_access("read")._ids)
         for record in records:
             if record.id not in known:
-                raise self._fault(env, record)
+                raise self._fault(env, record, expression)
 
-    def _fault(self, env, record):
+    def _fault(self, env, record, expression):
         return ConfigurationError(
             _lt(
                 'path "%(path)s": %(user)s, who saved it, may not read the record '
                 "(%(model)s, %(id)s). Choose another field, or ask a Settings "
                 "administrator to save it."
             ),
-            path=self.expression,
+            path=expression,
             user=env.user.sudo().name,
             model=record._name,
             id=record.id,

@@ -3,10 +3,10 @@
 """Payloads from field paths of a record, nested as the paths are."""
 
 from ..services.errors import ConfigurationError, _lt
+from .build_scope import BuildScope
 from .endpoint_snapshot import empty_value
 from .field_path import RELATIONAL, check_syntax, compile_field_path
 from .field_value import read_field
-from .value_source import BuildScope
 
 
 class RecordScope(BuildScope):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from ..services.conditions import evaluate_condition
 from ..services.egress.target_url import origin_of
 from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.formats import OMITTED
 from ..services.headers import content_type_of, header_text_of, set_header
 from ..services.jsonable import to_json_value
 from ..services.masking import mask_url
@@ -25,10 +26,15 @@ def apply_payload_rules(snapshot, scope, data):
     try:
         for rule in snapshot.payload_rules:
             try:
-                value = to_json_value(rule.source.read(scope), rule.target)
-                data["payload"] = write_path(data["payload"], rule.target, value)
+                value = rule.source.read(scope)
+                if value is OMITTED:
+                    continue
+                value = to_json_value(value, rule.target)
+                data["payload"] = write_path(
+                    data["payload"], rule.target, value, owned=True
+                )
             except ServiceError as error:
-                error.where = rule.source.label
+                error.where = getattr(error, "where", None) or rule.source.label
                 raise
     finally:
         scope.escape = None
@@ -40,7 +46,8 @@ def _raw_content_type(snapshot, scope, data):
     for rule in snapshot.header_rules:
         if rule.target.lower() == "content-type":
             with suppress(ServiceError):  # reported where the header is built
-                found = header_text_of(rule.source.read(scope))
+                value = rule.source.read(scope)
+                found = found if value is OMITTED else header_text_of(value)
     return found
 
 
@@ -48,7 +55,10 @@ def apply_header_rules(snapshot, scope, data):
     """Set the headers of the endpoint's header rules; raises like the payload rules."""
     for rule in snapshot.header_rules:
         try:
-            value = header_text_of(rule.source.read(scope), rule.target)
+            value = rule.source.read(scope)
+            if value is OMITTED:
+                continue
+            value = header_text_of(value, rule.target)
         except ServiceError as error:
             error.where = rule.source.label
             raise
@@ -99,6 +109,8 @@ def refuse_another_host(rule, result, request_data, snapshot):
 
 def _holds(condition, scope):
     actual = condition.source.value(scope)
+    if actual is OMITTED:
+        actual = None
     try:
         return evaluate_condition(actual, condition.operator, condition.expected)
     except ServiceError as error:
@@ -127,6 +139,8 @@ def _assigned(assignments, scope, request_data):
             value = assignment.source.value(scope)
         finally:
             scope.escape = None
+        if value is OMITTED:
+            continue
         try:
             part = _ASSIGN[assignment.scope](data, changed, assignment.target, value)
         except ServiceError as error:
@@ -160,7 +174,8 @@ def _assign_payload(data, changed, target, value):
         payload = data["payload"]
         # The previous request stays unchanged: the attempt may show it.
         data["payload"] = payload if type(payload) is bytes else to_json_value(payload)
-    data["payload"] = write_path(data["payload"], target, to_json_value(value, target))
+    value = to_json_value(value, target)
+    data["payload"] = write_path(data["payload"], target, value, owned=True)
     return "payload"
 
 

@@ -8,124 +8,92 @@ from odoo import api, fields, models
 
 from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.paths import read_path
-from ..services.template import render_literal, render_text
+from ..services.payload_lists import LIST
+from ..services.template import (
+    MissingValue,
+    field_tokens,
+    render_literal,
+    render_text,
+)
 from ..services.values import decode_literal_value
-from .const import REQUEST_KEYS, SOURCE_MODELS
+from .const import RECORD_KINDS, REQUEST_KEYS, SOURCE_MODELS
 from .errors import capitalized, misconfigured, translate
-from .field_path import check_syntax, compile_field_path
-from .field_value import read_field
+from .field_path import check_syntax, compile_field_path, final_field
 from .path_reader import check_path, compile_limited_path, is_limited, reader_env
+from .value_format import FORMAT_FIELDS, FORMATS, IF_EMPTY, UNITS, Finish
+
+# The first word of a token that names a field, as in {record.partner_id.name}.
+TOKEN_KINDS = {
+    "record": "record_field",
+    "company": "company_field",
+    "partner": "partner_field",
+}
 
 
-class BuildScope:
-    """The values that the sources of one delivery read.
+def source_paths(kind, expression, literal):
+    """The field paths that a source reads, as pairs (kind, path)."""
+    if kind == LIST:
+        kind = "record_field"
+    if kind == "record_field" or kind in SOURCE_MODELS:
+        return [(kind, (expression or "").strip())]
+    if kind != "literal" or not isinstance(literal, str):
+        return []
+    if "{" not in literal and "\\" not in literal:  # JSON may write { as \\u007b
+        return []
+    tokens = field_tokens(decode_literal_value(literal))
+    words = (token.partition(".") for token in tokens)
+    return [(TOKEN_KINDS[word], path) for word, _dot, path in words]
 
-    delivery, endpoint, company: records, superuser, the endpoint's company and language
-    lines: (key, kind, expression, literal, reader) of the active context lines
-    files: form field -> file
-    context_values: key -> value; None before the lines were read
-    request_data: the request built so far, as `OutboundRequest.to_dict()` returns it
-    empty: value of an empty field, None or False
-    escape: how to escape values in a raw body, see `escaping.escaper`
-    """
 
-    __slots__ = (
-        "delivery",
-        "endpoint",
-        "company",
-        "lines",
-        "files",
-        "context_values",
-        "request_data",
-        "empty",
-        "escape",
-        "_record",
-        "_partner",
-    )
-
-    def __init__(self, delivery, endpoint, company, empty=None):
-        self.delivery = delivery
-        self.empty = empty
-        self.endpoint = endpoint
-        self.company = company
-        self.lines = ()
-        self.files = {}
-        self.context_values = None
-        self.request_data = {}
-        self.escape = None
-        self._record = None
-        self._partner = None
-
-    @property
-    def record(self):
-        """The record of the delivery; empty if deleted or not given."""
-        if self._record is None:
-            self._record = self._find_record()
-        return self._record
-
-    @record.setter
-    def record(self, record):
-        self._record = record
-
-    def _find_record(self):
-        model_name, record_id = self.delivery.res_model, self.delivery.res_id
-        if not model_name or not record_id or model_name not in self.delivery.env:
-            return self.delivery.browse()
-        return self.delivery.env[model_name].browse(record_id).exists()
-
-    @property
-    def partner(self):
-        """Partner of the record of the delivery, else of the company."""
-        if self._partner is None:
-            self._partner = self._find_partner()
-        return self._partner
-
-    def _find_partner(self):
-        if not self._has_record():
-            return self.company.partner_id
-        record = self.need_record()
-        if record._name == "res.partner":
-            return record
-        field = record._fields.get("partner_id")
-        if field is not None and field.comodel_name == "res.partner":
-            return read_field(record, "partner_id", "partner_id")
-        return self.company.partner_id
-
-    def _has_record(self):
-        """Whether the delivery names a record, which may be deleted."""
-        return bool(self.delivery.res_id)
-
-    def need_record(self):
-        """The record of the delivery; raises ConfigurationError without one."""
-        if self.record:
-            return self.record
-        if self.delivery.res_id:
-            raise ConfigurationError(
-                _lt(
-                    "the record that the delivery is about (%(model)s, %(id)s) was "
-                    "deleted. Cancel the delivery, or choose another source for "
-                    "the value."
-                ),
-                model=self.delivery.res_model,
-                id=self.delivery.res_id,
-            )
-        raise ConfigurationError(
-            _lt(
-                "the delivery has no record, but a record field is requested. Give "
-                "record= when queueing, or choose another source for the value."
-            )
+def reads_record(kind, literal):
+    """True if a source reads the record of a delivery, or its partner."""
+    if kind == "literal":
+        return any(
+            each in RECORD_KINDS for each, _ in source_paths(kind, None, literal)
         )
+    return kind in RECORD_KINDS
 
 
-def compile_source(env, kind, expression, literal, *, as_typed=False, reader=None):
+def compile_source(
+    env, kind, expression, literal, *, as_typed=False, reader=None, finish=None
+):
     """A function `scope -> plain value` for one source.
 
     :param as_typed: a literal is always text (header values)
     :param reader: id of the user whose rights limit what is read; None for no limit
+    :param finish: a `Finish`, or None for the value as it is
     :raise ConfigurationError: the source is invalid, as far as known in advance
     """
+    if kind == "record_field" or kind in SOURCE_MODELS:
+        if not expression or not isinstance(expression, str):
+            return _nothing
+        return _compile_field(env, kind, expression.strip(), reader, finish)
+    read = _compile_value(env, kind, expression, literal, as_typed, reader)
+    if finish is None:
+        return read
+    return _finished(read, finish, env, (expression or literal or "").strip())
+
+
+def _finished(read, finish, env, shown):
+    done = finish.compile(env, None, shown)
+    if not finish.if_empty:
+        return lambda scope: done(read(scope), scope.empty)
+
+    def read_finished(scope):
+        try:
+            value = read(scope)
+        except MissingValue:
+            if finish.if_empty == "error":
+                raise
+            value = None
+        return done(value, scope.empty)
+
+    return read_finished
+
+
+def _compile_value(env, kind, expression, literal, as_typed, reader):
     if kind == "literal":
-        return _literal_text(literal) if as_typed else _literal(literal)
+        return _literal(env, literal, as_typed, reader)
     if not expression or not isinstance(expression, str):
         return _nothing
     expression = expression.strip()
@@ -133,18 +101,7 @@ def compile_source(env, kind, expression, literal, *, as_typed=False, reader=Non
         return _context_key(expression)
     if kind == "request_field":
         return lambda scope: read_path(scope.request_data, expression)
-    if kind == "record_field":
-        return _record_field(expression, reader)
-    if kind not in SOURCE_MODELS:
-        return _nothing
-    read = _compile_path(env, SOURCE_MODELS[kind], expression, reader, kind)
-    if kind == "delivery_field":
-        return lambda scope: read(scope.delivery, scope.empty)
-    if kind == "endpoint_field":
-        return lambda scope: read(scope.endpoint, scope.empty)
-    if kind == "company_field":
-        return lambda scope: read(scope.company, scope.empty)
-    return lambda scope: read(scope.partner, scope.empty)
+    return _nothing
 
 
 def check_source(env, kind, expression, literal):
@@ -153,13 +110,15 @@ def check_source(env, kind, expression, literal):
     :raise ConfigurationError: the message says what is wrong and what to do
     """
     if kind == "literal":
+        for each, path in source_paths(kind, expression, literal):
+            check_source(env, each, path, None)
         return
     expression = (expression or "").strip()
     if not expression:
         raise ConfigurationError(
             _lt("the path is empty. Enter one, such as name or partner_id.name.")
         )
-    if kind == "record_field":
+    if kind in ("record_field", LIST):
         check_syntax(expression)
     elif kind == "request_field" and expression.split(".")[0] not in REQUEST_KEYS:
         raise ConfigurationError(
@@ -178,22 +137,38 @@ def _nothing(scope):
     return scope.empty
 
 
-def _literal(text):
-    value = decode_literal_value(text)
+def _literal(env, text, as_typed, reader):
+    value = (text or "") if as_typed else decode_literal_value(text)
     if not value or not isinstance(value, str | dict | list):
         return lambda scope: value
-    if _has_braces(value):
-        return lambda scope: render_literal(value, scope.context_values, scope.escape)
-    if isinstance(value, str):
-        return lambda scope: value
-    return lambda scope: copy.deepcopy(value)
+    if not _has_braces(value):
+        if isinstance(value, str):
+            return lambda scope: value
+        return lambda scope: copy.deepcopy(value)
+    names = field_tokens(value)
+    if names:
+        return _literal_of_fields(env, value, names, as_typed, reader)
+    if as_typed:
+        return lambda scope: render_text(value, scope.context_values)
+    return lambda scope: render_literal(value, scope.context_values, scope.escape)
 
 
-def _literal_text(text):
-    text = text or ""
-    if _has_braces(text):
-        return lambda scope: render_text(text, scope.context_values)
-    return lambda scope: text
+def _literal_of_fields(env, value, names, as_typed, reader):
+    """A literal with tokens of fields; an empty field is None, never False."""
+    readers = {}
+    for name in names:
+        word, _dot, path = name.partition(".")
+        readers[name] = _compile_field(env, TOKEN_KINDS[word], path, reader, _AS_NONE)
+
+    def read(scope):
+        values = dict(scope.context_values)
+        for name, read_one in readers.items():
+            values[name] = read_one(scope)
+        if as_typed:
+            return render_text(value, values)
+        return render_literal(value, values, scope.escape)
+
+    return read
 
 
 def _has_braces(value):
@@ -217,25 +192,57 @@ def _context_key(expression):
     return read
 
 
-def _compile_path(env, model_name, expression, reader, kind):
+def _compile_field(env, kind, expression, reader, finish):
+    """A function `scope -> value` that follows fields of a record."""
+    if kind == "record_field":
+        return _record_field(expression, reader, finish)
+    read = compile_path(env, SOURCE_MODELS[kind], expression, reader, kind, finish)
+    if kind == "delivery_field":
+        return lambda scope: read(scope.delivery, scope.empty)
+    if kind == "endpoint_field":
+        return lambda scope: read(scope.endpoint, scope.empty)
+    if kind == "company_field":
+        return lambda scope: read(scope.company, scope.empty)
+    return lambda scope: read(scope.partner, scope.empty)
+
+
+def compile_path(env, model_name, expression, reader, kind, finish=None):
+    """A function `(record, empty) -> value`, limited to what the reader may read.
+
+    :param kind: of the source that starts at this record
+    :param finish: a `Finish`, or None
+    """
+    if finish is not None:
+        return _finished_path(env, model_name, expression, reader, kind, finish)
     if not reader:
         return compile_field_path(env, model_name, expression)
     # Endpoint, company and delivery belong to the user; the others may be any record.
-    check_start = kind in ("record_field", "partner_field")
     return compile_limited_path(
-        env, model_name, expression, reader, check_start=check_start
+        env, model_name, expression, reader, check_start=kind in RECORD_KINDS
     )
 
 
-def _record_field(expression, reader):
+def _finished_path(env, model_name, expression, reader, kind, finish):
+    compile_field_path(env, model_name, expression)  # valid, so its end is known
+    path, finish = finish.at(env, model_name, expression)
+    read = compile_path(env, model_name, path, reader, kind)
+    done = finish.compile(env, final_field(env, model_name, path), expression)
+    # A boolean that is false differs from an empty field only if that is None.
+    return lambda record, empty: done(read(record), empty)
+
+
+_AS_NONE = Finish(None, "null")
+
+
+def _record_field(expression, reader, finish):
     readers = {}  # by model: deliveries of one endpoint may be about several
 
     def read(scope):
         record = scope.need_record()
         read_record = readers.get(record._name)
         if read_record is None:
-            read_record = readers[record._name] = _compile_path(
-                record.env, record._name, expression, reader, "record_field"
+            read_record = readers[record._name] = compile_path(
+                record.env, record._name, expression, reader, "record_field", finish
             )
         return read_record(record, scope.empty)
 
@@ -243,6 +250,8 @@ def _record_field(expression, reader):
 
 
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
+# All that a source is compiled from.
+COMPILED_FIELDS = ("limited_to_user_id", *SOURCE_FIELDS, *FORMAT_FIELDS)
 # The user who changes one of these is the reader whose rights apply.
 ANSWERED_FOR = frozenset(
     "source_kind source_expression literal_value key_name "
@@ -280,8 +289,54 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
     literal_value = fields.Text(
         help="The value of a literal. It is read as JSON if it parses (149.99 is a "
         'number, true a boolean, "42" a text) and as text otherwise. Texts may '
-        "contain {key} for a context value; a text that consists only of {key} "
-        "keeps that value's type. Header values are sent as typed.",
+        "contain {key} for a context value, and {record.partner_id.name}, "
+        "{partner.email} or {company.name} for a field; a text that consists only of "
+        "one of these keeps that value's type. Header values are sent as typed.",
+    )
+
+    value_format = fields.Selection(
+        FORMATS,
+        string="Format",
+        help="How the value is written; of a list, each of its values. The value is "
+        "read, replaced by the value map, checked for being empty, and then formatted. "
+        "Empty: sent as it is.",
+    )
+    if_empty = fields.Selection(
+        IF_EMPTY,
+        help="What is sent for a field without a value, null or an empty text; false "
+        "and 0 are values. Empty: what the endpoint sends for empty fields.",
+    )
+    format_places = fields.Integer(
+        string="Decimal Places",
+        help="0 to 10. Values are rounded half up: 2.675 becomes 2.68.",
+    )
+    format_as_text = fields.Boolean(
+        string="As Text",
+        help='Sent as a text, which keeps trailing zeros: "10.50" instead of 10.5.',
+    )
+    format_pattern = fields.Char(
+        string="Pattern",
+        help="Letters of the Unicode standard: yyyy year, MM month, dd day, HH hour, "
+        "mm minute, ss second, SSS milliseconds, XXX offset, EEE day of the week, "
+        "MMM name of the month. Text between single quotes is sent as it is. Empty: "
+        "ISO 8601.",
+    )
+    format_timezone = fields.Char(
+        string="Time Zone",
+        help="Name of the time zone in which dates and times are written, such as "
+        "Europe/Berlin. Empty: UTC.",
+    )
+    format_language = fields.Selection(
+        lambda self: self.env["res.lang"].get_installed(),
+        string="Language",
+        help="Language of the label, or of the names of months and days. Empty: the "
+        "language of the endpoint's company.",
+    )
+    format_length = fields.Integer(
+        string="Length", help="Number of characters that are kept."
+    )
+    format_unit = fields.Selection(
+        UNITS, string="Unit", help="Unit of the timestamp. Empty: seconds."
     )
 
     limited_to_user_id = fields.Many2one(
@@ -310,7 +365,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         """The user whose rights limit what this user saves; empty without a limit."""
         return {"limited_to_user_id": self.env.uid} if is_limited(self.env) else {}
 
-    @api.constrains("source_kind", "source_expression", "literal_value")
+    @api.constrains("source_kind", "source_expression", "literal_value", *FORMAT_FIELDS)
     def _check_source(self):
         """Refuse what is known to be invalid before it runs."""
         for source in self:
@@ -320,7 +375,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
                 error.where = source._source_label()
                 raise misconfigured(source._source_owner(), error) from error
 
-    @api.onchange("source_kind", "source_expression", "literal_value")
+    @api.onchange("source_kind", "source_expression", "literal_value", *FORMAT_FIELDS)
     def _onchange_source(self):
         """Warn while editing about what saving would refuse."""
         if self.source_kind != "literal" and not self.source_expression:
@@ -340,18 +395,36 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
 
     def _check_one(self):
         """Raise ServiceError if this record is invalid for every delivery."""
-        check_source(
-            self.env, self.source_kind, self.source_expression, self.literal_value
-        )
+        source = (self.source_kind, self.source_expression, self.literal_value)
+        check_source(self.env, *source)
+        paths = source_paths(*source)
+        for kind, path in paths:
+            model_name = self._source_model(kind)
+            if model_name in self.env:
+                self._check_path(kind, model_name, path)
+        finish = Finish.of(self)
+        if finish is None:
+            return
+        finish.check()
+        if self.source_kind == "literal" or not paths:
+            finish.compile(self.env, None, self.source_expression or "")
+            return
+        [(kind, path)] = paths
+        model_name = self._source_model(kind)
+        if model_name in self.env:
+            compile_path(self.env, model_name, path, None, kind, finish)
+
+    def _check_path(self, kind, model_name, path):
+        """Raise ServiceError if the path is invalid, or may not be read from here."""
         reader = self.limited_to_user_id.id or self._reader_values().get(
             "limited_to_user_id"
         )
-        if reader and self.source_kind in SOURCE_MODELS:
-            check_path(
-                reader_env(self.env, reader),
-                SOURCE_MODELS[self.source_kind],
-                self.source_expression.strip(),
-            )
+        if reader:
+            check_path(reader_env(self.env, reader), model_name, path)
+
+    def _source_model(self, kind):
+        """The model at which paths of this kind start; None if it isn't known yet."""
+        return SOURCE_MODELS.get(kind)
 
     def _source_literal_as_typed(self):
         """True if a literal is text, not JSON: header values."""

@@ -60,8 +60,10 @@ def _child(value, part):
     return _MISSING
 
 
-def write_path(data, path, value):
+def write_path(data, path, value, *, owned=False):
     """Put a copy of `value` at `path` into `data`, in place; returns the whole.
+
+    owned: nobody else has `value`, so it needn't be copied
 
     Missing or null objects on the path are created (a list if the next part is `0`),
     an index one past the end appends, `*` writes to each item. None or False as `data`
@@ -69,11 +71,14 @@ def write_path(data, path, value):
     Raises ConfigurationError naming the path where another value is in the way.
     """
     parts = _parts(path or "")
+    several = "*" in parts
+    if not (owned or several):
+        value = _own(value)
     if not parts:
-        return _own(value)
+        return value
     if data is None or data is False:
         data = {}
-    _write(data, parts, 0, value)
+    _write(data, parts, 0, value, several)
     return data
 
 
@@ -85,14 +90,13 @@ def _own(value):
     return deepcopy(value) if isinstance(value, dict | list) else value
 
 
-def _write(container, parts, place, value):
+def _write(container, parts, place, value, several):
     for key in _keys(container, parts, place):
         if place == len(parts) - 1:
-            _put(container, key, _own(value))
+            _put(container, key, _own(value) if several else value)
         else:
-            _write(
-                _object_at(container, key, parts[place + 1]), parts, place + 1, value
-            )
+            inner = _object_at(container, key, parts[place + 1])
+            _write(inner, parts, place + 1, value, several)
 
 
 def _keys(container, parts, place):

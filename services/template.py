@@ -3,8 +3,10 @@
 """`{key}` tokens in paths, header values and payload literals.
 
 A key is a letter or `_`, then letters, digits or `_`; `{{` and `}}` are literal
-braces, other braces stay as they are. In a raw body values are escaped according to
-its content type: without this a customer called `Smith & Sons` would make XML invalid.
+braces, other braces stay as they are. Literals, not URL paths, may also name a field:
+`{record.partner_id.name}`, `{company.name}`, `{partner.email}`. In a raw body values
+are escaped according to its content type: without this a customer called
+`Smith & Sons` would make XML invalid.
 """
 
 import json
@@ -19,6 +21,10 @@ from .values import dumps_payload, to_json_value
 
 _SHOWN = 60
 _PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_LITERAL_PIECE = re.compile(
+    r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|(?:record|company|partner)\.[^{}\s]+)\}"
+)
+_FIELD_TOKEN = re.compile(r"\{(?:record|company|partner)\.")
 _BRACE = re.compile(r"[{}]")
 _BAD_IN_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f\\\ud800-\udfff]")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -28,11 +34,25 @@ _JSON_TYPES = re.compile(r"(?:text|application)/json|.+\+json")
 _ENCODED_IN_PATH = re.compile(r"""[\s"<>^`|]""")
 
 
+class MissingValue(ConfigurationError):
+    """A token has no value; `values["token"]` is its key."""
+
+
 @lru_cache(maxsize=2048)
 def _parse(text):
     """`text` as pairs (literal, key that follows it or None)."""
+    return _split(text, _PIECE)
+
+
+@lru_cache(maxsize=2048)
+def _parse_literal(text):
+    """The same, with the fields that a literal may name as keys."""
+    return _split(text, _LITERAL_PIECE)
+
+
+def _split(text, piece):
     pieces, literal, end = [], "", 0
-    for match in _PIECE.finditer(text):
+    for match in piece.finditer(text):
         literal += text[end : match.start()]
         end = match.end()
         if match[1]:
@@ -45,17 +65,37 @@ def _parse(text):
 
 
 def tokens(text):
-    """The keys that `text` names, in order, each once."""
+    """The context keys that `text` names, in order, each once."""
     return tuple(dict.fromkeys(key for _, key in _parse(text) if key))
+
+
+def may_name_fields(text):
+    """False for a stored literal without `{record.`, `{company.` and `{partner.`."""
+    return text is not None and _FIELD_TOKEN.search(text) is not None
+
+
+def field_tokens(literal):
+    """The fields that texts in a decoded literal name: `record.partner_id.name`."""
+    if isinstance(literal, str):
+        if "{" not in literal:
+            return ()
+        keys = (key for _, key in _parse_literal(literal) if key)
+        return tuple(dict.fromkeys(key for key in keys if "." in key))
+    if isinstance(literal, dict):
+        literal = literal.values()
+    elif not isinstance(literal, list):
+        return ()
+    return tuple(dict.fromkeys(key for each in literal for key in field_tokens(each)))
 
 
 def render_text(text, values, escape=None):
     """A header value or payload text with its tokens replaced by plain text.
 
+    values: key -> value; those of fields under the token itself, `record.name`
     escape: see `escaper`, if the text is a whole body
-    Raises ConfigurationError naming a token whose value is missing or empty.
+    Raises MissingValue naming a token whose value is missing or empty.
     """
-    pieces = _parse(text)
+    pieces = _parse_literal(text)
     if len(pieces) == 1:
         return pieces[0][0]
     if escape is None:
@@ -79,7 +119,7 @@ def render_path(text, values):
     that would make a path segment `.` or `..`, which receivers resolve.
     """
     if len(_parse(text)) == 1:
-        return render_text(text, values)
+        return _parse(text)[0][0]
     rendered = "".join(
         literal + _quoted(key, values) if key else literal
         for literal, key in _parse(text)
@@ -122,11 +162,11 @@ def render_literal(decoded, values, escape=None):
 
     A text that is exactly `{key}` becomes the value itself, with its type.
     The result shares no dict or list with `decoded`.
-    escape: see `render_text`, if the text is a whole body
-    Raises ConfigurationError naming a token whose value is missing or empty.
+    values, escape: see `render_text`
+    Raises MissingValue naming a token whose value is missing or empty.
     """
     if isinstance(decoded, str):
-        pieces = _parse(decoded)
+        pieces = _parse_literal(decoded)
         if len(pieces) == 2 and pieces[0][0] == pieces[1][0] == "":
             return _value(pieces[0][1], values)
         return render_text(decoded, values, escape)
@@ -139,12 +179,19 @@ def render_literal(decoded, values, escape=None):
 
 _NO_VALUE = _lt("token {%(token)s} has no value. Give it as a context line.")
 _NO_PATH_VALUE = _lt("path token {%(token)s} has no value. Give it as a context line.")
+_NO_FIELD_VALUE = _lt(
+    "token {%(token)s} has no value. Fill in the field, or choose what is sent for an "
+    "empty value."
+)
 
 
 def _value(key, values, complaint=_NO_VALUE):
     value = values.get(key)
-    if value is None or value is False or value == "":
-        raise ConfigurationError(complaint, token=key)
+    if "." in key:  # a field: false is the value of a boolean
+        if value is None or value == "":
+            raise MissingValue(_NO_FIELD_VALUE, token=key)
+    elif value is None or value is False or value == "":
+        raise MissingValue(complaint, token=key)
     return value
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
+
 from services.errors import ConfigurationError
 from services.formats import OMITTED, Format, check_field_type, compile_finish
 from services.value_map import parse_value_map

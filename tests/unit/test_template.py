@@ -10,7 +10,9 @@ import pytest
 from services.egress.target_url import locate
 from services.errors import ConfigurationError
 from services.template import (
+    MissingValue,
     clean_path,
+    field_tokens,
     render_literal,
     render_path,
     render_text,
@@ -189,3 +191,39 @@ def test_braces_that_are_not_tokens_are_refused(text):
     """A mistyped token would be sent to the receiver as it is."""
     with pytest.raises(ConfigurationError, match="brace that is not part of"):
         clean_path(text)
+
+
+def test_fields_are_named_in_literals():
+    """`{record.x}`, `{company.x}` and `{partner.x}` name fields, at every depth."""
+    literal = {"a": "{record.partner_id.name} of {company.name}", "b": ["{partner.id}"]}
+    values = {"record.partner_id.name": "Ada", "company.name": "B", "partner.id": 7}
+
+    assert field_tokens(literal) == tuple(values)
+    assert render_literal(literal, values) == {"a": "Ada of B", "b": [7]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{order.name}", "{{record.name}}", "{record.}", "{record.a b}", "{recorded.x}"],
+)
+def test_other_braces_with_dots_stay(text):
+    """Only these three words name fields: texts that exist keep their meaning."""
+    assert field_tokens(text) == ()
+    assert "{" in render_text(text, {})
+
+
+def test_a_url_names_no_fields():
+    """A URL path has context keys only: who may see its values is known."""
+    assert tokens("/{record.name}/{a}") == ("a",)
+    assert render_path("/{record.name}/{a}", {"a": 1}) == "/{record.name}/1"
+    with pytest.raises(ConfigurationError, match="a brace that is not part"):
+        clean_path("/{record.name}")
+
+
+def test_fields_without_a_value():
+    """An empty field is refused, a boolean that is false is a value."""
+    assert render_text("{record.active}", {"record.active": False}) == "false"
+    assert render_literal("{record.active}", {"record.active": False}) is False
+    for value in (None, ""):
+        with pytest.raises(MissingValue, match="{record.vat} has no value. Fill in"):
+            render_text("x {record.vat}", {"record.vat": value})
