@@ -290,12 +290,17 @@ class _Records:
     def __call__(self, records):
         for step in self.steps:
             if type(step) is int:
-                records = records[step : step + 1]
+                records = _at(records, step)
             elif len(records) > 1:
                 raise _several(self.expression, len(records), step.name)
             else:
                 records = read_field(records, step.name, self.expression)
         return records
+
+
+def _at(records, index):
+    """One of the records, or none; a slice alone would lose the prefetch group."""
+    return records[index : index + 1].with_prefetch(records._prefetch_ids)
 
 
 def _several(path, count, field):
@@ -331,7 +336,7 @@ class _Walk:
         if step == "*":
             return [self._read(each, position, False, empty) for each in records]
         if type(step) is int:
-            return self._read(records[step : step + 1], position, False, empty)
+            return self._read(_at(records, step), position, False, empty)
         if len(records) > 1:
             raise _several(self.expression, len(records), step.name)
         if type(step) is _Relation:

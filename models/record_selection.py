@@ -75,11 +75,15 @@ class Selection:
         limit = self.limit
 
         def select(records):
+            found = records
             if domain is not None:
-                records = records.filtered_domain(domain)
+                found = found.filtered_domain(domain)
             if order is not None:
-                records = records.sorted(order)
-            return records[:limit] if limit else records
+                found = found.sorted(order)
+            if limit:
+                found = found[:limit]
+            # One prefetch group: a field read from one record is read for all.
+            return found.with_prefetch(records._prefetch_ids)
 
         return select
 
