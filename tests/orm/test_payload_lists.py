@@ -460,7 +460,8 @@ class TestListsOfActions(ServerActionCase):
                 self.rules(("a", "child_ids", selection))
         for order in ("parent_id", "email_formatted", "nothing", "name up"):
             selection = {"source_kind": "list", "list_order": order}
-            with self.subTest(order), self.refused("order|no field"), self.cr.savepoint():
+            refused = self.refused("can't be used|no field")
+            with self.subTest(order), refused, self.cr.savepoint():
                 self.rules(("a", "child_ids", selection))
 
     def test_a_list_only_fills_a_payload(self):
