@@ -7,6 +7,8 @@ import json
 from odoo import Command
 from odoo.tests import tagged
 
+from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
+
 from .action_case import ServerActionCase
 from .request_case import RequestCase, assignment
 
@@ -332,9 +334,10 @@ class TestPayloadLists(RequestCase):
             self.env.invalidate_all()
             before = self.env.cr.sql_log_count
             snapshot = self.endpoint._outbound_snapshot()
-            deliveries = deliveries.with_context(outbound_snapshot=snapshot)
-            for each in deliveries._prefetch_for_build(snapshot):
-                lines = each._build_outbound_request().payload["lines"]
+            for scope in deliveries._read_scopes(snapshot).values():
+                with outbound_build(scope.delivery.env).of(snapshot, scope):
+                    built = scope.delivery._build_outbound_request()
+                lines = built.payload["lines"]
                 self.assertEqual(["BE"] * 3, [line["country"] for line in lines])
             queries[count] = self.env.cr.sql_log_count - before
 

@@ -19,7 +19,7 @@ LICENCE = """\
 """
 # Odoo doesn't start without these. psycopg2 may be installed as psycopg2-binary, which
 # Odoo's check of a manifest's dependencies doesn't find.
-PART_OF_ODOO = {"odoo", "babel", "markupsafe", "psycopg2"}
+PART_OF_ODOO = {"odoo", "babel", "markupsafe", "psycopg2", "pytz"}
 
 
 def texts(*patterns):
