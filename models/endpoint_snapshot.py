@@ -37,7 +37,7 @@ class CompiledSource:
         try:
             return self.read(scope)
         except ServiceError as error:
-            error.where = getattr(error, "where", None) or self.label
+            error.where = error.where or self.label
             raise
 
     @classmethod

@@ -316,7 +316,7 @@ def _compile_list(env, payload_list, models_around):
                 if value is not OMITTED:
                     result.append(value)
         except ServiceError as error:
-            error.where = getattr(error, "where", None) or part[-1]
+            error.where = error.where or part[-1]
             raise
         return result
 
@@ -331,7 +331,7 @@ def _with_fixed(plan, scope, around):
             try:
                 read = read(scope, around)
             except ServiceError as error:
-                error.where = getattr(error, "where", None) or label
+                error.where = error.where or label
                 raise
         parts.append((key, target, how, read, label))
     return parts

@@ -6,7 +6,7 @@ import ast
 
 from odoo.fields import Domain
 
-from ..services.errors import ConfigurationError, _lt
+from ..services.errors import ConfigurationError, Message, _lt
 from .field_path import RELATIONAL, check_syntax, compile_field_path, final_field
 
 # Compared in Python, on records that are read already: the others would search.
@@ -99,13 +99,14 @@ class Selection:
             ) from err
 
     def _fault(self, reason, **values):
+        """An error about the filter; the reason is a template or a message."""
         return ConfigurationError(
             _lt(
                 "the filter %(filter)s can't be used: %(reason)s. Write it as in "
                 '[("display_type", "=", False)].'
             ),
             filter=self.domain_text,
-            reason=reason % values if values else reason,
+            reason=Message(reason, values),
         )
 
     def _domain_paths(self):

@@ -34,7 +34,7 @@ def apply_payload_rules(snapshot, scope, data):
                     data["payload"], rule.target, value, owned=True
                 )
             except ServiceError as error:
-                error.where = getattr(error, "where", None) or rule.source.label
+                error.where = error.where or rule.source.label
                 raise
     finally:
         scope.escape = None
