@@ -1,13 +1,16 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from contextlib import suppress
+
 from odoo import api, fields, models
 
-from ..services.errors import ConfigurationError, _lt
+from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.paths import write_path
 from ..services.payload_lists import LIST
 from ..services.value_map import parse_value_map
 from .const import LIST_KIND
 from .endpoint_snapshot import CompiledSource
+from .field_path import compile_items
 from .record_payload import compile_record_payload, refuse_limited_fields
 from .value_format import Finish
 from .value_source import SOURCE_FIELDS, compile_source
@@ -34,6 +37,7 @@ class BwtWebhookOutboundActionLine(models.Model):
         comodel_name="ir.actions.server", required=True, ondelete="cascade", index=True
     )
     model_name = fields.Char(compute="_compute_model_name")
+    list_model_name = fields.Char(compute="_compute_list_model_name")
     usage = fields.Selection(
         selection=[
             ("field", "Field to Send"),
@@ -70,6 +74,16 @@ class BwtWebhookOutboundActionLine(models.Model):
         given = self.env.context.get("webhook_model_name")
         for line in self:
             line.model_name = line.action_id.sudo().model_id.model or given
+
+    @api.depends("model_name", "source_kind", "source_expression")
+    def _compute_list_model_name(self):
+        for line in self:
+            line.list_model_name = False
+            path = (line.source_expression or "").strip()
+            if line.source_kind == LIST and path and line.model_name in self.env:
+                with suppress(ServiceError):  # reported when it is saved
+                    model_name, _read = compile_items(self.env, line.model_name, path)
+                    line.list_model_name = model_name
 
     @api.constrains("usage", "target", "value_map", "action_id")
     def _check_line(self):

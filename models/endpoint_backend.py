@@ -13,6 +13,10 @@ from . import endpoint_summary
 from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
 from .delivery_input import outbound_build
 from .errors import misconfigured
+from .payload_list import LIST_FIELDS
+from .payload_preview import table_of_endpoint
+from .value_format import FORMAT_FIELDS
+from .value_source import SOURCE_FIELDS
 
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 
@@ -45,6 +49,20 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         store=True,
         groups=GROUP_OPERATOR,
         help="Hostname and path together, with tokens unresolved.",
+    )
+    payload_sample_ref = fields.Reference(
+        selection="_selection_payload_sample",
+        string="Sample Record",
+        store=False,
+        groups=GROUP_OPERATOR,
+        help="Shows what the payload rules write for this record.",
+    )
+    payload_sample = fields.Html(
+        compute="_compute_payload_sample",
+        sanitize=False,
+        groups=GROUP_OPERATOR,
+        help="Each value that the rules write into an empty payload for the sample "
+        "record, and its rule. Context values are not known here.",
     )
     url_preview = fields.Html(
         string="Request Preview",
@@ -288,6 +306,27 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             host = endpoint._get_outbound_target_hostname()
             path = endpoint.target_path or "/"
             endpoint.target_url = host and f"{host.rstrip('/')}{path}"
+
+    @api.model
+    def _selection_payload_sample(self):
+        return self.env["bwt.webhook.outbound.send.test"]._selection_record_model()
+
+    @api.depends(
+        "payload_sample_ref",
+        "empty_value",
+        *(
+            f"payload_rule_ids.{name}"
+            for name in (
+                *("target_path", "sequence", "active", "value_map"),
+                *(*SOURCE_FIELDS, *FORMAT_FIELDS, *LIST_FIELDS),
+            )
+        ),
+    )
+    def _compute_payload_sample(self):
+        for endpoint in self:
+            record = endpoint.payload_sample_ref
+            is_shown = record and record.exists() and record.has_access("read")
+            endpoint.payload_sample = is_shown and table_of_endpoint(endpoint, record)
 
     @api.depends("target_hostname", "target_path", "http_method")
     def _compute_url_preview(self):

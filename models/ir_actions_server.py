@@ -11,6 +11,10 @@ from .action_run import ServerActionRun, filter_of, guarded
 from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured, translate
+from .payload_list import LIST_FIELDS
+from .payload_preview import table_of_values
+from .value_format import FORMAT_FIELDS
+from .value_source import SOURCE_FIELDS
 
 STATE = "bwt_webhook_outbound"
 HEALTH = f"{ENDPOINT}.health"
@@ -127,7 +131,19 @@ class IrActionsServer(models.Model):
     bwt_webhook_sample = fields.Text(
         string="Webhook Sample",
         compute="_compute_bwt_webhook_sample",
-        help="What would be queued for the newest record that you may read.",
+        help="What would be queued for the record of the sample.",
+    )
+    bwt_webhook_sample_id = fields.Many2oneReference(
+        model_field="model_name",
+        string="Webhook Sample Record",
+        store=False,
+        help="The record whose payload is shown. Empty: the newest that you may read.",
+    )
+    bwt_webhook_sample_rules = fields.Html(
+        string="Webhook Sample by Rule",
+        compute="_compute_bwt_webhook_sample",
+        sanitize=False,
+        help="Each value of the sample, and the rule that it comes from.",
     )
 
     # Checked while it is made
@@ -288,37 +304,57 @@ class IrActionsServer(models.Model):
         *(
             f"bwt_webhook_{kind}_ids.{name}"
             for kind in ("field", "rule", "context")
-            for name in ("target", "source_kind", "source_expression", "literal_value")
+            for name in ("target", *SOURCE_FIELDS, *FORMAT_FIELDS, "value_map")
         ),
-        "bwt_webhook_rule_ids.value_map",
-        "bwt_webhook_context_ids.value_map",
+        *(f"bwt_webhook_rule_ids.{name}" for name in ("sequence", *LIST_FIELDS)),
+        "bwt_webhook_sample_id",
     )
     def _compute_bwt_webhook_sample(self):
         for action in self:
             action.bwt_webhook_sample = False
+            action.bwt_webhook_sample_rules = False
             if action.state != STATE or not action.model_id:
                 continue
             try:
-                action.bwt_webhook_sample = action._bwt_webhook_sample_text()
+                action._bwt_webhook_set_sample()
             except ServiceError as error:
                 action.bwt_webhook_sample = translate(self.env, error)
             except ValidationError as error:
                 action.bwt_webhook_sample = str(error)
 
-    def _bwt_webhook_sample_text(self):
+    @api.onchange("model_id")
+    def _onchange_bwt_webhook_model(self):
+        self.bwt_webhook_sample_id = False
+
+    def _bwt_webhook_sample_record(self):
+        """The chosen record, else the newest; only one that the user may read."""
         model = self.env[self.model_id.model]
-        record = model.browse()
-        if not model._abstract and model.has_access("read"):
-            record = model.search([], limit=1, order="id desc")
+        if model._abstract or not model.has_access("read"):
+            return model.browse()
+        chosen = model.browse(self.bwt_webhook_sample_id or ()).exists()
+        return (
+            chosen._filtered_access("read")
+            if chosen
+            else model.search([], limit=1, order="id desc")
+        )
+
+    def _bwt_webhook_set_sample(self):
+        record = self._bwt_webhook_sample_record()
         if not record:
-            return self.env._("No record exists yet, so there is no sample.")
+            self.bwt_webhook_sample = self.env._(
+                "No record exists yet, so there is no sample."
+            )
+            return
         [request] = compile_action(self)(record)
         payload, lines = request["payload"], request["context_lines"]
         text = serialize_payload(to_json_value(payload))
         if lines:
             text += "\n\n// " + self.env._("context values") + "\n"
             text += serialize_payload(to_json_value(lines))
-        return text
+        self.bwt_webhook_sample = text
+        if self.bwt_webhook_payload_mode == "rules":
+            rules = self.bwt_webhook_rule_ids
+            self.bwt_webhook_sample_rules = table_of_values(payload, rules)
 
     def _bwt_webhook_leave(self):
         """On uninstall: delete its actions, and the schedules that use them."""

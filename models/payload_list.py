@@ -91,7 +91,7 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
         for source in self:
             try:
                 check_lists(
-                    _rules_of(source._payload_siblings()),
+                    rules_of(source._payload_siblings()),
                     must_pair=source._starts_empty(),
                 )
             except ServiceError as error:
@@ -123,7 +123,8 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
         )
 
 
-def _rules_of(records):
+def rules_of(records):
+    """Records of the mixin as `RuleOfPayload`s."""
     return [
         RuleOfPayload(
             record._payload_target(),
@@ -153,7 +154,7 @@ def compile_payload(records, env, made):
         )
     must_pair = bool(records) and records[0]._starts_empty()
     compiled = []
-    for each in group_rules(_rules_of(records), must_pair=must_pair):
+    for each in group_rules(rules_of(records), must_pair=must_pair):
         if isinstance(each, PayloadList):
             compiled.append(made(each.target, _list_source(each), None))
         else:

@@ -20,6 +20,7 @@ from ..models.endpoint_health import runner_warning
 from ..models.endpoint_summary import context_keys
 from ..models.errors import capitalized, refused, translate
 from ..models.queue_request import new_message_uid
+from ..models.value_format import FORMAT_FIELDS
 from ..models.value_source import SOURCE_FIELDS, source_kind_field
 from ..services.egress.preflight import check_target
 from ..services.masking import mask_headers, mask_text, mask_url
@@ -35,7 +36,7 @@ TECHNICAL = (
 )
 LOOKUP_SECONDS = 5
 SHOWN = 64 * 1024  # characters of a body
-LINE_FIELDS = ("key_name", *SOURCE_FIELDS)
+LINE_FIELDS = ("key_name", *SOURCE_FIELDS, *FORMAT_FIELDS)
 # What the dialog records of a test, as superuser; a user sets none of it.
 RECORDED = (
     *("step", "message_uid", "delivery_id", "request_line", "request_headers"),
