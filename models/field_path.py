@@ -36,6 +36,9 @@ def compile_field_path(env, model_name, expression):
     steps = _compile(env, model_name, expression.split("."), expression)
     if len(steps) == 1 and type(steps[0]) is _Scalar:
         return steps[0]
+    *relations, last = steps
+    if type(last) is _Scalar and all(map(_is_to_one, relations)):
+        return _Chain(tuple(step.name for step in relations), last)
     return _Walk(steps, expression)
 
 
@@ -313,6 +316,27 @@ def _several(path, count, field):
         count=count,
         field=field,
     )
+
+
+def _is_to_one(step):
+    return type(step) is _Relation and not step.many
+
+
+class _Chain:
+    """Reads a value behind relations to one record each: the common path, in a loop."""
+
+    __slots__ = ("names", "last")
+
+    def __init__(self, names, last):
+        self.names = names
+        self.last = last
+
+    def __call__(self, record, empty=None):
+        for name in self.names:
+            record = read_field(record, name, self.last.path)
+            if not record:
+                return empty
+        return self.last(record, empty)
 
 
 class _Walk:

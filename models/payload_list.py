@@ -22,12 +22,11 @@ from .endpoint_snapshot import CompiledSource
 from .errors import misconfigured
 from .field_path import compile_field_path, compile_items, final_field
 from .path_reader import AccessGuard
-from .record_selection import Selection
+from .record_selection import RecordSelection
 from .value_format import Finish
-from .value_source import COMPILED_FIELDS, compile_source, reads_record
+from .value_source import compile_source, reads_record
 
 LIST_FIELDS = ("list_domain", "list_order", "list_limit")
-PAYLOAD_FIELDS = (*COMPILED_FIELDS, *LIST_FIELDS)
 # The record at which the relation of a list starts; other sources are JSON.
 _START = {
     "record_field": lambda scope: scope.need_record(),
@@ -68,7 +67,7 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
         super()._check_one()
         if self.source_kind != LIST:
             return
-        selection = Selection.of(self)
+        selection = RecordSelection.of(self)
         selection.check()
         expression = self.source_expression.strip()
         model_name = self._source_model("record_field")
@@ -88,14 +87,11 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
 
     def _check_siblings(self):
         """Refuse rules that don't build one list together."""
-        for source in self:
+        for siblings in {source._payload_siblings() for source in self}:
             try:
-                check_lists(
-                    rules_of(source._payload_siblings()),
-                    must_pair=source._starts_empty(),
-                )
+                check_lists(rules_of(siblings), must_pair=self._starts_empty())
             except ServiceError as error:
-                raise misconfigured(source._source_owner(), error) from error
+                raise misconfigured(siblings[0]._source_owner(), error) from error
 
     def _payload_siblings(self):
         """The records that write the same payload as this one, in their order."""
@@ -231,7 +227,7 @@ def _access_check(guard, path, *, check_start):
 def _paths_read(env, rule, model_name):
     paths = [rule.path]
     if rule.kind == LIST:
-        paths = Selection.of(rule.rule).paths(rule.path)
+        paths = RecordSelection.of(rule.rule).paths(rule.path)
     finish = Finish.of(rule.rule)
     if finish is not None:
         paths.append(finish.at(env, model_name, rule.path)[0])
@@ -249,7 +245,7 @@ def _compile_items(env, payload_list, model_name):
     if payload_list.source is None:
         return item_model, read
     try:
-        select = Selection.of(payload_list.source.rule).compile(env, item_model)
+        select = RecordSelection.of(payload_list.source.rule).compile(env, item_model)
     except ServiceError as error:
         error.where = payload_list.source.label
         raise
@@ -283,11 +279,12 @@ def _compile_list(env, payload_list, models_around):
     """
     item_model, _items = _compile_items(env, payload_list, models_around[-1])
     models_known = (*models_around, item_model)
+    # Items may be values instead of objects, and there is nothing to write a key into.
+    is_plain = any(not each.target for each in payload_list.values)
     plan = [
-        _compile_part(env, each, payload_list.depth + 1, models_known)
+        _compile_part(env, each, payload_list.depth + 1, models_known, is_plain)
         for each in payload_list.values
     ]
-    is_plain = any(not part[1] for part in plan)  # items are values, not objects
 
     def build(scope, around, items):
         if not items:
@@ -338,13 +335,14 @@ def _with_fixed(plan, scope, around):
     return parts
 
 
-def _compile_part(env, part, depth, models_known):
+def _compile_part(env, part, depth, models_known, is_plain):
     """(key, target, how, read, label) of one value or list inside the items.
 
     key: of a value that is directly in the item; None for a path
     """
     target = part.target
-    key = target if target and "." not in target and target != "*" else None
+    is_key = not is_plain and "." not in target and target != "*"
+    key = target if is_key else None
     if isinstance(part, PayloadList):
         build = _compile_list(env, part, models_known)
         _model, items = _compile_items(env, part, models_known[-1])

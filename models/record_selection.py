@@ -19,7 +19,7 @@ _SORTABLE = frozenset(
 )
 
 
-class Selection:
+class RecordSelection:
     """Which records of a relation are sent: filter, order, limit.
 
     domain: a list with plain values

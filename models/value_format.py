@@ -70,7 +70,6 @@ class Finish:
             as_text=record.format_as_text,
             pattern=(record.format_pattern or "").strip(),
             timezone=(record.format_timezone or "").strip(),
-            language=record.format_language or record.env.lang or "",
             length=record.format_length,
             unit=record.format_unit or "seconds",
         )
@@ -121,7 +120,8 @@ class Finish:
             check_field_type(kind, field.type, expression)
         if kind == "label":
             return _labeled(field, self._in_language(env))
-        return self.format.compile(html2plaintext)
+        language = self.language or env.lang or ""
+        return replace(self.format, language=language).compile(html2plaintext)
 
     def _in_language(self, env):
         """The environment in the format's language, if that is active."""

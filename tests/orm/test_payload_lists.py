@@ -106,6 +106,16 @@ class TestPayloadLists(RequestCase):
         self.assertEqual(["A", "B"], found["tags"])
         self.assertEqual(2, len(found["mails"]))
 
+    def test_values_and_keys_in_one_list(self):
+        """A key can't be written into a value: the rule is named, no traceback."""
+        self.field("tags.*.name", "child_ids.*.name")
+        last = self.field("tags.*", "child_ids.*.name")
+        self.assertEqual(["Ada", "Byron", "Claire"], self.payload()["tags"])
+        last.sequence = 1
+
+        with self.refused(r'rule "tags\.\*\.name".*can\'t be written'):
+            self.payload()
+
     def test_the_whole_payload_is_a_list(self):
         """`*` at the start."""
         self.field("*.name", "child_ids.*.name")
