@@ -61,6 +61,7 @@ PYTHON_PACKAGES = (
     "hypothesis",
     "standardwebhooks",
     "authlib",
+    "babel",
 )
 # OCA wheels require the package `odoo`, which PyPI doesn't have: no dependencies.
 OCA_PACKAGES = (
@@ -78,6 +79,7 @@ URLLIB3_1_PACKAGES = (
     "freezegun",
     "standardwebhooks",
     "authlib",
+    "babel",
     "cryptography",
     "python-dateutil",
     "pytz",
