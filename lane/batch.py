@@ -1,8 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Build and decide: from claimed rows to requests that are ready to be sent."""
-# A lane commits its own cursor after each step: what was sent must be on disk.
-# pylint: disable=invalid-commit
+# pylint: disable=invalid-commit  # what was sent must be on disk: lanes commit each step
 
 import logging
 import math

@@ -1,8 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What a lane does once a second besides sending deliveries."""
-# A lane commits its own cursor after each step: what was sent must be on disk.
-# pylint: disable=invalid-commit
+# pylint: disable=invalid-commit  # what was sent must be on disk: lanes commit each step
 
 import time
 

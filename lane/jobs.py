@@ -5,8 +5,7 @@
 With `job_sql.py`, the only file that knows queue_job's classes, functions, states and
 configuration. tests/orm/test_queue_job_contract.py checks what the two rely on.
 """
-# A lane commits its own cursor after each step: what was sent must be on disk.
-# pylint: disable=invalid-commit
+# pylint: disable=invalid-commit  # what was sent must be on disk: lanes commit each step
 
 import logging
 import time

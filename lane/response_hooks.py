@@ -5,8 +5,7 @@
 The recording leaves a mark on the attempt; the transaction that calls the hook removes
 it. What a hook writes is therefore stored exactly once, whenever the worker is killed.
 """
-# A lane commits its own cursor after each step: what was sent must be on disk.
-# pylint: disable=invalid-commit
+# pylint: disable=invalid-commit  # what was sent must be on disk: lanes commit each step
 
 import json
 import logging

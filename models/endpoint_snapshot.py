@@ -224,9 +224,9 @@ def snapshot_of(endpoint):
     """
     endpoint.ensure_one()
     context = build_context(endpoint)
-    # A mapping replaces the whole context: that of the caller must have no effect.
     endpoint = endpoint.with_user(SUPERUSER_ID)
-    endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden
+    # The caller's context must have no effect.
+    endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden  # on purpose
     handler = endpoint.handler_id and endpoint.handler_id._compiled()
     header_rules = _compiled_rules(endpoint, "header_rule_ids")
     payload_rules = _compiled_rules(endpoint, "payload_rule_ids")

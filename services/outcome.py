@@ -121,6 +121,6 @@ def _quote(value):
     """`repr(value)`, shortened; never raises."""
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - a foreign __repr__ must not hide the message
+    except Exception:  # a foreign __repr__ must not hide the message
         text = f"<{type(value).__name__}>"
     return text if len(text) <= _QUOTED else text[:_QUOTED] + "..."

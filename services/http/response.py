@@ -247,7 +247,7 @@ class _Reader(io.BufferedReader):
     def makefile(self, _mode):
         return self
 
-    def close(self):  # pylint: disable=method-required-super
+    def close(self):  # pylint: disable=method-required-super  # has no parent
         """Do nothing: a response closes its file, and the next one still reads."""
 
 
