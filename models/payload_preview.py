@@ -11,7 +11,7 @@ from odoo import SUPERUSER_ID
 from ..lane.translation import translate
 from ..services.errors import ServiceError
 from ..services.payload_lists import leaves, rule_of
-from ..services.values import dumps_payload
+from ..services.values import serialize_payload
 from .build_scope import BuildScope
 from .const import DELIVERY
 from .endpoint_snapshot import build_context, empty_value
@@ -43,7 +43,11 @@ def table_of_values(payload, records):
     found = list(leaves(payload))
     rows = Markup("").join(
         _ROW
-        % (".".join(path), _short(dumps_payload(value)), _source(rule_of(path, rules)))
+        % (
+            ".".join(path),
+            _short(serialize_payload(value)),
+            _source(rule_of(path, rules)),
+        )
         for path, value in found[:ROWS_MAX]
     )
     more = ""
