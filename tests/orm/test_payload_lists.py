@@ -292,7 +292,7 @@ class TestPayloadLists(RequestCase):
             }
         )
 
-        request = self.decided({"old": 0}, record=self.company).request
+        request = self.handler_outcome({"old": 0}, record=self.company).request
 
         self.assertEqual("b", request.headers["X-A"])
         names = ("Ada", "Byron", "Claire")
