@@ -33,7 +33,7 @@ from odoo.tools.translate import LazyGettext
 from ..services.errors import ConfigurationError, _lt
 
 # Callers retry these: a message instead would make a temporary failure permanent.
-_PASS = (psycopg2.Error, ConcurrencyError, MemoryError)
+RETRIED_ERRORS = (psycopg2.Error, ConcurrencyError, MemoryError)
 _NUMBERS = frozenset({"boolean", "integer", "float", "monetary"})
 # Fields of ir.attachment with the content itself; all others contain base64 of it.
 _CONTENT = frozenset({"raw", "db_datas"})
@@ -48,7 +48,7 @@ def read_field(record, name, path):
     """
     try:
         return record[name]
-    except _PASS:
+    except RETRIED_ERRORS:
         raise
     except Exception:
         return _read_alone(record, name, path)
@@ -58,7 +58,7 @@ def _read_alone(record, name, path):
     """Without the other records of the batch, one of which may cause the error."""
     try:
         return record.with_prefetch()[name]
-    except _PASS:
+    except RETRIED_ERRORS:
         raise
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())

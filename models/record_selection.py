@@ -8,6 +8,7 @@ from odoo.fields import Domain
 
 from ..services.errors import ConfigurationError, Message, _lt
 from .field_path import RELATIONAL, check_syntax, compile_field_path, final_field
+from .field_value import RETRIED_ERRORS
 
 # Compared in Python, on records that are read already: the others would search.
 _OPERATORS = frozenset(
@@ -76,10 +77,15 @@ class RecordSelection:
 
         def select(records):
             found = records
-            if domain is not None:
-                found = found.filtered_domain(domain)
-            if order is not None:
-                found = found.sorted(order)
+            try:
+                if domain is not None:
+                    found = found.filtered_domain(domain)
+                if order is not None:
+                    found = found.sorted(order)
+            except RETRIED_ERRORS:
+                raise
+            except Exception as error:  # of the comparison, or of a computed field
+                raise self._fault("%(reason)s", reason=_reason(error)) from error
             if limit:
                 found = found[:limit]
             # One prefetch group: a field read from one record is read for all.
@@ -140,8 +146,7 @@ class RecordSelection:
             domain = domain.optimize(env[model_name])
             env[model_name].new({}).filtered_domain(domain)
         except Exception as error:  # whatever the operators say about the values
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise self._fault("%(reason)s", reason=reason) from error
+            raise self._fault("%(reason)s", reason=_reason(error)) from error
         return domain
 
     def _order(self):
@@ -176,3 +181,7 @@ class RecordSelection:
                 raise self._order_fault(name)
             compile_field_path(env, model_name, name)
         return ", ".join(f"{name} {'desc' if down else 'asc'}" for name, down in order)
+
+
+def _reason(error):
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")

@@ -393,6 +393,11 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
             }
         return None
 
+    @api.onchange("value_format")
+    def _onchange_value_format(self):
+        if self.value_format == "decimal" and not self.format_places:
+            self.format_places = 2
+
     def _check_one(self):
         """Raise ServiceError if this record is invalid for every delivery."""
         source = (self.source_kind, self.source_expression, self.literal_value)

@@ -267,6 +267,7 @@ class TestPayloadLists(RequestCase):
             ({"list_order": "parent_id"}, '"parent_id" is not a plain stored field'),
             ({"list_order": "nothing"}, '"nothing" is not a plain'),
             ({"list_domain": '[("parent_id", "=", "x")]'}, "compare parent_id.name"),
+            ({"list_domain": '[("name", ">", 5)]'}, "filter .* can't be used"),
         ):
             rule.write(dict.fromkeys(SELECTION, False) | vals)
             with self.subTest(vals), self.refused(f'rule "lines".*{message}'):

@@ -5,7 +5,7 @@
 import json
 
 from odoo import Command
-from odoo.tests import new_test_user, tagged
+from odoo.tests import Form, new_test_user, tagged
 
 from .action_case import ServerActionCase
 from .request_case import RequestCase, assignment, condition
@@ -37,6 +37,16 @@ class TestRuleFormats(RequestCase):
             return self.built(record=self.partner).payload.get("x", "left out")
         finally:
             rule.active = False
+
+    def test_a_decimal_has_two_places_first(self):
+        """Choosing the format must not round prices to whole numbers unnoticed."""
+        with Form(self.endpoint) as form, form.payload_rule_ids.new() as rule:
+            rule.target_path = "x"
+            rule.source_kind = "record_field"
+            rule.source_expression = "partner_latitude"
+            rule.value_format = "decimal"
+
+        self.assertEqual(2.68, self.built(record=self.partner).payload["x"])
 
     def test_each_format(self):
         """What the receiver gets for fields of every kind."""
