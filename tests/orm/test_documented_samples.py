@@ -224,7 +224,7 @@ class TestDocumentedSamples(OutboundCase):
 
     def test_labels_are_those_of_the_forms(self):
         """The labels that the guides name are those of the forms."""
-        operator = (ROOT / "docs/operator.md").read_text()
+        operator = text_of(["docs/operator.md", "docs/payloads.md"])
         developer = text_of(DEVELOPER_GUIDES)
         for model, name, guides in (
             (HANDLER_RULE, "result_status", 2),
