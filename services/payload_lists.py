@@ -91,7 +91,7 @@ def group_rules(rules, *, must_pair=False):
 
     A list is at the place of its first rule. A target with `*` whose rules read no
     relation stays a value: it is written into each item that the payload has.
-    :param must_pair: that is an error, since there is no list to write into
+    :param must_pair: that is an error, since no list exists to write into
     """
     entries = []
     for rule in rules:

@@ -79,7 +79,7 @@ class TestTranslation(OutboundCase):
         self.assertRegex(error, r"^«127\.0\.0\.1:\d+ sent no valid response: «.+»\.»$")
 
     def test_access_token(self):
-        """Why the token server gave no token, within the delivery's error."""
+        """Why the token server returned no token, within the delivery's error."""
         self.receiver.script("/token", close())
         self.endpoint.write(
             {
@@ -116,7 +116,7 @@ class TestTranslation(OutboundCase):
         self.assertRegex(message, r'"Orders" \(orders\): «line 2: «the part 1 is w')
 
     def test_values_of_users_stay(self):
-        """A text that a user wrote is no template, whatever it looks like."""
+        """A text that a user wrote is not a template, whatever it contains."""
         self.assertEqual(
             "«path 100 % is wrong»",
             translate(self.french, "path %(path)s is wrong", path="100 %"),

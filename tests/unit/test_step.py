@@ -96,7 +96,7 @@ def test_nothing_to_record():
 
 @pytest.mark.parametrize("situation", [SITUATION, IN_FLIGHT])
 def test_a_circuit_that_opens_releases_what_waits(situation):
-    """Before hooks and notifications, since threads go on sending meanwhile."""
+    """Before hooks and notifications, since threads continue to send meanwhile."""
     changes = {"must_release": True, "has_follow_up": True, "unrecorded": 5}
 
     assert Step.RELEASE is step(situation, **changes)
