@@ -68,6 +68,8 @@ def users_of(word):
 
 @tagged("post_install", "-at_install")
 class TestQueueJobContract(OutboundCase):
+    longMessage = False  # the sentence alone, without a comparison
+
     def job(self, **options):
         options = {"identity_key": "contract", "description": "Contract"} | options
         return Job(self.endpoint.run_lane, **options)
@@ -91,8 +93,9 @@ class TestQueueJobContract(OutboundCase):
                 self.assertEqual(
                     kind,
                     found.get(column),
-                    f"queue_job changed the column {column} of its table {table}. "
-                    f"These functions rely on it: {users_of(column)}.",
+                    f"queue_job changed the column {column} of its table {table}: it "
+                    f"is {found.get(column) or 'gone'}, not {kind}. These functions "
+                    f"rely on it: {users_of(column)}.",
                 )
 
     def test_states(self):
@@ -341,6 +344,8 @@ class TestQueueJobContract(OutboundCase):
 
 @tagged("post_install", "-at_install")
 class TestQueueJobLocks(CommittedCase):
+    longMessage = False  # the sentence alone, without a comparison
+
     def enqueued(self):
         """Uuid of a watchdog that the runner has enqueued a minute ago."""
         with self.transaction() as env:
