@@ -11,7 +11,7 @@ from sockets import LOOPBACK, OK, Server, within
 from services.http.client import Sender
 from services.http.encoding import encode
 from services.http.response import HttpResponse
-from services.http.sender_pool import SenderPool
+from services.http.sender_pool import FEW, SenderPool
 
 
 class Gate:
@@ -74,6 +74,42 @@ def test_hanging_requests_use_their_own_places_only():
         late = pool.collect(7, 5)
         assert {"timeout"} == {response.reason for _, response in late}
         pool.close()
+
+
+class Counted:
+    """Substitute for a sender whose responses take `seconds`; counts its instances."""
+
+    seconds = 0.0
+    made = 0
+
+    def __init__(self):
+        type(self).made += 1
+
+    def send(self, encoded, *, timeout):
+        if self.seconds:
+            time.sleep(self.seconds)
+        return HttpResponse(status_code=200, duration=self.seconds)
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("seconds, threads", [(0.0, FEW), (0.005, 8)])
+def test_threads_are_as_many_as_are_of_use(seconds, threads):
+    """Two while responses are fast: sixteen would pass Python's GIL around.
+
+    All of them once the fastest response takes longer than a millisecond.
+    """
+    sender = type("Sender", (Counted,), {"seconds": seconds, "made": 0})
+    pool = SenderPool(sender, 8)
+    pool.put((n, "", 5.0) for n in range(200))
+
+    found = 0
+    while found < 200:
+        found += len(pool.collect(8, 5))
+
+    pool.close()
+    assert threads == sender.made
 
 
 def test_slow_responses_are_waited_for_in_parallel():
