@@ -251,7 +251,17 @@ def _compile_items(env, payload_list, model_name):
         raise
     if select is None:
         return item_model, read
-    return item_model, lambda record: select(read(record))
+    label = payload_list.source.label
+
+    def read_selected(record):
+        records = read(record)
+        try:
+            return select(records)
+        except ServiceError as error:
+            error.where = label
+            raise
+
+    return item_model, read_selected
 
 
 def _json_items(value, path):

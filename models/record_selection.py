@@ -104,7 +104,7 @@ class RecordSelection:
                 _lt("it is not a list of conditions with plain values")
             ) from err
 
-    def _fault(self, reason, **values):
+    def _fault(self, reason, /, **values):
         """An error about the filter; the reason is a template or a message."""
         return ConfigurationError(
             _lt(

@@ -394,9 +394,12 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         return None
 
     @api.onchange("value_format")
-    def _onchange_value_format(self):
+    def _onchange_format(self):
+        """Options that a format starts with, before `_onchange_source` checks them."""
         if self.value_format == "decimal" and not self.format_places:
             self.format_places = 2
+        elif self.value_format == "truncate" and not self.format_length:
+            self.format_length = 255
 
     def _check_one(self):
         """Raise ServiceError if this record is invalid for every delivery."""
