@@ -33,10 +33,6 @@ NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", "readme", ".git", ".ci"
 NAMED = 20  # failed tests in the summary; the output above has all
 
 
-# Steps that may run beside others, with their names in the table.
-BESIDE = {"odoo": "Odoo's own runner", "uninstall": "uninstall"}
-
-
 def database_name(purpose) -> str:
     """Name of this clone's database for a purpose."""
     return f"bwt_{addons_folder().name}_{purpose}"
@@ -57,12 +53,12 @@ def run_all() -> int:
     with Cluster.running() as cluster:
         suite = Suite(cluster)
         # The live tests run alone: their waits have deadlines.
-        with suite.beside("odoo", "uninstall"):
+        with suite.beside("orm", "http"):
             suite.step("unit", suite.unit)
             if not os.environ.get("ODOO_PYTHON"):
                 suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
-            suite.step("orm", suite.orm)
-            suite.step("http", suite.http)
+            suite.step("Odoo's own runner", suite.odoo)
+            suite.step("uninstall", suite.uninstall)
         suite.step("live", suite.live)
         return suite.close()
 
@@ -91,11 +87,11 @@ def run_one(keyword, seed=None) -> int:
 
 
 def run_beside(result, *names):
-    """Run steps of `BESIDE` and write their rows to the file `result`."""
+    """Run these steps and write their rows to the file `result`."""
     with Cluster.running() as cluster:
         suite = Suite(cluster)
         for name in names:
-            suite.step(BESIDE[name], getattr(suite, name))
+            suite.step(name, getattr(suite, name))
     Path(result).write_text(json.dumps([asdict(row) for row in suite.rows]))
 
 
@@ -128,7 +124,7 @@ class Suite:
 
         What they print follows after the block.
         """
-        labels = ", ".join(BESIDE[name] for name in names)
+        labels = ", ".join(names)
         say(f"\nbeside the next steps, shown after them: {labels}")
         with tempfile.TemporaryDirectory() as home:
             result, output = Path(home, "rows.json"), Path(home, "output")
@@ -158,7 +154,7 @@ class Suite:
             self.rows.append(Row(row["name"], Count(**row["count"]), row["seconds"]))
         for name in names[len(rows) :]:
             lost = Count(failed=1, complaint="it ended without a result")
-            self.rows.append(Row(BESIDE[name], lost, 0))
+            self.rows.append(Row(name, lost, 0))
 
     def close(self) -> int:
         """Print the table and the summary; returns the exit code."""
