@@ -253,7 +253,7 @@ SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
 # All that a source is compiled from.
 COMPILED_FIELDS = ("limited_to_user_id", *SOURCE_FIELDS, *FORMAT_FIELDS)
 # The user who changes one of these is the reader whose rights apply.
-ANSWERED_FOR = frozenset(
+LIMITING_FIELDS = frozenset(
     "source_kind source_expression literal_value key_name "
     "endpoint_id delivery_id rule_id test_id".split()
 )
@@ -354,7 +354,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         return super().create([{**vals, **self._reader_values()} for vals in vals_list])
 
     def write(self, vals):
-        if ANSWERED_FOR & vals.keys():
+        if LIMITING_FIELDS & vals.keys():
             vals = {"limited_to_user_id": False, **vals, **self._reader_values()}
         elif "limited_to_user_id" in vals and not self.env.su:
             vals = {name: vals[name] for name in vals if name != "limited_to_user_id"}

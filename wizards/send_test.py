@@ -63,8 +63,8 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     step = fields.Selection(
         selection=[
             ("write", "Payload"),
-            ("look", "Request"),
-            ("answer", "Response"),
+            ("request", "Request"),
+            ("response", "Response"),
         ],
         default="write",
         required=True,
@@ -136,16 +136,16 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         comodel_name="bwt.webhook.outbound.delivery.attempt",
         compute="_compute_attempt_id",
     )
-    answer_status = fields.Integer(
+    response_status = fields.Integer(
         related="attempt_id.response_status_code", related_sudo=False
     )
-    answer_ms = fields.Integer(
+    response_ms = fields.Integer(
         related="attempt_id.duration_ms", string="Duration (ms)", related_sudo=False
     )
-    answer_headers = fields.Text(
+    response_headers = fields.Text(
         related="attempt_id.response_headers_json", related_sudo=False
     )
-    answer_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
+    response_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
 
     @api.depends("delivery_id")
     def _compute_attempt_id(self):
@@ -261,7 +261,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             [stage] = prepare_batch(delivery, snapshot, [claimed])
             shown |= _preview(self.env, stage, snapshot)
             savepoint.rollback()
-        self._record(shown | {"step": "look"})
+        self._record(shown | {"step": "request"})
         return self._again()
 
     # Send
@@ -270,13 +270,13 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         """Send it by the lane's own steps in this transaction and show the response."""
         self.ensure_one()
         self._check_may_test()
-        if self.step != "look":
+        if self.step != "request":
             raise ValidationError(
                 self.env._("Preview the request first, then send it.")
             )
         delivery = self._make_delivery()
         delivery.process_delivery()
-        self._record({"delivery_id": delivery.id, "step": "answer"})
+        self._record({"delivery_id": delivery.id, "step": "response"})
         return self._again()
 
     def action_back(self):

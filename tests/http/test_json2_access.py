@@ -517,7 +517,7 @@ class TestJson2Access(HttpCase):
                 (
                     "a recorded response",
                     REFUSED,
-                    lambda: self.previewed(admin, step="answer"),
+                    lambda: self.previewed(admin, step="response"),
                 ),
                 (
                     "a line over access rights",
@@ -592,7 +592,7 @@ class TestJson2Access(HttpCase):
         """A form that is being filled in: computes fields for any values."""
         context = given[0] if given and isinstance(given[0], dict) else {}
         names = given[0] if given and isinstance(given[0], list) else []
-        shown = ("answer_body", "status_message", "endpoint_id", "delivery_id")
+        shown = ("response_body", "status_message", "endpoint_id", "delivery_id")
         if model == DELIVERY:
             shown = ("target_url", "http_method", "handler_id", "timeout_seconds")
         elif model == RECOVER:

@@ -70,7 +70,7 @@ class TestAccessMatrix(TrustCase):
         }
         # What the dialog records, for the buttons that need it.
         about = cls.records[f"{DELIVERY}.context_line"].delivery_id
-        cls.records[SEND_TEST].write({"step": "look", "delivery_id": about.id})
+        cls.records[SEND_TEST].write({"step": "request", "delivery_id": about.id})
         for model in ("endpoint.health", "endpoint.token", "delivery.report"):
             model = f"bwt.webhook.outbound.{model}"
             cls.records[model] = cls.env[model].search(

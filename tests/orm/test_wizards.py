@@ -43,7 +43,7 @@ class TestSendTest(TrustCase):
                 self.assertEqual(value, request.header(name))
         self.assertEqual(shown[2].encode(), request.body)
         self.assertEqual("done", test.delivery_state)
-        self.assertEqual(200, test.answer_status)
+        self.assertEqual(200, test.response_status)
         self.assertIn("the target responded with 200", test.status_message)
 
     def test_a_preview_stores_nothing(self):
@@ -55,7 +55,7 @@ class TestSendTest(TrustCase):
         test.action_preview()
 
         self.assertEqual(before, self.env[DELIVERY].search_count([]))
-        self.assertEqual("look", test.step)
+        self.assertEqual("request", test.step)
 
     def test_secrets_are_masked(self):
         """Neither the credential nor a secret in the payload is shown."""
@@ -159,7 +159,9 @@ class TestSendTest(TrustCase):
         test.action_preview()
         test.action_send()
 
-        self.assertEqual((503, "maintenance"), (test.answer_status, test.answer_body))
+        self.assertEqual(
+            (503, "maintenance"), (test.response_status, test.response_body)
+        )
         self.assertEqual("error", test.delivery_state)
         test.action_stop_retries()
         test.invalidate_recordset()  # the dialog reads it again

@@ -39,7 +39,7 @@ function newcomer() {
     pressInDialog("action_send"),
     {
       content: "The target responded with 200",
-      trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
+      trigger: '.modal .o_field_widget[name="response_status"]:contains("200")',
     },
   ];
   const counted = steps.filter(
@@ -98,7 +98,7 @@ registry.category("web_tour.tours").add("webhooks_endpoint_with_rules", {
     pressInDialog("action_send"),
     {
       content: "The target responded with 200",
-      trigger: '.modal .o_field_widget[name="answer_status"]:contains("200")',
+      trigger: '.modal .o_field_widget[name="response_status"]:contains("200")',
     },
     pressInDialog("action_open_delivery"),
     stateIs("done"),
