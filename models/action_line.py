@@ -124,6 +124,8 @@ class BwtWebhookOutboundActionLine(models.Model):
             self.source_kind, self._source_label(), self._compiled_value(env)
         )
 
+    # Returns nothing.
+    # pylint: disable-next=missing-return
     def _check_path(self, kind, model_name, path):
         if kind != "record_field":
             super()._check_path(kind, model_name, path)

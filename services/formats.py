@@ -7,6 +7,7 @@ implements it: `yyyy-MM-dd HH:mm:ss`.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
@@ -284,13 +285,11 @@ def _timestamp(options, _plain_text):
 def _moment(value, kind):
     """A date, or a datetime that knows its time zone."""
     if isinstance(value, str) and _DATE.match(value):
-        try:
+        with suppress(ValueError):  # refused below, as a text
             if len(value) == 10:
                 value = date.fromisoformat(value)
             else:
                 value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except ValueError:
-            pass
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=timezone.utc)
     if isinstance(value, date):
