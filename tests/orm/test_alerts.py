@@ -20,7 +20,7 @@ from .common import CommittedCase
 
 FAILURES = "bwt_webhooks_outbound.mail_activity_type_dead_letter"
 CIRCUIT_OPEN = "bwt_webhooks_outbound.mail_activity_type_circuit_open"
-MIGRATION = "bwt_webhooks_outbound/migrations/19.0.1.1.0/pre-activity-types.py"
+MIGRATION = "bwt_webhooks_outbound/migrations/19.0.1.2.0/pre-activity-types.py"
 LANE = "odoo.addons.bwt_webhooks_outbound.lane.notifications"
 
 
