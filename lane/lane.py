@@ -84,7 +84,7 @@ class Lane:
         return self.report
 
     def _start(self, duty, held):
-        """Whoever holds the slot owns what is in flight in it: recover that first."""
+        """The owner of the slot owns what is in flight in it: recover that first."""
         read_committed(self.cr)
         self.housekeeping = Housekeeping(
             self.given, duty, held, self.job_uuid, self.budget

@@ -334,7 +334,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     # The delivery
 
     def _check_may_test(self):
-        """Whoever may configure the endpoint may send to it what they like."""
+        """Refuse users who may not configure the endpoint or read the chosen records."""
         self.endpoint_id.check_access("write")
         for taken in (self.record_ref, self.source_delivery_id):
             if taken:

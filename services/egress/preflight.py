@@ -30,7 +30,7 @@ def check_target(url, policy, *, timeout, lookup=None):
 
     Resolves the name, within `timeout` seconds, without a connection. The result is
     only for display: a connection resolves and checks again.
-    lookup: see `resolve.resolve`
+    lookup: see `resolver.resolve`
     """
     try:
         place = locate(url)
