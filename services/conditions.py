@@ -36,7 +36,7 @@ def evaluate_condition(actual, operator, expected):
 
 
 def _equals(actual, expected):
-    if isinstance(actual, bool) and _words(expected) == str(actual).lower():
+    if isinstance(actual, bool) and _lower_text(expected) == str(actual).lower():
         return True
     if _is_number(actual) or _is_number(expected):
         left, right = _number(actual), _number(expected)
@@ -45,7 +45,7 @@ def _equals(actual, expected):
     return _text(actual) == _text(expected)
 
 
-def _words(expected):
+def _lower_text(expected):
     return expected.strip().lower() if isinstance(expected, str) else None
 
 

@@ -334,7 +334,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     # The delivery
 
     def _check_may_test(self):
-        """Refuse users who may not configure the endpoint or read the chosen records."""
+        """Refuse users who may not configure the endpoint or read what they chose."""
         self.endpoint_id.check_access("write")
         for taken in (self.record_ref, self.source_delivery_id):
             if taken:

@@ -233,7 +233,7 @@ def _explain(error, encoded, timeout):
     if isinstance(error, NoResponse):
         said = _lt("%(host)s:%(port)s closed the connection without a response.")
         return "connect", Message(said, place)
-    values = {**place, "error": _words(error.__cause__ or error)}
+    values = {**place, "error": _summary(error.__cause__ or error)}
     if isinstance(error, HandshakeFailed | ssl.SSLError):
         said = _lt("TLS with %(host)s:%(port)s failed: %(error)s.")
         return "tls", Message(said, values)
@@ -248,6 +248,6 @@ def _explain(error, encoded, timeout):
     return "response", Message(said, values)
 
 
-def _words(error):
+def _summary(error):
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text.rstrip(".")
