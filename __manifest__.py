@@ -3,7 +3,7 @@
 {
     "name": "Webhooks Framework - Outbound Delivery",
     "summary": "Send HTTP requests to other systems and be sure that they arrive",
-    "version": "19.0.1.2.0",
+    "version": "19.0.1.3.0",
     "category": "Technical",
     "license": "LGPL-3",
     "author": "bwt",
@@ -11,7 +11,9 @@
     "development_status": "Beta",
     "depends": ["mail", "queue_job"],
     "excludes": ["bwt_webhooks_core"],
-    "external_dependencies": {"python": ["cryptography", "requests", "urllib3"]},
+    "external_dependencies": {
+        "python": ["cryptography", "lxml", "requests", "urllib3"]
+    },
     "data": [
         "security/groups.xml",
         "security/ir.model.access.csv",
@@ -24,9 +26,13 @@
         "views/bwt_webhook_outbound_delivery_context_line_views.xml",
         "views/bwt_webhook_outbound_endpoint_header_rule_views.xml",
         "views/bwt_webhook_outbound_endpoint_payload_rule_views.xml",
+        "views/bwt_webhook_outbound_endpoint_answer_rule_views.xml",
+        "views/bwt_webhook_outbound_endpoint_answer_value_views.xml",
+        "views/bwt_webhook_outbound_external_ref_views.xml",
         "views/bwt_webhook_outbound_handler_rule_condition_views.xml",
         "views/bwt_webhook_outbound_handler_rule_assignment_views.xml",
         "views/bwt_webhook_outbound_action_line_views.xml",
+        "views/bwt_webhook_outbound_action_file_views.xml",
         "views/bwt_webhook_handler_views.xml",
         "views/bwt_webhook_outbound_delivery_attempt_views.xml",
         "views/bwt_webhook_outbound_endpoint_views.xml",
@@ -38,13 +44,19 @@
         "wizards/bwt_webhook_outbound_secret_views.xml",
         "wizards/bwt_webhook_outbound_send_test_views.xml",
         "wizards/bwt_webhook_outbound_recover_views.xml",
+        "views/res_config_settings_views.xml",
         "views/menus.xml",
     ],
-    "demo": ["demo/demo.xml"],
+    "demo": ["demo/demo.xml", "demo/demo_bodies.xml"],
     "images": ["static/description/banner.png"],
     "assets": {
         "web.assets_backend": [
             "bwt_webhooks_outbound/static/src/**/*",
+            ("remove", "bwt_webhooks_outbound/static/src/js/results_graph.js"),
+        ],
+        # What extends graphs is loaded with them: Odoo loads them when one is opened.
+        "web.assets_backend_lazy": [
+            "bwt_webhooks_outbound/static/src/js/results_graph.js",
         ],
         "web.assets_tests": ["bwt_webhooks_outbound/static/tests/tours/**/*.js"],
     },

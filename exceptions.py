@@ -6,7 +6,14 @@ from odoo.exceptions import ValidationError
 
 
 class WebhookValidationError(ValidationError):
-    """A call is refused; the text says what is wrong and what to do."""
+    """A call is refused; the text says what is wrong and what to do.
+
+    record: what it is about, if that is known
+    reason: the text without the name of that record
+    """
+
+    record = None
+    reason = None
 
 
 class WebhookProcessingConfigurationError(WebhookValidationError):

@@ -25,10 +25,10 @@ INSERT INTO bwt_webhook_outbound_delivery (
     '{}', nextval('bwt_webhook_outbound_queue_number'), id, company_id, 0, 1, 0, 0,
     n %% 500, n %% 500, CASE WHEN state = 'done' THEN 200 ELSE 400 + n %% 120 END,
     '{"Content-Type": "application/json"}', '{}',
-    CASE WHEN state IN ('error', 'dead_letter') THEN 'http_status' END,
+    CASE WHEN state IN ('error', 'dead_letter') THEN 'http_4xx' END,
     CASE WHEN state = 'error' THEN now() AT TIME ZONE 'UTC' + interval '1 hour' END,
     'res.partner', n %% 5000, at, 1, at, 1
-FROM generate_series(1, %(count)s) AS n
+FROM generate_series(%(count)s, 1, -1) AS n -- ids grow with the date
 CROSS JOIN LATERAL (
     SELECT now() AT TIME ZONE 'UTC' - n * interval '26 seconds' AS at,
     CASE WHEN n %% 10 = 0 THEN 'dead_letter' WHEN n %% 103 = 0 THEN 'error'
@@ -74,13 +74,25 @@ def screens():
             yield "group", name, lambda g=group: groups(DELIVERY, g)
         elif domain:
             yield "filter", name, lambda d=domain: rows(DELIVERY, d)
-    for field in ("name", "payload_json"):
-        domain = [(field, "ilike", "4711")]
-        yield "search", field, lambda d=domain: rows(DELIVERY, d)
+    for name, domain in (
+        ("name", [("name", "ilike", "4711")]),
+        ("payload of all days", [("payload_json", "ilike", "4711")]),
+        ("payload", [("payload_json", "ilike", "4711"), ("age_days", "<=", 7)]),
+        ("record", [("record_name", "ilike", "admin")]),
+        ("message id", [("message_ref", "=", "msg_" + "0" * 32)]),
+    ):
+        yield "search", name, lambda d=domain: rows(DELIVERY, d)
+    attention = [("state", "=", "dead_letter")]
+    for group in ("endpoint_id", "detailed_reason"):
+        yield "open", f"attention by {group}", lambda g=group: groups(
+            DELIVERY, g, domain=attention, auto_unfold=True
+        )
     yield "open", "endpoints", lambda: rows(ENDPOINT)
     yield "open", "endpoint cards", lambda: (
         groups(ENDPOINT, "health"), rows(ENDPOINT, view_type="kanban")
     )
+    overview = env["bwt.webhook.outbound.overview"]
+    yield "open", "overview", lambda: overview.action_read_overview("days")
     yield "open", "reporting", lambda: groups(DELIVERY, "create_date:day")
     yield "open", "service levels", lambda: groups(
         DELIVERY + ".report", "day:day", "p95_seconds:max", "done_count:sum"

@@ -5,13 +5,16 @@
 Claimed -> Prepared (request ready to send)  -> AttemptResult
         -> Decided (ended by a handler)      -> AttemptResult
         -> Refused (request can't be built)  -> AttemptResult
+        -> Postponed (back in the queue)
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from ..services.answer_rules import ParsedResponse, judge, take_values
+from ..services.http.response import BODY_LIMIT
 from ..services.retry import decide_retry
 from .clock import as_utc
 from .translation import translate
@@ -42,6 +45,10 @@ class Prepared:
     outcome: Any  # HandlerOutcome
     encoded: Any  # EncodedRequest
     attempt_id: int = 0
+    about: tuple = (None, None)  # model and id of the record
+    is_known: bool = False  # the record has an external reference
+    subject: str | None = None  # the record, if its requests are compared
+    request_hash: str | None = None
 
     @property
     def size(self) -> int:
@@ -59,6 +66,14 @@ class Decided:
 
 
 @dataclass(eq=False, slots=True)
+class Postponed:
+    """Decided on later: an equal request about the same record is in flight."""
+
+    claimed: Claimed
+    until: datetime
+
+
+@dataclass(eq=False, slots=True)
 class Refused:
     """The request can't be built, or the handler failed.
 
@@ -69,6 +84,37 @@ class Refused:
     reason: str  # build, handler
     error: str
     request: Any = None
+
+
+# How attempts count for the health of their endpoint. An interrupted one may have
+# arrived; a retry that a handler requested, or a cancellation, isn't a failure.
+MARKS = {"done": "1", "error": "0", "dead_letter": "0"}
+
+
+class StoredValues(NamedTuple):
+    """Values of a response that are yet to be stored, as kept with the attempt.
+
+    about: model and id of the record of the delivery
+    values: pairs of target (a mapping, see `answer_rules.AnswerValue`) and value
+    faults: texts on values that could not be taken
+    """
+
+    about: tuple
+    values: tuple
+    faults: tuple
+
+    @classmethod
+    def of(cls, taken, about, env):
+        """From `TakenValues`; None if there is nothing to store or to report."""
+        faults = tuple(translate(env, each) for each in taken.faults)
+        return cls(about, taken.values, faults)
+
+    def external_id(self):
+        """Scope and id of the external reference in it, None without one."""
+        for target, value in self.values:
+            if target["kind"] == "external_id":
+                return target["scope"], value
+        return None
 
 
 @dataclass(eq=False, slots=True)
@@ -89,12 +135,20 @@ class AttemptResult:
     duration: float = 0.0  # seconds
     response: Any = None  # HttpResponse
     attempt_id: int = 0
+    is_traced: bool = False  # an attempt shows the request, which was not sent
     prepared: Prepared | None = field(default=None, repr=False)
     backoff: float = 0.0  # seconds for which the receiver accepts no request
+    taken: Any = None  # `StoredValues` of the response, yet to be stored
+    calls_hook: bool = False  # a response hook is yet to be called
 
     @property
     def is_final(self) -> bool:
         return self.state in ("done", "dead_letter", "canceled")
+
+    @property
+    def mark(self) -> str:
+        """1 for success, 0 for failure; empty if it says neither."""
+        return MARKS.get(self.attempt_state, "")
 
     @property
     def needs_attention(self) -> bool:
@@ -141,17 +195,26 @@ def result_of_response(
     prepared: Prepared, response, snapshot, env, now
 ) -> tuple[AttemptResult, str]:
     """What a response means for its delivery, and the signal for the circuit."""
-    decision = decide_retry(
-        response,
-        schedule=snapshot.schedule,
-        retry_on=snapshot.retry_on,
-        retry_number=prepared.claimed.retry_number,
-        jitter_factor=random.random(),
-        now=now,
-    )
+    policy = {
+        "schedule": snapshot.schedule,
+        "retry_number": prepared.claimed.retry_number,
+        "jitter_factor": random.random(),
+        "now": now,
+    }
+    decision = decide_retry(response, retry_on=snapshot.retry_on, **policy)
+    taken, matched = None, ()
+    if snapshot.answer is not None and response.status_code is not None:
+        parsed = ParsedResponse(response)
+        decision, matched = judge(snapshot.answer.rules, parsed, decision, **policy)
+        taken = take_values(
+            snapshot.answer.values, parsed, decision.state, is_known=prepared.is_known
+        )
+        response = _shortened(response)
     retried = decision.delay is not None
     note = prepared.outcome.note or None
-    notes = [*response.notes, decision.note] if decision.note else response.notes
+    notes = [*response.notes, *matched]
+    if decision.note:
+        notes.append(decision.note)
     if notes:
         said = [translate(env, each) for each in notes]
         note = "\n".join(filter(None, [note, *said]))
@@ -172,12 +235,21 @@ def result_of_response(
         attempt_id=prepared.attempt_id,
         prepared=prepared,
         backoff=decision.backoff,
+        taken=StoredValues.of(taken, prepared.about, env) if taken else None,
+        calls_hook=snapshot.has_response_hook,
     )
     if response.reason == "interrupted":
         _try_again(result, env, now)
     if response.status_code == 401 and snapshot.trust.is_token:
         _renew_token(result, snapshot, env, now)
     return result, decision.circuit
+
+
+def _shortened(response):
+    """The response with the body that is recorded, whatever rules have read."""
+    if len(response.body) <= BODY_LIMIT:
+        return response
+    return replace(response, body=response.body[:BODY_LIMIT], truncated=True)
 
 
 def _try_again(result, env, now):

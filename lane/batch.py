@@ -17,8 +17,10 @@ from ..services.outcome import HandlerOutcome
 from ..services.shortage import Shortage
 from . import sql
 from .attempt_result import (
+    AttemptResult,
     Claimed,
     Decided,
+    Postponed,
     Prepared,
     Refused,
     result_of_decision,
@@ -26,11 +28,13 @@ from .attempt_result import (
     result_superseded,
 )
 from .clock import as_utc, utcnow
-from .health import Health
+from .health import Health, count_attempts, safely
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
+from .repetition import read_sent
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
 from .translation import translate
+from .unchanged import Comparison
 
 _logger = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ class HandlerFailed(Exception):
 def prepare_batch(
     deliveries, snapshot, claimed: list[Claimed], limit=None, tries=TRIES
 ) -> list:
-    """Prepared, Decided or Refused for each claimed row, in the same order.
+    """Prepared, Decided, Postponed or Refused for each claimed row, in this order.
 
     All share one savepoint. If code that may have written raises, they are built one
     by one, so that a bad delivery never affects the others.
@@ -73,7 +77,8 @@ def prepare_batch(
 
 def _prepare_together(deliveries, snapshot, claimed, limit):
     with Savepoint(deliveries.env.cr) as savepoint:
-        scopes = deliveries._read_scopes(snapshot)
+        comparison = Comparison(deliveries.env.cr, snapshot)
+        scopes = _read_scopes(deliveries, snapshot, claimed, comparison)
         batch = []
         for each in claimed:
             batch.append(_prepare(snapshot, scopes[each.id], each, savepoint))
@@ -83,13 +88,30 @@ def _prepare_together(deliveries, snapshot, claimed, limit):
         return batch
 
 
+def _read_scopes(deliveries, snapshot, claimed, comparison):
+    """The scopes of these deliveries, with what was sent before.
+
+    That is what a retry repeats, and what a request is compared with.
+    """
+    scopes = deliveries._read_scopes(snapshot)
+    sent = read_sent(deliveries.env.cr, snapshot, claimed)
+    for delivery_id, request in sent.items():
+        scopes[delivery_id].sent = request
+    if comparison.find(scopes, claimed):
+        for scope in scopes.values():
+            scope.comparison = comparison
+    return scopes
+
+
 def _prepare_one_by_one(deliveries, snapshot, claimed, limit, tries):
     if limit:
         limit.restart()
     batch = []
+    comparison = Comparison(deliveries.env.cr, snapshot)
     for each in claimed:
+        delivery = deliveries.browse(each.id)
         try:
-            stage = _prepare_alone(deliveries.browse(each.id), snapshot, each, tries)
+            stage = _prepare_alone(delivery, snapshot, each, tries, comparison)
         except Shortage as shortage:
             if not batch:
                 shortage.delivery_id = each.id
@@ -101,12 +123,13 @@ def _prepare_one_by_one(deliveries, snapshot, claimed, limit, tries):
     return batch
 
 
-def _prepare_alone(delivery, snapshot, claimed: Claimed, tries: int):
+def _prepare_alone(delivery, snapshot, claimed: Claimed, tries: int, comparison):
     request = race = None
     for _try in range(max(tries, 1)):
         try:
             with Savepoint(delivery.env.cr) as savepoint:
-                scope = delivery._read_scopes(snapshot)[claimed.id]
+                scopes = _read_scopes(delivery, snapshot, [claimed], comparison)
+                scope = scopes[claimed.id]
                 stage = _prepare(snapshot, scope, claimed, savepoint)
                 if isinstance(stage, Refused):
                     savepoint.undo()
@@ -184,8 +207,10 @@ class Batch:
     is_last: bool = True  # nothing more is due at this moment
     is_alone: bool = False  # an interrupted delivery, to be sent alone
     concluded: int = 0
+    postponed: int = 0
     failed_permanently: int = 0  # of these, how many need attention
     prepared: list[Prepared] = field(default_factory=list)
+    traced: list[AttemptResult] = field(default_factory=list)  # ended, with an attempt
     not_before: datetime | None = None  # when more may be claimed, if none may now
     needs_token: bool = False  # the snapshot's expired: roll back
     suspect: bool = False  # one may kill the worker: roll back, build alone
@@ -272,7 +297,7 @@ class Claim:
             batch.claimed = self._prepare(rows, batch, now)
         self.marked = None
         # Nothing is sent for those that ended, nor for those left out.
-        unused = allowance.count - batch.claimed + batch.concluded
+        unused = allowance.count - batch.claimed + batch.concluded + batch.postponed
         self.health.return_tokens(unused)
         if allowance.is_probe and not batch.prepared:
             self.health.note(["ignore"], now)
@@ -314,8 +339,11 @@ class Claim:
         batch.prepared, refused = open_or_refuse(
             self.endpoint.env, self.snapshot, batch.prepared, self.owner, slot, now
         )
-        batch.concluded += refused
-        batch.failed_permanently += refused
+        self.health.add(refused)
+        batch.concluded += len(refused)
+        batch.failed_permanently += len(refused)
+        if batch.traced:
+            safely(count_attempts, self.cr, self.endpoint.id, slot, batch.traced)
 
     def release(self, unsent: list[Prepared]):
         """Return these to the queue, as if they had never been claimed; commits."""
@@ -331,7 +359,7 @@ class Claim:
 
     def regroup_if_order_changed(self):
         """Assign waiting deliveries to new groups after an edit of the order."""
-        ordering = self.snapshot.ordering
+        ordering = self.snapshot.grouping
         self.cr.execute(sql.health(self.endpoint.id, lock=False))
         in_force = self.cr.dictfetchone()["ordering_in_force"]
         if in_force == ordering or (not in_force and ordering == "none"):
@@ -424,8 +452,15 @@ class Claim:
         marked = [row.id for row in rows if row.build_tries or row.id == self.marked]
         if marked:
             self.cr.execute(sql.unmark_build(marked))
+        postponed = [stage for stage in stages if isinstance(stage, Postponed)]
+        if postponed:
+            ids = [stage.claimed.id for stage in postponed]
+            self.cr.execute(sql.postpone(ids, postponed[-1].until))
+        batch.postponed = len(postponed)
         ended, results = [], []
         for stage in stages:
+            if isinstance(stage, Postponed):
+                continue
             if isinstance(stage, Prepared):
                 batch.prepared.append(stage)
                 continue
@@ -439,6 +474,8 @@ class Claim:
             results.append(result_superseded(row, env, now))
         if results:
             results = conclude(env, self.snapshot, ended, results, self.owner, now)
+            self.health.add(results)
+        batch.traced = [result for result in results if result.is_traced]
         batch.concluded = len(results)
         batch.failed_permanently = sum(result.needs_attention for result in results)
         return len(stages) + len(superseded)

@@ -115,7 +115,7 @@ class Finding(NamedTuple):
         return self.cause == WORKS
 
 
-class Reply(NamedTuple):
+class CheckResponse(NamedTuple):
     """The response to the request, or why there is none."""
 
     status: int = 0
@@ -132,6 +132,19 @@ def check_runner(env) -> Finding:
     return _ask(env)
 
 
+def runner_problem(env) -> str | None:
+    """Why no job can start, read from the database at once; None if jobs start.
+
+    Makes no request: the scheduled action does while jobs start late, and stores what
+    it finds.
+    """
+    if not jobs.is_runner_alive(env.cr):
+        return summary(env, why_no_runner(env.cr.dbname))
+    stored = env["ir.config_parameter"].sudo().get_param(PARAMETER)
+    finding = load(stored)
+    return finding and summary(env, finding)
+
+
 def why_no_runner(database: str) -> Finding:
     """Why no runner works, judging by this server's configuration."""
     if jobs.starts_no_jobs():
@@ -145,7 +158,7 @@ def why_no_runner(database: str) -> Finding:
 
 
 def proof(env, nonce: str) -> str:
-    """The reply to a nonce that only a server on this database can compute."""
+    """The response to a nonce that only a server on this database can compute."""
     return hmac(env, SCOPE, nonce)
 
 
@@ -155,27 +168,27 @@ def _ask(env) -> Finding:
     address = f"{runner.scheme}://{host}"
     auth = (runner.user, runner.password) if runner.user else None
     nonce = uuid.uuid4().hex
-    reply = _get(f"{address}{PATH}?nonce={nonce}", auth, env.cr.dbname)
+    found = _get(f"{address}{PATH}?nonce={nonce}", auth, env.cr.dbname)
     values = {"address": address, "database": env.cr.dbname}
-    if isinstance(reply.error, requests.ReadTimeout):
+    if isinstance(found.error, requests.ReadTimeout):
         return Finding(NO_WORKER, {**values, "workers": config["workers"] or 0})
-    if reply.error:
-        return Finding(UNREACHABLE, {**values, "error": _reason(reply.error)})
-    if consteq(reply.text, proof(env(su=True), nonce)):
+    if found.error:
+        return Finding(UNREACHABLE, {**values, "error": _reason(found.error)})
+    if consteq(found.text, proof(env(su=True), nonce)):
         return Finding(WORKS, values)
-    if reply.status in (401, 403, 407):
-        return Finding(LOGIN, {**values, "status": reply.status})
-    if NO_DATABASE in reply.text or not db_filter([env.cr.dbname], host=host):
+    if found.status in (401, 403, 407):
+        return Finding(LOGIN, {**values, "status": found.status})
+    if NO_DATABASE in found.text or not db_filter([env.cr.dbname], host=host):
         values |= {"host": runner.host, "dbfilter": config["dbfilter"] or ""}
         return Finding(DB_FILTER, values)
-    return Finding(OTHER_SERVER, {**values, "status": reply.status})
+    return Finding(OTHER_SERVER, {**values, "status": found.status})
 
 
-def _get(url, auth, database) -> Reply:
+def _get(url, auth, database) -> CheckResponse:
     """Make the request that the runner makes; in a thread, because a timeout of
     `requests` starts again with each part of the response.
     """
-    replies = []
+    responses = []
 
     def get():
         try:
@@ -188,14 +201,14 @@ def _get(url, auth, database) -> Reply:
             ) as response:
                 body = next(response.iter_content(BODY_MAX), b"")
                 text = body.decode("utf-8", "replace")
-                replies.append(Reply(response.status_code, text))
+                responses.append(CheckResponse(response.status_code, text))
         except requests.RequestException as error:
-            replies.append(Reply(error=error))
+            responses.append(CheckResponse(error=error))
 
     thread = threading.Thread(target=get, daemon=True)
     thread.start()
     thread.join(DEADLINE)
-    return replies[0] if replies else Reply(error=requests.ReadTimeout())
+    return responses[0] if responses else CheckResponse(error=requests.ReadTimeout())
 
 
 def _reason(error) -> str:

@@ -14,6 +14,7 @@ from . import sql
 from .attempt_result import (
     Claimed,
     Decided,
+    Postponed,
     Prepared,
     result_of_decision,
     result_of_refusal,
@@ -22,6 +23,8 @@ from .attempt_result import (
 )
 from .batch import prepare_batch
 from .clock import utcnow
+from .health import add_after_commit, count_attempts, safely
+from .jobs import wake_for_due
 from .recording import conclude, open_or_refuse, record_singly
 from .report import Report
 from .response_hooks import call_hooks
@@ -29,7 +32,11 @@ from .translation import translate
 
 
 class DirectRun:
-    """Build, decide, send and record one delivery. Writes no health row."""
+    """Build, decide, send and record one delivery.
+
+    It knows no circuit and no rate limit; its result is added to the health row after
+    the commit.
+    """
 
     def __init__(self, delivery):
         self.endpoint = delivery.endpoint_id._for_lane()
@@ -53,14 +60,22 @@ class DirectRun:
             raise self._ran_short(shortage) from shortage
         if isinstance(stage, Prepared):
             self._send(stage, snapshot, now)
+        elif isinstance(stage, Postponed):
+            self.cr.execute(sql.postpone([claimed.id], stage.until))
+            wake_for_due(self.endpoint)
         else:
             result = (
                 result_of_decision(stage, snapshot, self.endpoint.env, now)
                 if isinstance(stage, Decided)
                 else result_of_refusal(stage, now)
             )
-            conclude(self.endpoint.env, snapshot, [stage], [result], self.owner, now)
+            env = self.endpoint.env
+            self._note(conclude(env, snapshot, [stage], [result], self.owner, now))
         self.delivery.env.invalidate_all(flush=False)
+
+    def _note(self, results):
+        add_after_commit(self.cr, self.endpoint.id, results)
+        safely(count_attempts, self.cr, self.endpoint.id, None, results)
 
     def _ran_short(self, shortage):
         return self.delivery._refused(translate(self.endpoint.env, shortage))
@@ -73,13 +88,20 @@ class DirectRun:
                 self.cr.execute(sql.claim_one(self.delivery.id), log_exceptions=False)
                 *row, first_in_line = self.cr.fetchone()
         except LockNotAvailable:
-            raise self.delivery._refused(env._("it is being sent right now.")) from None
+            raise self.delivery._refused(
+                env._("it is being sent right now. Wait until that ends.")
+            ) from None
         claimed = Claimed(*row)
         if claimed.state == "processing":
-            raise self.delivery._refused(env._("it is being sent right now."))
+            raise self.delivery._refused(
+                env._("it is being sent right now. Wait until that ends.")
+            )
         if self.endpoint.ordering != "none" and not first_in_line:
             raise self.delivery._refused(
-                env._("earlier deliveries in its ordering group must end first.")
+                env._(
+                    "earlier deliveries in its ordering group must end first. Send or "
+                    "cancel them."
+                )
             )
         return claimed
 
@@ -92,11 +114,11 @@ class DirectRun:
 
     def _send(self, prepared, snapshot, now):
         env = self.endpoint.env
-        opened, _refused = open_or_refuse(
+        opened, refused = open_or_refuse(
             env, snapshot, [prepared], self.owner, None, now
         )
         if not opened:
-            return
+            return self._note(refused)
         trust = snapshot.trust
         sender = trust.open_sender()
         try:
@@ -113,6 +135,7 @@ class DirectRun:
             prepared, response, snapshot, env, utcnow()
         )
         written = record_singly(env, [result], self.owner, utcnow(), trust.secrets)
+        self._note(written)
         call_hooks(self.delivery, snapshot, written)
 
 

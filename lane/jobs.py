@@ -30,6 +30,7 @@ from .slot import read_committed
 _logger = logging.getLogger(__name__)
 
 WATCHDOG_DELAY = timedelta(seconds=5)
+KEEP_EVERY = 1.0  # seconds
 UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
 KILLED = "The worker was killed; another lane of the endpoint continues."
 UNINSTALLED = "Cancelled: the webhooks addon was uninstalled"
@@ -217,6 +218,77 @@ def others_wait(cr, endpoint_id: int, now) -> bool:
 def repeat_later(message: str, seconds: float) -> Exception:
     """An error: a job that raises it is repeated; that doesn't count as a retry."""
     return RetryableJobError(message, seconds=seconds, ignore_retry=True)
+
+
+class Housekeeping:
+    """What a lane does once a second besides sending deliveries.
+
+    Supersedes wake-ups, postpones the watchdog, checks whether other jobs wait.
+
+    Each in a transaction that commits immediately: queue_job's runner is one thread and
+    would wait for the rows.
+    """
+
+    def __init__(self, endpoint, duty, slots, job_uuid: str, budget):
+        self.endpoint = endpoint
+        self.duty = duty
+        self.slots = slots
+        self.cr = endpoint.env.cr
+        self.job_uuid = job_uuid
+        self.budget = budget
+        self.superseded = 0
+        self.was_killed = False  # a superseded wake-up was that of a killed lane
+        self._watchdog = None
+        self._next_clock = 0.0
+        self._has_requested_lane = False
+
+    def is_due(self, clock: float) -> bool:
+        return clock >= self._next_clock
+
+    def keep(self) -> bool:
+        """True if wake-ups were superseded: their deliveries can be claimed now.
+
+        :raise OperationalError: the slot is lost
+        """
+        first = not self._next_clock
+        self._next_clock = time.monotonic() + KEEP_EVERY
+        now = utcnow()
+        killed = supersede_wake_ups(self.cr, self.endpoint.id, self.job_uuid, now)
+        found = len(killed)
+        self.was_killed = self.was_killed or any(killed)
+        self.superseded += found
+        self._push_watchdog(now)
+        self.cr.commit()
+        if not first:
+            self.slots.check()
+            self.budget.others_wait = others_wait(self.cr, self.endpoint.id, now)
+            requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
+            self.cr.commit()
+        return bool(found)
+
+    def request_another_lane(self):
+        """There is work for one more lane; each lane requests the next slot once."""
+        if not self._has_requested_lane:
+            self._has_requested_lane = True
+            request_another_lane(self.endpoint, self.job_uuid)
+            self.cr.commit()
+
+    def retire(self, now):
+        """Close the watchdog, in the transaction of the last check."""
+        if self._watchdog:
+            close_watchdog(self.cr, self._watchdog, now)
+
+    def _push_watchdog(self, now):
+        if self._watchdog:
+            is_moved, is_job_free = postpone_watchdog(
+                self.cr, self._watchdog, self.job_uuid, now
+            )
+            # A user deletes or changes the job and waits until it ends, and
+            # queue_job's runner may wait for them.
+            self.budget.is_awaited = not is_job_free
+            if is_moved:
+                return
+        self._watchdog = start_watchdog(self.endpoint, self.duty, self.job_uuid)
 
 
 # Dead jobs ----------------------------------------------------------------------------

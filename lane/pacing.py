@@ -16,6 +16,7 @@ FIRST_BATCH = 32  # until the rate is known
 BATCH_MIN = 4
 BATCH_MAX = 500
 AHEAD = 0.5  # seconds of work claimed ahead; a kill interrupts all of it
+BATCHES = 3  # claimed ahead: two keep the threads busy while the next one is built
 CHUNK_MAX = 100
 RECORD_AFTER = 0.5  # seconds that a response may stay unrecorded
 SMOOTHING = 0.3
@@ -26,10 +27,11 @@ class Pace:
     """Measures the rate (responses per second) and derives sizes from it."""
 
     def __init__(self):
-        self.rate = 0.0
-        self._since_clock = time.monotonic()
+        self.rate = 0.0  # 0: not known yet
+        self._since_clock = None  # None: nothing was sent yet
         self._count = 0
-        self._recorded_clock = self._since_clock
+        self._first_batch = FIRST_BATCH
+        self._recorded_clock = time.monotonic()
         self._body = 0.0  # average size of a body in bytes
         self._build = 0.0  # average seconds to build one
         self.held = 0  # bytes of bodies claimed and not yet recorded
@@ -37,8 +39,10 @@ class Pace:
     def saw(self, responses: int):
         """Count responses; the rate is updated a few times a second."""
         self._count += responses
+        if not self._count:
+            return
         passed = time.monotonic() - self._since_clock
-        if passed < 0.1 or not self._count:
+        if passed < 0.1:
             return
         rate = self._count / passed
         self.rate = (
@@ -55,6 +59,9 @@ class Pace:
     def sent(self, bodies: list[int]):
         """Add the sizes, in bytes, of the bodies that were claimed."""
         if bodies:
+            if self._since_clock is None:
+                self._since_clock = time.monotonic()
+            self._first_batch *= 2
             total = sum(bodies)
             self._body = total / len(bodies)
             self.held += total
@@ -75,8 +82,11 @@ class Pace:
 
     @property
     def batch(self) -> int:
-        """Deliveries to claim at once: half of what is claimed ahead."""
-        wanted = int(self.rate * AHEAD / 2) if self.rate else FIRST_BATCH
+        """Deliveries to claim at once: a part of what is claimed ahead.
+
+        Until the rate is known, each is twice as large as the one before.
+        """
+        wanted = int(self.rate * AHEAD / BATCHES) if self.rate else self._first_batch
         most = BATCH_MAX
         if self._body:
             most = min(most, int(BYTES_MAX / self._body))
@@ -87,11 +97,13 @@ class Pace:
     @property
     def low_water(self) -> int:
         """Claim more when fewer requests than this wait for a thread."""
-        return self.batch
+        return self.batch * (BATCHES - 1) if self.rate else 1
 
     @property
     def chunk(self) -> int:
         """Results to record at once: those of a tenth of a second."""
+        if not self.rate:
+            return FIRST_BATCH // 2
         return max(1, min(int(self.rate * 0.1), CHUNK_MAX))
 
     def must_record(self, unrecorded: int) -> bool:

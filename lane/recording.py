@@ -1,12 +1,13 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""The attempts of requests, written in bulk before and after they are sent."""
+"""Attempts and results, written in bulk before and after requests are sent."""
 # pylint: disable=invalid-commit  # what was sent must be on disk: lanes commit each step
 
 import json
 import logging
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from operator import attrgetter
 
 from ..services.errors import _lt
@@ -22,13 +23,36 @@ from .attempt_result import (
     Refused,
     result_of_refusal,
 )
+from .health import count_attempts, safely
 from .pacing import pages
 from .savepoint import lost_race
 from .translation import translate
 
+_logger = logging.getLogger(__name__)
+
 PAGE = 500
 TRIES = 5  # of one recording
+SHORT = 256  # characters of a base64 text that an attempt stores
+# Its number keeps files of the same size apart: a retry puts them back.
+FILE_CONTENT = "[file %s: base64 of %s bytes]"
 TRUNCATED = "\n[... cut: the response was longer]"
+NOT_STORED = _lt(
+    "The database refused parts of the result. Check triggers and constraints: "
+    "%(error)s"
+)
+NOT_RECORDED = _lt(
+    "The request was sent and the result was %(state)s (HTTP status: %(status)s), "
+    "but the database refuses to store that. It is not retried automatically. Check "
+    "triggers and constraints: %(error)s"
+)
+NOT_OPENED = _lt(
+    "The request can't be stored as an attempt, so it was not sent. Check triggers and "
+    "constraints: %(error)s"
+)
+NOT_CONCLUDED = _lt(
+    "The database refuses to store the result %(state)s. Check triggers and "
+    "constraints: %(error)s"
+)
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -48,22 +72,9 @@ def open_attempts(cr, snapshot, prepared: list[Prepared], owner, slot, now):
 
 
 def _insert_attempts(cr, snapshot, rows, owner, now):
-    template = cr.mogrify(
-        sql.OPEN_ATTEMPTS_TEMPLATE,
-        {
-            "endpoint": snapshot.endpoint_id,
-            "company": snapshot.company_id,
-            "owner": owner,
-            "now": now,
-        },
-    )
-    return cr.execute_values(
-        sql.OPEN_ATTEMPTS_VALUES,
-        rows,
-        template=template.decode(),
-        page_size=PAGE,
-        fetch=True,
-    )
+    endpoint_id, company_id = snapshot.endpoint_id, snapshot.company_id
+    cr.execute(sql.open_attempts(endpoint_id, company_id, owner, now, rows))
+    return cr.fetchall()
 
 
 def _attempt_row(snapshot, prepared: Prepared):
@@ -74,14 +85,40 @@ def _attempt_row(snapshot, prepared: Prepared):
         state="processing",
         method=request.http_method,
         body_mode=request.request_body_mode,
-        url=mask_url(encoded.url),
-        headers=_dumps(dict(mask_headers(encoded.headers))),
+        url=encoded.url,
+        headers=_dumps(mask_headers(dict(encoded.headers))),
         payload=_payload_text(request, encoded.body),
         files=request.multipart_file_keys_label or None,
+        body=encoded.body,
+        subject=prepared.subject,
+        request_hash=prepared.request_hash,
     )
 
 
 def _payload_text(request, body: bytes | None) -> str:
+    text = _whole_payload_text(request, body)
+    # The files are stored with the delivery, once for all of its attempts.
+    for content, shown in _file_contents(request):
+        text = text.replace(content, shown)
+    return text
+
+
+def with_file_contents(text: str, request) -> str:
+    """The payload of an attempt with the files of a request in their places."""
+    for content, shown in _file_contents(request):
+        text = text.replace(shown, content)
+    return text
+
+
+def _file_contents(request):
+    """Pairs of a long base64 text and what an attempt shows instead of it."""
+    for number, text in enumerate(request.raw("long_texts"), 1):
+        if len(text) > SHORT:
+            size = len(text) // 4 * 3 - text[-2:].count("=")
+            yield text, FILE_CONTENT % (number, size)
+
+
+def _whole_payload_text(request, body: bytes | None) -> str:
     if request.request_body_mode == "json" and body is not None:
         return body.decode()
     payload = request.raw("payload")
@@ -103,6 +140,9 @@ def _row(
     headers,
     payload,
     files,
+    body=None,
+    subject=None,
+    request_hash=None,
     finished_at=None,
     note=None,
     error=None,
@@ -110,9 +150,7 @@ def _row(
 ):
     secrets = snapshot.trust.secrets
     if secrets:
-        url, headers, payload = (
-            mask_text(text, secrets) for text in (url, headers, payload)
-        )
+        headers, payload = (mask_text(text, secrets) for text in (headers, payload))
     number = claimed.attempt_count + 1
     return (
         claimed.id,
@@ -122,14 +160,29 @@ def _row(
         finished_at,
         method,
         body_mode,
-        storable_text(url),
+        stored_url(url, secrets),
         storable_text(headers),
         storable_text(payload),
         files and storable_text(files),
         note and storable_text(note),
         error and storable_text(error),
         reason,
+        body_hash(body),
+        subject,
+        request_hash,
+        snapshot.config_version,
     )
+
+
+def body_hash(body: bytes | None) -> str | None:
+    """SHA-256 of a body in hexadecimal digits; None without a body."""
+    return sha256(body).hexdigest() if body else None
+
+
+def stored_url(url, secrets) -> str:
+    """A URL as an attempt stores it: secrets are masked."""
+    url = mask_url(url)
+    return storable_text(mask_text(url, secrets) if secrets else url)
 
 
 def _decision_row(snapshot, request, result, now):
@@ -140,7 +193,7 @@ def _decision_row(snapshot, request, result, now):
         finished_at=now,
         method=request.http_method,
         body_mode=request.request_body_mode,
-        url=mask_url(request.target_url or "-"),
+        url=request.target_url or "-",
         headers=_dumps(mask_headers(request.raw("headers"))),
         payload=_payload_text(request, None),
         files=request.multipart_file_keys_label or None,
@@ -178,20 +231,20 @@ def response_values(response, secrets):
 def close_attempts(cr, closed: list[tuple], *, hooks_follow=False):
     """Update attempts from pairs (AttemptResult, values of its response).
 
-    :param hooks_follow: mark that the response hook is yet to be called
+    :param hooks_follow: mark responses whose values are yet to be stored, or whose hook
+        is yet to be called, in a later transaction
     """
     if closed:
-        hook_try = 1 if hooks_follow else None
-        cr.execute_values(
-            sql.CLOSE_ATTEMPTS_VALUES,
-            [_attempt_values(*each, hook_try) for each in closed],
-            template=sql.CLOSE_ATTEMPTS_TEMPLATE,
-            page_size=PAGE,
-        )
+        rows = [_attempt_values(*each, hooks_follow) for each in closed]
+        cr.execute(sql.close_attempts(rows))
 
 
-def _attempt_values(result, response, hook_try):
-    has_response = response[0] is not None
+def _attempt_values(result, response, hooks_follow):
+    is_due = (
+        hooks_follow
+        and response[0] is not None
+        and (result.calls_hook or result.taken is not None)
+    )
     return (
         result.attempt_id,
         result.attempt_state,
@@ -202,20 +255,28 @@ def _attempt_values(result, response, hook_try):
         *response,
         result.note and storable_text(result.note),
         result.error and storable_text(result.error),
-        hook_try if has_response else None,
+        1 if is_due else None,
+        taken_text(result.taken) if is_due and result.taken else None,
     )
 
 
-_logger = logging.getLogger(__name__)
+def taken_text(taken) -> str:
+    """`StoredValues` as kept with the attempt until they are stored."""
+    return storable_text(_dumps(taken))
 
-NOT_STORED = _lt("The database refused parts of the result: %(error)s")
-NOT_RECORDED = _lt(
-    "The request was sent and the result was %(state)s (HTTP status: %(status)s), "
-    "but the database refuses to store that: %(error)s Check triggers and "
-    "constraints. It is not retried automatically."
-)
-NOT_OPENED = _lt("The request cannot be stored as an attempt: %(error)s")
-NOT_CONCLUDED = _lt("The database refuses to store the result %(state)s: %(error)s")
+
+def _insert_references(cr, results, now):
+    """Insert the references of records that the receiver created."""
+    rows = []
+    for result in results:
+        found = result.taken and result.taken.external_id()
+        model, record_id = result.taken.about if found else (None, None)
+        if record_id:
+            scope, external_id = found
+            each = (scope, model, record_id, external_id, result.claimed.id, now)
+            rows.append(each)
+    if rows:
+        cr.execute(sql.insert_references(rows))
 
 
 def record(
@@ -224,7 +285,8 @@ def record(
     """Write results: deliveries that this job still owns, and their attempts.
 
     :param secrets: masked in everything that is written
-    :param hooks_follow: response hooks are called in a later transaction
+    :param hooks_follow: values of responses are stored, and hooks called, in a later
+        transaction
     :return: the results that were written; a successor owns the others by now
     """
     if not results:
@@ -234,23 +296,19 @@ def record(
         for result in results
     ]
     _mask(results, secrets)
-    mine = cr.execute_values(
-        sql.RECORD_DELIVERIES_VALUES,
-        [
-            _delivery_values(result, response, owner, now)
-            for result, response in zip(results, responses, strict=True)
-        ],
-        template=sql.RECORD_DELIVERIES_TEMPLATE,
-        page_size=PAGE,
-        fetch=True,
-    )
-    mine = {row[0] for row in mine}
+    rows = [
+        _delivery_values(result, response)
+        for result, response in zip(results, responses, strict=True)
+    ]
+    cr.execute(sql.record_deliveries(owner, now, rows))
+    mine = {row[0] for row in cr.fetchall()}
     closed = [
         (result, response)
         for result, response in zip(results, responses, strict=True)
         if result.attempt_id and result.claimed.id in mine
     ]
     close_attempts(cr, closed, hooks_follow=hooks_follow)
+    _insert_references(cr, [result for result, _response in closed], now)
     return [result for result in results if result.claimed.id in mine]
 
 
@@ -304,7 +362,7 @@ def _record_one(env, result, owner, now, secrets, hooks_follow) -> list[AttemptR
 def _without_texts(env, result, error):
     said = translate(env, NOT_STORED, error=_message(error))
     response = result.response and replace(result.response, headers=(), body=b"")
-    return replace(result, response=response, rule_id=None, note=said)
+    return replace(result, response=response, rule_id=None, note=said, taken=None)
 
 
 def _in_error(env, result, error):
@@ -350,11 +408,10 @@ def _mask(results, given):
         result.error = result.error and mask_text(result.error, secrets)
 
 
-def _delivery_values(result, response, owner, now):
+def _delivery_values(result, response):
     status, headers, body = response
     return (
         result.claimed.id,
-        owner,
         result.state,
         result.reason,
         result.next_attempt_at,
@@ -366,21 +423,20 @@ def _delivery_values(result, response, owner, now):
         result.note and storable_text(result.note),
         result.error and storable_text(result.error),
         result.rule_id,
-        now,
     )
 
 
-def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, int]:
+def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, list]:
     """Insert the attempts of what is sent next; to be committed before that.
 
-    :return: what may be sent, and the number of requests that can't be stored
+    :return: what may be sent, and AttemptResults of requests that can't be stored
     """
     if not prepared:
-        return [], 0
+        return [], []
     try:
         with env.cr.savepoint(flush=False):
             open_attempts(env.cr, snapshot, prepared, owner, slot, now)
-        return prepared, 0
+        return prepared, []
     except Exception as error:
         if env.cr.closed or lost_race(error):
             raise
@@ -389,9 +445,8 @@ def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, int
             if shortage:
                 shortage.delivery_id = prepared[0].claimed.id
                 raise shortage from error
-            _refuse(env, snapshot, prepared[0].claimed, error, owner, now)
-            return [], 1
-    opened, refused = [], 0
+            return [], _refuse(env, snapshot, prepared[0].claimed, error, owner, now)
+    opened, refused = [], []
     for each in prepared:
         more, failed = open_or_refuse(env, snapshot, [each], owner, slot, now)
         opened += more
@@ -399,11 +454,12 @@ def open_or_refuse(env, snapshot, prepared, owner, slot, now) -> tuple[list, int
     return opened, refused
 
 
-def _refuse(env, snapshot, claimed, error, owner, now):
+def _refuse(env, snapshot, claimed, error, owner, now) -> list[AttemptResult]:
     _logger.warning("attempt refused delivery=%s", claimed.id, exc_info=error)
     said = translate(env, NOT_OPENED, error=_message(error))
     refused = Refused(claimed, "build", said)
-    conclude(env, snapshot, [refused], [result_of_refusal(refused, now)], owner, now)
+    results = [result_of_refusal(refused, now)]
+    return conclude(env, snapshot, [refused], results, owner, now)
 
 
 def conclude(env, snapshot, stages, results, owner, now) -> list[AttemptResult]:
@@ -445,6 +501,8 @@ def _conclude(cr, snapshot, stages, results, owner, now) -> list[AttemptResult]:
     traced_ids = [result.claimed.id for _request, result in traced]
     others = [each.claimed.id for each in results if each.claimed.id not in traced_ids]
     if traced:
+        for _request, result in traced:
+            result.is_traced = True
         cr.execute(sql.mark_processing(traced_ids, owner, None, now, attempts=1))
         trace_decisions(cr, snapshot, traced, owner, now)
     if others:
@@ -452,21 +510,21 @@ def _conclude(cr, snapshot, stages, results, owner, now) -> list[AttemptResult]:
     return record(cr, results, owner, now, secrets)
 
 
-def record_and_commit(
-    env, health, decided, owner, now, secrets, *, hooks_follow
-) -> Recorded:
-    """Write results and circuit, repeated after an error; a request never is.
+def record_and_commit(env, health, decided, owner, slot, now, secrets) -> Recorded:
+    """Write results, circuit and figures, repeated after an error; a request never is.
 
     :param decided: pairs of AttemptResult and the signal for the circuit
+    :param slot: of the lane, which counts attempts in a row of its own
     """
     results = [result for result, _signal in decided]
     signals = [signal for _result, signal in decided]
     backoff = max((result.backoff for result in results), default=0.0)
-    write = partial(record, env.cr)
+    write, count = partial(record, env.cr), count_attempts
     for left in reversed(range(TRIES)):
         try:
-            written = write(results, owner, now, secrets, hooks_follow=hooks_follow)
-            before, after = health.note(signals, now, backoff=backoff)
+            written = write(results, owner, now, secrets, hooks_follow=True)
+            before, after = health.note(signals, now, backoff=backoff, results=written)
+            count(env.cr, health.endpoint_id, slot, written)
             env.cr.commit()
             return Recorded(results, written, before, after)
         except Exception as error:
@@ -475,4 +533,5 @@ def record_and_commit(
             env.cr.rollback()
             if not lost_race(error):
                 write = partial(record_singly, env)
+                count = partial(safely, count_attempts)
             _logger.info("record endpoint=%s repeated: %s", health.endpoint_id, error)

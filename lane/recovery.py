@@ -7,7 +7,8 @@ import logging
 
 from ..services.errors import _lt
 from . import jobs, sql
-from .notifications import notify_of_failures
+from .health import count_interrupted, safely
+from .report import notify_of_failures
 from .translation import translate
 
 _logger = logging.getLogger(__name__)
@@ -34,11 +35,11 @@ def recover_interrupted(endpoint, slots, own_slot: int, now) -> int:
     left = []  # per delivery: whether it was interrupted too often
     for (slot,) in cr.fetchall():
         if slot in (own_slot, None):  # none: the state was written by hand
-            left += _interrupt(endpoint, slot, now)
+            left += _interrupt(endpoint, slot, own_slot, now)
             continue
         with slots.borrow(slot) as nobody_holds_it:
             if nobody_holds_it:
-                left += _interrupt(endpoint, slot, now)
+                left += _interrupt(endpoint, slot, own_slot, now)
                 cr.commit()  # before the slot is free again
     if left:
         cr.commit()
@@ -48,18 +49,22 @@ def recover_interrupted(endpoint, slots, own_slot: int, now) -> int:
     return len(left)
 
 
-def _interrupt(endpoint, slot, now) -> list[bool]:
+def _interrupt(endpoint, slot, own_slot, now) -> list[bool]:
     env, cr = endpoint.env, endpoint.env.cr
     note = translate(env, INTERRUPTED)
     error = translate(env, INTERRUPTED_TOO_OFTEN, count=INTERRUPTIONS_MAX)
     jobs.close_dead_jobs(cr, endpoint.id, slot, now)
     cr.execute(sql.interrupt_attempts(endpoint.id, slot, now, note))
+    attempts = cr.fetchall()
     cr.execute(
         sql.release_interrupted(
             endpoint.id, slot, now, limit=INTERRUPTIONS_MAX, note=note, error=error
         )
     )
-    return [row[0] for row in cr.fetchall()]
+    stopped = dict(cr.fetchall())
+    interrupted = [(began, not stopped.get(each)) for each, began in attempts]
+    safely(count_interrupted, cr, endpoint.id, own_slot, interrupted)
+    return list(stopped.values())
 
 
 def find_stuck_endpoints(cr, now) -> list[int]:

@@ -70,6 +70,8 @@ class Savepoint:
 
     def __init__(self, cr):
         self.cr = cr
+        # Called several times per delivery, and a lookup on a cursor is slow.
+        self._status = cr.connection.get_transaction_status
         self.error = None  # the last database error, caught or not
         self._is_undone = False
         self._replaced = []
@@ -107,7 +109,7 @@ class Savepoint:
 
         Reads the state of the connection, without a query.
         """
-        if self.cr.connection.get_transaction_status() == TRANSACTION_STATUS_INERROR:
+        if self._status() == TRANSACTION_STATUS_INERROR:
             raise self._swallowed()
 
     def cause_of(self, error):

@@ -2,10 +2,12 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Every statement of the hot path, in the order in which a delivery passes them.
 
-Functions return an ``SQL`` object; the ``..._VALUES`` texts take their rows through
-``cr.execute_values``. A lane's cursor is on READ COMMITTED: each statement sees what is
-committed, and SKIP LOCKED never fails for a row that changed since a snapshot.
+Functions return an ``SQL`` object; the ``..._VALUES`` texts of queueing take their rows
+through ``cr.execute_values``. A lane's cursor is on READ COMMITTED: each statement sees
+what is committed, and SKIP LOCKED never fails for a row that changed since a snapshot.
 """
+
+from functools import lru_cache
 
 from odoo.tools import SQL
 
@@ -30,6 +32,8 @@ QUEUED_COLUMNS = (
     "res_model",
     "res_id",
     "server_action_id",
+    "settle_started_at",
+    "skip_if_unchanged",
 )
 # Queue numbers follow the order of the rows. `now()` is what the ORM writes: the start
 # of the transaction. The transaction's number is part of the key of its wake-up.
@@ -65,6 +69,25 @@ REQUEUE_VALUES = """
     FROM (VALUES %s) AS v (id, payload, uid) WHERE d.id = v.id"""
 
 
+def first_changes(endpoint_id: int, keys: list[str]) -> SQL:
+    """Ordering key and first change, where the last delivery of a key still waits."""
+    # One index lookup per key: the history of a key may be long.
+    return SQL(
+        """SELECT k.ordering_key, d.settle_started_at
+        FROM unnest(%s::text[]) AS k (ordering_key)
+        CROSS JOIN LATERAL (
+            SELECT state, attempt_count, settle_started_at
+            FROM bwt_webhook_outbound_delivery
+            WHERE endpoint_id = %s AND ordering_key = k.ordering_key AND supersede
+            ORDER BY queue_number DESC LIMIT 1
+        ) d
+        WHERE d.state = 'queued' AND d.attempt_count = 0
+        AND d.settle_started_at IS NOT NULL""",
+        keys,
+        endpoint_id,
+    )
+
+
 def updatable(ids: list[int], endpoint_id: int) -> SQL:
     """Those of these deliveries that may still be updated, with their state."""
     return SQL(
@@ -73,6 +96,33 @@ def updatable(ids: list[int], endpoint_id: int) -> SQL:
         AND (state IN ('draft', 'queued') OR (state = 'error' AND needs_build))""",
         ids,
         endpoint_id,
+    )
+
+
+# Only for actions that need values which the record no longer has.
+STORE_RECORD_VALUES = """
+    UPDATE bwt_webhook_outbound_delivery d SET record_values_json = v.stored
+    FROM (VALUES %s) AS v (id, stored) WHERE d.id = v.id"""
+
+
+def record_values(ids: list[int]) -> SQL:
+    """What was stored of the records of these deliveries, as JSON."""
+    return SQL(
+        """SELECT id, record_values_json FROM bwt_webhook_outbound_delivery
+        WHERE id = ANY(%s) AND record_values_json IS NOT NULL""",
+        ids,
+    )
+
+
+def delete_unsent(ids: list[int]) -> SQL:
+    """Remove deliveries of this transaction, which no other one has seen.
+
+    Their context lines are removed with them, by the foreign key.
+    """
+    return SQL(
+        """DELETE FROM bwt_webhook_outbound_delivery
+        WHERE id = ANY(%s) AND attempt_count = 0""",
+        ids,
     )
 
 
@@ -120,7 +170,8 @@ def interrupt_attempts(endpoint_id: int, slot: int, now, note: str) -> SQL:
         FROM bwt_webhook_outbound_delivery d
         WHERE d.endpoint_id = %(endpoint)s AND d.state = 'processing'
         AND d.lane_slot IS NOT DISTINCT FROM %(slot)s
-        AND a.delivery_id = d.id AND a.state = 'processing'""",
+        AND a.delivery_id = d.id AND a.state = 'processing'
+        RETURNING a.delivery_id, a.started_at""",
         now=now,
         note=note,
         endpoint=endpoint_id,
@@ -144,7 +195,7 @@ def release_interrupted(
             write_date = %(now)s, write_uid = %(uid)s
         WHERE endpoint_id = %(endpoint)s AND state = 'processing'
         AND lane_slot IS NOT DISTINCT FROM %(slot)s
-        RETURNING next_attempt_at IS NULL""",
+        RETURNING id, next_attempt_at IS NULL""",
         limit=limit,
         now=now,
         note=note,
@@ -155,12 +206,19 @@ def release_interrupted(
     )
 
 
-_KEY = SQL("COALESCE(ordering_key, res_model || ',' || res_id)")
+_GROUPS = {
+    "endpoint": SQL("'*'"),
+    "key": SQL("COALESCE(ordering_key, res_model || ',' || res_id)"),
+    "record": SQL("COALESCE(res_model || ',' || res_id, ordering_key)"),
+}
 
 
 def regroup(endpoint_id: int, ordering: str) -> SQL:
-    """Assign waiting deliveries to the groups of the endpoint's order."""
-    group = {"endpoint": SQL("'*'"), "key": _KEY}.get(ordering, SQL("NULL"))
+    """Assign waiting deliveries to the groups of the endpoint's order.
+
+    :param ordering: see `EndpointSnapshot.grouping`
+    """
+    group = _GROUPS.get(ordering, SQL("NULL"))
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery SET ordering_group = %(group)s
         WHERE endpoint_id = %(endpoint)s AND state IN ('queued', 'processing', 'error')
@@ -348,13 +406,110 @@ def queued_bytes(ids: list[int]) -> SQL:
 
 
 def file_bytes(ids: list[int]) -> SQL:
-    """Bytes of the files that are sent with these deliveries, where there are any."""
+    """Bytes of the files that are sent with these deliveries, where there are any.
+
+    As they are sent: base64 in the payload takes a third more.
+    """
     # Only files to send have a form field in the description; other attachments don't.
     return SQL(
-        """SELECT res_id, sum(file_size)::bigint FROM ir_attachment
+        """SELECT res_id, sum(
+            CASE WHEN bwt_webhook_part LIKE '%%"in_payload": true%%'
+            THEN file_size::bigint * 4 / 3 ELSE file_size END
+        )::bigint FROM ir_attachment
         WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = ANY(%s)
         AND description IS NOT NULL GROUP BY res_id""",
         ids,
+    )
+
+
+def sent_requests(ids: list[int], config_version: int, at_once: int) -> SQL:
+    """What was sent last of each of these deliveries, if a retry repeats it.
+
+    :param config_version: of the endpoint; what was built with another isn't repeated
+    :param at_once: bytes of the largest payload that is read
+    """
+    # A body that the receiver refused for good is sent again only by a user, who has
+    # corrected the record or expects it to be built from the record as it is.
+    return SQL(
+        """SELECT d.id, a.id, a.body_hash, a.http_method, a.request_body_mode,
+            a.target_url, a.request_headers_json,
+            CASE WHEN octet_length(a.payload_json) <= %s THEN a.payload_json END
+        FROM bwt_webhook_outbound_delivery d CROSS JOIN LATERAL (
+            SELECT * FROM bwt_webhook_outbound_delivery_attempt
+            WHERE delivery_id = d.id AND body_hash IS NOT NULL
+            ORDER BY attempt_number DESC LIMIT 1
+        ) a
+        WHERE d.id = ANY(%s) AND a.config_version = %s
+        AND a.attempt_number > COALESCE(d.edited_at_attempt, 0)
+        AND NOT (a.state = 'dead_letter'
+            AND COALESCE(a.failure_reason, '') IN ('http_4xx', 'answer'))""",
+        at_once,
+        ids,
+        config_version,
+    )
+
+
+def last_requests(endpoint_id: int, subjects: list[str]) -> SQL:
+    """The last request about each of these records.
+
+    :return: subject, hash, whether it is done and alone, whether it is in flight
+    """
+    # A request that ended after this one began may have arrived after it. There are
+    # few of them: none ends later than the timeout.
+    return SQL(
+        """SELECT s.subject, a.request_hash, a.state = 'done' AND NOT EXISTS (
+            SELECT 1 FROM (
+                SELECT finished_at FROM bwt_webhook_outbound_delivery_attempt
+                WHERE endpoint_id = %(endpoint)s AND subject = s.subject AND id < a.id
+                ORDER BY id DESC LIMIT 20
+            ) b WHERE b.finished_at IS NULL OR b.finished_at > a.started_at
+        ), a.state = 'processing'
+        FROM unnest(%(subjects)s::text[]) AS s (subject) CROSS JOIN LATERAL (
+            SELECT id, state, request_hash, started_at
+            FROM bwt_webhook_outbound_delivery_attempt
+            WHERE endpoint_id = %(endpoint)s AND subject = s.subject
+            ORDER BY id DESC LIMIT 1
+        ) a""",
+        endpoint=endpoint_id,
+        subjects=subjects,
+    )
+
+
+def replays(ids: list[int]) -> SQL:
+    """Those of these deliveries that a user has replayed."""
+    return SQL(
+        """SELECT id FROM bwt_webhook_outbound_delivery
+        WHERE id = ANY(%s) AND replayed_from_delivery_id IS NOT NULL""",
+        ids,
+    )
+
+
+def compares_requests(endpoint_id: int) -> SQL:
+    """Whether requests of this endpoint are compared with earlier ones."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM bwt_webhook_outbound_delivery_attempt
+            WHERE endpoint_id = %s AND subject IS NOT NULL
+        )""",
+        endpoint_id,
+    )
+
+
+def postpone(ids: list[int], until) -> SQL:
+    """Let these deliveries, which this transaction has locked, wait until then."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_delivery SET next_attempt_at = %s "
+        "WHERE id = ANY(%s)",
+        until,
+        ids,
+    )
+
+
+def sent_payload(attempt_id: int) -> SQL:
+    """The payload of one attempt."""
+    return SQL(
+        "SELECT payload_json FROM bwt_webhook_outbound_delivery_attempt WHERE id = %s",
+        attempt_id,
     )
 
 
@@ -394,74 +549,133 @@ def mark_processing(
     )
 
 
-OPEN_ATTEMPTS_VALUES = """
-    INSERT INTO bwt_webhook_outbound_delivery_attempt (
-        delivery_id, name, attempt_number, state, started_at, finished_at, duration_ms,
-        http_method, request_body_mode, target_url, request_headers_json, payload_json,
-        multipart_file_keys, processing_note, processing_error, failure_reason,
-        endpoint_id, company_id, job_uuid
-    ) VALUES %s RETURNING id, delivery_id"""
-# Values that all rows of a batch share are bound once: binding is as slow as inserting.
-OPEN_ATTEMPTS_TEMPLATE = (
-    "(%%s, %%s, %%s, %%s, %(now)s, %%s, 0, "
-    "%%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, %%s, "
-    "%(endpoint)s, %(company)s, %(owner)s)"
-)
+def _unnest(types: str, rows: list[tuple]) -> SQL:
+    """`rows` for FROM, one array per column; `types`: those of the columns.
+
+    VALUES takes psycopg2 almost twice as long to bind, and PostgreSQL longer to parse.
+    """
+    columns = zip(types.split(), zip(*rows, strict=True), strict=True)
+    return SQL(
+        "unnest(%s)",
+        SQL(", ").join(SQL(f"%s::{kind}[]", list(values)) for kind, values in columns),
+    )
+
+
+def open_attempts(
+    endpoint_id: int, company_id: int, owner: str, now, rows: list[tuple]
+) -> SQL:
+    """Insert attempts; returns their ids and those of their deliveries.
+
+    :param rows: values of each attempt, in the order of the columns
+    """
+    types = "int text int text timestamp" + " text" * 12 + " int"
+    return SQL(
+        """INSERT INTO bwt_webhook_outbound_delivery_attempt (
+            delivery_id, name, attempt_number, state, finished_at, http_method,
+            request_body_mode, target_url, request_headers_json, payload_json,
+            multipart_file_keys, processing_note, processing_error, failure_reason,
+            body_hash, subject, request_hash, config_version,
+            started_at, duration_ms, endpoint_id, company_id, job_uuid
+        ) SELECT v.*, %s, 0, %s, %s, %s FROM %s AS v RETURNING id, delivery_id""",
+        now,
+        endpoint_id,
+        company_id,
+        owner,
+        _unnest(types, rows),
+    )
+
 
 # Record -------------------------------------------------------------------------------
 
-# Fence: only what this job still owns. A lane that lost its slot without noticing
-# doesn't overwrite its successor. The rule is looked up: a callback may name one that
-# doesn't exist, and one may be deleted while its request is in flight.
-RECORD_DELIVERIES_VALUES = """
-    UPDATE bwt_webhook_outbound_delivery d SET
-        state = v.state, failure_reason = v.failure_reason,
-        next_attempt_at = v.next_attempt_at, retry_number = v.retry_number,
-        processed_at = v.processed_at,
-        queue_to_done_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0 ELSE
-            COALESCE(GREATEST(EXTRACT(EPOCH FROM v.processed_at - d.queued_at), 0), 0)
-            END,
-        end_to_end_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0 ELSE
-            COALESCE(GREATEST(EXTRACT(EPOCH FROM v.processed_at - d.create_date), 0), 0)
-            END,
-        response_status_code = COALESCE(v.status_code, d.response_status_code),
-        response_headers_json = CASE WHEN v.status_code IS NULL
-            THEN d.response_headers_json ELSE v.response_headers END,
-        response_body = CASE WHEN v.status_code IS NULL
-            THEN d.response_body ELSE v.response_body END,
-        processing_note = v.note, processing_error = v.error,
-        matched_outbound_rule_id = (
-            SELECT r.id FROM bwt_webhook_outbound_handler_rule r WHERE r.id = v.rule_id
-        ), interruption_count = 0,
-        job_uuid = NULL, lane_slot = NULL, write_date = v.written_at, write_uid = 1
-    FROM (VALUES %s) AS v (
-        id, holder, state, failure_reason, next_attempt_at, retry_number, processed_at,
-        status_code, response_headers, response_body, note, error, rule_id, written_at
-    )
-    WHERE d.id = v.id AND d.job_uuid = v.holder AND d.state = 'processing'
-    RETURNING d.id"""
-RECORD_DELIVERIES_TEMPLATE = (
-    "(%s::int, %s::text, %s::text, %s::text, %s::timestamp, %s::int, %s::timestamp, "
-    "%s::int, %s::text, %s::text, %s::text, %s::text, %s::int, %s::timestamp)"
-)
 
-CLOSE_ATTEMPTS_VALUES = """
-    UPDATE bwt_webhook_outbound_delivery_attempt a SET
-        state = v.state, failure_reason = v.failure_reason, started_at = v.started_at,
-        finished_at = v.finished_at, duration_ms = v.duration_ms,
-        response_status_code = v.status_code,
-        response_headers_json = v.response_headers,
-        response_body = v.response_body,
-        processing_note = v.note, processing_error = v.error, hook_try = v.hook_try
-    FROM (VALUES %s) AS v (
-        id, state, failure_reason, started_at, finished_at, duration_ms, status_code,
-        response_headers, response_body, note, error, hook_try
+def record_deliveries(owner: str, now, rows: list[tuple]) -> SQL:
+    """Update deliveries that `owner` still owns; returns their ids.
+
+    :param rows: values of each delivery, in the order of `v`
+    """
+    # Fence: only what this job still owns. A lane that lost its slot without noticing
+    # doesn't overwrite its successor. The rule is looked up: a callback may name one
+    # that doesn't exist, and one may be deleted while its request is in flight.
+    # OFFSET 0 keeps owner and state out of the scan of deliveries: PostgreSQL expects
+    # one row in flight, and would compare each result with each row that is.
+    types = "int text text timestamp int timestamp int text text text text int"
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery d SET
+            state = v.state, failure_reason = v.failure_reason,
+            next_attempt_at = v.next_attempt_at, retry_number = v.retry_number,
+            processed_at = v.processed_at,
+            queue_to_done_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0
+                ELSE COALESCE(GREATEST(
+                    EXTRACT(EPOCH FROM v.processed_at - d.queued_at), 0), 0) END,
+            end_to_end_seconds = CASE WHEN v.processed_at IS NULL THEN 0.0
+                ELSE COALESCE(GREATEST(
+                    EXTRACT(EPOCH FROM v.processed_at - d.create_date), 0), 0) END,
+            response_status_code = COALESCE(v.status_code, d.response_status_code),
+            response_headers_json = CASE WHEN v.status_code IS NULL
+                THEN d.response_headers_json ELSE v.response_headers END,
+            response_body = CASE WHEN v.status_code IS NULL
+                THEN d.response_body ELSE v.response_body END,
+            processing_note = v.note, processing_error = v.error,
+            matched_outbound_rule_id = (
+                SELECT r.id FROM bwt_webhook_outbound_handler_rule r
+                WHERE r.id = v.rule_id
+            ), interruption_count = 0,
+            job_uuid = NULL, lane_slot = NULL, write_date = %s, write_uid = %s
+        FROM (
+            SELECT *, %s AS owner, 'processing' AS was FROM %s AS r (
+                id, state, failure_reason, next_attempt_at, retry_number, processed_at,
+                status_code, response_headers, response_body, note, error, rule_id
+            ) OFFSET 0
+        ) AS v
+        WHERE d.id = v.id AND d.job_uuid = v.owner AND d.state = v.was
+        RETURNING d.id""",
+        now,
+        SUPERUSER,
+        owner,
+        _unnest(types, rows),
     )
-    WHERE a.id = v.id"""
-CLOSE_ATTEMPTS_TEMPLATE = (
-    "(%s::int, %s::text, %s::text, %s::timestamp, %s::timestamp, %s::int, %s::int, "
-    "%s::text, %s::text, %s::text, %s::text, %s::int)"
-)
+
+
+def close_attempts(rows: list[tuple]) -> SQL:
+    """Update attempts whose request ended; `rows`: values in the order of `v`."""
+    types = "int text text timestamp timestamp int int text text text text int text"
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery_attempt a SET
+            state = v.state, failure_reason = v.failure_reason,
+            started_at = v.started_at, finished_at = v.finished_at,
+            duration_ms = v.duration_ms,
+            response_status_code = v.status_code,
+            response_headers_json = v.response_headers,
+            response_body = v.response_body,
+            processing_note = v.note, processing_error = v.error,
+            hook_try = v.hook_try, hook_values = v.hook_values
+        FROM %s AS v (
+            id, state, failure_reason, started_at, finished_at, duration_ms,
+            status_code, response_headers, response_body, note, error, hook_try,
+            hook_values
+        )
+        WHERE a.id = v.id""",
+        _unnest(types, rows),
+    )
+
+
+def insert_references(rows: list[tuple]) -> SQL:
+    """Store external ids; `rows`: values in the order of `v`."""
+    # Together with the result: the next delivery of the record must not be built as if
+    # nothing had been created. A conflict is reported when the values are stored.
+    return SQL(
+        """INSERT INTO bwt_webhook_outbound_external_ref (
+            reference_scope, res_model, res_id, external_id, last_delivery_id,
+            company_id, create_date, create_uid, write_date, write_uid
+        )
+        SELECT v.scope, v.res_model, v.res_id, v.external_id, d.id, d.company_id,
+            v.now, %(user)s, v.now, %(user)s
+        FROM %(rows)s AS v (scope, res_model, res_id, external_id, delivery_id, now)
+        JOIN bwt_webhook_outbound_delivery d ON d.id = v.delivery_id
+        ON CONFLICT DO NOTHING""",
+        rows=_unnest("text text int text int timestamp", rows),
+        user=SUPERUSER,
+    )
 
 
 def release_unsent(ids: list[int], state: str, owner: str, now) -> SQL:
@@ -488,29 +702,99 @@ def release_unsent(ids: list[int], state: str, owner: str, now) -> SQL:
     )
 
 
+# Figures ------------------------------------------------------------------------------
+
+
+def count_attempts(endpoint_id: int, slot: int, hour, counts: dict[str, int]) -> SQL:
+    """Add to the figures of an hour; no row if nothing was counted in it yet.
+
+    :param counts: numbers to add, by column
+    """
+    # Each lane has a row of its own, by its slot: none waits for another. No INSERT
+    # with ON CONFLICT each time: it would use up an id, and ids are limited.
+    return SQL(
+        f"""UPDATE bwt_webhook_outbound_endpoint_hour h SET {_additions(*counts)}
+        WHERE endpoint_id = %s AND hour = %s AND lane_slot = %s""",
+        *counts.values(),
+        endpoint_id,
+        hour,
+        slot,
+    )
+
+
+def start_hour(endpoint_id: int, slot: int | None, hour, counts) -> SQL:
+    """The first figures of an hour. Without a slot: a row that is never updated.
+
+    Only lanes that hold the slot update a row, so that a transaction of any length,
+    which sends a delivery itself, never makes a lane wait.
+    """
+    return SQL(
+        f"""INSERT INTO bwt_webhook_outbound_endpoint_hour AS h
+            ({", ".join(counts)}, endpoint_id, hour, lane_slot)
+        VALUES ({"%s, " * len(counts)} %s, %s, %s)
+        ON CONFLICT (endpoint_id, hour, lane_slot)
+        DO UPDATE SET {_additions(*counts)}""",
+        *counts.values(),
+        endpoint_id,
+        hour,
+        slot,
+        *counts.values(),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _additions(*names: str) -> str:
+    """`a = COALESCE(h.a, 0) + %s, ...`: text, since composing SQL takes longer."""
+    return ", ".join(f"{name} = COALESCE(h.{name}, 0) + %s" for name in names)
+
+
 # Response hooks -----------------------------------------------------------------------
 
 
 def take_hooks(attempt_ids: list[int]) -> SQL:
-    """Attempts whose hook is due; it is called in this transaction and in no other."""
+    """Attempts whose hook is due, with the values of the response to store.
+
+    Both are done in this transaction and in no other.
+    """
     # SKIP LOCKED: another lane is calling it.
     return SQL(
-        """UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = NULL
-        WHERE id IN (
-            SELECT id FROM bwt_webhook_outbound_delivery_attempt
+        """UPDATE bwt_webhook_outbound_delivery_attempt a
+        SET hook_try = NULL, hook_values = NULL
+        FROM (
+            SELECT id, hook_values FROM bwt_webhook_outbound_delivery_attempt
             WHERE id = ANY(%s) AND hook_try IS NOT NULL
             FOR NO KEY UPDATE SKIP LOCKED
-        ) RETURNING id""",
+        ) due WHERE a.id = due.id RETURNING due.id, due.hook_values""",
         attempt_ids,
     )
 
 
-def put_hooks_back(attempt_ids: list[int]) -> SQL:
-    """Make hooks due again that were taken in this transaction."""
+def put_hooks_back(attempt_ids: list[int], values: list[str | None]) -> SQL:
+    """Make hooks due again that were taken in this transaction.
+
+    :param values: of each, those that are yet to be stored
+    """
     return SQL(
-        "UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = 1 "
-        "WHERE id = ANY(%s)",
+        """UPDATE bwt_webhook_outbound_delivery_attempt a
+        SET hook_try = 1, hook_values = due.hook_values
+        FROM unnest(%s::int[], %s::text[]) AS due (id, hook_values)
+        WHERE a.id = due.id""",
         attempt_ids,
+        values,
+    )
+
+
+def limit_lock_wait(wait: str) -> SQL:
+    """How long statements of this transaction wait for a row of another one."""
+    return SQL("SELECT set_config('lock_timeout', %s, TRUE)", wait)
+
+
+def uncount_hook_try(attempt_id: int) -> SQL:
+    """Take back `count_hook_try`: another transaction has locked the record."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_delivery_attempt SET hook_try = hook_try - 1 "
+        "WHERE id = %s AND hook_try > 1",
+        attempt_id,
     )
 
 
@@ -552,13 +836,28 @@ def health(endpoint_id: int, *, lock: bool) -> SQL:
     )
 
 
-def write_circuit(endpoint_id: int, circuit, last_success, last_failure) -> SQL:
+# The results of an endpoint's last attempts are a text of 1 and 0, oldest first: added
+# to where the row is updated anyway, and read without scanning attempts.
+RECENT_RESULTS = 20
+
+
+def _with_results(marks: str) -> SQL:
+    return SQL(
+        "right(COALESCE(recent_results, '') || %s, %s)",
+        marks[-RECENT_RESULTS:],
+        RECENT_RESULTS,
+    )
+
+
+def write_circuit(
+    endpoint_id: int, circuit, last_success, last_failure, marks=""
+) -> SQL:
     return SQL(
         """UPDATE bwt_webhook_outbound_endpoint_health SET
             circuit_state = %s, failure_streak = %s, opened_at = %s,
             cooldown_seconds = %s, next_probe_at = %s,
             last_success_at = COALESCE(%s, last_success_at),
-            last_failure_at = COALESCE(%s, last_failure_at)
+            last_failure_at = COALESCE(%s, last_failure_at), recent_results = %s
         WHERE endpoint_id = %s""",
         circuit.state,
         circuit.streak,
@@ -567,6 +866,17 @@ def write_circuit(endpoint_id: int, circuit, last_success, last_failure) -> SQL:
         circuit.next_probe_at,
         last_success,
         last_failure,
+        _with_results(marks),
+        endpoint_id,
+    )
+
+
+def add_results(endpoint_id: int, marks: str) -> SQL:
+    """Add results that say nothing about the circuit."""
+    return SQL(
+        "UPDATE bwt_webhook_outbound_endpoint_health SET recent_results = %s "
+        "WHERE endpoint_id = %s",
+        _with_results(marks),
         endpoint_id,
     )
 

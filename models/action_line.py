@@ -1,19 +1,18 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from contextlib import suppress
-
 from odoo import api, fields, models
 
-from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.errors import ConfigurationError, _lt
 from ..services.paths import write_path
 from ..services.payload_lists import LIST
 from ..services.value_map import parse_value_map
-from .const import LIST_KIND
+from .action_changes import check_old_field
+from .action_file import check_payload_paths
+from .const import LIST_KIND, OLD_FIELD, OLD_FIELD_KIND
 from .endpoint_snapshot import CompiledSource
-from .field_path import compile_items
 from .record_payload import compile_record_payload, refuse_limited_fields
 from .value_format import Finish
-from .value_source import SOURCE_FIELDS, compile_source
+from .value_source import SOURCE_FIELDS, check_source, compile_source
 
 LINE_KINDS = [
     ("record_field", "Record Field"),
@@ -21,6 +20,7 @@ LINE_KINDS = [
     ("partner_field", "Partner Field"),
     ("company_field", "Company Field"),
     LIST_KIND,
+    OLD_FIELD_KIND,
 ]
 
 
@@ -37,7 +37,6 @@ class BwtWebhookOutboundActionLine(models.Model):
         comodel_name="ir.actions.server", required=True, ondelete="cascade", index=True
     )
     model_name = fields.Char(compute="_compute_model_name")
-    list_model_name = fields.Char(compute="_compute_list_model_name")
     usage = fields.Selection(
         selection=[
             ("field", "Field to Send"),
@@ -60,7 +59,9 @@ class BwtWebhookOutboundActionLine(models.Model):
         help="Record Field: a dotted path from the record. Partner Field: from the "
         "record's partner. Company Field: from the endpoint's company. Literal: the "
         "text given here. List of Records: the records of a relation, for payload "
-        "rules.",
+        "rules. Old Value of a Field: the value of a stored field before the change "
+        "that an automation rule reacts to; the current value if the field didn't "
+        "change or no change is known, empty for a new record.",
     )
     value_map = fields.Text(
         help="Replaces values, one 'from = to' per line, such as 'sale = "
@@ -75,15 +76,10 @@ class BwtWebhookOutboundActionLine(models.Model):
         for line in self:
             line.model_name = line.action_id.sudo().model_id.model or given
 
-    @api.depends("model_name", "source_kind", "source_expression")
-    def _compute_list_model_name(self):
-        for line in self:
-            line.list_model_name = False
-            path = (line.source_expression or "").strip()
-            if line.source_kind == LIST and path and line.model_name in self.env:
-                with suppress(ServiceError):  # reported when it is saved
-                    model_name, _read = compile_items(self.env, line.model_name, path)
-                    line.list_model_name = model_name
+    @api.depends("model_name")
+    @api.depends_context("webhook_model_name")
+    def _compute_path_model(self):  # pylint: disable=missing-return  # a compute
+        super()._compute_path_model()
 
     @api.constrains("usage", "target", "value_map", "action_id")
     def _check_line(self):
@@ -91,7 +87,10 @@ class BwtWebhookOutboundActionLine(models.Model):
 
     def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         """Raise ServiceError if this is invalid for the action's model."""
-        super()._check_one()
+        if self.source_kind == OLD_FIELD:
+            self._check_old_value()
+        else:
+            super()._check_one()
         parse_value_map(self.value_map)
         if self.usage == "context" and not (self.target or "").strip():
             raise ConfigurationError(
@@ -100,14 +99,54 @@ class BwtWebhookOutboundActionLine(models.Model):
         if self.usage == "payload":
             parts = (self.target or "").split(".")
             write_path({}, ".".join("0" if part == "*" else part for part in parts), 0)
+        elif self.usage == "field" and self.source_kind == OLD_FIELD:
+            raise ConfigurationError(
+                _lt(
+                    "an old value needs a payload rule or a context line. Choose "
+                    "another source."
+                )
+            )
         elif self.source_kind == LIST:
             raise ConfigurationError(
-                _lt("a list of records can only be the source of a payload rule.")
+                _lt(
+                    "a list of records can only be the source of a payload rule. "
+                    "Choose another source."
+                )
             )
+
+    def _check_old_value(self):
+        """Raise ServiceError if the old value of the field can't be read or sent."""
+        name = self._old_field_name()
+        check_source(self.env, "record_field", name, None)
+        if self.model_name in self.env:
+            check_old_field(self.env, self.model_name, name)
+            self._finish_of_old_value(self.env)
+
+    def _old_field_name(self):
+        return (self.source_expression or "").strip()
+
+    def _finish_of_old_value(self, env):
+        """A function `(value, empty) -> value`: value map, empty value and format."""
+        finish = Finish.of(self, parse_value_map(self.value_map))
+        if finish is None:
+            return None
+        finish.check()
+        name = self._old_field_name()
+        if finish.format is not None and finish.format.kind == "name":
+            raise ConfigurationError(
+                _lt(
+                    'path "%(path)s": only the ID of an old record is known, not its '
+                    "name. Choose another format."
+                ),
+                path=name,
+            )
+        return finish.compile(env, env[self.model_name]._fields[name], name)
 
     @api.constrains("usage", "target", "action_id", "source_kind", "source_expression")
     def _check_lists(self):
         self.filtered(lambda line: line.usage == "payload")._check_siblings()
+        for action in self.action_id:
+            check_payload_paths(action)
 
     def _payload_siblings(self):
         rules = self.action_id.bwt_webhook_rule_ids
@@ -134,9 +173,9 @@ class BwtWebhookOutboundActionLine(models.Model):
             compile_record_payload(self.env, model_name, [path])
 
     def _source_model(self, kind):
-        return (
-            self.model_name if kind == "record_field" else super()._source_model(kind)
-        )
+        if kind in ("record_field", OLD_FIELD):
+            return self.model_name
+        return super()._source_model(kind)
 
     def _compiled_value(self, env):
         """A function `scope -> value`, with the value map applied.
@@ -145,6 +184,8 @@ class BwtWebhookOutboundActionLine(models.Model):
         """
         self._check_one()
         value_map = parse_value_map(self.value_map)
+        if self.source_kind == OLD_FIELD:
+            return self._compiled_old_value(env, value_map)
         finish = Finish.of(self, value_map)
         read = compile_source(
             env, *(self[name] for name in SOURCE_FIELDS), finish=finish
@@ -152,6 +193,24 @@ class BwtWebhookOutboundActionLine(models.Model):
         if not value_map or finish is not None:
             return read
         return lambda scope: value_map.apply(read(scope))
+
+    def _compiled_old_value(self, env, value_map):
+        name, done = self._old_field_name(), self._finish_of_old_value(env)
+
+        def read(scope):
+            scope.need_record()
+            value = scope.changes.old_value(name)
+            if done is not None:
+                return done(value, scope.empty)
+            value = scope.empty if value is None else value
+            return value_map.apply(value) if value_map else value
+
+        return read
+
+    def _is_filled_in(self):
+        """False for a line that was just added."""
+        has_target = self.usage != "context" or self.target
+        return bool(has_target and (self.source_expression or self.literal_value))
 
     def _source_label(self):
         labels = {

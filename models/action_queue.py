@@ -13,11 +13,19 @@ from ..services.formats import OMITTED
 from ..services.jsonable import to_json_value
 from ..services.paths import write_path
 from ..services.values import storable_text
+from .action_changes import (
+    RecordChanges,
+    changes_path,
+    read_old_values,
+    watched_names,
+)
+from .compiled_files import compile_files
 from .const import DELIVERY
 from .endpoint_queue import DRAFT
 from .endpoint_snapshot import build_context
+from .field_value import RETRIED_ERRORS
 from .payload_list import compile_payload
-from .queue_request import default_name, read_requests
+from .queue_request import RECORD_FILES, default_name, read_requests
 from .record_payload import (
     RecordScope,
     compile_record_payload,
@@ -34,7 +42,9 @@ ERROR_LENGTH = 10_000  # characters kept of an error
 
 
 def compile_action(action):
-    """A function `records -> arguments of queue_delivery`, a dict per record.
+    """A function `(records, changes) -> arguments of queue_delivery`, a dict each.
+
+    `changes`: id -> `RecordChanges`; without them no old value is known.
 
     It reads the current values, as superuser in the endpoint's company and language.
     Without records it returns one dict, about no record; it raises a ServiceError if a
@@ -50,27 +60,61 @@ def compile_action(action):
         (line.target, line._compiled_value(env))
         for line in action.bwt_webhook_context_ids.filtered("target")
     ]
-    supersede = action.bwt_webhook_supersede
+    supersede, settle = action.bwt_webhook_supersede, None
+    if seconds := action.bwt_webhook_settle_seconds:
+        settle = seconds, action.bwt_webhook_settle_max_seconds
+    skips_unchanged = action.bwt_webhook_skip_if_unchanged
+    add_changes = _compile_changes(action)
+    files = compile_files(action, env)
 
-    def request_of(record):
+    def request_of(record, changes, found):
         scope = RecordScope(record, endpoint)
+        scope.changes = changes
         for key, read in lines:
             value = read(scope)
             if value is not OMITTED:
                 scope.context_values[key] = to_json_value(value, key)
+        payload, record_files = add_changes(payload_of(scope), changes), None
+        if files is not None:
+            scope.need_record()
+            payload, record_files = files.add(payload, scope, found[record.id])
         return {
-            "payload": payload_of(scope),
+            "payload": payload,
+            RECORD_FILES: record_files,
             "context_lines": scope.context_values,
             "record": record or None,
             "supersede": supersede and bool(record),
+            "settle": settle if supersede and record else None,
+            "skip_if_unchanged": skips_unchanged and bool(record),
+            "name": _delivery_name(action, record),
         }
 
-    def requests_of(records):
+    def requests_of(records, changes=None):
         # One prefetch group: a field read from one record is read for all.
         records = records.with_env(env)
-        return [request_of(record) for record in (records or [records])]
+        changes = changes or {}
+        found = files.find(records) if files is not None and records else {}
+        return [
+            request_of(
+                record, changes.get(record.id) or RecordChanges.unknown(record), found
+            )
+            for record in (records or [records])
+        ]
 
     return requests_of
+
+
+def _delivery_name(action, record):
+    """`<record> / <action>`; None without a record, or if its name can't be read."""
+    if not record:
+        return None
+    try:
+        name = record.sudo().display_name
+    except RETRIED_ERRORS:
+        raise
+    except Exception:  # of the computation: the payload may not need the name
+        return None
+    return name and storable_text(f"{name} / {action.name}")
 
 
 def _compile_payload(action, env):
@@ -95,6 +139,16 @@ def _compile_payload(action, env):
         return head | {"_id": record.id} | tail | read(record, scope.empty)
 
     return payload_of
+
+
+def _compile_changes(action):
+    """A function `(payload, RecordChanges) -> payload` with what changed."""
+    if not action.bwt_webhook_add_changes:
+        return lambda payload, changes: payload
+    watched, path = watched_names(action), changes_path(action)
+    return lambda payload, changes: write_path(
+        payload, path, changes.entries(watched), owned=True
+    )
 
 
 def _by_rules(rules, scope):
@@ -141,6 +195,33 @@ def queue_for_action(action, endpoint, requests):
     return deliveries
 
 
+def earlier_changes(action, endpoint, records):
+    """What runs of this transaction stored with deliveries about these records.
+
+    :return: record id -> (delivery id, `OldValues`)
+    """
+    known = _of_this_transaction(action, endpoint, records)
+    stored = read_old_values(action.env, [row[0] for row in known.values()])
+    return {
+        key[2]: (row[0], stored[row[0]])
+        for key, row in known.items()
+        if row[0] in stored
+    }
+
+
+def remove_unchanged(endpoint, ids):
+    """Remove deliveries of this transaction whose records are as they were before it.
+
+    Deleted, not canceled: nobody has seen them, and the lane would find no reason why
+    there was one. Later runs notice that the row is gone and insert another.
+    """
+    endpoint.env.flush_all()
+    endpoint.env["ir.attachment"]._bwt_webhook_remove(ids)
+    endpoint.env.cr.execute(sql.delete_unsent(ids))
+    endpoint.invalidate_recordset(["outbound_delivery_ids"], flush=False)
+    endpoint._silent_deliveries().browse(ids).invalidate_recordset(flush=False)
+
+
 def store_not_built(action, endpoint, records, text):
     """Store what could not be built as deliveries in Error, one per record.
 
@@ -170,7 +251,8 @@ def store_not_built(action, endpoint, records, text):
             | {
                 "endpoint_id": endpoint.id,
                 "server_action_id": action.id,
-                "name": storable_text(default_name(endpoint, now)),
+                "name": _delivery_name(action, record)
+                or storable_text(default_name(endpoint, now)),
                 "supersede": action.bwt_webhook_supersede and bool(record),
                 "res_model": record._name if record else False,
                 "res_id": record.id if record else False,
@@ -231,6 +313,7 @@ def _update(endpoint, found, requests):
             write_request(delivery, each)
     else:
         _update_rows(endpoint, deliveries, requested)
+        _replace_files(deliveries, requested)
     if endpoint.state == "active":
         failed._put_in_queue(fresh=True)
     else:
@@ -255,8 +338,21 @@ def _update_rows(endpoint, deliveries, requested):
     deliveries.invalidate_recordset(changed, flush=False)
 
 
+def _replace_files(deliveries, requested):
+    """Store the files of these requests instead of those of earlier ones."""
+    found = {
+        delivery.id: each.record_files
+        for delivery, each in zip(deliveries, requested, strict=True)
+        if each.record_files is not None
+    }
+    if found:
+        attachments = deliveries.env["ir.attachment"].sudo()
+        attachments._bwt_webhook_remove(found)
+        attachments._bwt_webhook_store_record_files(found)
+
+
 def write_request(delivery, requested, vals=None):
-    """Write payload and context lines of a request; lines of other keys are kept.
+    """Write payload, files and context lines; lines of other keys are kept.
 
     No line is deleted: `unlink` invalidates the whole cache, which the save that
     runs the action may be using.
@@ -275,3 +371,4 @@ def write_request(delivery, requested, vals=None):
             ],
         }
     )
+    _replace_files(delivery, [requested])

@@ -3,40 +3,42 @@
 """Running a server action: it queues deliveries and doesn't fail the user's work."""
 
 import logging
-import sys
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 
-from psycopg2 import errors as pg_errors
-
 from odoo import fields
-from odoo.exceptions import ConcurrencyError, UserError
+from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools.safe_eval import dateutil, safe_eval
 
 from ..lane.batch import describe
 from ..lane.clock import utcnow
 from ..services.errors import ServiceError
+from .action_changes import (
+    RecordChanges,
+    find_changes,
+    pending_values,
+    read_old_values,
+    runs_on_deletion,
+    selects_changes,
+    store_record_values,
+    watched_names,
+)
+from .action_guard import RETRIED_BY_ODOO, guarded
 from .action_queue import (
     compile_action,
+    earlier_changes,
     queue_for_action,
+    remove_unchanged,
     store_not_built,
     write_request,
 )
-from .const import ENDPOINT
+from .const import ECHO, ENDPOINT
+from .deleted_record import values_to_keep
 from .endpoint_alerts import request_notification
 from .errors import misconfigured, refused
 from .queue_request import read_requests
 
 _logger = logging.getLogger(__name__)
-
-# Odoo retries the whole request after one of these, and after no other error.
-RETRIED_BY_ODOO = (
-    pg_errors.SerializationFailure,
-    pg_errors.DeadlockDetected,
-    pg_errors.LockNotAvailable,
-    ConcurrencyError,
-)
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class ServerActionRun:
         self.endpoint = action.bwt_webhook_endpoint_id.sudo()
         given = eval_context or {}
         self.given = given.get("records") or given.get("record")
+        self.pending = {}
 
     @property
     def model(self):
@@ -93,9 +96,29 @@ class ServerActionRun:
                 "neutralized: %s queues nothing for %s", self.action, self.endpoint.code
             )
             return False
+        if self._is_echo():
+            return False
+        if self.action.bwt_webhook_uses_changes:
+            self.pending = pending_values(self.action, self.given)
         if self.action.bwt_webhook_failure_mode == "refuse":
             return self._notification(self._run_or_raise())
         return self._notification(self._run_and_store())
+
+    def _is_echo(self):
+        """Whether the receiver made the change that triggers the action.
+
+        Another receiver gets what this one responded: endpoints of one receiver have
+        the same reference scope.
+        """
+        action = self.action.sudo()
+        if self.env.uid in action.bwt_webhook_skip_user_ids.ids:
+            return True
+        known = self.env.context.get(ECHO), self.env.cr.postcommit.data.get(ECHO)
+        source_id = known[0] or known[1]
+        if not source_id or not action.bwt_webhook_skip_answers:
+            return False
+        source = self.endpoint.browse(source_id).exists()
+        return source.reference_scope == self.endpoint.reference_scope
 
     def records(self):
         """The given records, else those of its filter; None: nothing to do.
@@ -110,11 +133,11 @@ class ServerActionRun:
 
     def _run_or_raise(self):
         """Queue on an active endpoint; raises every error."""
-        records = self.records()
+        records, changes = self._changed(self.records())
         if records is None:
             return RunResult()
         self.endpoint.ensure_one()._check_queueable()
-        return self._queue(self.endpoint, records)
+        return self._queue(self.endpoint, records, changes)
 
     def _run_and_store(self):
         """Queue, store as draft, skip, or store as an error; raises nothing itself.
@@ -134,7 +157,14 @@ class ServerActionRun:
         with guarded(self.env) as outcome:
             compile_action(self.action)
         if outcome.error is not None:
-            return self._store_error(records, outcome.error)
+            error = outcome.error
+            with guarded(self.env) as outcome:
+                changed, _changes = self._changed(records)
+            if outcome.error is None:
+                records = changed
+            if records is None:
+                return RunResult()
+            return self._store_error(records, error)
         return self._run_parts(records)
 
     def _run_parts(self, records):
@@ -151,6 +181,7 @@ class ServerActionRun:
 
     def _dispatch(self, records):
         """Do what the state of the endpoint requires; None: nothing to do."""
+        records, changes = self._changed(records)
         if records is None:
             return RunResult()
         endpoint = self.endpoint
@@ -158,22 +189,61 @@ class ServerActionRun:
             request_notification(endpoint)
         if endpoint.state == "archived":
             return RunResult(skipped=self._count_skipped(records))
-        return self._queue(endpoint, records)
+        return self._queue(endpoint, records, changes)
 
     def _count_skipped(self, records):
         """Count what the archived endpoint doesn't get; returns how many."""
         skips = self.env[f"{ENDPOINT}.skip"]
         return skips._count(self.endpoint, self.action, records)
 
-    def _queue(self, endpoint, records):
+    def _changed(self, records):
+        """Those of the records that have a change to send, and what changed.
+
+        A delivery that an earlier run of this transaction queued is removed if its
+        record is again as it was before.
+        :return: the records, None if none is left; id -> `RecordChanges`
+        """
+        action = self.action
+        if not records or not action.bwt_webhook_uses_changes:
+            return records, {}
+        earlier = earlier_changes(action, self.endpoint, records)
+        known = {each: old for each, (_delivery, old) in earlier.items()}
+        changes = find_changes(action, records, known, self.pending)
+        if not selects_changes(action):
+            return records, changes
+        watched = watched_names(action)
+        sent = records.filtered(lambda each: changes[each.id].is_sent(watched))
+        removed = [earlier[each][0] for each in (records - sent).ids if each in earlier]
+        if removed:
+            remove_unchanged(self.endpoint, removed)
+        return sent or None, changes
+
+    def _queue(self, endpoint, records, changes):
         try:
-            requests = compile_action(self.action)(records)
+            requests = compile_action(self.action)(records, changes)
         except ServiceError as error:
             raise misconfigured(self.action, error) from error
         deliveries = queue_for_action(self.action, endpoint, requests)
+        self._store_values(deliveries, records, changes)
         if endpoint.state == "draft":
             return RunResult(drafts=len(deliveries))
         return RunResult(queued=len(deliveries))
+
+    def _store_values(self, deliveries, records, changes):
+        """Store what can't be read from the records later."""
+        deletes = bool(records) and runs_on_deletion(self.action)
+        if not changes and not deletes:
+            return
+        values = [{} for _delivery in deliveries]
+        for each, record_id in zip(values, deliveries.mapped("res_id"), strict=True):
+            if record_id in changes:
+                each["old"] = changes[record_id].old.to_dict()
+        if deletes:
+            records = records.browse(deliveries.mapped("res_id"))
+            kept = values_to_keep(self.endpoint, records)
+            for each, deleted in zip(values, kept, strict=True):
+                each["deleted"] = deleted
+        store_record_values(deliveries, values)
 
     def _store_error(self, records, error):
         """Store deliveries that could not be built, and request a notification."""
@@ -187,6 +257,7 @@ class ServerActionRun:
                 result = RunResult(skipped=skipped)
             else:
                 stored = store_not_built(self.action, endpoint, records, text)
+                self._store_old_values(stored, records)
                 request_notification(endpoint)
                 result = RunResult(not_built=len(stored), error=text)
         if outcome.error is None:
@@ -200,6 +271,13 @@ class ServerActionRun:
             exc_info=outcome.error,
         )
         return RunResult(not_built=len(records) or 1, error=text)
+
+    def _store_old_values(self, deliveries, records):
+        """Store the values before the change, for when a delivery is built again."""
+        with guarded(self.env) as outcome:
+            _records, changes = self._changed(records)
+        if outcome.error is None and changes:
+            self._store_values(deliveries, records.browse(), changes)
 
     def _notification(self, result):
         """Notification for the user who pressed a button; False if none did."""
@@ -261,9 +339,15 @@ class ServerActionRun:
         """
         records = self._subject(delivery)
         if records[1:]:
-            self._queue(delivery.endpoint_id, records[1:])
+            self._queue(delivery.endpoint_id, records[1:], {})
         try:
-            [request] = compile_action(self.action)(records[:1])
+            old = read_old_values(self.env, delivery.ids).get(delivery.id)
+            changes = {
+                each.id: RecordChanges(each.sudo(), old)
+                for each in records[:1]
+                if old is not None
+            }
+            [request] = compile_action(self.action)(records[:1], changes)
         except (ServiceError, UserError) as error:
             raise refused(delivery, describe(self.env, error)) from error
         except RETRIED_BY_ODOO:
@@ -362,91 +446,3 @@ def filter_of(action):
                 error=reason,
             ),
         ) from error
-
-
-# The guard
-
-
-class Outcome:
-    """The error of the guarded block; None if it succeeded."""
-
-    error = None
-
-
-@contextmanager
-def guarded(env):
-    """Undo what the block did if it raises, and let the caller continue.
-
-    Earlier writes of the caller are flushed first, outside the guard: their errors are
-    raised. After a failure the database and the caller's cache are as they were before
-    the block, including values of new records and pending values.
-    :return: an `Outcome`, to be read after the block
-    :raise: an error after which Odoo retries the request, also if it was wrapped
-    """
-    env.flush_all()
-    outcome, marks = Outcome(), _PendingWork(env.transaction)
-    outer = sys.exc_info()[1]  # the caller may be handling another error
-    try:
-        # Without `flush`: it would run the caller's precommit hooks now, and clear
-        # the caller's cache after a failure.
-        with env.cr.savepoint(flush=False):
-            yield outcome
-            env.flush_all()
-    except Exception as error:
-        if env.cr.connection.closed:
-            raise
-        retried = _retried_by_odoo(error, outer)
-        if retried is not None:
-            raise retried from None
-        marks.restore(env)
-        outcome.error = error
-
-
-def _retried_by_odoo(error, outer):
-    """The error in the chain of `error` that Odoo retries; None without one."""
-    seen = set()
-    while error is not None and error is not outer and id(error) not in seen:
-        if isinstance(error, RETRIED_BY_ODOO):
-            return error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-    return None
-
-
-class _PendingWork:
-    """Pending computations and writes of a transaction, to restore.
-
-    After `flush_all` only computations of new records are left.
-    """
-
-    def __init__(self, transaction):
-        self.dirty = {field: set(ids) for field, ids in transaction.field_dirty.items()}
-        self.tocompute = {
-            field: list(ids) for field, ids in transaction.tocompute.items() if ids
-        }
-
-    def restore(self, env):
-        """Drop cached values that the database has, read or written since."""
-        transaction = env.transaction
-        for field, ids in list(transaction.field_dirty.items()):
-            kept = self.dirty.get(field, set())
-            for record_id in [each for each in ids if each not in kept]:
-                ids.discard(record_id)
-            if not ids:
-                del transaction.field_dirty[field]
-        for field, ids in transaction.tocompute.items():
-            for record_id in set(ids) - set(self.tocompute.get(field, ())):
-                ids.discard(record_id)
-        for field, ids in self.tocompute.items():
-            transaction.tocompute[field].update(ids)
-        # Stored values of saved records are read again; new records and values that
-        # are not stored exist only in the cache and are kept.
-        for field in list(transaction.field_data):
-            if field.store:
-                kept = self.dirty.get(field, set())
-                stored = [
-                    each
-                    for each in field._get_all_cache_ids(env)
-                    if isinstance(each, int) and each not in kept
-                ]
-                field._invalidate_cache(env, stored)

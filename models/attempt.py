@@ -49,10 +49,10 @@ class BwtWebhookOutboundExchangeDisplay(models.AbstractModel):
 
 ATTEMPT_STATES = [
     ("processing", "Processing"),
-    ("done", "Done"),
-    ("error", "Error"),
-    ("retry", "Retry"),
-    ("dead_letter", "Dead Letter"),
+    ("done", "Succeeded"),
+    ("error", "Failed"),
+    ("retry", "Retry Requested"),
+    ("dead_letter", "Failed Permanently"),
     ("canceled", "Canceled"),
     ("interrupted", "Interrupted"),
 ]
@@ -63,6 +63,8 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
 
     The lane writes these rows by SQL (``lane/sql.py``), before and after the request.
     """
+
+    # Content isn't prefetched: it is read for the attempt that a user opens.
 
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
@@ -100,9 +102,9 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         default="processing",
         required=True,
         readonly=True,
-        help="Error: failed, a retry follows. Retry: requested by a handler. Dead "
-        "Letter: failed permanently. Interrupted: the worker stopped during "
-        "the attempt.",
+        help="Failed: the delivery says whether a retry follows. Failed Permanently: "
+        "the delivery was dead-lettered. Retry Requested: by a handler. Interrupted: "
+        "the worker stopped during the attempt.",
     )
     failure_reason = fields.Selection(selection=FAILURE_REASONS, readonly=True)
     http_method = fields.Selection(
@@ -113,10 +115,43 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     )
     target_url = fields.Char(string="Target URL", required=True, readonly=True)
     request_headers_json = fields.Text(
-        string="Headers", required=True, readonly=True, help="As sent; secrets masked."
+        string="Headers",
+        required=True,
+        readonly=True,
+        prefetch=False,
+        help="As sent; secrets masked.",
     )
     payload_json = fields.Text(
-        string="Payload", required=True, readonly=True, help="As sent; secrets masked."
+        string="Payload",
+        required=True,
+        readonly=True,
+        prefetch=False,
+        help="As sent; secrets masked.",
+    )
+    # Not readable: a short secret that is masked in the body could be found with it.
+    body_hash = fields.Char(
+        string="SHA-256 of the Body",
+        readonly=True,
+        groups=fields.NO_ACCESS,
+        help="Of the bytes that were sent. Empty if nothing was sent, or no body.",
+    )
+    config_version = fields.Integer(
+        string="Configuration Version",
+        readonly=True,
+        aggregator=False,
+        help="That of the endpoint when the request was built.",
+    )
+    subject = fields.Char(
+        readonly=True,
+        groups=fields.NO_ACCESS,
+        help="Model and ID of the record, if requests about it are compared.",
+    )
+    request_hash = fields.Char(
+        string="SHA-256 of the Request",
+        readonly=True,
+        groups=fields.NO_ACCESS,
+        help="Of method, URL, body and headers, with which the next request about the "
+        "record is compared.",
     )
     multipart_file_keys = fields.Char(
         string="Files", readonly=True, help="Form fields that contained a file."
@@ -124,9 +159,12 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     response_status_code = fields.Integer(
         string="HTTP Status", readonly=True, aggregator=False
     )
-    response_headers_json = fields.Text(string="Response Headers", readonly=True)
+    response_headers_json = fields.Text(
+        string="Response Headers", readonly=True, prefetch=False
+    )
     response_body = fields.Text(
         readonly=True,
+        prefetch=False,
         help="The first 64 KiB of the response body. A truncated body is marked.",
     )
     processing_note = fields.Text(string="Note", readonly=True)
@@ -145,8 +183,19 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         "call.",
     )
 
+    hook_values = fields.Text(
+        string="Answer Values to Store",
+        readonly=True,
+        groups=fields.NO_ACCESS,
+        copy=False,
+        exportable=False,
+        prefetch=False,
+        help="Values of the response that are yet to be stored.",
+    )
+
     _number_unique = models.UniqueIndex("(delivery_id, attempt_number)")
     _by_endpoint = models.Index("(endpoint_id, started_at)")
+    _compared = models.Index("(endpoint_id, subject, id) WHERE subject IS NOT NULL")
     _hook_due = models.Index("(endpoint_id) WHERE hook_try IS NOT NULL")
 
     def init(self):
@@ -160,7 +209,9 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         )
         # A column added by an update has no statistics: the planner would assume that
         # all rows have a value, and each lane would read the whole history.
-        self.env.cr.execute("ANALYZE bwt_webhook_outbound_delivery_attempt (hook_try)")
+        self.env.cr.execute(
+            "ANALYZE bwt_webhook_outbound_delivery_attempt (hook_try, subject)"
+        )
 
     @api.depends("http_method", "target_url", "request_headers_json", "payload_json")
     def _compute_curl_command(self):

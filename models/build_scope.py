@@ -2,6 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The values of one delivery that sources read."""
 
+import json
+
 from ..services.errors import ConfigurationError, _lt
 from .field_value import read_field
 
@@ -12,11 +14,16 @@ class BuildScope:
     delivery, endpoint, company: records, superuser, the endpoint's company and language
     lines: (key, kind, expression, literal, reader, id) of the active context lines;
         the id only of those with a format
-    files: form field -> file
+    files: form field -> file, or a list of them
+    payload_files: pairs of path and file, sent as base64 in the payload
     context_values: key -> value; None before the lines were read
     request_data: the request built so far, as `OutboundRequest.to_dict()` returns it
     empty: value of an empty field, None or False
     escape: how to escape values in a raw body, see `escaping.escaper`
+    makes_body: a template or CSV makes the body of the payload
+    reference: id of the record at the receiver and the data stored with it, or None
+    sent: `SentRequest` whose body a retry repeats, or None
+    comparison: `Comparison` with earlier requests, None if they are not compared
     """
 
     __slots__ = (
@@ -25,10 +32,15 @@ class BuildScope:
         "company",
         "lines",
         "files",
+        "payload_files",
         "context_values",
         "request_data",
         "empty",
         "escape",
+        "makes_body",
+        "reference",
+        "sent",
+        "comparison",
         "_record",
         "_partner",
     )
@@ -40,9 +52,14 @@ class BuildScope:
         self.company = company
         self.lines = ()
         self.files = {}
+        self.payload_files = ()
         self.context_values = None
         self.request_data = {}
         self.escape = None
+        self.makes_body = False
+        self.reference = None
+        self.sent = None
+        self.comparison = None
         self._record = None
         self._partner = None
 
@@ -73,6 +90,9 @@ class BuildScope:
     def _find_partner(self):
         if not self._has_record():
             return self.company.partner_id
+        if not self.record and (kept := self.kept_values()):
+            partner = self.company.partner_id.browse(kept["partner"] or ())
+            return partner.exists()
         record = self.need_record()
         if record._name == "res.partner":
             return record
@@ -84,6 +104,17 @@ class BuildScope:
     def _has_record(self):
         """Whether the delivery names a record, which may be deleted."""
         return bool(self.delivery.res_id)
+
+    def kept_values(self):
+        """What was kept of the record when a server action ran on its deletion.
+
+        One query for all deliveries of the batch, and only if a record is missing.
+        :return: a dict with `partner` and `values`, empty if nothing was kept
+        """
+        if not self.delivery.res_id:
+            return {}
+        stored = self.delivery.sudo().record_values_json
+        return json.loads(stored).get("deleted", {}) if stored else {}
 
     def need_record(self):
         """The record of the delivery; raises ConfigurationError without one."""

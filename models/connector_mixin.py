@@ -183,7 +183,7 @@ class BwtConnectorWebhookOutboundMixin(models.AbstractModel):
         :param context_values: mapping of key to value, or context lines as dicts
         :param auto_queue: False leaves the delivery in draft
         :param options: more arguments of `queue_delivery`: record, files, eta,
-            ordering_key, supersede
+            ordering_key, supersede, settle
         :return: the delivery
         :raise ValidationError: not one endpoint, or one of another backend
         """

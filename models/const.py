@@ -9,6 +9,13 @@ ATTEMPT = "bwt.webhook.outbound.delivery.attempt"
 HANDLER = "bwt.webhook.handler"
 HANDLER_RULE = "bwt.webhook.outbound.handler.rule"
 CONNECTOR_MIXIN = "bwt.connector.webhook.outbound.mixin"
+ANSWER_RULE = "bwt.webhook.outbound.endpoint.answer.rule"
+ANSWER_VALUE = "bwt.webhook.outbound.endpoint.answer.value"
+EXTERNAL_REF = "bwt.webhook.outbound.external.ref"
+
+# Context key of writes that store what a response said: the id of the endpoint. Rules
+# that queue deliveries can tell these changes from those of users.
+ECHO = "bwt_webhook_echo_endpoint_id"
 
 GROUP_OPERATOR = "bwt_webhooks_outbound.group_webhooks_operator"
 GROUP_ADMIN = "bwt_webhooks_outbound.group_webhooks_admin"
@@ -38,6 +45,10 @@ SOURCE_MODELS = {
     "company_field": "res.company",
     "partner_field": "res.partner",
 }
+
+# Of server actions only: the value that a field had before the change.
+OLD_FIELD = "old_field"
+OLD_FIELD_KIND = (OLD_FIELD, "Old Value of a Field")
 
 # Sources that read the record of a delivery.
 RECORD_KINDS = frozenset({"record_field", "partner_field", "list"})
@@ -76,6 +87,7 @@ BODY_MODES = [
     ("form_urlencoded", "Form (URL-encoded)"),
     ("multipart", "Multipart"),
     ("raw", "Raw Text"),
+    ("csv", "CSV"),
 ]
 
 HTTP_METHODS = [
@@ -118,6 +130,7 @@ FAILURE_REASONS = [
     ("http_4xx", "HTTP 4xx"),
     ("http_5xx", "HTTP 5xx"),
     ("response", "Invalid Response"),
+    ("answer", "Answer Condition"),
     ("build", "Request Not Built"),
     ("handler", "Handler"),
 ]

@@ -62,6 +62,22 @@ class BwtWebhookOutboundDeliveryContextLine(models.Model):
     def _source_owner(self):
         return self.delivery_id
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines.delivery_id._note_edit()
+        return lines
+
+    def write(self, vals):
+        deliveries = self.delivery_id
+        super().write(vals)
+        (deliveries | self.delivery_id)._note_edit()
+        return True
+
+    def unlink(self):
+        self.delivery_id._note_edit()
+        return super().unlink()
+
     @api.model
     def _vals_from(self, context_lines):
         """Create values from the argument of `queue_delivery`.

@@ -6,8 +6,18 @@ from odoo import Command, api, fields, models
 from odoo.tools import SQL
 
 from ..lane.clock import utcnow
-from .const import DELIVERY_STATES, ENDPOINT, FAILURE_REASONS, UNFINISHED
+from .const import (
+    DELIVERY_STATES,
+    ENDPOINT,
+    EXTERNAL_REF,
+    FAILURE_REASONS,
+    HTTP_METHODS,
+    UNFINISHED,
+)
 from .delivery_access import check_relations, check_to_write, checked_to_create
+from .delivery_failures import reason_label, reason_of, reason_sql
+from .delivery_record import record_domain, record_labels
+from .delivery_search import age_domain, message_domain, reasons_domain
 from .delivery_status_message import DeliveryStatusMessage, relative_time
 from .delivery_transitions import TAKEN
 from .endpoint_summary import token_keys
@@ -25,6 +35,8 @@ _logger = logging.getLogger(__name__)
 RETENTION_BATCH = 1000
 # Written by a user, these replace what a server action would build.
 CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
+# And these are what a retry doesn't repeat.
+EDITED = CONTENT | {"request_headers_json"}
 
 
 class BwtWebhookOutboundDelivery(models.Model):
@@ -178,9 +190,33 @@ class BwtWebhookOutboundDelivery(models.Model):
         copy=False,  # a copy of an old delivery must not cancel newer ones
         help="Cancels deliveries with the same key that were not attempted yet.",
     )
+    skip_if_unchanged = fields.Boolean(
+        string="Skip if Nothing Changed",
+        readonly=True,
+        copy=False,  # a replay is sent
+        help="Canceled if the receiver got the same request as the last one about the "
+        "record.",
+    )
+    settle_started_at = fields.Datetime(
+        string="First Change",
+        readonly=True,
+        copy=False,
+        help="When the first change was queued of those that it waits for. It is sent "
+        "once its record hasn't changed for the settle window.",
+    )
     res_model = fields.Char(string="Record Model", readonly=True)
     res_id = fields.Many2oneReference(
-        string="Record", model_field="res_model", readonly=True
+        string="Record ID", model_field="res_model", readonly=True
+    )
+    record_name = fields.Char(
+        string="Record",
+        compute="_compute_record",
+        search="_search_record_name",
+        help="The record that it is about. Without access to that record: its model "
+        "and ID.",
+    )
+    record_opens = fields.Boolean(
+        string="Record Can Be Opened", compute="_compute_record"
     )
 
     # Queued by a server action
@@ -200,6 +236,17 @@ class BwtWebhookOutboundDelivery(models.Model):
         "from the record as it is then.",
     )
 
+    record_values_json = fields.Text(
+        string="Values of the Record",
+        readonly=True,
+        prefetch=False,
+        copy=False,
+        groups=fields.NO_ACCESS,
+        help="Values that can't be read from the record later: those before the "
+        "change, for a server action that sends what changed, and those of a deleted "
+        "record that rules of the endpoint read.",
+    )
+
     # Shown on screens
     status_message = fields.Text(
         compute="_compute_status_message",
@@ -214,6 +261,17 @@ class BwtWebhookOutboundDelivery(models.Model):
         compute="_compute_has_late_note",
         help="Set when a response hook failed after the response was recorded.",
     )
+    detailed_reason = fields.Char(
+        string="Reason",
+        compute="_compute_detailed_reason",
+        search="_search_detailed_reason",
+        help="Why it failed, with the HTTP status of a response.",
+    )
+    failure_message = fields.Char(
+        string="Message",
+        compute="_compute_failure_message",
+        help="What failed, in one line.",
+    )
     next_attempt_summary = fields.Char(
         string="Next Attempt In",
         compute="_compute_next_attempt_summary",
@@ -222,15 +280,45 @@ class BwtWebhookOutboundDelivery(models.Model):
     age_text = fields.Char(
         string="Age", compute="_compute_age_text", help="Time since it was created."
     )
+    age_days = fields.Float(
+        string="Age (Days)",
+        compute="_compute_age_days",
+        search="_search_age_days",
+        help="Days since it was created.",
+    )
+    message_ref = fields.Char(
+        string="Message ID (Search)",
+        compute="_compute_message_ref",
+        search="_search_message_ref",
+        help="The message ID; a search by it finds the delivery without reading all.",
+    )
+    is_scheduled = fields.Boolean(
+        compute="_compute_is_scheduled",
+        help="It is queued, and its due date is yet to come.",
+    )
     shown_url = fields.Char(
         string="URL",
         compute="_compute_shown_url",
         help="URL of the last attempt. Before the first attempt: the endpoint's URL.",
     )
+    shown_method = fields.Selection(
+        HTTP_METHODS,
+        string="Method",
+        compute="_compute_shown_url",
+        help="Method of the last attempt. Before the first attempt: the endpoint's "
+        "method.",
+    )
     curl_command = fields.Text(
         string="cURL",
         compute="_compute_curl_command",
         help="The last request as a command for a terminal; secrets are masked.",
+    )
+
+    external_ref_id = fields.Many2one(
+        comodel_name=EXTERNAL_REF,
+        string="External Reference",
+        compute="_compute_external_ref_id",
+        help="The ID that the receiver has given to the record.",
     )
 
     # Marks of the lane
@@ -261,6 +349,14 @@ class BwtWebhookOutboundDelivery(models.Model):
         "worker.",
     )
 
+    edited_at_attempt = fields.Integer(
+        string="Attempts Before the Last Edit",
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        help="A retry repeats the body of the attempt before. It doesn't repeat that "
+        "of these attempts: the content was edited since.",
+    )
     build_tries = fields.Integer(
         string="Interrupted Builds",
         readonly=True,
@@ -288,8 +384,8 @@ class BwtWebhookOutboundDelivery(models.Model):
     _ended = models.Index(
         "(endpoint_id, processed_at) WHERE state IN ('done', 'canceled')"
     )
-    # What users filter for; most deliveries are never in it.
-    _failed = models.Index("(endpoint_id) WHERE state IN ('error', 'dead_letter')")
+    # What users filter for, the newest first; most deliveries are never in it.
+    _failed = models.Index("(endpoint_id, id) WHERE state IN ('error', 'dead_letter')")
 
     def init(self):
         self.env.cr.execute(
@@ -341,10 +437,31 @@ class BwtWebhookOutboundDelivery(models.Model):
             delivery.has_late_note = bool(message.late_note())
 
     @api.depends("state", "next_attempt_at")
+    def _compute_is_scheduled(self):
+        now = utcnow()
+        for delivery in self:
+            due = delivery.state == "queued" and delivery.next_attempt_at
+            delivery.is_scheduled = bool(due and due > now)
+
+    @api.depends("state", "next_attempt_at")
     def _compute_next_attempt_summary(self):
         for delivery in self:
             message = DeliveryStatusMessage(delivery)
             delivery.next_attempt_summary = message.next_attempt()
+
+    @api.depends("endpoint_id", "res_model", "res_id")
+    def _compute_external_ref_id(self):
+        refs = self.env[EXTERNAL_REF].search(
+            [
+                ("reference_scope", "in", self.endpoint_id.mapped("reference_scope")),
+                ("res_id", "in", [each.res_id for each in self if each.res_id]),
+            ]
+        )
+        found = {(ref.reference_scope, ref.res_model, ref.res_id): ref for ref in refs}
+        for delivery in self:
+            scope = delivery.endpoint_id.reference_scope
+            key = (scope, delivery.res_model, delivery.res_id)
+            delivery.external_ref_id = found.get(key)
 
     @api.depends("create_date")
     def _compute_age_text(self):
@@ -352,16 +469,88 @@ class BwtWebhookOutboundDelivery(models.Model):
             made = delivery.create_date
             delivery.age_text = made and relative_time(self.env, made)
 
-    @api.depends("state", "attempt_ids.target_url", "target_url")
+    @api.depends("create_date")
+    def _compute_age_days(self):
+        now = utcnow()
+        for delivery in self:
+            delivery.age_days = _seconds(delivery.create_date, now) / 86400
+
+    def _search_age_days(self, operator, value):
+        return age_domain(self, operator, value)
+
+    @api.depends("message_uid")
+    def _compute_message_ref(self):
+        for delivery in self:
+            delivery.message_ref = delivery.message_uid
+
+    def _search_message_ref(self, operator, value):
+        return message_domain(self, operator, value)
+
+    # The name of a record depends on who reads it.
+    @api.depends("res_model", "res_id")
+    @api.depends_context("uid", "lang", "allowed_company_ids")
+    def _compute_record(self):
+        subjects = {
+            each: (each.res_model, each.res_id)
+            for each in self
+            if each.res_model and each.res_id
+        }
+        labels = record_labels(self.env, set(subjects.values()))
+        for delivery in self:
+            label = labels.get(subjects.get(delivery))
+            delivery.record_name = label and label.text
+            delivery.record_opens = bool(label and label.opens)
+
+    def _search_record_name(self, operator, value):
+        return record_domain(self, operator, value)
+
+    @api.depends("state", "failure_reason", "response_status_code", "processing_error")
+    @api.depends_context("lang")
+    def _compute_detailed_reason(self):
+        for delivery in self:
+            reason = reason_of(delivery)
+            delivery.detailed_reason = reason and reason_label(self.env, reason)
+
+    def _search_detailed_reason(self, operator, value):
+        return reasons_domain(self.env, operator, value)
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        if field_expr == "detailed_reason":
+            return reason_sql(self, alias, query)
+        return super()._field_to_sql(alias, field_expr, query)
+
+    def _web_read_group_groupby_formatter(self, groupby_spec, values):
+        if groupby_spec != "detailed_reason":
+            return super()._web_read_group_groupby_formatter(groupby_spec, values)
+        return lambda reason: (
+            reason and reason_label(self.env, reason),
+            [("detailed_reason", "=", reason or False)],
+        )
+
+    @api.depends("state", "failure_reason", "processing_error", "processing_note")
+    @api.depends_context("lang")
+    def _compute_failure_message(self):
+        for delivery in self:
+            message = DeliveryStatusMessage(delivery).failure()
+            delivery.failure_message = message and " ".join(message.split())
+
+    @api.depends(
+        *("state", "attempt_ids.target_url", "attempt_ids.http_method"),
+        *("target_url", "http_method"),
+    )
     def _compute_shown_url(self):
         for delivery in self:
-            sent = delivery.state != "draft" and delivery.attempt_ids[:1].target_url
-            delivery.shown_url = sent or delivery.target_url
+            attempt = delivery.state != "draft" and delivery.attempt_ids[:1]
+            shown = attempt or delivery
+            delivery.shown_url = shown.target_url
+            delivery.shown_method = shown.http_method
 
     @api.depends("attempt_ids")
     def _compute_curl_command(self):
         for delivery in self:
-            delivery.curl_command = delivery.attempt_ids[:1].curl_command
+            # Not prefetched: the others' content isn't shown.
+            attempt = delivery.attempt_ids[:1].with_prefetch()
+            delivery.curl_command = attempt.curl_command
 
     @api.model
     def default_get(self, fields_list):
@@ -392,6 +581,10 @@ class BwtWebhookOutboundDelivery(models.Model):
     def _check_ordering_key(self):
         for delivery in self:
             check_ordering_key(delivery, delivery.ordering_key)
+
+    def _model_of_records(self):
+        """The model of the record that the delivery is about, if it is known."""
+        return self.res_model or self.endpoint_id._model_of_records()
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -425,7 +618,15 @@ class BwtWebhookOutboundDelivery(models.Model):
         # Content that is written by hand is not built again by the server action.
         if CONTENT & vals.keys() and "needs_build" not in vals:
             vals = vals | {"needs_build": False}
+        if EDITED & vals.keys():
+            self._note_edit()
         return super().write(vals)
+
+    def _note_edit(self):
+        """The next attempt doesn't repeat what was sent before this edit."""
+        for delivery in self.sudo():
+            if delivery.attempt_count:
+                delivery.edited_at_attempt = delivery.attempt_count
 
     def unlink(self):
         in_line = self.filtered(lambda each: each.state in UNFINISHED)

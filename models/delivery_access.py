@@ -38,11 +38,15 @@ ENGINE_COLUMNS = (
     "server_action_id",
     "needs_build",
     "build_tries",
+    "edited_at_attempt",
     "company_id",
 )
 COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")
 # Its place in the queue and its record: fixed once it is queued.
-FIXED_ONCE_QUEUED = ("endpoint_id", "res_model", "res_id", "ordering_key", "supersede")
+FIXED_ONCE_QUEUED = (
+    *("endpoint_id", "res_model", "res_id"),
+    *("ordering_key", "supersede", "skip_if_unchanged"),
+)
 BINDING = ("res_model", "res_id")
 
 

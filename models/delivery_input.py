@@ -2,14 +2,16 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What building the requests of some deliveries needs, read in a few queries."""
 
+import json
 from collections import defaultdict
 
 from odoo import SUPERUSER_ID
+from odoo.tools import SQL
 
 from ..services.errors import ServiceError
 from ..services.template import may_name_fields
 from .build_scope import BuildScope
-from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, RECORD_KINDS
+from .const import CONTEXT_LINE, DELIVERY, ENDPOINT, EXTERNAL_REF, RECORD_KINDS
 from .value_format import FORMAT_FIELDS
 
 _BUILD = "outbound_build"  # the only context key of ours while a request is built
@@ -22,6 +24,7 @@ _READ = (
     "payload_json",
     "res_model",
     "res_id",
+    "skip_if_unchanged",
 )
 _FILE_COLUMNS = (
     "name",
@@ -54,7 +57,9 @@ class OutboundBuild:
     def is_of(self, delivery):
         """Whether the scope is that of `delivery`, on its cursor."""
         own = self.scope and self.scope.delivery
-        return bool(own) and own.id == delivery.id and own.env.cr is delivery.env.cr
+        return own is delivery or (
+            bool(own) and own.id == delivery.id and own.env.cr is delivery.env.cr
+        )
 
     def of(self, snapshot, scope):
         """Carry these while it is entered."""
@@ -86,6 +91,12 @@ def in_build_env(deliveries, snapshot):
     return deliveries.with_env(env)
 
 
+def without_build(env):
+    """This environment without what it carries to the hooks of a build."""
+    context = {key: value for key, value in env.context.items() if key != _BUILD}
+    return env(context=context)
+
+
 def read_scopes(deliveries, snapshot):
     """Delivery id -> `BuildScope`, whose `delivery` is in the build's environment.
 
@@ -107,7 +118,7 @@ def read_scopes(deliveries, snapshot):
             formatted.append(line_id)
     if formatted:
         env[CONTEXT_LINE].browse(formatted).fetch(FORMAT_FIELDS)
-    files = _read_files(deliveries)
+    files, payload_files = _read_files(deliveries)
     endpoint = env[ENDPOINT].browse(snapshot.endpoint_id)
     company = env["res.company"].browse(snapshot.company_id)
     scopes = {}
@@ -116,17 +127,23 @@ def read_scopes(deliveries, snapshot):
             delivery, endpoint, company, snapshot.empty
         )
         scope.lines = lines.get(delivery.id, ())
+        scope.makes_body = snapshot.body is not None
         scope.files = files.get(delivery.id) or {}
+        scope.payload_files = payload_files.get(delivery.id, ())
     if needs_records:
         _read_records(deliveries, scopes)
+    if snapshot.reference_scope:
+        _read_references(deliveries, scopes, snapshot.reference_scope)
     return scopes
 
 
 def _read_files(deliveries):
-    """Files by delivery id: form field -> file, from attachments with a form field.
+    """Files by delivery id, from attachments with a form field.
 
     The form field is the attachment's description, so that files added in the chatter
     aren't sent. The order is that of the request.
+    :return: delivery id -> form field -> file or list of files, and delivery id ->
+        pairs of payload path and file; an error instead of a file that can't be read
     """
     attachments = deliveries.env["ir.attachment"].search_fetch(
         [
@@ -137,14 +154,27 @@ def _read_files(deliveries):
         _FILE_COLUMNS,
         order="id",
     )
-    files = defaultdict(dict)
+    files, in_payload = defaultdict(dict), defaultdict(list)
     for attachment in attachments:
+        field = attachment.description
         try:
             file = attachment._bwt_webhook_file()
         except ServiceError as error:
             file = error  # concerns one delivery: the others of the batch are sent
-        files[attachment.res_id][attachment.description] = file
-    return files
+        if attachment._bwt_webhook_in_payload():
+            in_payload[attachment.res_id].append((field, file))
+        else:
+            found = files[attachment.res_id]
+            found[field] = _with(found[field], file) if field in found else file
+    return files, in_payload
+
+
+def _with(files, file):
+    """Several files of one form field; an error if one of them is one."""
+    for each in (files, file):
+        if isinstance(each, ServiceError):
+            return each
+    return [*files, file] if isinstance(files, list) else [files, file]
 
 
 def _read_records(deliveries, scopes):
@@ -161,3 +191,28 @@ def _read_records(deliveries, scopes):
         records = {record.id: record for record in found}
         for delivery_id, record_id in ids.items():
             scopes[delivery_id].record = records.get(record_id, found.browse())
+
+
+def _read_references(deliveries, scopes, scope_name):
+    """Find the external references of the records, by one query."""
+    env = deliveries.env
+    ids = [each.res_id for each in deliveries if each.res_id]
+    if not ids:
+        return
+    rows = env.execute_query(
+        SQL(
+            """SELECT res_model, res_id, external_id, data
+            FROM bwt_webhook_outbound_external_ref
+            WHERE reference_scope = %s AND res_id = ANY(%s)""",
+            scope_name,
+            ids,
+            to_flush=env[EXTERNAL_REF]._fields["external_id"],
+        )
+    )
+    found = {
+        (model_name, record_id): (external_id, json.loads(data or "{}"))
+        for model_name, record_id, external_id, data in rows
+    }
+    for delivery in deliveries:
+        about = (delivery.res_model, delivery.res_id)
+        scopes[delivery.id].reference = found.get(about)

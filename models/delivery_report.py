@@ -25,18 +25,27 @@ class BwtWebhookOutboundDeliveryReport(models.Model):
             "processed_at",
             "queue_to_done_seconds",
             "state",
+            "write_date",
         ]
     }
 
     endpoint_id = fields.Many2one(comodel_name=ENDPOINT, readonly=True)
     company_id = fields.Many2one(comodel_name="res.company", readonly=True)
-    day = fields.Date(readonly=True, help="When the deliveries ended (UTC).")
+    day = fields.Date(
+        readonly=True, help="When the deliveries ended, or went to Error (UTC)."
+    )
     done_count = fields.Integer(string="Done", readonly=True)
     dead_letter_count = fields.Integer(string="Dead Letters", readonly=True)
+    error_count = fields.Integer(
+        string="Errors",
+        readonly=True,
+        help="Deliveries in Error now: they wait for a retry, or for a user.",
+    )
     success_rate = fields.Float(
         readonly=True,
         aggregator="avg",
-        help="Share of the deliveries that ended as done, of all that ended.",
+        help="Share of the deliveries that are done, of these, dead letters and "
+        "errors.",
     )
     p50_seconds = fields.Float(
         string="p50 (s)",
@@ -67,9 +76,10 @@ class BwtWebhookOutboundDeliveryReport(models.Model):
     def _table_query(self):
         return SQL(
             """SELECT min(id) AS id, endpoint_id, company_id,
-            processed_at::date AS day,
+            COALESCE(processed_at, write_date)::date AS day,
             count(*) FILTER (WHERE state = 'done') AS done_count,
             count(*) FILTER (WHERE state = 'dead_letter') AS dead_letter_count,
+            count(*) FILTER (WHERE state = 'error') AS error_count,
             avg((state = 'done')::int) AS success_rate,
             percentile_disc(0.5) WITHIN GROUP (ORDER BY queue_to_done_seconds)
                 FILTER (WHERE state = 'done') AS p50_seconds,
@@ -81,5 +91,7 @@ class BwtWebhookOutboundDeliveryReport(models.Model):
                 FILTER (WHERE state = 'done') AS end_to_end_p95_seconds
             FROM bwt_webhook_outbound_delivery
             WHERE state IN ('done', 'dead_letter') AND processed_at IS NOT NULL
-            GROUP BY endpoint_id, company_id, processed_at::date"""
+            OR state = 'error'
+            GROUP BY endpoint_id, company_id,
+            COALESCE(processed_at, write_date)::date"""
         )

@@ -6,6 +6,7 @@ The lane calls `_read_scopes` once per batch and `_prepare_outbound` once per de
 connectors override the hooks below it.
 """
 
+import base64
 import json
 import time
 from collections.abc import Mapping
@@ -25,9 +26,11 @@ from ..services.headers import header_text_of, merge_headers, set_header
 from ..services.http.encoding import encode
 from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
+from ..services.paths import write_path
 from ..services.request import OutboundRequest
-from ..services.template import may_name_fields
+from ..services.template import EXTERNAL, EXTERNAL_ID, may_name_fields
 from ..services.transport import build_transport_kwargs
+from .answer_store import store_values
 from .const import CONTEXT_LINE, ENDPOINT, HANDLER
 from .delivery_input import in_build_env, outbound_build, read_scopes
 from .endpoint_snapshot import compile_or_refuse, snapshot_of
@@ -40,7 +43,7 @@ from .rule_engine import (
     run_rules,
 )
 from .value_format import Finish
-from .value_source import compile_source
+from .value_source import compile_source, read_literal
 
 
 class BwtWebhookOutboundResultHelpers(models.AbstractModel):
@@ -102,12 +105,12 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         :param scope: of this delivery, from `_read_scopes`
         :param claimed: the row, part of the result
         :param savepoint: checked after each step that runs code of other addons
-        :return: `Prepared`, `Decided` or `Refused`
+        :return: `Prepared`, `Decided`, `Postponed` or `Refused`
         :raise HandlerFailed: gate, handler or hook raised, or left a failed transaction
         """
         with outbound_build(self.env).of(snapshot, scope):
             try:
-                request = self._build_outbound_request()
+                request = built = self._build_outbound_request()
             except (ServiceError, UserError) as error:
                 return Refused(claimed, "build", describe(self.env, error))
             savepoint.check()
@@ -116,10 +119,23 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             if outcome.status != "send":
                 return Decided(claimed, request, outcome)
             try:
+                if snapshot.body is not None:
+                    request = self._with_body(snapshot, scope, request, built)
+                    outcome = replace(outcome, request=request)
+                if scope.sent is not None:
+                    request = self._with_sent_body(snapshot, scope, request)
+                    outcome = replace(outcome, request=request)
                 encoded = self._encode_request(request)
             except (ServiceError, UserError) as error:
                 return Refused(claimed, "build", describe(self.env, error), request)
-            return Prepared(claimed, request, outcome, encoded)
+            about = (self.res_model or None, self.res_id or None)
+            is_known = scope.reference is not None
+            prepared = Prepared(
+                claimed, request, outcome, encoded, about=about, is_known=is_known
+            )
+            if scope.comparison is None:
+                return prepared
+            return scope.comparison.decide(prepared, scope.delivery)
 
     def _decide(self, request, savepoint):
         try:
@@ -148,25 +164,43 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         if snapshot.is_backend_archived:
             return delivery._request_as_queued(snapshot, scope)
         delivery._outbound_backend(snapshot)  # a deleted one raises here
+        delivery._check_has_subject(snapshot)
         context_values = scope.context_values = delivery._get_context_values()
+        is_update = snapshot.update and scope.reference
         data = scope.request_data = {
             "target_url": scope.endpoint._render_outbound_target_url(
                 context_values, delivery=delivery
             ),
-            "http_method": snapshot.http_method,
+            "http_method": snapshot.update[0] if is_update else snapshot.http_method,
             "request_body_mode": snapshot.body_mode,
             "headers": delivery._stored_json("request_headers_json", dict),
             "payload": delivery._stored_json("payload_json", None),
             "files": delivery._files_to_send(scope),
         }
+        long_texts = ()
+        if scope.payload_files:
+            data["payload"], long_texts = delivery._with_payload_files(
+                data["payload"], scope
+            )
         try:
             apply_payload_rules(snapshot, scope, data)
             apply_header_rules(snapshot, scope, data)
-            request = OutboundRequest(**data)
+            request = OutboundRequest(**data, long_texts=long_texts)
             request.assert_valid()
         except ServiceError as error:
             raise delivery._outbound_fault(error) from error
         return request
+
+    def _check_has_subject(self, snapshot):
+        """Refuse a delivery about no record, if records are created or updated."""
+        if snapshot.update and not self.res_id:
+            raise misconfigured(
+                self.env[ENDPOINT].browse(self.endpoint_id.id),
+                self.env._(
+                    "it creates or updates a record, but the delivery is about none. "
+                    "Give record= when queueing, or turn off Create or Update."
+                ),
+            )
 
     def _request_as_queued(self, snapshot, scope):
         """Payload and headers as given to queueing, and the URL with its {tokens}."""
@@ -186,10 +220,26 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 raise self._outbound_fault(file) from file
         return scope.files
 
+    def _with_payload_files(self, payload, scope):
+        """The payload with its files as base64, and these texts."""
+        texts = []
+        try:
+            for path, file in scope.payload_files:
+                if isinstance(file, ServiceError):
+                    raise file
+                texts.append(base64.b64encode(file["content"]).decode("ascii"))
+                payload = write_path(payload, path, texts[-1])
+        except ServiceError as error:
+            raise self._outbound_fault(error) from error
+        return payload, tuple(texts)
+
     def _stored_json(self, name, kind):
         """The JSON value in a text field of this delivery."""
+        text = self[name] or "{}"
+        if text == "{}":
+            return {}
         try:
-            value = json.loads(self[name] or "{}")
+            value = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise misconfigured(
                 self,
@@ -312,6 +362,28 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
     # Encode
 
+    def _with_body(self, snapshot, scope, request, built):
+        """The request with the body that template or CSV make of its payload.
+
+        :param built: the request before the handler
+        """
+        try:
+            return snapshot.body.apply(request, scope, built)
+        except ServiceError as error:
+            error.where = (
+                self.env._("CSV body")
+                if request.request_body_mode == "csv"
+                else self.env._("body template")
+            )
+            raise scope.delivery._outbound_fault(error) from error
+
+    def _with_sent_body(self, snapshot, scope, request):
+        """The request with the body of the attempt before, if this one repeats it."""
+        try:
+            return scope.sent.repeated(request, snapshot, self.env.cr)
+        except ServiceError as error:
+            raise scope.delivery._outbound_fault(error) from error
+
     def _encode_request(self, request):
         """The bytes that are sent: message id, body and headers, then credential and
         signature.
@@ -324,7 +396,10 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         set_header(headers, "webhook-id", message_uid)
         try:
             kwargs = build_transport_kwargs(request.replaced(headers=headers))
-            return snapshot.trust.apply(encode(kwargs), message_uid, time.time())
+            encoded = encode(kwargs)
+            if snapshot.answer is not None and snapshot.answer.body_limit:
+                encoded = encoded._replace(response_limit=snapshot.answer.body_limit)
+            return snapshot.trust.apply(encoded, message_uid, time.time())
         except ServiceError as error:
             raise scope.delivery._outbound_fault(error) from error
 
@@ -358,17 +433,17 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         delivery = scope.delivery
         # Set before it is filled: a line may use earlier ones.
         values = scope.context_values = {}
+        if scope.reference:
+            values[EXTERNAL_ID], values[EXTERNAL] = scope.reference
         for key, kind, expression, literal, reader, line_id in scope.lines:
             try:
                 if kind == "literal" and not line_id and not may_name_fields(literal):
-                    read = compile_source(
-                        delivery.env, kind, expression, literal, reader=reader
-                    )
+                    value = read_literal(delivery.env, literal, reader, scope)
                 else:
                     read = delivery._line_source(
                         snapshot, kind, expression, literal, reader, line_id
                     )
-                value = read(scope)
+                    value = read(scope)
                 if value is not OMITTED:
                     values[key] = to_json_value(value, key)
             except ServiceError as error:
@@ -461,6 +536,14 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             binding=backend.resolve_outbound_delivery_binding(delivery),
             operation=operation,
         )
+
+    def _store_response_values(self, taken):
+        """Store what was taken from a response: fields of the record, its reference.
+
+        :param taken: `StoredValues`
+        :return: texts on what could not be stored
+        """
+        return store_values(self, taken)
 
     @api.model
     def _has_response_hook(self):

@@ -83,6 +83,10 @@ class DeliveryStatusMessage:
             "%(needs)s: add it on the page Context, then press Queue.", needs=needs
         )
 
+    def failure(self):
+        """What failed; False unless in Error or Dead Letter."""
+        return self.delivery.state in ("error", "dead_letter") and self._failure()
+
     # One message per state
 
     def _message_draft(self):
@@ -104,7 +108,17 @@ class DeliveryStatusMessage:
             return held
         due = self.delivery.next_attempt_at
         if due and due > utcnow():
-            return self.env._("Will be sent %s.", self.next_attempt())
+            if self.delivery.settle_started_at:
+                return self.env._(
+                    "Will be sent %s. If its record changes before, the new values "
+                    "are sent instead, a little later. Press Send Now to send it at "
+                    "once.",
+                    self.next_attempt(),
+                )
+            return self.env._(
+                "Will be sent %s. Press Send Now to send it at once.",
+                self.next_attempt(),
+            )
         return self.endpoint.queue_trouble or self.env._(
             "Due: it is sent within seconds."
         )
@@ -133,10 +147,37 @@ class DeliveryStatusMessage:
         return self._with_note(text)
 
     def _message_canceled(self):
+        last = self.delivery.attempt_ids[:1]
+        if last.state == "canceled" and last.response_status_code:
+            return self._with_note(
+                self.env._(
+                    "Canceled because of the response: the target responded with %s.",
+                    last.response_status_code,
+                )
+            )
+        if self._was_canceled_by_handler(last):
+            return self._with_note(
+                self.env._(
+                    'Canceled by the handler "%s": it isn\'t sent. To send it after '
+                    "all, correct what the handler checks, then press Reset to Draft "
+                    "and Queue.",
+                    self.endpoint.handler_id.name,
+                )
+            )
         return self._with_note(
             self.env._(
                 "Canceled: it isn't sent. Press Reset to Draft to send it after all."
             )
+        )
+
+    def _was_canceled_by_handler(self, last):
+        """Whether the last attempt ended so, and no user canceled it since."""
+        queued_at = self.delivery.queued_at
+        return (
+            self.endpoint.handler_id
+            and last.state == "canceled"
+            and queued_at
+            and last.started_at >= queued_at
         )
 
     def _message_error(self):
@@ -288,6 +329,8 @@ class DeliveryStatusMessage:
 
     def _content_was_refused(self):
         status = self.delivery.response_status_code or 0
+        if self.delivery.failure_reason == "answer":
+            return True
         return (
             self.delivery.failure_reason == "http_4xx"
             and status not in ENDPOINT_STATUSES

@@ -8,6 +8,7 @@ from psycopg2 import errors as pg_errors
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
+from odoo.fields import Domain
 from odoo.tools import SQL, split_every
 
 from ..lane import jobs, sql
@@ -18,6 +19,8 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from .action_run import build_again
 from .const import GROUP_OPERATOR
 from .delivery_access import engine_defaults
+from .delivery_bulk import AT_ONCE, BulkResult, bulk_question
+from .delivery_record import open_record
 from .delivery_request import BwtWebhookOutboundDeliveryRequest
 from .delivery_status_message import DeliveryStatusMessage
 from .endpoint_alerts import close_failure_alerts
@@ -41,9 +44,10 @@ class Transition(NamedTuple):
 
 TRANSITIONS = {
     "queue": Transition(("draft", "error"), _lt("queued")),
-    "retry_now": Transition(("error", "dead_letter"), _lt("retried")),
+    "send_now": Transition(("queued",), _lt("sent now")),
+    "retry_now": Transition(("error", "dead_letter"), _lt("queued again")),
     "reset": Transition(("error", "dead_letter", "canceled"), _lt("reset to draft")),
-    "cancel": Transition(("draft", "error", "queued"), _lt("canceled")),
+    "cancel": Transition(("draft", "error", "dead_letter", "queued"), _lt("canceled")),
     "dead_letter": Transition(("draft", "error"), _lt("dead-lettered")),
     "replay": Transition(
         ("draft", "done", "error", "dead_letter", "canceled"), _lt("replayed")
@@ -88,6 +92,10 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         self._act("queue")
         return True
 
+    def action_send_now(self):
+        self._act("send_now")
+        return True
+
     def action_retry_now(self):
         self._act("retry_now")
         return True
@@ -130,19 +138,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
     def action_view_record(self):
         """Open the record that the delivery is about."""
         self.ensure_one()
-        record = None
-        if self.res_model in self.env and self.res_id:
-            record = self.env[self.res_model].browse(self.res_id).exists()
-        if not record:
-            raise refused(
-                self, self.env._("its record was deleted, so it can't be opened.")
-            )
-        return {
-            "type": "ir.actions.act_window",
-            "res_model": record._name,
-            "res_id": record.id,
-            "views": [(False, "form")],
-        }
+        return open_record(self)
 
     # Their implementation
 
@@ -169,7 +165,12 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             done = TRANSITIONS[name].done(self.env)
             raise refused(
                 delivery,
-                self.env._("it can't be %(done)s: it is %(why)s.", done=done, why=why),
+                self.env._(
+                    "it can't be %(done)s: it is %(why)s. Use the buttons that its "
+                    "form shows in that state.",
+                    done=done,
+                    why=why,
+                ),
             )
         return fit._apply(name)
 
@@ -224,6 +225,14 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             endpoint._check_queueable()
         self._put_in_queue(fresh=True)
 
+    def _do_send_now(self):
+        """Those that wait for a later time are due now, in their place of the queue."""
+        waiting = self.filtered("is_scheduled")
+        for endpoint in waiting.endpoint_id:
+            endpoint._check_queueable()
+        waiting.write({"next_attempt_at": utcnow()})
+        waiting._wake_lanes()
+
     def _do_retry_now(self):
         for endpoint in self.endpoint_id:
             endpoint._check_queueable()
@@ -231,6 +240,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         self._put_in_queue()
 
     def _do_reset(self):
+        self._note_edit()  # what is queued from a draft is built from the record again
         self.write(
             {
                 "state": "draft",
@@ -280,6 +290,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
                     "replayed_from_delivery_id": delivery.id,
                     "server_action_id": delivery.server_action_id.id,
                     "needs_build": delivery.needs_build,
+                    "record_values_json": delivery.sudo().record_values_json,
                 }
             )
             delivery._copy_files_to(replay)
@@ -303,57 +314,81 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
 
         :return: a notification that counts what was done and names what was not
         """
-        if name not in TRANSITIONS:
-            raise ValidationError(self.env._("The bulk action %s doesn't exist.", name))
-        self._check_operator()
-        transition = TRANSITIONS[name]
-        done, left = self.browse(), []
-        for chunk in split_every(BULK_CHUNK, self.ids, self.browse):
-            try:
-                with self.env.cr.savepoint():
-                    fit, unfit = chunk._lock_fitting(transition, wait=False)
-                    fit._apply(name)
-            except (*TAKEN, ValidationError):
-                self.env.invalidate_all()
-                fit, unfit = chunk._one_by_one(name)
-            done += fit
-            left += unfit
-        return done._notify_bulk(transition, left)
+        return self._bulk(name).notification()
 
-    def _one_by_one(self, name):
-        done, left = self.browse(), []
+    @api.model
+    def action_bulk_search(self, domain, name):
+        """As `action_bulk`, for what a search finds: the first AT_ONCE in queue order.
+
+        The endpoints get a note, since deliveries aren't tracked one by one.
+        """
+        transition = self._transition(name)
+        self._check_operator()
+        domain = Domain(domain) & Domain("state", "in", transition.sources)
+        deliveries = self.search(domain, order="queue_number, id", limit=AT_ONCE)
+        result = deliveries.with_context(tracking_disable=True)._bulk(name)
+        result.post_notes(self.env._("Bulk action:"))
+        return result.notification()
+
+    @api.model
+    def action_bulk_question(self, domain, name):
+        """What `action_bulk_search` would do, to be confirmed by the user.
+
+        :return: `count` of deliveries, and `message`
+        """
+        transition = self._transition(name)
+        self._check_operator()
+        by_state = dict(self._read_group(domain, ["state"], ["__count"]))
+        fitting = Domain(domain) & Domain("state", "in", transition.sources)
+        endpoints = [each for (each,) in self._read_group(fitting, ["endpoint_id"])]
+        return bulk_question(self.env, transition, by_state, endpoints)
+
+    def _transition(self, name):
+        if name not in TRANSITIONS:
+            raise ValidationError(
+                self.env._(
+                    "The bulk action %(name)s doesn't exist. Use one of: %(names)s.",
+                    name=name,
+                    names=", ".join(TRANSITIONS),
+                )
+            )
+        return TRANSITIONS[name]
+
+    def _bulk(self, name):
+        """Apply transition `name` where possible; returns a `BulkResult`."""
+        result = BulkResult(self.browse(), self._transition(name))
+        self._check_operator()
+        for endpoint, deliveries in self.grouped("endpoint_id").items():
+            for ids in split_every(BULK_CHUNK, deliveries.ids):
+                chunk = self.browse(ids)
+                try:
+                    with self.env.cr.savepoint():
+                        fit, unfit = chunk._lock_fitting(result.transition, wait=False)
+                        fit._apply(name)
+                    result.add(fit, unfit)
+                except (*TAKEN, ValidationError) as error:
+                    self.env.invalidate_all()
+                    if getattr(error, "record", None) == endpoint:
+                        result.add(left=[(each, str(error)) for each in chunk])
+                    else:
+                        chunk._one_by_one(name, result)
+        return result
+
+    def _one_by_one(self, name, result):
         for delivery in self:
             try:
                 with self.env.cr.savepoint():
-                    fit, unfit = delivery._lock_fitting(TRANSITIONS[name], wait=False)
+                    fit, unfit = delivery._lock_fitting(result.transition, wait=False)
                     fit._apply(name)
+                result.add(fit, unfit)
             except (*TAKEN, ValidationError) as error:
                 self.env.invalidate_all()
-                taken = isinstance(error, TAKEN)
-                why = self.env._("being sent right now") if taken else str(error)
-                fit, unfit = self.browse(), [(delivery, why)]
-            done += fit
-            left += unfit
-        return done, left
-
-    def _notify_bulk(self, transition, left):
-        done = transition.done(self.env)
-        lines = [self.env._("%(count)s %(done)s.", count=len(self), done=done)]
-        if left:
-            lines.append(self.env._("%s left as they are:", len(left)))
-            lines += [f"{each.name} ({why})" for each, why in left[:5]]
-            if len(left) > 5:
-                lines.append(self.env._("and %s more", len(left) - 5))
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": {
-                "type": "warning" if left else "success",
-                "message": "\n".join(lines),
-                "className": "text-prewrap",  # else the lines would be joined
-                "next": {"type": "ir.actions.act_window_close"},
-            },
-        }
+                if isinstance(error, TAKEN):
+                    why = self.env._("being sent right now")
+                else:
+                    is_own = getattr(error, "record", None) == delivery
+                    why = error.reason if is_own else str(error)
+                result.add(left=[(delivery, why)])
 
     # The queue
 
@@ -390,6 +425,9 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             vals["retry_number"] = 0
         self.write(vals)
         self._take_place()
+        self._wake_lanes()
+
+    def _wake_lanes(self):
         if self.endpoint_id[:1]._runs_without_jobs():
             self.process_delivery()
             return
@@ -420,7 +458,8 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         for delivery in self:
             key = delivery.ordering_key
             ordering = delivery.endpoint_id.ordering
-            if not key and (delivery.supersede or ordering == "key"):
+            is_record = delivery.endpoint_id.create_or_update and delivery.res_id
+            if is_record or not key and (delivery.supersede or ordering == "key"):
                 key = record_key(delivery.res_model, delivery.res_id)
                 delivery.ordering_key = key
             delivery.ordering_group = ordering_group(ordering, key)

@@ -4,9 +4,9 @@
 
 Allowed internal networks and hosts are set in two places: ``allowed_networks`` in
 section ``[bwt_webhooks_outbound]`` of odoo.conf, and the system parameter
-``bwt_webhooks_outbound.allowed_networks``, which only Settings administrators may
-write. The proxy, if any, is set in the parameter ``bwt_webhooks_outbound.proxy`` as
-``http://user:password@host:port``; it gets only checked addresses.
+``bwt_webhooks_outbound.allowed_networks``. The proxy, if any, is set in the parameter
+``bwt_webhooks_outbound.proxy`` as ``http://user:password@host:port``; it gets only
+checked addresses. Settings administrators edit both parameters in Settings > Webhooks.
 """
 
 import configparser
@@ -26,7 +26,9 @@ PROXY_PARAMETER = f"{SECTION}.proxy"
 
 def egress_policy(env) -> Policy:
     """The policy in force; raises ConfigurationError for an invalid text."""
-    return _parsed(", ".join(filter(None, [_from_file(), _parameter(env, PARAMETER)])))
+    return _parsed(
+        ", ".join(filter(None, [networks_of_odoo_conf(), _parameter(env, PARAMETER)]))
+    )
 
 
 def egress_proxy(env) -> Proxy | None:
@@ -51,7 +53,8 @@ def _parsed(text) -> Policy:
     return Policy.parse(text)
 
 
-def _from_file() -> str:
+def networks_of_odoo_conf() -> str:
+    """What odoo.conf allows, as text; empty without such an option."""
     # Odoo ignores sections of addons: the file is read here, again when it changes.
     path = config["config"]
     try:

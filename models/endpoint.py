@@ -11,8 +11,10 @@ from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 
 from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
-from . import endpoint_alerts, endpoint_health, endpoint_summary
+from . import endpoint_alerts, endpoint_health, endpoint_hour, endpoint_summary
+from .config_version import ENDPOINT_FIELDS, raise_config_version
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
+from .empty_list import empty_list_help
 from .endpoint_health import HEALTHS
 from .errors import misconfigured, refused
 
@@ -23,6 +25,7 @@ RESUMES_SENDING = {
     "circuit_reset_at",
     "circuit_threshold",
     "ordering",
+    "create_or_update",
     "rate_limit",
     "rate_period",
 }
@@ -38,7 +41,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
     """A target of deliveries: identity, lifecycle, status, navigation.
 
     Its parts, which connectors override as units, have files of their own: policy,
-    security, OAuth2, target and backend, queue.
+    security, OAuth2, target and backend, queue, body.
     """
 
     _name = "bwt.webhook.outbound.endpoint"
@@ -50,7 +53,9 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "bwt.webhook.outbound.endpoint.security",
         "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
+        "bwt.webhook.outbound.endpoint.answer",
         "bwt.webhook.outbound.endpoint.queue",
+        "bwt.webhook.outbound.endpoint.body",
         "bwt.webhook.unique.code",
     ]
     _order = "name, id"
@@ -111,7 +116,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         default="json",
         required=True,
         groups=GROUP_OPERATOR,
-        help="How the payload is encoded as the request body.",
+        help="How the payload is encoded as the request body. Raw Text: XML, SOAP or "
+        "plain text, made by a template on the page Body, or a payload that is a text. "
+        "CSV: the payload is a list of objects, "
+        "one per row.",
     )
     empty_value = fields.Selection(
         selection=[("null", "null"), ("false", "false")],
@@ -123,6 +131,15 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "a value. Choose false only for a receiver that expects false for "
         "empty fields, as Odoo's own API returns it. Numbers, booleans and "
         "lists always have a value.",
+    )
+    config_version = fields.Integer(
+        string="Configuration Version",
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        groups=GROUP_OPERATOR,
+        help="Raised by each change of the endpoint, its rules or its handler that "
+        "changes what is sent. Each attempt stores the one that it was built with.",
     )
     note = fields.Text(groups=GROUP_OPERATOR)
     header_rule_ids = fields.One2many(
@@ -183,8 +200,16 @@ class BwtWebhookOutboundEndpoint(models.Model):
         groups=GROUP_OPERATOR,
         help="Stopped by Receiver: the target responded with 410 Gone; nothing is sent "
         "until the circuit is closed by hand. Circuit Open: only probes are sent. "
-        "Delayed: a delivery is due for more than five minutes. Failing: the last "
-        "request failed.",
+        "Delayed: a delivery has been due for over five minutes. Failing: fewer than "
+        "90 % of the last 20 attempts succeeded. No Deliveries Yet: no attempt has "
+        "ended.",
+    )
+    recent_attempts = fields.Char(
+        string="Last Attempts",
+        compute="_compute_recent_attempts",
+        groups=GROUP_OPERATOR,
+        help="How many of the last 20 attempts succeeded (2xx). Requests that can't be "
+        "built count as failed, interrupted attempts don't count.",
     )
     success_rate_24h = fields.Float(
         string="Success Rate (24 h)",
@@ -212,7 +237,15 @@ class BwtWebhookOutboundEndpoint(models.Model):
     )
 
     _code_unique = models.UniqueIndex(
-        "(code)", "Another endpoint, maybe in another company, has this code already."
+        "(code)",
+        "Another endpoint, maybe in another company, has this code already. Choose "
+        "another code.",
+    )
+
+    _one_creator = models.UniqueIndex(
+        "(reference_scope) WHERE create_or_update",
+        "Another endpoint with this reference scope creates records already, maybe an "
+        "archived one. Choose another scope, or turn off Create or Update there.",
     )
 
     def init(self):
@@ -226,6 +259,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         if self.env.context.get("formatted_display_name"):
             for endpoint in self.filtered("code"):
                 endpoint.display_name = f"{endpoint.name}\t--{endpoint.code}--"
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        return empty_list_help(self, super().get_empty_list_help(help_message))
 
     def _compute_delivery_counts(self):
         counts = dict.fromkeys(self.ids, 0)
@@ -245,6 +282,11 @@ class BwtWebhookOutboundEndpoint(models.Model):
         healths = endpoint_health.read_healths(self)
         for endpoint in self:
             endpoint.health = healths.get(endpoint._origin.id)
+
+    @api.depends("health_ids.recent_results")
+    def _compute_recent_attempts(self):
+        for endpoint in self:
+            endpoint.recent_attempts = endpoint_health.recent_summary(endpoint)
 
     def _search_health(self, operator, value):
         if operator != "in":
@@ -277,20 +319,27 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def create(self, vals_list):
         """Create endpoints, in this order:
 
-        1. Clean host and path. Refuse a signing secret that is too short.
-        2. Take entered secrets out of the values.
+        1. Clean host and paths; create or update sets the order. Refuse a signing
+           secret that is too short.
+        2. Take entered secrets out of the values. Limit a body template to what its
+           author may read.
         3. Insert, with the code that backend and suffix make. Refuse a taken code.
         4. Add the rows that lanes write: health and access token.
         5. Store the secrets.
         6. On active endpoints, refuse settings that would stop every delivery.
         7. Refuse a backend that the user may not read.
         """
-        vals_list = [self._clean_target(vals) for vals in vals_list]
+        vals_list = [self._clean_answer(self._clean_target(vals)) for vals in vals_list]
         for vals in vals_list:
             if vals.get("signing_secret_input"):
                 self.new(vals)._check_new_signing_secret(vals)
         split = [self._split_secrets(vals) for vals in vals_list]
-        vals_list = [self._with_code_of_new(vals) for vals, _secrets in split]
+        vals_list = [
+            self._with_code_of_new(self._with_body_reader(vals))
+            for vals, _secrets in split
+        ]
+        for vals in vals_list:
+            vals["reference_scope"] = vals.get("reference_scope") or vals.get("code")
         with self._unique_codes([vals.get("code") for vals in vals_list]):
             endpoints = super().create(vals_list)
         for model in WRITTEN_BY_LANES:
@@ -306,20 +355,25 @@ class BwtWebhookOutboundEndpoint(models.Model):
         """Change endpoints, in this order:
 
         1. Refuse another company for an endpoint with deliveries.
-        2. Clean host and path. Refuse a signing secret that is too short.
+        2. Clean host and paths; create or update sets the order. Refuse a signing
+           secret that is too short.
         3. Store entered secrets. Delete those of another authentication or signature.
-        4. Write the rest, with the code that backend and suffix make. Refuse a taken
-           code.
+        4. Write the rest, with the code that backend and suffix make. Limit a body
+           template to what its author may read. Refuse a taken code.
         5. Delete the secrets that were entered for another host.
         6. On active endpoints, refuse settings that would stop every delivery.
         7. Refuse a backend that the user may not read.
-        8. Wake lanes if waiting deliveries may be sent now.
+        8. Delete the figures of another company.
+        9. Raise the version of the configuration if requests are built otherwise.
+        10. Wake lanes if waiting deliveries may be sent now.
         """
+        moved = self.browse()
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
-        given = self._clean_target(vals)
+            moved = self.filtered(lambda each: each.company_id.id != vals["company_id"])
+        given = self._clean_answer(self._clean_target(vals))
         self._check_new_signing_secret(given)
-        vals, secrets = self._split_secrets(given)
+        vals, secrets = self._split_secrets(self._with_body_reader(given))
         signed_otherwise = self._signed_otherwise(vals)
         self._replace_secrets(vals, secrets)
         origins = self._origins()
@@ -332,6 +386,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         self._check_written_security(given, lost_secret)
         if "connector_backend_ref" in vals:
             self._check_backend_is_readable()
+        if moved:
+            endpoint_hour.delete_figures(moved)
+        if ENDPOINT_FIELDS & vals.keys():
+            raise_config_version(self)
         if RESUMES_SENDING & vals.keys():
             self._wake_if_due()
         return True

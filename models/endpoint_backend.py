@@ -2,6 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Part of the endpoint: its target URL, and the connector backend it belongs to."""
 
+import re
+
 from odoo import api, fields, models
 
 from ..exceptions import WebhookProcessingConfigurationError
@@ -18,6 +20,7 @@ from .payload_preview import table_of_endpoint
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
 
+_NOT_IN_BASE = re.compile("[{}?#]")
 CODE_PARTS = {"code", "code_suffix", "connector_backend_ref"}
 
 
@@ -55,7 +58,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
         string="Sample Record",
         store=False,
         groups=GROUP_OPERATOR,
-        help="Shows what the payload rules write for this record.",
+        help="Shows what is sent for this record; its fields are offered for paths.",
     )
     payload_sample = fields.Html(
         compute="_compute_payload_sample",
@@ -307,6 +310,18 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             path = endpoint.target_path or "/"
             endpoint.target_url = host and f"{host.rstrip('/')}{path}"
 
+    def _model_of_records(self):
+        """The model of the records that deliveries are about, if it is known.
+
+        That of the sample record, else of a server action that queues deliveries.
+        """
+        for endpoint in self:
+            if endpoint.payload_sample_ref:
+                return endpoint.payload_sample_ref._name
+        queues = [("bwt_webhook_endpoint_id", "in", self._origin.ids)]
+        actions = self.env["ir.actions.server"].sudo()
+        return actions.search(queues, order="id desc", limit=1).model_name
+
     @api.model
     def _selection_payload_sample(self):
         return self.env["bwt.webhook.outbound.send.test"]._selection_record_model()
@@ -424,7 +439,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
                     "https://api.example.com, or set the base URL of the backend."
                 ),
             )
-        if any(character in base for character in "{}?#"):
+        if _NOT_IN_BASE.search(base):
             raise misconfigured(
                 self,
                 self.env._(
@@ -433,8 +448,16 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
                     host=base,
                 ),
             )
-        path = self._render_path_tokens(self.target_path or "/", context_values)
+        path = self._render_path_tokens(self._path_in_use(), context_values)
         return base.rstrip("/") + path
+
+    def _path_in_use(self):
+        """The path of the request that is built: that of an update if it is one."""
+        build = outbound_build(self.env)
+        if build and build.scope and build.snapshot.endpoint_id == self.id:
+            if build.snapshot.update and build.scope.reference:
+                return build.snapshot.update[1]
+        return self.target_path or "/"
 
     def _render_path_tokens(self, text, context_values):
         """`text` with its {tokens} replaced, percent-encoded as a path or a query."""

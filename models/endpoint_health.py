@@ -64,6 +64,10 @@ class BwtWebhookOutboundEndpointHealth(models.Model):
     rate_tokens_at = fields.Datetime(readonly=True)
     last_success_at = fields.Datetime(readonly=True)
     last_failure_at = fields.Datetime(readonly=True)
+    recent_results = fields.Char(
+        readonly=True,
+        help="The last 20 attempts, oldest first: 1 succeeded, 0 failed.",
+    )
     shortage_at = fields.Datetime(
         readonly=True,
         help="When this Odoo server last ran out of files, threads or memory while "
@@ -235,16 +239,18 @@ HEALTHS = [
     ("late", "Delayed"),
     ("failing", "Failing"),
     ("paused", "Paused"),
+    ("no_deliveries", "No Deliveries Yet"),
     ("healthy", "Healthy"),
     ("off", "Not Active"),
 ]
 LATE = timedelta(minutes=5)
+LEAST_SUCCESS = 90  # percent of the last attempts; an endpoint below is failing
 # What `health_sql` reads of other models.
 READ_BESIDE = {
     "bwt.webhook.outbound.endpoint.health": (
         "circuit_state",
-        "failure_streak",
         "opened_at",
+        "recent_results",
     ),
     "bwt.webhook.outbound.delivery": ("endpoint_id", "next_attempt_at", "state"),
 }
@@ -265,8 +271,9 @@ def health_sql(endpoints, alias, query):
                 AND d.state IN ('queued', 'error')
                 AND d.next_attempt_at < %(late)s
             ) THEN 'late'
-            WHEN h.failure_streak > 0
-            AND (h.circuit_state = 'closed' OR NOT %(is_closed)s) THEN 'failing'
+            WHEN coalesce(h.recent_results, '') = '' THEN 'no_deliveries'
+            WHEN length(replace(h.recent_results, '0', '')) * 100
+                < length(h.recent_results) * %(least)s THEN 'failing'
             ELSE 'healthy' END
             FROM bwt_webhook_outbound_endpoint_health h
             WHERE h.endpoint_id = %(id)s
@@ -276,6 +283,7 @@ def health_sql(endpoints, alias, query):
         is_closed=_is_closed_sql(endpoints, alias, query),
         id=SQL.identifier(alias, "id"),
         late=fields.Datetime.now() - LATE,
+        least=LEAST_SUCCESS,
         to_flush=[
             endpoints.env[model]._fields[name]
             for model, names in READ_BESIDE.items()
@@ -291,6 +299,14 @@ def read_healths(endpoints):
     health = stored._field_to_sql(stored._table, "health", query)
     select = query.select(SQL.identifier(stored._table, "id"), health)
     return dict(endpoints.env.execute_query(select))
+
+
+def recent_summary(endpoint):
+    """`17 of 20 succeeded`; False before the first attempt."""
+    results = endpoint.health_ids[:1].recent_results
+    return results and endpoint.env._(
+        "%(done)s of %(all)s succeeded", done=results.count("1"), all=len(results)
+    )
 
 
 def health_domain(values):

@@ -10,11 +10,22 @@ from ..services.retry import RetrySchedule, StatusSet
 from . import endpoint_health, endpoint_summary
 from .const import GROUP_OPERATOR
 from .errors import misconfigured, translate
+from .settle_window import SECONDS_MAX, window_message
 
 TIMEOUT_MAX = 60
 IN_FLIGHT_MAX = 256
 LANES_MAX = 16
 RATE_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
+BOUNDS = {
+    "timeout_seconds": (1, TIMEOUT_MAX),
+    "max_in_flight": (1, IN_FLIGHT_MAX),
+    "parallel_lanes": (1, LANES_MAX),
+    "rate_limit": (0, 1_000_000),
+    "circuit_threshold": (0, 1_000_000),
+    "retention_days": (0, 36_500),
+    "settle_seconds": (0, SECONDS_MAX),
+    "settle_max_seconds": (0, SECONDS_MAX),
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,20 @@ class DeliveryPolicy:
         if not self.rate_limit:
             return None
         return TokenBucket(self.rate_limit, self.rate_period, tokens, at)
+
+
+def bounds_message(endpoints, name, value) -> str | None:
+    """What is wrong with a field's value; None if nothing is."""
+    low, high = BOUNDS.get(name, (value, value))
+    if low <= value <= high:
+        return None
+    return endpoints.env._(
+        "%(field)s is %(value)s. Enter a value from %(low)s to %(high)s.",
+        field=endpoints._fields[name]._description_string(endpoints.env),
+        value=value,
+        low=low,
+        high=high,
+    )
 
 
 class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
@@ -70,6 +95,14 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         groups=GROUP_OPERATOR,
         help="HTTP statuses that are retried, as numbers and ranges. Any other "
         "status outside 200-299 ends in Dead Letter at once.",
+    )
+    rebuild_each_attempt = fields.Boolean(
+        string="Rebuild for Each Attempt",
+        groups=GROUP_OPERATOR,
+        help="A retry sends the body of the attempt before, under the same message "
+        "ID, even if the record has changed. Choose this if only current values are "
+        "useful to the receiver, such as stock levels: each attempt is then built "
+        "from the record as it is.",
     )
     max_in_flight = fields.Integer(
         default=16,
@@ -110,6 +143,27 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         "record, are sent one after the other in the order they were queued. A "
         "failed delivery blocks those behind it until it is done, "
         "dead-lettered or canceled.",
+    )
+    settle_seconds = fields.Integer(
+        string="Settle Window",
+        groups=GROUP_OPERATOR,
+        help="A delivery that supersedes earlier ones is sent once its record hasn't "
+        "changed for so many seconds: a record that is saved often is sent once. 0: "
+        "it is sent at once.",
+    )
+    settle_max_seconds = fields.Integer(
+        string="Longest Settle Window",
+        default=60,
+        groups=GROUP_OPERATOR,
+        help="So many seconds after its first change a record is sent, however often "
+        "it changes.",
+    )
+    skip_if_unchanged = fields.Boolean(
+        string="Skip if Nothing Changed",
+        groups=GROUP_OPERATOR,
+        help="A delivery about a record is canceled if method, URL, headers and body "
+        "are those of the last request about this record, and the receiver accepted "
+        "that. It ends the loop of two systems that send each other the same change.",
     )
     circuit_threshold = fields.Integer(
         default=10,
@@ -219,37 +273,19 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
             except ServiceError as error:
                 raise misconfigured(endpoint, error) from error
 
-    @api.constrains(
-        "timeout_seconds",
-        "max_in_flight",
-        "parallel_lanes",
-        "rate_limit",
-        "circuit_threshold",
-        "retention_days",
-    )
+    @api.constrains(*BOUNDS)
     def _check_limits(self):
-        bounds = {
-            "timeout_seconds": (1, TIMEOUT_MAX),
-            "max_in_flight": (1, IN_FLIGHT_MAX),
-            "parallel_lanes": (1, LANES_MAX),
-            "rate_limit": (0, 1_000_000),
-            "circuit_threshold": (0, 1_000_000),
-            "retention_days": (0, 36_500),
-        }
         for endpoint in self:
-            for name, (low, high) in bounds.items():
-                if not low <= endpoint[name] <= high:
-                    raise misconfigured(
-                        endpoint,
-                        self.env._(
-                            "%(field)s is %(value)s. Enter a value from %(low)s to "
-                            "%(high)s.",
-                            field=endpoint._fields[name]._description_string(self.env),
-                            value=endpoint[name],
-                            low=low,
-                            high=high,
-                        ),
-                    )
+            for name in BOUNDS:
+                if message := bounds_message(self, name, endpoint[name]):
+                    raise misconfigured(endpoint, message)
+
+    @api.constrains("settle_seconds", "settle_max_seconds")
+    def _check_settle_window(self):
+        for endpoint in self:
+            window = endpoint.settle_seconds, endpoint.settle_max_seconds
+            if message := window_message(self.env, *window):
+                raise misconfigured(endpoint, message)
 
     @api.constrains("ordering", "parallel_lanes")
     def _check_one_lane_keeps_order(self):

@@ -18,6 +18,7 @@ from .const import CONTEXT_LINE, DELIVERY, GROUP_OPERATOR
 from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
 from .queue_request import read_requests
+from .settle_window import apply_settle
 
 # Deliveries queued by code get no chatter: a message per delivery would cost more than
 # the delivery.
@@ -33,6 +34,7 @@ DRAFT = {
     "queued_at": False,
     "next_attempt_at": False,
     "ordering_group": False,
+    "settle_started_at": False,
 }
 # Addons whose overrides of creating a delivery are known and covered by the insert.
 KNOWN_MODULES = frozenset({None, "base", "mail", "bwt_webhooks_outbound"})
@@ -80,6 +82,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         eta=None,
         ordering_key=None,
         supersede=False,
+        settle=None,
+        skip_if_unchanged=False,
     ):
         """Queue one delivery; it is sent after the caller's transaction commits.
 
@@ -94,6 +98,10 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         :param ordering_key: text; deliveries of the same key are sent one after another
             if the endpoint's order is per key
         :param supersede: cancel deliveries of the same key that were not tried yet
+        :param settle: with `supersede`: seconds without a change before it is sent, or
+            a pair of them and the longest wait; None: as the endpoint says, 0: none
+        :param skip_if_unchanged: cancel it if the receiver got the same request as the
+            last one about `record`; False: as the endpoint says
         :return: the delivery, readable with the webhooks groups
         :raise ValidationError: endpoint not active, payload not valid JSON
         :raise AccessError: the caller may not read the endpoint
@@ -110,6 +118,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
                     "eta": eta,
                     "ordering_key": ordering_key,
                     "supersede": supersede,
+                    "settle": settle,
+                    "skip_if_unchanged": skip_if_unchanged,
                 }
             ]
         )
@@ -192,6 +202,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         # Everything invalid is refused here: nothing incomplete is left in the
         # transaction of a caller that continues after an error.
         requested = read_requests(self, requests, now, vals)
+        apply_settle(self, requested, now)
         if self._has_foreign_hooks():
             deliveries, transaction = self._create_deliveries(requested), None
         else:
@@ -394,6 +405,13 @@ def _attach_files(deliveries, requested):
             delivery.env["ir.attachment"]._bwt_webhook_store(
                 each.files, DELIVERY, delivery.id
             )
+    found = {
+        delivery.id: each.record_files
+        for delivery, each in zip(deliveries, requested, strict=True)
+        if each.record_files
+    }
+    if found:
+        deliveries.env["ir.attachment"]._bwt_webhook_store_record_files(found)
 
 
 def _is_foreign(field):

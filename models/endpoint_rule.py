@@ -17,7 +17,10 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.endpoint.rule.mixin"
     _description = "Outbound Webhook Endpoint Rule"
-    _inherit = "bwt.webhook.outbound.source.mixin"
+    _inherit = [
+        "bwt.webhook.outbound.config.part",
+        "bwt.webhook.outbound.source.mixin",
+    ]
     _order = "sequence, id"
     _check_company_auto = True
     _READ = ("endpoint_id", "value_map", *COMPILED_FIELDS)
@@ -40,6 +43,10 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
         "values.",
     )
 
+    @api.depends("endpoint_id.payload_sample_ref")
+    def _compute_path_model(self):  # pylint: disable=missing-return  # a compute
+        super()._compute_path_model()
+
     @api.constrains("value_map")
     def _check_value_map(self):
         self._check_source()
@@ -57,6 +64,9 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
         raise NotImplementedError
 
     def _source_owner(self):
+        return self.endpoint_id
+
+    def _configured_endpoints(self):
         return self.endpoint_id
 
 

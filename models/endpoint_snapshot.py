@@ -9,8 +9,11 @@ from odoo import SUPERUSER_ID
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from ..lane import sql
 from ..lane.jobs import KEPT_CONTEXT
+from ..services.answer_rules import AnswerSnapshot
 from ..services.errors import ServiceError
+from ..services.template import EXTERNAL, EXTERNAL_ID
 from .const import DELIVERY
 from .endpoint_policy import DeliveryPolicy
 from .endpoint_security import Trust
@@ -25,12 +28,14 @@ class CompiledSource:
     read: `BuildScope -> value`; `OMITTED` for a value that is left out
     label: how errors name the rule, the condition or the line
     reads_record: whether it reads the record of the delivery, or its partner
+    reads_external: whether it reads the external reference of the record
     """
 
     kind: str
     label: str
     read: Callable
     reads_record: bool = False
+    reads_external: bool = False
 
     def value(self, scope):
         """The value for one delivery; a `ServiceError` names its place as `where`."""
@@ -64,7 +69,17 @@ class CompiledSource:
             record._source_label(),
             read,
             reads_record(record.source_kind, record.literal_value),
+            reads_external(record),
         )
+
+
+def reads_external(record):
+    """True if a record of the source mixin reads the external reference."""
+    if record.source_kind == "literal":
+        return f"{{{EXTERNAL}" in (record.literal_value or "")
+    if record.source_kind != "context_key":
+        return False
+    return (record.source_expression or "").split(".")[0] in (EXTERNAL, EXTERNAL_ID)
 
 
 def compile_or_refuse(env, kind, expression, literal, **options):
@@ -153,6 +168,15 @@ class EndpointSnapshot:
     has_response_hook: whether `_handle_outbound_response` has an effect
     context: context in which values are read (company, language, UTC)
     empty: value of an empty field, None or False
+    body: how the body is made of the payload, see `endpoint_body`; None if the
+        payload is the body
+    answer: what is read from responses, None if nothing is
+    update: method and path of a record that has an external reference, else None
+    reference_scope: of the external references that requests read, else empty
+    config_version: of the endpoint, stored with each attempt
+    rebuilds: each attempt is built again, instead of repeating the body sent before
+    skips_unchanged: nothing is sent that the receiver got as its last request
+    tracks_requests: attempts store what later requests are compared with
     line_sources: what defines a context line's value -> compiled source
     """
 
@@ -175,6 +199,14 @@ class EndpointSnapshot:
     context: dict
     is_backend_archived: bool = False
     empty: bool | None = None
+    body: object = None
+    answer: AnswerSnapshot | None = None
+    update: tuple[str, str] | None = None
+    reference_scope: str = ""
+    config_version: int = 0
+    rebuilds: bool = False
+    skips_unchanged: bool = False
+    tracks_requests: bool = False
     line_sources: dict = field(default_factory=dict)
 
     @property
@@ -207,13 +239,21 @@ class EndpointSnapshot:
         """none, key or endpoint."""
         return self.policy.ordering
 
+    @property
+    def grouping(self):
+        """What deliveries are ordered by: none, key, endpoint, or record.
 
-def needs_records(header_rules, payload_rules, handler):
-    """True if a rule reads the record of a delivery, or its partner."""
+        A record is never created and updated at the same time, whatever key its
+        deliveries were given.
+        """
+        return "record" if self.update and self.ordering == "key" else self.ordering
+
+
+def _sources(header_rules, payload_rules, handler):
     sources = [rule.source for rule in (*header_rules, *payload_rules)]
     for rule in handler.rules if handler else ():
         sources += rule.sources()
-    return any(source.reads_record for source in sources)
+    return sources
 
 
 def snapshot_of(endpoint):
@@ -227,11 +267,25 @@ def snapshot_of(endpoint):
     endpoint = endpoint.with_user(SUPERUSER_ID)
     # The caller's context must have no effect.
     endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden  # on purpose
+    # Read first: a change that is committed meanwhile must not be taken for this one.
+    config_version = endpoint.config_version
     handler = endpoint.handler_id and endpoint.handler_id._compiled()
     header_rules = _compiled_rules(endpoint, "header_rule_ids")
     payload_rules = _compiled_rules(endpoint, "payload_rule_ids")
+    body = endpoint._compiled_body()
     backend, backend_fault, is_archived = _backend(endpoint)
     has_hook = backend is not None or endpoint.env[DELIVERY]._has_response_hook()
+    sources = _sources(header_rules, payload_rules, handler)
+    answer, update = endpoint._answer_snapshot(), endpoint._update_request()
+    reads_references = (
+        bool(update)
+        or f"{{{EXTERNAL}" in (endpoint.target_path or "")
+        or any(source.reads_external for source in sources)
+        or any(
+            value.target["kind"] != "field"
+            for value in (answer.values if answer else ())
+        )
+    )
     return EndpointSnapshot(
         endpoint_id=endpoint.id,
         name=endpoint.name,
@@ -249,9 +303,18 @@ def snapshot_of(endpoint):
         backend_fault=backend_fault,
         is_backend_archived=is_archived,
         has_response_hook=has_hook,
-        needs_records=needs_records(header_rules, payload_rules, handler),
+        needs_records=(body is not None and body.reads_record)
+        or any(source.reads_record for source in sources),
         context=context,
         empty=empty_value(endpoint),
+        body=body,
+        answer=answer,
+        update=update,
+        reference_scope=endpoint.reference_scope or "" if reads_references else "",
+        config_version=config_version,
+        rebuilds=endpoint.rebuild_each_attempt,
+        skips_unchanged=endpoint.skip_if_unchanged,
+        tracks_requests=_tracks_requests(endpoint),
     )
 
 
@@ -305,6 +368,14 @@ def active_lang(env, code):
 def empty_value(endpoint):
     """Value of an empty field in a request: None or False."""
     return False if endpoint.empty_value == "false" else None
+
+
+def _tracks_requests(endpoint):
+    """Whether requests are compared: by the endpoint, or by some of its deliveries."""
+    if endpoint.skip_if_unchanged:
+        return True
+    [[is_compared]] = endpoint.env.execute_query(sql.compares_requests(endpoint.id))
+    return is_compared
 
 
 def _compiled_rules(endpoint, field_name):

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from odoo.tools import SQL
 
+from ..lane.health import hour_of
 from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
-from ..services.template import tokens
+from ..services.template import EXTERNAL, EXTERNAL_ID, is_external, tokens
 from .errors import translate
 
 HOURS = 24
@@ -146,29 +147,27 @@ def graphs_of_last_day(endpoints, now):
 
 
 def hourly_attempts(endpoints, now):
-    """Attempts of the last 24 hours.
+    """Attempts of the last 24 hours, by hours of the clock.
 
     :return: endpoint id -> list of 24 pairs (done, failed), oldest hour first
     """
-    start = now - timedelta(hours=HOURS)
+    last = hour_of(now)
+    start = last - timedelta(hours=HOURS - 1)
     endpoints.env.cr.execute(
         SQL(
-            """SELECT endpoint_id,
-            least(extract(epoch FROM started_at - %(start)s)::int / 3600, 23),
-            count(*) FILTER (WHERE state = 'done'),
-            count(*) FILTER (WHERE state <> 'done')
-            FROM bwt_webhook_outbound_delivery_attempt
-            WHERE endpoint_id = ANY(%(ids)s) AND started_at >= %(start)s
-            AND state IN ('done', 'error', 'dead_letter', 'interrupted')
-            GROUP BY 1, 2""",
-            start=start,
-            ids=list(endpoints.ids),
+            """SELECT endpoint_id, hour, sum(succeeded), sum(retried), sum(failed)
+            FROM bwt_webhook_outbound_endpoint_hour
+            WHERE endpoint_id = ANY(%s) AND hour BETWEEN %s AND %s GROUP BY 1, 2""",
+            list(endpoints.ids),
+            start,
+            last,
         )
     )
     figures = {}
-    for endpoint_id, hour, done, failed in endpoints.env.cr.fetchall():
+    for endpoint_id, hour, done, *failed in endpoints.env.cr.fetchall():
         hours = figures.setdefault(endpoint_id, [(0, 0)] * HOURS)
-        hours[hour] = (done, failed)
+        number = (hour - start) // timedelta(hours=1)
+        hours[number] = (done or 0, sum(filter(None, failed)))
     return figures
 
 
@@ -205,8 +204,11 @@ def _graph(env, hours):
 
 
 def path_keys(endpoint):
-    """The {tokens} of the path, in order, each once."""
-    return list(tokens(endpoint.target_path or "/"))
+    """The {tokens} of the path, in order, each once; not those of the reference."""
+    found = tokens(endpoint.target_path or "/")
+    if endpoint.create_or_update:
+        found = (*found, *tokens(endpoint.update_path or "/"))
+    return [key for key in dict.fromkeys(found) if not is_external(key)]
 
 
 def token_keys(endpoint):
@@ -215,7 +217,7 @@ def token_keys(endpoint):
     for rule in _active_rules(endpoint):
         if rule.source_kind == "literal":
             keys += tokens(rule.literal_value or "")
-    return list(dict.fromkeys(keys))
+    return [key for key in dict.fromkeys(keys) if not is_external(key)]
 
 
 def context_keys(endpoint):
@@ -224,7 +226,8 @@ def context_keys(endpoint):
     for rule in _active_rules(endpoint):
         if rule.source_kind == "context_key":
             keys.append((rule.source_expression or "").split(".")[0])
-    return list(dict.fromkeys(filter(None, keys)))
+    keys = dict.fromkeys(filter(None, keys))
+    return [key for key in keys if key not in (EXTERNAL, EXTERNAL_ID)]
 
 
 def _active_rules(endpoint):

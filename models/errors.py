@@ -12,11 +12,20 @@ def capitalized(text) -> str:
     return text[:1].upper() + text[1:]
 
 
+def form_warning(env, error) -> dict:
+    """What an onchange returns to warn about an error that saving would raise."""
+    return {
+        "warning": {
+            "title": env._("This can't work"),
+            "message": capitalized(translate(env, error)),
+            "type": "notification",
+        }
+    }
+
+
 def _named(record, error) -> str:
     """`Endpoint "Shop orders" (shop-orders): what is wrong and what to do`."""
     env = record.env
-    if isinstance(error, ServiceError):
-        error = translate(env, error)
     label = env["ir.model"]._get(record._name).sudo().name
     code = record.sudo()["code"] if "code" in record._fields else ""
     name = f'{label} "{record.sudo().display_name}"' + (f" ({code})" if code else "")
@@ -25,9 +34,18 @@ def _named(record, error) -> str:
 
 def refused(record, error) -> WebhookValidationError:
     """An action that the state of the record doesn't allow; `error`: as above."""
-    return WebhookValidationError(_named(record, error))
+    return _about(record, error, WebhookValidationError)
 
 
 def misconfigured(record, error) -> WebhookProcessingConfigurationError:
     """An invalid setting; `error`: translated text or a service error."""
-    return WebhookProcessingConfigurationError(_named(record, error))
+    return _about(record, error, WebhookProcessingConfigurationError)
+
+
+def _about(record, error, kind):
+    if isinstance(error, ServiceError):
+        error = translate(record.env, error)
+    found = kind(_named(record, error))
+    # For bulk actions, which name the records of many such errors together.
+    found.record, found.reason = record, str(error)
+    return found

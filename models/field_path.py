@@ -295,7 +295,7 @@ class _Records:
             if type(step) is int:
                 records = _at(records, step)
             elif len(records) > 1:
-                raise _several(self.expression, len(records), step.name)
+                raise several_records(self.expression, len(records), step.name)
             else:
                 records = read_field(records, step.name, self.expression)
         return records
@@ -306,7 +306,8 @@ def _at(records, index):
     return records[index : index + 1].with_prefetch(records._prefetch_ids)
 
 
-def _several(path, count, field):
+def several_records(path, count, field):
+    """The error of a path that reads a field of several records."""
     return ConfigurationError(
         _lt(
             'path "%(path)s": there are %(count)s records before '
@@ -362,7 +363,7 @@ class _Walk:
         if type(step) is int:
             return self._read(_at(records, step), position, False, empty)
         if len(records) > 1:
-            raise _several(self.expression, len(records), step.name)
+            raise several_records(self.expression, len(records), step.name)
         if type(step) is _Relation:
             found = read_field(records, step.name, self.expression)
             return self._read(found, position, step.many, empty)

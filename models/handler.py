@@ -9,7 +9,9 @@ from odoo import api, fields, models
 
 from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
+from .config_version import HANDLER_FIELDS, raise_config_version
 from .const import ENDPOINT, HANDLER_RULE
+from .empty_list import empty_list_help
 from .endpoint_snapshot import CompiledHandler
 from .errors import misconfigured, refused
 
@@ -83,7 +85,9 @@ class BwtWebhookHandler(models.Model):
     )
 
     _code_unique = models.UniqueIndex(
-        "(code)", "Another handler, maybe in another company, has this code already."
+        "(code)",
+        "Another handler, maybe in another company, has this code already. Choose "
+        "another code.",
     )
 
     @api.model_create_multi
@@ -93,7 +97,18 @@ class BwtWebhookHandler(models.Model):
 
     def write(self, vals):
         with self._unique_codes([vals.get("code")] * len(self)):
-            return super().write(vals)
+            result = super().write(vals)
+        if HANDLER_FIELDS & vals.keys():
+            raise_config_version(self.sudo().outbound_endpoint_ids)
+        return result
+
+    @api.model
+    def get_empty_list_help(self, help_message):
+        return empty_list_help(self, super().get_empty_list_help(help_message))
+
+    def _model_of_records(self):
+        """The model of the records that deliveries are about, if it is known."""
+        return self.outbound_endpoint_ids._model_of_records()
 
     @api.constrains("company_id")
     def _check_endpoint_companies(self):

@@ -38,6 +38,7 @@ class BwtWebhookOutboundHandlerRule(models.Model):
 
     _name = "bwt.webhook.outbound.handler.rule"
     _description = "Outbound Webhook Handler Rule"
+    _inherit = "bwt.webhook.outbound.config.part"
     _order = "sequence, id"
     _check_company_auto = True
     _READ = ("handler_id", "name", "result_status", "retry_seconds", "note")
@@ -99,6 +100,9 @@ class BwtWebhookOutboundHandlerRule(models.Model):
                     ),
                 )
 
+    def _configured_endpoints(self):
+        return self.handler_id.outbound_endpoint_ids
+
     @api.model
     def _compiled_of(self, handler):
         """Active rules of a handler, in their order, as values; three queries."""
@@ -125,7 +129,10 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.handler.rule.part"
     _description = "Outbound Webhook Handler Rule Part"
-    _inherit = "bwt.webhook.outbound.source.mixin"
+    _inherit = [
+        "bwt.webhook.outbound.config.part",
+        "bwt.webhook.outbound.source.mixin",
+    ]
     _order = "sequence, id"
     _check_company_auto = True
     _READ = ("rule_id", *COMPILED_FIELDS)
@@ -151,6 +158,9 @@ class BwtWebhookOutboundHandlerRulePart(models.AbstractModel):
 
     def _source_owner(self):
         return self.rule_id.handler_id
+
+    def _configured_endpoints(self):
+        return self.rule_id._configured_endpoints()
 
 
 class BwtWebhookOutboundHandlerRuleCondition(models.Model):
@@ -223,6 +233,7 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
     source_kind = source_kind_field([*SOURCE_KINDS, LIST_KIND])
     target_scope = fields.Selection(
         TARGET_SCOPES,
+        string="Set In",
         required=True,
         default="payload",
         help="What is changed: a part of the request (target_url, http_method, "
@@ -230,6 +241,7 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
         "the payload.",
     )
     target_expression = fields.Char(
+        string="Name or Path",
         required=True,
         help="Name of the request part or header, or dotted path in the payload.",
     )
@@ -247,7 +259,10 @@ class BwtWebhookOutboundHandlerRuleAssignment(models.Model):
         target = (self.target_expression or "").strip()
         if self.source_kind == LIST_KIND[0] and self.target_scope != "payload":
             raise ConfigurationError(
-                _lt("a list of records can only be written into the payload.")
+                _lt(
+                    "a list of records can only be written into the payload. Choose "
+                    "Payload under Set In, or another source."
+                )
             )
         if not target:
             return

@@ -1,25 +1,37 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+import textwrap
+
 from odoo import Command, api, fields, models
 from odoo.exceptions import ValidationError
 
 from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.values import serialize_payload
+from .action_changes import (
+    NOT_BY_CHANGE,
+    automation_of,
+    check_changes,
+    sample_changes,
+    selects_changes,
+)
+from .action_file import FILE_FIELDS, check_payload_paths
+from .action_guard import guarded
 from .action_queue import compile_action
-from .action_run import ServerActionRun, filter_of, guarded
-from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR
+from .action_run import ServerActionRun, filter_of
+from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured, translate
 from .payload_list import LIST_FIELDS
-from .payload_preview import table_of_values
+from .payload_preview import sample_line, table_of_values, with_sample_files
+from .queue_request import RECORD_FILES
+from .settle_window import window_message
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
 
 STATE = "bwt_webhook_outbound"
+SAMPLE_WIDTH = 66  # characters that the sample shows at 1366 pixels
 HEALTH = f"{ENDPOINT}.health"
-# Triggers of automation rules that don't depend on a change by the ORM.
-NOT_BY_CHANGE = ("on_time", "on_webhook", "on_message")
 
 
 class IrActionsServer(models.Model):
@@ -41,6 +53,10 @@ class IrActionsServer(models.Model):
     )
     bwt_webhook_endpoint_state = fields.Selection(
         related="bwt_webhook_endpoint_id.state", string="Webhook Endpoint State"
+    )
+    bwt_webhook_body_mode = fields.Selection(
+        related="bwt_webhook_endpoint_id.request_body_mode",
+        string="Webhook Request Body",
     )
     bwt_webhook_payload_mode = fields.Selection(
         selection=[
@@ -76,17 +92,87 @@ class IrActionsServer(models.Model):
         copy=True,
         help="Values for the {tokens} of the endpoint's path, headers and rules.",
     )
+    bwt_webhook_file_ids = fields.One2many(
+        comodel_name="bwt.webhook.outbound.action.file",
+        inverse_name="action_id",
+        string="Webhook Files",
+        copy=True,
+        help="Files that are sent with the payload: binary fields and attachments of "
+        "the record, as parts of a multipart request or as base64 in the payload.",
+    )
     bwt_webhook_supersede = fields.Boolean(
         string="Latest Value Only (supersede earlier)",
         help="A delivery about the same record that was not attempted yet is "
         "canceled when a newer one is queued: a record saved twenty times is "
         "sent once.",
     )
+    bwt_webhook_settle_seconds = fields.Integer(
+        string="Settle Window",
+        help="A record is sent once it hasn't changed for so many seconds. 0: as the "
+        "endpoint says.",
+    )
+    bwt_webhook_settle_max_seconds = fields.Integer(
+        string="Longest Settle Window",
+        default=60,
+        help="So many seconds after its first change a record is sent, however often "
+        "it changes.",
+    )
     bwt_webhook_each_time = fields.Boolean(
         string="Each Time",
         help="Queue a delivery each time the action runs. Otherwise a record gets one "
         "delivery per transaction, with the values of the last run: a save that fires "
         "an automation rule several times is sent once.",
+    )
+    bwt_webhook_skip_if_unchanged = fields.Boolean(
+        string="Skip if Nothing Changed",
+        help="A delivery is canceled if method, URL, headers and body are those of the "
+        "last request about the record, and the receiver accepted that. Otherwise as "
+        "the endpoint says.",
+    )
+    bwt_webhook_skip_user_ids = fields.Many2many(
+        comodel_name="res.users",
+        relation="bwt_webhook_outbound_action_skip_user_rel",
+        column1="action_id",
+        column2="user_id",
+        string="Skip Changes Made By",
+        copy=True,
+        help="Queue nothing when one of these users triggers the action: the user as "
+        "whom the receiver writes to Odoo, so that its changes aren't sent back.",
+    )
+    bwt_webhook_skip_answers = fields.Boolean(
+        string="Skip Answer Values",
+        help="Queue nothing for a change that stores an answer value: what the "
+        "receiver responded isn't sent back to it. Receivers with another reference "
+        "scope get it.",
+    )
+    bwt_webhook_watched_field_ids = fields.Many2many(
+        comodel_name="ir.model.fields",
+        relation="bwt_webhook_outbound_action_watched_field_rel",
+        column1="action_id",
+        column2="field_id",
+        string="Watched Fields",
+        domain="[('model_id', '=', model_id), ('store', '=', True)]",
+        copy=True,
+        help="In an automation rule: nothing is queued for a save after which all of "
+        "these fields have the same value as before. A new record is always sent. "
+        "Empty: each run queues.",
+    )
+    bwt_webhook_add_changes = fields.Boolean(
+        string="Add What Changed",
+        help="In an automation rule: adds the old and the new value of each watched "
+        "field that changed to the payload, or of each field that was saved if none "
+        "is watched, except those that are limited to groups. A save that changed "
+        "none of them is not sent.",
+    )
+    bwt_webhook_changes_path = fields.Char(
+        string="Path of the Changes",
+        help="Dotted path of the changes in the payload, such as order.changes. "
+        "Empty: changes.",
+    )
+    bwt_webhook_uses_changes = fields.Boolean(
+        compute="_compute_bwt_webhook_uses_changes",
+        store=True,
+        help="A setting of the action needs the values before a change.",
     )
     bwt_webhook_failure_mode = fields.Selection(
         selection=[
@@ -156,14 +242,31 @@ class IrActionsServer(models.Model):
             action.allowed_states = ["code", STATE]
 
     @api.depends(
+        "bwt_webhook_watched_field_ids",
+        "bwt_webhook_add_changes",
+        "bwt_webhook_rule_ids.source_kind",
+        "bwt_webhook_context_ids.source_kind",
+    )
+    def _compute_bwt_webhook_uses_changes(self):
+        for action in self:
+            lines = action.bwt_webhook_rule_ids | action.bwt_webhook_context_ids
+            action.bwt_webhook_uses_changes = selects_changes(action) or any(
+                line.source_kind == OLD_FIELD for line in lines
+            )
+
+    @api.depends(
         "state",
         "model_id",
         "usage",
         "bwt_webhook_endpoint_id",
+        "bwt_webhook_watched_field_ids",
+        "bwt_webhook_add_changes",
+        "bwt_webhook_changes_path",
         "bwt_webhook_payload_mode",
         "bwt_webhook_field_ids.source_expression",
         "bwt_webhook_rule_ids.source_expression",
         "bwt_webhook_context_ids.source_expression",
+        *(f"bwt_webhook_file_ids.{name}" for name in FILE_FIELDS),
         "bwt_webhook_without_records",
         "bwt_webhook_domain",
     )
@@ -172,11 +275,23 @@ class IrActionsServer(models.Model):
             action.bwt_webhook_fault = False
             if action.state == STATE and action.model_id:
                 try:
-                    action._bwt_webhook_check()
+                    action._bwt_webhook_check(is_edited=True)
                 except ValidationError as error:
                     action.bwt_webhook_fault = str(error)
 
-    @api.constrains("state", "model_id", "bwt_webhook_endpoint_id")
+    @api.constrains(
+        "state",
+        "model_id",
+        "bwt_webhook_endpoint_id",
+        "bwt_webhook_watched_field_ids",
+        "bwt_webhook_add_changes",
+        "bwt_webhook_changes_path",
+        "bwt_webhook_settle_seconds",
+        "bwt_webhook_settle_max_seconds",
+        "bwt_webhook_payload_mode",
+        "bwt_webhook_field_ids",
+        "bwt_webhook_rule_ids",
+    )
     def _check_bwt_webhook(self):
         for action in self.filtered(lambda each: each.state == STATE):
             action._bwt_webhook_check()
@@ -240,14 +355,16 @@ class IrActionsServer(models.Model):
 
     def _bwt_webhook_follows_changes(self):
         """Whether it belongs to an automation rule that is triggered by a change."""
-        # Fields of base_automation, which may not be installed.
-        rule = "base_automation_id" in self._fields and self["base_automation_id"]
-        if not rule:
+        rule = automation_of(self)
+        if rule is None:
             return self.usage == "base_automation"
-        return not (rule.sudo().trigger or "").startswith(NOT_BY_CHANGE)
+        return not (rule.trigger or "").startswith(NOT_BY_CHANGE)
 
-    def _bwt_webhook_check(self):
-        """Raise an error that prevents this action for any record."""
+    def _bwt_webhook_check(self, is_edited=False):
+        """Raise an error that prevents this action for any record.
+
+        :param is_edited: what nobody has filled in yet is not an error
+        """
         if self.model_name.startswith(DELIVERY):  # each delivery would queue the next
             raise misconfigured(
                 self,
@@ -259,13 +376,30 @@ class IrActionsServer(models.Model):
                 ),
             )
         if not self.bwt_webhook_endpoint_id:
+            if is_edited:
+                return
             raise misconfigured(self, self.env._("it has no endpoint. Choose one."))
-        for line in self._bwt_webhook_lines():
+        window = self.bwt_webhook_settle_seconds, self.bwt_webhook_settle_max_seconds
+        if message := window_message(self.env, *window):
+            raise misconfigured(self, message)
+        try:
+            check_changes(self)
+        except ServiceError as error:
+            error.where = error.where or self.env._("what changed")
+            raise misconfigured(self, error) from error
+        for line in (*self._bwt_webhook_lines(), *self.bwt_webhook_file_ids):
+            if is_edited and not line._is_filled_in():
+                continue
             try:
                 line._check_one()
             except ServiceError as error:
                 error.where = line._source_label()
                 raise misconfigured(self, error) from error
+        check_payload_paths(self)
+
+    def _model_of_records(self):
+        """The model of the records that deliveries are about."""
+        return self.model_name
 
     def _bwt_webhook_lines(self):
         payload = self.bwt_webhook_field_ids
@@ -307,7 +441,11 @@ class IrActionsServer(models.Model):
             for name in ("target", *SOURCE_FIELDS, *FORMAT_FIELDS, "value_map")
         ),
         *(f"bwt_webhook_rule_ids.{name}" for name in ("sequence", *LIST_FIELDS)),
+        *(f"bwt_webhook_file_ids.{name}" for name in FILE_FIELDS),
         "bwt_webhook_sample_id",
+        "bwt_webhook_watched_field_ids",
+        "bwt_webhook_add_changes",
+        "bwt_webhook_changes_path",
     )
     def _compute_bwt_webhook_sample(self):
         for action in self:
@@ -318,9 +456,9 @@ class IrActionsServer(models.Model):
             try:
                 action._bwt_webhook_set_sample()
             except ServiceError as error:
-                action.bwt_webhook_sample = translate(self.env, error)
+                action.bwt_webhook_sample = _wrapped(translate(self.env, error))
             except ValidationError as error:
-                action.bwt_webhook_sample = str(error)
+                action.bwt_webhook_sample = _wrapped(str(error))
 
     @api.onchange("model_id")
     def _onchange_bwt_webhook_model(self):
@@ -345,12 +483,17 @@ class IrActionsServer(models.Model):
                 "No record exists yet, so there is no sample."
             )
             return
-        [request] = compile_action(self)(record)
+        changes = {record.id: sample_changes(self, record)}
+        [request] = compile_action(self)(record, changes)
         payload, lines = request["payload"], request["context_lines"]
-        text = serialize_payload(to_json_value(payload))
+        files = request[RECORD_FILES] or ()
+        text = serialize_payload(to_json_value(with_sample_files(payload, files)))
         if lines:
             text += "\n\n// " + self.env._("context values") + "\n"
             text += serialize_payload(to_json_value(lines))
+        if files:
+            text += "\n\n// " + self.env._("files") + "\n"
+            text += "\n".join(map(sample_line, files))
         self.bwt_webhook_sample = text
         if self.bwt_webhook_payload_mode == "rules":
             rules = self.bwt_webhook_rule_ids
@@ -405,3 +548,8 @@ class IrActionsServer(models.Model):
             self.env["ir.actions.act_window"].sudo()._load_records(
                 [{"xml_id": xml_id, "noupdate": True, "values": values}]
             )
+
+
+def _wrapped(message):
+    """The message in lines: the widget of the sample shows code and wraps none."""
+    return textwrap.fill(message, SAMPLE_WIDTH, break_long_words=False)

@@ -4,10 +4,12 @@
 
 import json
 
-from odoo import fields, models
+from odoo import api, fields, models
+from odoo.tools import SQL
 
 from ..services.errors import ConfigurationError, _lt
-from .const import GROUP_OPERATOR
+from ..services.files import each_file
+from .const import DELIVERY, GROUP_OPERATOR
 
 
 class IrAttachment(models.Model):
@@ -28,7 +30,8 @@ class IrAttachment(models.Model):
     def _bwt_webhook_store(self, files, res_model, res_id):
         """Store files of a delivery, in their order.
 
-        :param files: form field -> tuple, as `normalize_request_files` returns them
+        :param files: form field -> tuple or list of them, as `normalize_request_files`
+            returns them
         """
         # Otherwise Odoo shrinks and recompresses large images.
         attachments = self.with_context(image_no_postprocess=True)
@@ -36,7 +39,7 @@ class IrAttachment(models.Model):
             [
                 self._bwt_webhook_vals(field_name, *file)
                 | {"res_model": res_model, "res_id": res_id}
-                for field_name, file in files.items()
+                for field_name, file in each_file(files)
             ]
         )
 
@@ -59,6 +62,87 @@ class IrAttachment(models.Model):
             "mimetype": content_type or "application/octet-stream",
             "bwt_webhook_part": json.dumps(part),
         }
+
+    @api.model
+    def _bwt_webhook_store_record_files(self, files_of):
+        """Store files of records with deliveries, in their order.
+
+        A file that an attachment stores is neither read nor copied: the new attachment
+        has the same stored file. Odoo deletes that only when no attachment refers to
+        it, so the delivery keeps its bytes if the first one is changed or deleted.
+
+        :param files_of: delivery id -> list of `QueuedFile`
+        """
+        every = [(key, each) for key, files in files_of.items() for each in files]
+        if not every:
+            return
+        made = self.with_context(image_no_postprocess=True).create(
+            [
+                {
+                    "name": each.name,
+                    "description": each.field,
+                    "mimetype": each.content_type,
+                    "bwt_webhook_part": json.dumps(
+                        {"content_type": each.content_type}
+                        | ({"in_payload": True} if each.in_payload else {})
+                    ),
+                    "res_model": DELIVERY,
+                    "res_id": key,
+                }
+                | ({"raw": each.file.content} if each.file.content else {})
+                for key, each in every
+            ]
+        )
+        pairs = [
+            (attachment.id, each.file.attachment_id)
+            for attachment, (_key, each) in zip(made, every, strict=True)
+            if each.file.attachment_id
+        ]
+        if pairs:
+            made._bwt_webhook_share(pairs)
+
+    def _bwt_webhook_share(self, pairs):
+        """Let attachments have the stored file of others; pairs of ids."""
+        stored = ("store_fname", "db_datas", "file_size", "checksum")
+        self.env["ir.attachment"].flush_model(stored)
+        self.env.cr.execute(
+            SQL(
+                """UPDATE ir_attachment shared
+                SET store_fname = source.store_fname, db_datas = source.db_datas,
+                    file_size = source.file_size, checksum = source.checksum
+                FROM unnest(%s::int[], %s::int[]) pair(id, source_id)
+                JOIN ir_attachment source ON source.id = pair.source_id
+                WHERE shared.id = pair.id""",
+                [each for each, _source in pairs],
+                [source for _each, source in pairs],
+            )
+        )
+        if self.env.cr.rowcount != len(pairs):
+            raise ConfigurationError(
+                _lt("a file was deleted while it was queued. Queue the delivery again.")
+            )
+        self.invalidate_recordset([*stored, "raw", "datas"], flush=False)
+
+    @api.model
+    def _bwt_webhook_remove(self, delivery_ids):
+        """Remove the files to send of these deliveries, in the caller's transaction.
+
+        Not by `unlink`, which invalidates the whole cache: the save that runs a server
+        action may be using it.
+        """
+        self.flush_model(["res_model", "res_id", "description", "store_fname"])
+        rows = self.env.execute_query(
+            SQL(
+                """DELETE FROM ir_attachment
+                WHERE res_model = %s AND res_id = ANY(%s) AND description IS NOT NULL
+                RETURNING id, store_fname""",
+                DELIVERY,
+                list(delivery_ids),
+            )
+        )
+        for name in {name for _id, name in rows if name}:
+            self._file_delete(name)  # only if no attachment refers to it
+        self.browse(row[0] for row in rows).invalidate_recordset(flush=False)
 
     def _bwt_webhook_copy_to(self, res_id):
         """Copy files to another delivery, in their order, unchanged."""
@@ -86,6 +170,10 @@ class IrAttachment(models.Model):
                 size=self.file_size,
             )
         return content
+
+    def _bwt_webhook_in_payload(self):
+        """True if it is sent as base64 in the payload: its description is the path."""
+        return '"in_payload": true' in (self.bwt_webhook_part or "")
 
     def _bwt_webhook_file(self):
         """This file as `normalize_request_files` takes it.

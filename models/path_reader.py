@@ -118,6 +118,10 @@ class AccessGuard:
             records = read_field(records, name, expression)
             self._check_records(env, records, expression)
 
+    def check_records(self, records, expression):
+        """Refuse if one of the records may not be read."""
+        self._check_records(reader_env(records.env, self.user_id), records, expression)
+
     def _check_references(self, env, records, parts, expression):
         name, *rest = parts
         for record in records:

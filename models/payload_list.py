@@ -3,6 +3,7 @@
 """Lists that payload rules build from the records of a relation, or from JSON."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from odoo import api, fields, models
 
@@ -18,7 +19,7 @@ from ..services.payload_lists import (
 )
 from ..services.value_map import parse_value_map
 from .const import RECORD_KINDS
-from .endpoint_snapshot import CompiledSource
+from .endpoint_snapshot import CompiledSource, reads_external
 from .errors import misconfigured
 from .field_path import compile_field_path, compile_items, final_field
 from .path_reader import AccessGuard
@@ -48,6 +49,7 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
     _description = "Webhook Payload Source"
     _inherit = "bwt.webhook.outbound.source.mixin"
 
+    list_model_name = fields.Char(compute="_compute_list_model_name")
     list_domain = fields.Char(
         string="Records",
         help="List of Records: which records of the relation are sent, as a filter "
@@ -62,6 +64,16 @@ class BwtWebhookOutboundPayloadSourceMixin(models.AbstractModel):
         string="Limit",
         help="List of Records: how many are sent at most. 0: no limit.",
     )
+
+    @api.depends("path_model", "source_kind", "source_expression")
+    def _compute_list_model_name(self):
+        for source in self:
+            source.list_model_name = False
+            path = (source.source_expression or "").strip()
+            if source.source_kind == LIST and path and source.path_model in self.env:
+                with suppress(ServiceError):  # reported when it is saved
+                    model_name, _read = compile_items(self.env, source.path_model, path)
+                    source.list_model_name = model_name
 
     def _check_one(self):  # pylint: disable=missing-return  # returns nothing
         super()._check_one()
@@ -180,7 +192,8 @@ def _list_source(payload_list):
         reads_record(each.kind, each.rule.literal_value) for each in rules
     )
     label = rules[0].label if rules else payload_list.target
-    return CompiledSource(kind or LIST, label, read, needs_record)
+    needs_external = any(reads_external(each.rule) for each in rules)
+    return CompiledSource(kind or LIST, label, read, needs_record, needs_external)
 
 
 def _compile_start(env, payload_list, model_name):

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from markupsafe import Markup
 
 from odoo import SUPERUSER_ID
+from odoo.tools import human_size
 
 from ..lane.translation import translate
 from ..services.errors import ServiceError
+from ..services.paths import write_path
 from ..services.payload_lists import leaves, rule_of
+from ..services.request import OutboundRequest
 from ..services.values import serialize_payload
 from .build_scope import BuildScope
 from .const import DELIVERY
@@ -67,11 +70,38 @@ def _short(text):
     return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}..."
 
 
+def sample_line(file):
+    """Where a `QueuedFile` is sent and its name; below, its type and size."""
+    size = human_size(file.file.size) or "0"
+    return f"{file.field}: {file.name}\n  {file.content_type}, {size}"
+
+
+def with_sample_files(payload, files):
+    """The payload with the sizes of base64 contents instead of these."""
+    for file in files:
+        if file.in_payload:
+            text = f"[base64 of {file.file.size} bytes]"
+            payload = write_path(payload, file.field, text)
+    return payload
+
+
 def table_of_endpoint(endpoint, record):
-    """What the endpoint's payload rules write into an empty payload, for a record.
+    """What the endpoint's payload rules write into an empty payload, for a record."""
+    try:
+        request, _scope = sample_request(endpoint, record)
+    except ServiceError as error:
+        message = translate(endpoint.env, error)
+        return Markup('<div class="text-danger">%s</div>') % message
+    rules = endpoint.payload_rule_ids.filtered("active").sorted("sequence")
+    return table_of_values(request.raw("payload"), rules)
+
+
+def sample_request(endpoint, record):
+    """The request of an empty payload for a record, and the scope of its values.
 
     Read with the user's rights: it shows no more than they may read. Context keys have
-    no value here; a token of one stays as it is written.
+    no value here; a token of one stays as it is written. No header rule is applied.
+    :raise ServiceError: a payload rule can't be applied
     """
     user = endpoint.env.user if is_limited(endpoint.env) else None
     context = build_context(endpoint)
@@ -82,6 +112,7 @@ def table_of_endpoint(endpoint, record):
     delivery = env[DELIVERY].new({"res_model": record._name, "res_id": record.id})
     scope = BuildScope(delivery, endpoint, endpoint.company_id, empty_value(endpoint))
     scope.record = record.with_env(env)
+    scope.makes_body = endpoint._makes_body()
     scope.context_values = {key: f"{{{key}}}" for key in token_keys(endpoint)}
     data = scope.request_data = {
         "target_url": endpoint.target_url or "",
@@ -91,12 +122,9 @@ def table_of_endpoint(endpoint, record):
         "payload": {},
         "files": {},
     }
-    try:
-        compiled = SimpleNamespace(payload_rules=rules._compiled(), header_rules=())
-        apply_payload_rules(compiled, scope, data)
-        return table_of_values(data["payload"], rules)
-    except ServiceError as error:
-        return Markup('<div class="text-danger">%s</div>') % translate(env, error)
+    compiled = SimpleNamespace(payload_rules=rules._compiled(), header_rules=())
+    apply_payload_rules(compiled, scope, data)
+    return OutboundRequest(**data), scope
 
 
 def _read_as(user, rules):

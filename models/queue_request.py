@@ -3,16 +3,20 @@
 """Validation of queue requests before anything is written, and of drafts when saved."""
 
 import json
+import re
 import reprlib
-import uuid
+import secrets
+import time
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
 from typing import NamedTuple
 
 from odoo import Command, fields, models
 
+from ..lane.clock import as_utc
 from ..lane.pacing import DELIVERY_BYTES_MAX, check_size
 from ..services.errors import ConfigurationError, ServiceError, _lt
+from ..services.files import each_file
 from ..services.headers import (
     check_header,
     check_header_name,
@@ -28,19 +32,44 @@ from ..services.values import (
 )
 from .const import CONTEXT_LINE
 from .errors import misconfigured, refused, translate
+from .settle_window import SettleWindow, read_settle
 from .value_source import check_source
 
 ARGUMENTS = frozenset(
-    "payload context_lines headers files name record eta ordering_key supersede".split()
+    "payload context_lines headers files name record eta ordering_key supersede "
+    "settle skip_if_unchanged".split()
 )
+RECORD_FILES = "record_files"  # from server actions alone
+_KNOWN = ARGUMENTS | {RECORD_FILES}
 
 # PostgreSQL refuses an index row of more than 2,704 bytes, its other columns included.
 KEY_BYTES_MAX = 2600
 
 
+# The first digits are a time, so that a delivery is found by its message id without
+# an index on it, which each queued delivery would pay for.
+MESSAGE_UID = re.compile(r"msg_([0-9a-f]{12})7[0-9a-f]{3}[89ab][0-9a-f]{15}\Z")
+MESSAGE_TIME_MAX = 2**43  # ms, in the year 2248: later ones were made up
+
+
 def new_message_uid() -> str:
-    """`msg_` and 32 hex digits: the receiver uses it to drop duplicates."""
-    return f"msg_{uuid.uuid4().hex}"
+    """`msg_` and 32 hex digits: the receiver uses it to drop duplicates.
+
+    The digits are a UUID of version 7 (RFC 9562): 48 bits of Unix time in ms, 74 random
+    bits.
+    """
+    bits = secrets.randbits(74)
+    value = time.time_ns() // 1_000_000 << 80 | 7 << 76 | bits >> 62 << 64
+    return f"msg_{value | 2 << 62 | bits & 2**62 - 1:032x}"
+
+
+def message_time(message_uid):
+    """When a message id was drawn, naive UTC; None if it has no time."""
+    match = MESSAGE_UID.match(message_uid)
+    milliseconds = int(match[1], 16) if match else MESSAGE_TIME_MAX
+    if milliseconds >= MESSAGE_TIME_MAX:
+        return None
+    return as_utc(milliseconds / 1000)
 
 
 def record_key(res_model, res_id):
@@ -59,6 +88,8 @@ class QueueRequest(NamedTuple):
     vals: dict
     lines: list  # of dicts
     files: dict
+    settle: SettleWindow | None = None
+    record_files: list | None = None  # of `QueuedFile`; None where no line reads files
 
     def create_vals(self):
         """Values for `create`, context lines included; files are stored apart."""
@@ -89,13 +120,15 @@ def read_requests(endpoint, requests, now, vals=None) -> list[QueueRequest]:
 
 def _read_request(endpoint, request, name, now) -> QueueRequest:
     try:
-        if not isinstance(request, Mapping) or not ARGUMENTS.issuperset(request):
+        if not isinstance(request, Mapping) or not _KNOWN.issuperset(request):
             raise _unknown_arguments(request)
-        lines = request.get("context_lines")
+        lines, supersede = request.get("context_lines"), bool(request.get("supersede"))
         requested = QueueRequest(
             _vals(endpoint, request, name, now),
             _lines(endpoint.env, lines) if lines else [],
             _checked_files(request.get("files")),
+            read_settle(endpoint, request.get("settle"), supersede),
+            request.get(RECORD_FILES),
         )
         check_size(_size_of(requested))
         return requested
@@ -106,8 +139,9 @@ def _read_request(endpoint, request, name, now) -> QueueRequest:
 def _size_of(requested) -> int:
     """Bytes of the request as far as known at this point."""
     texts = [requested.vals["payload_json"], requested.vals["request_headers_json"]]
-    contents = [content for _name, content, *_rest in requested.files.values()]
-    return sum(map(_bytes_of, texts + contents))
+    contents = [content for _, (_name, content, *_rest) in each_file(requested.files)]
+    stored = sum(each.size for each in requested.record_files or ())
+    return stored + sum(map(_bytes_of, texts + contents))
 
 
 def _bytes_of(content) -> int:
@@ -125,13 +159,24 @@ def _vals(endpoint, request, name, now):
     key = get("ordering_key")
     key = False if _is_absent(key) else storable_text(str(key))
     check_ordering_key(endpoint, key)
-    if not key and (supersede or endpoint.ordering == "key"):
+    if endpoint.create_or_update:
+        key = record_key(res_model, res_id) or key
+    elif not key and (supersede or endpoint.ordering == "key"):
         key = record_key(res_model, res_id)
     if supersede and not key:
         raise refused(
             endpoint,
             endpoint.env._(
                 "supersede needs an ordering key or a record. Give one of them."
+            ),
+        )
+    skips = bool(get("skip_if_unchanged"))
+    if skips and not res_id:
+        raise refused(
+            endpoint,
+            endpoint.env._(
+                "skip_if_unchanged needs a record, whose last request is compared. "
+                "Give record=."
             ),
         )
     return {
@@ -146,6 +191,7 @@ def _vals(endpoint, request, name, now):
         "ordering_key": key,
         "ordering_group": ordering_group(endpoint.ordering, key),
         "supersede": supersede,
+        "skip_if_unchanged": skips,
         "res_model": res_model,
         "res_id": res_id,
     }
@@ -297,7 +343,7 @@ def _checked_files(files):
             type=type(files).__name__,
         )
     checked = normalize_request_files(files)
-    for field_name, (_filename, content, *_rest) in checked.items():
+    for field_name, (_filename, content, *_rest) in each_file(checked):
         if not isinstance(content, bytes | str):
             raise ConfigurationError(
                 _lt('the content of file "%(field)s" is %(type)s. Give bytes.'),

@@ -13,9 +13,10 @@ class RecordScope(BuildScope):
     """The scope of the sources of a payload before it is queued.
 
     record: as superuser in the endpoint's company; empty without one
+    changes: `RecordChanges` of the record
     """
 
-    __slots__ = ()
+    __slots__ = ("changes",)
 
     def __init__(self, record, endpoint):
         empty = empty_value(endpoint)
@@ -36,6 +37,9 @@ class RecordScope(BuildScope):
 
     def _has_record(self):
         return bool(self.record)
+
+    def kept_values(self):
+        return {}
 
 
 def refuse_limited_fields(env, model_name, path):

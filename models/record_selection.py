@@ -54,8 +54,11 @@ class RecordSelection:
 
     def paths(self, relation):
         """All paths that are read, from the record at which the relation starts."""
-        names = [*self._domain_paths(), *(name for name, _ in self._order())]
-        return [relation, *(f"{relation}.*.{name}" for name in names)]
+        return [relation, *(f"{relation}.*.{name}" for name in self.names())]
+
+    def names(self):
+        """The paths that are read, from one of the records that are selected."""
+        return [*self._domain_paths(), *(name for name, _ in self._order())]
 
     def compile(self, env, model_name):
         """A function `records -> records`; None if all are sent.

@@ -21,7 +21,8 @@ def apply_payload_rules(snapshot, scope, data):
     :param data: the request so far, as `OutboundRequest.to_dict()` returns it
     :raise ServiceError: a value can't be read or written; its `where` names the rule
     """
-    if snapshot.payload_rules and data["request_body_mode"] == "raw":
+    is_text = data["request_body_mode"] == "raw" and not scope.makes_body
+    if snapshot.payload_rules and is_text:
         scope.escape = escaper(_raw_content_type(snapshot, scope, data))
     try:
         for rule in snapshot.payload_rules:
@@ -134,7 +135,7 @@ def _assigned(assignments, scope, request_data):
     data = scope.request_data = dict(request_data)
     changed = {}
     for assignment in assignments:
-        scope.escape = _escape_of(assignment, data)
+        scope.escape = _escape_of(assignment, data, scope)
         try:
             value = assignment.source.value(scope)
         finally:
@@ -150,9 +151,11 @@ def _assigned(assignments, scope, request_data):
     return changed
 
 
-def _escape_of(assignment, data):
+def _escape_of(assignment, data, scope):
     """How to escape values in the text of an assignment that sets the raw body."""
     if assignment.scope != "payload" or data["request_body_mode"] != "raw":
+        return None
+    if scope.makes_body and assignment.target:  # a value that the template escapes
         return None
     return escaper(content_type_of(data["headers"]))
 

@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass, replace
 
+from odoo import api, fields, models
 from odoo.tools import html2plaintext
 
 from ..services.errors import ConfigurationError, _lt
@@ -161,3 +162,58 @@ def _needs_field(kind, expression):
 
 def _is_index(part):
     return part == "*" or part.isdecimal()
+
+
+class BwtWebhookOutboundValueFormatMixin(models.AbstractModel):
+    """The format of a value; a model that inherits this declares `if_empty`."""
+
+    _name = "bwt.webhook.outbound.value.format.mixin"
+    _description = "Webhook Value Format"
+
+    value_format = fields.Selection(
+        FORMATS,
+        string="Format",
+        help="How the value is written; of a list, each of its values. The value is "
+        "read, replaced by the value map, checked for being empty, and then formatted. "
+        "Empty: sent as it is.",
+    )
+    format_places = fields.Integer(
+        string="Decimal Places",
+        help="0 to 10. Values are rounded half up: 2.675 becomes 2.68.",
+    )
+    format_as_text = fields.Boolean(
+        string="As Text",
+        help='Sent as a text, which keeps trailing zeros: "10.50" instead of 10.5.',
+    )
+    format_pattern = fields.Char(
+        string="Pattern",
+        help="Letters of the Unicode standard: yyyy year, MM month, dd day, HH hour, "
+        "mm minute, ss second, SSS milliseconds, XXX offset, EEE day of the week, "
+        "MMM name of the month. Text between single quotes is sent as it is. Empty: "
+        "ISO 8601.",
+    )
+    format_timezone = fields.Char(
+        string="Time Zone",
+        help="Name of the time zone in which dates and times are written, such as "
+        "Europe/Berlin. Empty: UTC.",
+    )
+    format_language = fields.Selection(
+        lambda self: self.env["res.lang"].get_installed(),
+        string="Language",
+        help="Language of the label, or of the names of months and days. Empty: the "
+        "language of the endpoint's company.",
+    )
+    format_length = fields.Integer(
+        string="Length", help="Number of characters that are kept."
+    )
+    format_unit = fields.Selection(
+        UNITS, string="Unit", help="Unit of the timestamp. Empty: seconds."
+    )
+
+    @api.onchange("value_format")
+    def _onchange_format(self):
+        """Options that a format starts with, before `_onchange_source` checks them."""
+        if self.value_format == "decimal" and not self.format_places:
+            self.format_places = 2
+        elif self.value_format == "truncate" and not self.format_length:
+            self.format_length = 255

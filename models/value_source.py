@@ -6,6 +6,7 @@ import copy
 
 from odoo import api, fields, models
 
+from ..services.changes import decode_typed
 from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.paths import read_path
 from ..services.payload_lists import LIST
@@ -17,10 +18,10 @@ from ..services.template import (
 )
 from ..services.values import decode_literal_value
 from .const import RECORD_KINDS, REQUEST_KEYS, SOURCE_MODELS
-from .errors import capitalized, misconfigured, translate
+from .errors import form_warning, misconfigured
 from .field_path import check_syntax, compile_field_path, final_field
 from .path_reader import check_path, compile_limited_path, is_limited, reader_env
-from .value_format import FORMAT_FIELDS, FORMATS, IF_EMPTY, UNITS, Finish
+from .value_format import FORMAT_FIELDS, IF_EMPTY, Finish
 
 # The first word of a token that names a field, as in {record.partner_id.name}.
 TOKEN_KINDS = {
@@ -153,6 +154,14 @@ def _literal(env, text, as_typed, reader):
     return lambda scope: render_literal(value, scope.context_values, scope.escape)
 
 
+def read_literal(env, text, reader, scope):
+    """The value of a literal that is read once: compiling it would take longer."""
+    value = decode_literal_value(text)
+    if isinstance(value, str | dict | list) and _has_braces(value):
+        return _literal(env, text, False, reader)(scope)
+    return value
+
+
 def _literal_of_fields(env, value, names, as_typed, reader):
     """A literal with tokens of fields; an empty field is None, never False."""
     readers = {}
@@ -203,7 +212,15 @@ def _compile_field(env, kind, expression, reader, finish):
         return lambda scope: read(scope.endpoint, scope.empty)
     if kind == "company_field":
         return lambda scope: read(scope.company, scope.empty)
-    return lambda scope: read(scope.partner, scope.empty)
+
+    def read_partner(scope):
+        partner = scope.partner
+        if not partner and (kept := scope.kept_values()):
+            if scope.delivery.res_model == partner._name:
+                return _kept_value(scope, kept, expression, reader, finish)
+        return read(partner, scope.empty)
+
+    return read_partner
 
 
 def compile_path(env, model_name, expression, reader, kind, finish=None):
@@ -238,7 +255,11 @@ def _record_field(expression, reader, finish):
     readers = {}  # by model: deliveries of one endpoint may be about several
 
     def read(scope):
-        record = scope.need_record()
+        record = scope.record
+        if not record:
+            if kept := scope.kept_values():
+                return _kept_value(scope, kept, expression, reader, finish)
+            record = scope.need_record()
         read_record = readers.get(record._name)
         if read_record is None:
             read_record = readers[record._name] = compile_path(
@@ -247,6 +268,29 @@ def _record_field(expression, reader, finish):
         return read_record(record, scope.empty)
 
     return read
+
+
+def kept_key(path, reader):
+    """The key of a value that was kept of a deleted record.
+
+    :param reader: id of the user whose rights limited what was read, or nothing
+    """
+    return f"{reader or 0}:{path}"
+
+
+def _kept_value(scope, kept, expression, reader, finish):
+    """The value that a deleted record had."""
+    path, env, model_name = expression, scope.delivery.env, scope.delivery.res_model
+    if finish is not None:
+        path, finish = finish.at(env, model_name, expression)
+    found = kept["values"].get(kept_key(path, reader))
+    if found is None:
+        scope.need_record()  # raises: it was deleted
+    value = decode_typed(found)
+    if finish is None:
+        return scope.empty if value is None else value
+    done = finish.compile(env, final_field(env, model_name, path), expression)
+    return done(value, scope.empty)
 
 
 SOURCE_FIELDS = ("source_kind", "source_expression", "literal_value")
@@ -280,6 +324,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.source.mixin"
     _description = "Webhook Value Source"
+    _inherit = "bwt.webhook.outbound.value.format.mixin"
 
     source_expression = fields.Char(
         help="Dotted path, such as partner_id.name, order_line.0.name or "
@@ -294,51 +339,16 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         "one of these keeps that value's type. Header values are sent as typed.",
     )
 
-    value_format = fields.Selection(
-        FORMATS,
-        string="Format",
-        help="How the value is written; of a list, each of its values. The value is "
-        "read, replaced by the value map, checked for being empty, and then formatted. "
-        "Empty: sent as it is.",
-    )
     if_empty = fields.Selection(
         IF_EMPTY,
         help="What is sent for a field without a value, null or an empty text; false "
         "and 0 are values. Empty: what the endpoint sends for empty fields.",
     )
-    format_places = fields.Integer(
-        string="Decimal Places",
-        help="0 to 10. Values are rounded half up: 2.675 becomes 2.68.",
+    path_model = fields.Char(
+        compute="_compute_path_model",
+        help="Model at which the path starts, if it is known: its fields are offered "
+        "for the path.",
     )
-    format_as_text = fields.Boolean(
-        string="As Text",
-        help='Sent as a text, which keeps trailing zeros: "10.50" instead of 10.5.',
-    )
-    format_pattern = fields.Char(
-        string="Pattern",
-        help="Letters of the Unicode standard: yyyy year, MM month, dd day, HH hour, "
-        "mm minute, ss second, SSS milliseconds, XXX offset, EEE day of the week, "
-        "MMM name of the month. Text between single quotes is sent as it is. Empty: "
-        "ISO 8601.",
-    )
-    format_timezone = fields.Char(
-        string="Time Zone",
-        help="Name of the time zone in which dates and times are written, such as "
-        "Europe/Berlin. Empty: UTC.",
-    )
-    format_language = fields.Selection(
-        lambda self: self.env["res.lang"].get_installed(),
-        string="Language",
-        help="Language of the label, or of the names of months and days. Empty: the "
-        "language of the endpoint's company.",
-    )
-    format_length = fields.Integer(
-        string="Length", help="Number of characters that are kept."
-    )
-    format_unit = fields.Selection(
-        UNITS, string="Unit", help="Unit of the timestamp. Empty: seconds."
-    )
-
     limited_to_user_id = fields.Many2one(
         comodel_name="res.users",
         string="Reads As",
@@ -348,6 +358,16 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
         help="The user who saved the path without Settings rights: it reads only what "
         "this user may read. Empty when a Settings administrator or code saved it.",
     )
+
+    @api.depends("source_kind")
+    def _compute_path_model(self):
+        for owner, sources in self.grouped(lambda each: each._path_owner()).items():
+            model_of_records = owner._model_of_records()
+            for source in sources:
+                kind = source.source_kind
+                source.path_model = source._source_model(
+                    "record_field" if kind == LIST else kind
+                ) or (kind in RECORD_KINDS and model_of_records)
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -384,22 +404,8 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
             self._check_one()
         except ServiceError as error:
             error.where = self._source_label()
-            return {
-                "warning": {
-                    "title": self.env._("This can't work"),
-                    "message": capitalized(translate(self.env, error)),
-                    "type": "notification",
-                }
-            }
+            return form_warning(self.env, error)
         return None
-
-    @api.onchange("value_format")
-    def _onchange_format(self):
-        """Options that a format starts with, before `_onchange_source` checks them."""
-        if self.value_format == "decimal" and not self.format_places:
-            self.format_places = 2
-        elif self.value_format == "truncate" and not self.format_length:
-            self.format_length = 255
 
     def _check_one(self):
         """Raise ServiceError if this record is invalid for every delivery."""
@@ -445,3 +451,7 @@ class BwtWebhookOutboundSourceMixin(models.AbstractModel):
     def _source_owner(self):
         """The record that this one belongs to: an endpoint, a handler."""
         return self
+
+    def _path_owner(self):
+        """The record that knows which model the paths start at."""
+        return self._source_owner()

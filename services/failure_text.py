@@ -103,7 +103,7 @@ def no_response_text(response):
 
 def status_text(status, response):
     """What a status that isn't 2xx means."""
-    values = {"status": _phrase(status)}
+    values = {"status": status_phrase(status)}
     if 300 <= status < 400:
         location = response.header("Location")
         if not location:
@@ -117,7 +117,7 @@ def status_text(status, response):
     return Message(_BY_STATUS.get(status, _REFUSED), values)
 
 
-def _phrase(status):
+def status_phrase(status):
     """The status and its name, as in "404 Not Found"."""
     try:
         return f"{status} {HTTPStatus(status).phrase}"

@@ -55,6 +55,22 @@ def file_tuple(field, value):
     return (filename, content, content_type) if content_type else (filename, content)
 
 
+def is_several(value):
+    """True for several files of one form field: a list of dicts."""
+    return (
+        isinstance(value, list | tuple)
+        and bool(value)
+        and all(isinstance(each, Mapping) for each in value)
+    )
+
+
+def each_file(files):
+    """Pairs of form field and tuple, of normalized files, in their order."""
+    for field, file in files.items():
+        for each in file if isinstance(file, list) else (file,):
+            yield field, each
+
+
 def _check_name(field, name):
     if not isinstance(name, str):
         raise ConfigurationError(

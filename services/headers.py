@@ -42,10 +42,18 @@ def check_header(name, value):
         )
 
 
+@lru_cache(1024)  # each request is checked, and its names are those of the previous one
 def check_header_name(name):
     """Raise ConfigurationError unless a header of this name may be given."""
     _check_token(name)
     refuse_connection_header(name)
+
+
+def check_given_header(name, value):
+    """`check_header` and `check_header_name`, for a header that is about to be sent."""
+    check_header_name(name)
+    if not isinstance(value, str) or _FORBIDDEN.search(value) is not None:
+        check_header(name, value)
 
 
 def refuse_connection_header(name):

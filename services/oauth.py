@@ -20,6 +20,14 @@ LIFETIME = 300.0  # seconds, if the server returns none
 _MARGIN = 30.0  # seconds before expiry at which it is renewed, at most a tenth of it
 _LONGEST = 10 * 365 * 86400.0
 _BROKEN = Message(_lt("its response was interrupted."))
+_REFUSED = _lt(
+    "%(url)s returned no OAuth2 token: HTTP %(status)s%(why)s. Check token URL, client "
+    "ID, client secret and scope on the endpoint."
+)
+_UNAVAILABLE = _lt(
+    "%(url)s returned no OAuth2 token: HTTP %(status)s%(why)s. It is requested again "
+    "automatically."
+)
 # Names that servers use for a bearer token, without spaces, dashes and underscores.
 _BEARER = frozenset({"", "bearer", "bearertoken"})
 
@@ -91,7 +99,10 @@ def fetch_token(sender, credentials, *, timeout, now):
     value = bare_token(value) if isinstance(value, str) else value
     if not _is_bearer(said.get("token_type")) or not _fits(value):
         raise TokenRefused(
-            _lt("%(url)s responded without a bearer token (RFC 6749, section 5.1)."),
+            _lt(
+                "%(url)s responded without a bearer token (RFC 6749, section 5.1). "
+                "Check the token URL on the endpoint."
+            ),
             reason="response",
             may_recover=False,
             **host,
@@ -134,12 +145,13 @@ def _refusal(status, said, host):
     words = [said.get("error"), said.get("error_description")]
     why = ": ".join(each[:200] for each in words if isinstance(each, str) and each)
     family = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
+    may_recover = status >= 500 or status in (408, 425, 429)
     return TokenRefused(
-        _lt("%(url)s returned no OAuth2 token: status %(status)s %(why)s"),
+        _UNAVAILABLE if may_recover else _REFUSED,
         reason=family.get(status // 100, "response"),
-        may_recover=status >= 500 or status in (408, 425, 429),
+        may_recover=may_recover,
         status=status,
-        why=f"({why})" if why else "",
+        why=f" ({why})" if why else "",
         **host,
     )
 

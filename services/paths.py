@@ -78,7 +78,14 @@ def write_path(data, path, value, *, owned=False):
         return value
     if data is None or data is False:
         data = {}
-    _write(data, parts, 0, value, several)
+    place, container = 0, data
+    # Most paths lead through objects that are there; `_write` knows all others.
+    while not several and place < len(parts) - 1 and type(container) is dict:
+        inner = container.get(parts[place])
+        if type(inner) is not dict:
+            break
+        place, container = place + 1, inner
+    _write(container, parts, place, value, several)
     return data
 
 

@@ -12,7 +12,7 @@ _ROUNDING = 1e-9
 class TokenBucket:
     """A token permits one request. Times are naive UTC.
 
-    limit: tokens per period, and the capacity; 0 is no limit
+    limit: tokens per period, and the capacity; 0 means no limit
     period: seconds
     tokens: available at the time `at`; with `at` None the bucket is new and full
     """

@@ -7,6 +7,7 @@ import binascii
 import hmac
 import re
 import secrets as random_secrets
+from functools import lru_cache
 
 from .errors import ConfigurationError, _lt
 
@@ -113,6 +114,7 @@ def check_new_secret(secret, *, standard):
         )
 
 
+@lru_cache(64)  # of the endpoints in use; their snapshots hold the secrets, too
 def _key(secret):
     try:
         key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)

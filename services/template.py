@@ -4,9 +4,10 @@
 
 A key is a letter or `_`, then letters, digits or `_`; `{{` and `}}` are literal
 braces, other braces stay as they are. Literals, not URL paths, may also name a field:
-`{record.partner_id.name}`, `{company.name}`, `{partner.email}`. In a raw body values
-are escaped according to its content type: without this a customer called
-`Smith & Sons` would make XML invalid.
+`{record.partner_id.name}`, `{company.name}`, `{partner.email}`. `{external_id}` and
+`{external.key}` are the record's id at the receiver and the data stored with it. In a
+raw body values are escaped according to its content type: without this a customer
+called `Smith & Sons` would make XML invalid.
 """
 
 import json
@@ -17,12 +18,15 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape as escape_xml
 
 from .errors import ConfigurationError, _lt
+from .paths import read_path
 from .values import dumps_payload, to_json_value
 
 _SHOWN = 60
-_PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*)\}")
+EXTERNAL_ID, EXTERNAL = "external_id", "external"
+_PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|external\.[A-Za-z0-9_.-]+)\}")
 _LITERAL_PIECE = re.compile(
-    r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|(?:record|company|partner)\.[^{}\s]+)\}"
+    r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|external\.[A-Za-z0-9_.-]+"
+    r"|(?:record|company|partner)\.[^{}\s]+)\}"
 )
 _FIELD_TOKEN = re.compile(r"\{(?:record|company|partner)\.")
 _BRACE = re.compile(r"[{}]")
@@ -69,6 +73,11 @@ def tokens(text):
     return tuple(dict.fromkeys(key for _, key in _parse(text) if key))
 
 
+def is_external(key):
+    """Whether a token is a value of the record's external reference."""
+    return key == EXTERNAL_ID or key.startswith(f"{EXTERNAL}.")
+
+
 def may_name_fields(text):
     """False for a stored literal without `{record.`, `{company.` and `{partner.`."""
     return text is not None and _FIELD_TOKEN.search(text) is not None
@@ -80,7 +89,9 @@ def field_tokens(literal):
         if "{" not in literal:
             return ()
         keys = (key for _, key in _parse_literal(literal) if key)
-        return tuple(dict.fromkeys(key for key in keys if "." in key))
+        return tuple(
+            dict.fromkeys(key for key in keys if "." in key and not is_external(key))
+        )
     if isinstance(literal, dict):
         literal = literal.values()
     elif not isinstance(literal, list):
@@ -179,6 +190,11 @@ def render_literal(decoded, values, escape=None):
 
 _NO_VALUE = _lt("token {%(token)s} has no value. Give it as a context line.")
 _NO_PATH_VALUE = _lt("path token {%(token)s} has no value. Give it as a context line.")
+_NO_REFERENCE = _lt(
+    "token {%(token)s} has no value: no external reference of the record has one. Send "
+    "the record with the endpoint that creates it first, or enter the external "
+    "reference."
+)
 _NO_FIELD_VALUE = _lt(
     "token {%(token)s} has no value. Fill in the field, or choose what is sent for an "
     "empty value."
@@ -187,10 +203,14 @@ _NO_FIELD_VALUE = _lt(
 
 def _value(key, values, complaint=_NO_VALUE):
     value = values.get(key)
-    if "." in key:  # a field: false is the value of a boolean
+    if is_external(key):
+        complaint = _NO_REFERENCE
+        value = read_path(values, key) if value is None else value
+    elif "." in key:  # a field: false is the value of a boolean
         if value is None or value == "":
             raise MissingValue(_NO_FIELD_VALUE, token=key)
-    elif value is None or value is False or value == "":
+        return value
+    if value is None or value is False or value == "":
         raise MissingValue(complaint, token=key)
     return value
 

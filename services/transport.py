@@ -4,13 +4,13 @@
 
 from collections.abc import Mapping
 
+from .csv_body import CsvFormat
 from .errors import ConfigurationError, _lt
-from .files import file_tuple
+from .files import each_file, file_tuple, is_several
 from .headers import (
     charset_of,
-    check_header,
+    check_given_header,
     header_text,
-    refuse_connection_header,
 )
 
 _TYPE = "content-type"
@@ -22,8 +22,8 @@ def build_transport_kwargs(request):
 
     The body depends on the mode: json sets `json`, form_urlencoded sets `data`,
     multipart sets `data` and `files`, raw sets `data` to bytes in the charset of the
-    Content-Type (UTF-8 without one). A method that needs no body (DELETE, GET) has none
-    if the payload is empty.
+    Content-Type (UTF-8 without one), and csv does so with a list of objects or a text.
+    A method that needs no body (DELETE, GET) has none if the payload is empty.
     Redirects are not followed. Raises ConfigurationError.
     """
     request.assert_valid()
@@ -73,7 +73,8 @@ def normalize_request_files(files):
 
     A file is a dict with `content` and optional `filename` (default: the form
     field), `content_type` and `headers`, or a list or tuple of 2 to 4 values: filename,
-    content, content type, headers; the order is kept. Raises ConfigurationError.
+    content, content type, headers; the order is kept. A list of such dicts is several
+    files of one form field, and becomes a list of tuples. Raises ConfigurationError.
     """
     if not files:
         return {}
@@ -85,12 +86,18 @@ def normalize_request_files(files):
             ),
             type=type(files).__name__,
         )
-    checked = {str(key): file_tuple(str(key), each) for key, each in files.items()}
+    checked = {str(key): _tuples(str(key), each) for key, each in files.items()}
     if len(checked) < len(files):
         raise ConfigurationError(
             _lt("two form fields of files are the same as text. Use each name once.")
         )
     return checked
+
+
+def _tuples(field, value):
+    if is_several(value):
+        return [file_tuple(field, each) for each in value]
+    return file_tuple(field, value)
 
 
 def _headers(headers):
@@ -99,8 +106,7 @@ def _headers(headers):
         if value is None:  # as without this header
             continue
         value = header_text(value, str(name))
-        refuse_connection_header(name)
-        check_header(name, value)
+        check_given_header(name, value)
         checked[name] = value
     return checked
 
@@ -125,7 +131,8 @@ def _multipart_body(request, kwargs):
         return
     if files:
         kwargs["data"] = fields
-        kwargs["files"] = files
+        is_plain = not any(isinstance(each, list) for each in files.values())
+        kwargs["files"] = files if is_plain else list(each_file(files))
     else:
         # Without a file requests would send a plain form. A part without a file
         # name is byte for byte the same as a field.
@@ -136,10 +143,7 @@ def _raw_body(request, kwargs):
     payload = request.raw("payload")
     if not payload and not isinstance(payload, int | float):
         return
-    header = next(
-        (each for name, each in kwargs["headers"].items() if name.lower() == _TYPE),
-        None,
-    )
+    header = _content_type(kwargs)
     if not isinstance(payload, str | bytes):
         raise ConfigurationError(
             _lt("a raw body must be a text, not %(type)s. Use the body mode json."),
@@ -151,12 +155,31 @@ def _raw_body(request, kwargs):
         kwargs["headers"]["Content-Type"] = "text/plain; charset=utf-8"
 
 
+def _csv_body(request, kwargs):
+    payload = request.raw("payload")
+    header = _content_type(kwargs)
+    if not isinstance(payload, str):
+        payload = _CSV.body(payload)
+    if header is None:
+        kwargs["headers"]["Content-Type"] = header = _CSV.content_type
+    kwargs["data"] = _encoded(payload, header)
+
+
+_CSV = CsvFormat()  # an endpoint with other options has written a text already
 _BODIES = {
     "json": _json_body,
     "form_urlencoded": _form_body,
     "multipart": _multipart_body,
     "raw": _raw_body,
+    "csv": _csv_body,
 }
+
+
+def _content_type(kwargs):
+    return next(
+        (each for name, each in kwargs["headers"].items() if name.lower() == _TYPE),
+        None,
+    )
 
 
 def _encoded(text, content_type):

@@ -149,7 +149,7 @@ class Trust:
 def has_header(encoded, name):
     """Whether the request has a header of this name, case-insensitive."""
     wanted = name.lower()
-    return any(each.lower() == wanted for each, _value in encoded.headers)
+    return wanted in [each.lower() for each, _value in encoded.headers]
 
 
 def masked_forms(*secrets):

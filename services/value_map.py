@@ -37,6 +37,8 @@ class ValueMap:
 
 def _texts(value):
     """The spellings of `value` that are accepted on the left."""
+    if type(value) is str:
+        return (value,)
     if value is None:
         return ("",)
     if value is False:

@@ -17,7 +17,7 @@ Without a script the path decides (`/` and unknown paths: 200, see `PATHS`):
     /flaky/3 (three times)  /throttle/7 (429, Retry-After: 7)  /delay/50 (ms)  /echo
     /hold (until released)  /redirect (302 to itself)  /close (no response)  /reset
     /cut (body breaks off)  /drip/header  /drip/body  /garbage  /flood (of headers)
-    /huge (1 GB)
+    /huge (1 GB)  /customers (201 with an id)
 
 As its own process: `python tests/receiver.py --port 0 [--compact]` prints its port;
 `/_control/counts`, `/requests`, `/release`, `/clear` and `/script` (a JSON object
@@ -118,6 +118,16 @@ def hold(then=None):
 def echo():
     """Respond with the body of the request."""
     return lambda exchange: exchange.send(_response(200, exchange.request.body))
+
+
+def created():
+    """201 with the id of what was created: the end of the webhook-id."""
+
+    def response(exchange):
+        body = json.dumps({"id": f"R-{exchange.request.webhook_id[-6:]}"})
+        exchange.send(_response(201, body.encode()))
+
+    return response
 
 
 def flaky(failures=1, code=503):
@@ -225,6 +235,7 @@ PATHS = (
     (r"/status/(\d+)", lambda code: status(int(code))),
     (r"/missing", lambda: status(404, b'{"error": "no such thing"}')),
     (r"/gone", lambda: status(410)),
+    (r"/customers", created),
     (r"/flaky", flaky),
     (r"/flaky/(\d+)", lambda failures: flaky(int(failures))),
     (r"/throttle/(\d+)", throttle),

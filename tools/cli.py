@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 
-from tools import demo, fetch, locking, suite
+from tools import demo, fetch, locking, suite, translations
 from tools.console import Trouble, say, step
 from tools.databases import Databases
 from tools.odoo_server import odoo_command, odoo_environment, write_config
@@ -29,15 +29,25 @@ make test           all tests: unit, orm, http, live, Odoo's own runner, uninsta
 make unit           the tests that need neither Odoo nor a database (seconds)
 make one K=killed   tests whose name contains K [SEED=7: draw the same faults again]
 make lint           ruff and pylint-odoo, the checks that block
-make bench          measure the lane, compared with a bare requests.Session loop
-make soak SEED=7    deliveries under many faults, drawn from the seed
+make bench          measure the lane, see below
+make soak SEED=7    deliveries under many faults drawn from the seed, see below
 make lane CODE=x    one lane of endpoint x in the foreground, its log on the terminal
 make psql           SQL in the database of `make serve`
 make pot            export the translatable texts to i18n/
-make readme         write README.rst and the page of the Apps list from readme/
-make screenshots    take the pictures of README and Apps list again
+make readme         write README.rst, the page of the Apps list, docs/messages*.md
+make screenshots    take the pictures of README, Apps list and tutorial again
 make lock           pin the newest versions of what comes from PyPI and npm
 make clean-env      stop PostgreSQL, remove the cache and all databases
+
+How long the long ones take on 2 cores, and what they count:
+make test   14 minutes; tests passed, failed and skipped of each runner
+make bench  20 minutes; deliveries per second (c: a lane, a: a requests.Session loop,
+            b: a queue job for each), milliseconds from commit to arrival and per
+            queued delivery, memory, server time of the screens; fails if a figure
+            misses its minimum. ARGS=--quick: 5 minutes; ARGS="--only compare": a part
+make soak   20 minutes; deliveries queued, arrived, repeated and lost over 100 kills and
+            restarts, and the seconds until sending continued; fails if one is lost.
+            ARGS="--faults 5 --deliveries 500 server-killed": 1 minute
 
 Variables, set before the command as in `ODOO_ADDONS_PATH=/my/addons make serve`:
 ODOO_ADDONS_PATH=/my/addons   your addons beside this one, for serve, shell and lane;
@@ -91,12 +101,18 @@ def lint(_options):
     environment = child_environment(PYLINTHOME=str(folder("pylint")))
     failed = 0
     for name, *arguments in commands:
-        say(f"=== {name} {arguments[0]}")
-        failed += bool(
-            subprocess.run(
-                [binaries / name, *arguments], cwd=REPOSITORY, env=environment
-            ).returncode
-        )
+        with step(f"{name} {arguments[0]}" if name == "ruff" else "pylint-odoo"):
+            done = subprocess.run(
+                [binaries / name, *arguments],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        if done.returncode:
+            failed += 1
+            say(done.stdout)
     if failed:
         say(f"To fix automatically: {binaries}/ruff check --fix; ruff format")
     return int(bool(failed))
@@ -142,6 +158,7 @@ def pot(_options):
     fetch.ensure("odoo")
     target = REPOSITORY / "i18n" / f"{ADDON}.pot"
     target.parent.mkdir(exist_ok=True)
+    before = target.read_text() if target.exists() else ""
     database = suite.database_name("pot")
     with Cluster.running() as cluster:
         databases = Databases(cluster)
@@ -152,22 +169,30 @@ def pot(_options):
             databases.run(database, "i18n export", "-o", target, ADDON)
         finally:
             databases.drop(database)
-    say(f"wrote {target.relative_to(REPOSITORY)}")
+    if translations.only_dates_differ(before, target.read_text()):
+        target.write_text(before)
+        say(f"{target.relative_to(REPOSITORY)} is up to date")
+    else:
+        say(f"wrote {target.relative_to(REPOSITORY)}")
 
 
 def readme(_options):
-    """Write README.rst and the page of the Apps list."""
+    """Write README.rst, the page of the Apps list and the lists of messages."""
     fetch.ensure("odoo")
     command = [fetch.odoo_python(), "-m", "tools.readme"]
     subprocess.run(command, cwd=REPOSITORY, env=child_environment(), check=True)
-    say("wrote README.rst and static/description/index.html")
+    say("wrote README.rst, static/description/index.html and docs/messages*.md")
 
 
 def screenshots(_options):
-    """Take the pictures of README and Apps list from the screens."""
+    """Take the pictures of README, Apps list and tutorial from the screens."""
     fetch.ensure("odoo", "browser")
-    command = [fetch.odoo_python(), "-m", "tools.screenshots"]
-    return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
+    failed = 0
+    for module in ("tools.screenshots", "tools.guide_pictures"):
+        command = [fetch.odoo_python(), "-m", module]
+        done = subprocess.run(command, cwd=REPOSITORY, env=child_environment())
+        failed |= done.returncode
+    return failed
 
 
 def bench(options):

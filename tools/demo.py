@@ -19,10 +19,12 @@ from receiver import Receiver, flaky  # isort: skip
 
 RECEIVER_PORT = 18069  # the one that the demo data names
 ODOO_PORT = 18070  # constant, so that bookmarks and open tabs continue to work
+OVERVIEW = "/odoo/webhooks"  # the path of the addon's first page
 UP_ALREADY = """\
 `make serve` of this clone is up already, in another terminal.
 Use that one, or end it with Ctrl-C first."""
 WAIT = 90  # seconds for all deliveries to end
+INSTALL_SECONDS = 1200  # that a click in Apps may take in `make serve`
 ATTEMPT = "bwt_webhook_outbound_delivery_attempt"
 DELIVERY = "bwt_webhook_outbound_delivery"
 
@@ -43,6 +45,7 @@ def queue(code, *arguments, **options):
     return endpoint.queue_delivery(*arguments, **options).sudo().message_uid
 
 partner, customer = env["res.partner"].search([], limit=2, order="id desc")
+company = env["res.partner"].search([("child_ids", "!=", False)], limit=1)
 about = {"id": partner.id, "name": partner.name, "updated": partner.write_date}
 uids = {
     "demo-orders": queue(
@@ -65,6 +68,8 @@ uids = {
     ),
     "demo-flaky": queue("demo-flaky", {"partner_id": partner.id}, record=partner),
     "demo-missing": queue("demo-missing", {"partner_id": partner.id}, record=partner),
+    "demo-upsert": queue("demo-upsert", record=company),
+    "demo-upsert, changed": queue("demo-upsert", record=company),
 }
 env.cr.commit()  # nothing is sent before
 print(json.dumps(uids))
@@ -74,6 +79,7 @@ print(json.dumps(uids))
 INTENDED = {
     "demo-flaky": "as intended: the receiver refuses it once",
     "demo-missing": "as intended: the receiver knows no such address",
+    "demo-upsert, changed": "as intended: an update of what the first one created",
 }
 
 # code -> state, states of the attempts, requests at the receiver
@@ -83,11 +89,13 @@ EXPECTED = {
     "demo-files": ("done", ["done"], 1),
     "demo-flaky": ("done", ["error", "done"], 2),
     "demo-missing": ("dead_letter", ["dead_letter"], 1),
+    "demo-upsert": ("done", ["done"], 1),
+    "demo-upsert, changed": ("done", ["done"], 1),
 }
 
 
 def run_demo() -> int:
-    """Five deliveries from a fresh database to a receiver; returns the exit code."""
+    """Some deliveries from a fresh database to a receiver; returns the exit code."""
     fetch.ensure("odoo")
     with Cluster.running() as cluster, Receiver() as receiver:
         database = database_name("demo")
@@ -109,6 +117,10 @@ def run_demo() -> int:
         surprises = []
         for code, uid in uids.items():
             surprises += _show(cluster, database, receiver, code, uid)
+        created = receiver.requests_to("/customers")[0].webhook_id[-6:]
+        changed = receiver.requests_to(f"/customers/R-{created}")
+        if ["PUT"] != [each.method for each in changed]:
+            surprises.append("demo-upsert: the change isn't a PUT to the new id")
         if not surprises:
             server.discard()
             databases.drop(database)
@@ -189,8 +201,10 @@ def serve() -> int:
         prepare_playground(cluster)
         databases.shell(database, POINT_ENDPOINTS.format(url=receiver.url))
         port = _port(ODOO_PORT, "Odoo")
-        with OdooServer(cluster, database, http_port=port) as server:
-            say(f"\nOdoo      {server.url}/odoo   login admin, password admin")
+        # Odoo ends itself when Apps take longer to install one, on a slow machine.
+        limits = {"limit_time_real": INSTALL_SECONDS, "limit_time_cpu": INSTALL_SECONDS}
+        with OdooServer(cluster, database, http_port=port, options=limits) as server:
+            say(f"\nOdoo      {server.url}{OVERVIEW}   login admin, password admin")
             say(f"log       {server.log_path}")
             say(f"receiver  {receiver.url}   (what it gets is shown below)")
             say(f"Ctrl-C ends both. The database stays {cluster.place}.\n")

@@ -74,6 +74,7 @@ OCA_PACKAGES = (
 URLLIB3_1_PACKAGES = (
     "requests==2.31.0",
     "urllib3==1.26.20",
+    "lxml",
     "pytest",
     "hypothesis",
     "freezegun",
@@ -93,7 +94,7 @@ PROFILE_PACKAGES = ("py-spy",)
 LOCK_PACKAGES = ("uv",)
 # For building wheels where PyPI has none.
 BUILD_PACKAGES = ("setuptools", "wheel")
-NPM_PACKAGES = ("standardwebhooks",)
+NPM_PACKAGES = ("axe-core", "standardwebhooks")
 BROWSERS = ("google-chrome", "chromium", "chromium-browser", "google-chrome-stable")
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""README.rst and the page of Odoo's Apps list, from the fragments in readme/.
+"""README.rst and Odoo's Apps page from readme/; lists of messages from the code.
 
 Titles and order of the sections are those of OCA's oca-gen-addon-readme, which isn't
 on PyPI. Run by `make readme` with the Python that has Odoo's dependencies (docutils).
@@ -10,6 +10,8 @@ import ast
 import hashlib
 import re
 from pathlib import Path
+
+from tools import messages
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.rst"
@@ -98,10 +100,11 @@ def page(text) -> str:
 
 
 def write():
-    """Write both files."""
+    """Write all of them."""
     text = readme()
     README.write_text(text)
     PAGE.write_text(page(text))
+    messages.write()
 
 
 if __name__ == "__main__":

@@ -66,17 +66,19 @@ def run_unit(python, *arguments) -> Count:
     return _run_plain(python, "unit", environment, arguments)
 
 
-def run_live(*arguments) -> Count:
-    """tests/live, which start their own servers."""
-    return _run_plain(fetch.odoo_python(), "live", child_environment(), arguments)
+def run_live(*arguments, files=()) -> Count:
+    """tests/live, which start their own servers; `files`: only these of them."""
+    environment = child_environment()
+    return _run_plain(fetch.odoo_python(), "live", environment, arguments, files)
 
 
-def _run_plain(python, kind, environment, arguments):
+def _run_plain(python, kind, environment, arguments, files=()):
     place = f"tests/{kind}"
+    tests = [f"{place}/{name}" for name in files] or [place]
     # pytest would import the root's __init__.py, hence Odoo, but for these roots.
     roots = ["--rootdir", place, "--confcutdir", place, "-c", "pyproject.toml"]
     plugins = ["-p", "no:odoo", "-p", "no:cacheprovider"]
-    command = [python, "-m", "pytest", *plugins, *roots, place, *arguments]
+    command = [python, "-m", "pytest", *plugins, *roots, *tests, *arguments]
     return _run_pytest(kind, command, REPOSITORY, environment)
 
 
@@ -92,7 +94,8 @@ def run_orm(cluster, database, kind, *arguments) -> Count:
         options.append("--odoo-http")
     place = addon / "tests" / kind
     command = [fetch.odoo_python(), "-m", "pytest", *options, place, *arguments]
-    environment = odoo_environment(cluster, PWD=str(addon))
+    packages = str(fetch.node_modules())
+    environment = odoo_environment(cluster, PWD=str(addon), NODE_PATH=packages)
     return _run_pytest(kind, command, addon, environment)
 
 
@@ -145,19 +148,14 @@ def _keyword(case):
 
 
 def run_odoo_tests(cluster, database, addons) -> Count:
-    """Install addons in a database with Odoo's own test runner on, then update them.
-
-    Neither may log a warning or an error of ours.
-    """
+    """Update addons with Odoo's own test runner on; it may log no warning of ours."""
     home = folder("run", f"{database}-tests")
     config = home / "odoo.conf"
     ports = {"http_port": free_port(), "gevent_port": free_port()}
     write_config(config, database, allowed_networks=None, options=ports)
-    names = ",".join(addons)
-    options = ["-c", config, "--stop-after-init"]
+    options = ["-c", config, "--stop-after-init", "-u", ",".join(addons)]
     tags = ["--test-enable", "--test-tags", f"/{ADDON}"]
-    tested = _run_shown(cluster, "server", *options, "-i", names, *tags)
-    updated = _run_shown(cluster, "server", *options, "-u", names)
+    tested = _run_shown(cluster, "server", *options, *tags)
     count = Count(skipped=len(SKIPPED.findall(tested.stdout)))
     failed = total = 0
     for failures, errors, tests in RESULT.findall(tested.stdout):
@@ -167,14 +165,18 @@ def run_odoo_tests(cluster, database, addons) -> Count:
     count.broken = list(dict.fromkeys(BROKEN.findall(tested.stdout)))
     count.failed = failed
     count.passed = total - failed - count.skipped
-    if tested.returncode or updated.returncode:
+    if tested.returncode:
         count.complaint = "Odoo ended with an error"
     if not total:
         count.complaint = "Odoo's own runner found no test"
-    lines = complaints(tested.stdout, but=REFUSALS) + complaints(updated.stdout)
-    if lines:
-        count.complaint = "\n  ".join(["in Odoo's log:", *lines[:10]])
+    if lines := complaints(tested.stdout, but=REFUSALS):
+        count.complaint = complaint_of(lines)
     return count
+
+
+def complaint_of(lines) -> str:
+    """What a step says of these lines of Odoo's log."""
+    return "\n  ".join(["in Odoo's log:", *lines[:10]])
 
 
 def _run_shown(cluster, *arguments):

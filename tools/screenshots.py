@@ -31,7 +31,7 @@ FOLDER = REPOSITORY / "static" / "description"
 DESKTOP = (1366, 768)
 PHONE = (375, 667)
 GAP = 20  # pixels between the screens of the phone
-WAIT = 30  # seconds for a page
+WAIT = 120  # seconds for a page: the first one compiles the assets
 
 DATA = """
 import json
@@ -67,9 +67,14 @@ def health(endpoint, **values):
     endpoint.health_ids.sudo().write(values)
 
 for each in (shop, *healthy):
-    health(each, last_success_at=now - timedelta(minutes=4))
+    health(each, last_success_at=now - timedelta(minutes=4), recent_results="1" * 20)
+health(shop, recent_results="1" * 11 + "0" + "1" * 8)
+health(customers, recent_results="0", last_failure_at=now - timedelta(minutes=9))
 for each in (labels, accounting):
-    health(each, last_failure_at=now - timedelta(minutes=2), failure_streak=2)
+    health(
+        each, last_failure_at=now - timedelta(minutes=2), failure_streak=2,
+        recent_results="1" * 15 + "0" * 5,
+    )
 health(
     warehouse, circuit_state="open", failure_streak=10, opened_at=now,
     next_probe_at=now + timedelta(hours=1), last_failure_at=now,
@@ -111,7 +116,7 @@ def delivery(endpoint, name, at, tries, *, lines=None, payload=None, record=None
     if tries:
         is_final = tries[-1][1] in ("done", "dead_letter")
         stored |= values | {
-            "state": tries[-1][1], "retry_number": len(tries) - (not is_final),
+            "state": tries[-1][1], "retry_number": len(tries) - is_final,
             "next_attempt_at": None if is_final else now + timedelta(minutes=23),
             "processed_at": at + timedelta(milliseconds=ms) if is_final else None,
             "queue_to_done_seconds": ms / 1000 if is_final else 0,
@@ -153,6 +158,10 @@ env.cr.execute(
     [now - timedelta(minutes=8)],
 )
 env.cr.execute("DELETE FROM queue_job")
+from odoo.modules.module import load_script
+from odoo.tools import file_path
+counting = "bwt_webhooks_outbound/migrations/19.0.1.3.0/post-hourly-figures.py"
+load_script(file_path(counting), "post_hourly_figures").migrate(env.cr, "19.0")
 action = env["ir.actions.server"].create({
     "name": "Notify the shop", "model_id": env.ref("base.model_res_partner").id,
     "state": "bwt_webhook_outbound", "bwt_webhook_endpoint_id": customers.id,
@@ -239,6 +248,16 @@ class Browser:
         wait_for(lambda: self.run(idle), "the end of loading")
         time.sleep(1)  # charts are drawn with an animation
 
+    def log_in(self, url):
+        """Log in as admin."""
+        self.open(f"{url}/web/login", "input[name=login]")
+        self.run(
+            "document.querySelector('input[name=login]').value = 'admin';"
+            "document.querySelector('input[name=password]').value = 'admin';"
+            "document.querySelector('form.oe_login_form').submit()"
+        )
+        self.wait(".o_main_navbar")
+
     def size(self, width, height, *, mobile=False):
         """Set the size of the screen."""
         self.command(
@@ -270,13 +289,7 @@ def take_all(browser, url, ids):
         return f"{url}/odoo/action-{ADDON}.action_webhook_outbound_{name}/{record}"
 
     browser.size(*DESKTOP)
-    browser.open(f"{url}/web/login", "input[name=login]")
-    browser.run(
-        "document.querySelector('input[name=login]').value = 'admin';"
-        "document.querySelector('input[name=password]').value = 'admin';"
-        "document.querySelector('form.oe_login_form').submit()"
-    )
-    browser.wait(".o_main_navbar")
+    browser.log_in(url)
 
     browser.open(action("endpoint"), ".o_list_view")
     browser.run("document.querySelector('.o_switch_view.o_kanban').click()")
@@ -285,8 +298,8 @@ def take_all(browser, url, ids):
     browser.open(action("endpoint", ids["shop"]), ".o_form_view canvas")
     save("endpoint", browser.picture())
     browser.open(action("delivery", ids["failed"]), ".o_form_view")
-    browser.run("document.querySelector('.nav-link[name=attempts]').click()")
-    browser.wait(".tab-pane.active .o_data_row")
+    browser.run("document.querySelector('[name=attempt_ids] li button').click()")
+    browser.wait("section[name=response] pre")
     save("delivery", browser.picture())
     browser.open(
         f"{url}/odoo/m-bwt.webhook.outbound.delivery.attempt/{ids['attempt']}",
@@ -307,7 +320,7 @@ def take_all(browser, url, ids):
     browser.size(*PHONE, mobile=True)
     screens = []
     for page, ready in (
-        (action("attention"), ".o_kanban_record"),
+        (action("attention"), ".o_group_header"),
         (action("delivery", ids["failed"]), ".o_form_view"),
         (action("endpoint"), ".o_kanban_record"),
     ):
@@ -321,33 +334,50 @@ def take_all(browser, url, ids):
 
 
 def save(name, picture):
-    """Store a picture; 256 colours make it small."""
+    """Store a picture of README and Apps page."""
     path = FOLDER / f"{name}.png"
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    compressed(picture).save(path, optimize=True)
     say(f"wrote {path.relative_to(REPOSITORY)}")
 
 
-def main():
-    """A database, a server, a browser; then the pictures."""
-    name = database_name("screenshots")
+def compressed(picture) -> Image.Image:
+    """A picture of 256 colours, which is small."""
+    return picture.quantize(256, dither=Image.Dither.NONE)
+
+
+@contextlib.contextmanager
+def screens(purpose, script, *, beside=()):
+    """A browser at the server of a fresh database, its URL, and what the script prints.
+
+    purpose: part of the database's name
+    script: fills the database; the last line that it prints is JSON
+    beside: more addons of Odoo
+    """
+    name = database_name(purpose)
     with Cluster.running() as cluster, tempfile.TemporaryDirectory() as home:
         databases = Databases(cluster)
         with step(f"installing {ADDON} in a fresh database"):
-            databases.fresh(name)
+            databases.fresh(name, beside=beside)
         server = OdooServer(cluster, name, channels="root:0")
         try:
-            with step("endpoints and deliveries"):
-                ids = json.loads(databases.shell(name, DATA).splitlines()[-1])
+            with step("records to show"):
+                ids = json.loads(databases.shell(name, script).splitlines()[-1])
             server.start().wait_ready()
             browser = Browser(home)
             try:
-                take_all(browser, server.url, ids)
+                yield browser, server.url, ids
             finally:
                 browser.close()
         finally:
             server.stop()
             server.discard()
             databases.drop(name)
+
+
+def main():
+    """Take the pictures of README and Apps page."""
+    with screens("screenshots", DATA) as (browser, url, ids):
+        take_all(browser, url, ids)
 
 
 if __name__ == "__main__":

@@ -24,12 +24,25 @@ from tools import fetch, runners
 from tools.console import Trouble, duration, say, step
 from tools.databases import SHOP_MODULES, Databases
 from tools.postgres import Cluster
-from tools.runners import Count, complaints
-from tools.workspace import ADDON, REPOSITORY, addons_folder, test_addons
+from tools.runners import Count, complaint_of, complaints
+from tools.workspace import (
+    ADDON,
+    REPOSITORY,
+    addons_folder,
+    exclusive,
+    test_addons,
+)
 
 TEST_FOLDERS = ("unit", "orm", "http", "live")
+# About half of the live tests, by time: a step of their own.
+FAULTS = ("test_building", "test_faults", "test_hooks", "test_time", "test_workers")
+WHOLE = ("-q",)  # pytest's arguments for a whole run
+# Steps that the table doesn't call by their method's name.
+LABELS = {"odoo": "Odoo's own runner", "unit_old_urllib3": "unit, urllib3 1.26"}
 # Changes to these need no update of a database that has the addon.
 NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", "readme", ".git", ".ci")
+# A browser test rolls back, and would make the web client's files again each time.
+BUNDLES = "env['ir.qweb']._pregenerate_assets_bundles(); env.cr.commit()\n"
 NAMED = 20  # failed tests in the summary; the output above has all
 
 
@@ -52,14 +65,15 @@ def run_all() -> int:
     fetch.ensure("odoo", "urllib3_1", "npm", "browser")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
-        # The live tests run alone: their waits have deadlines.
-        with suite.beside("orm", "http"):
-            suite.step("unit", suite.unit)
-            if not os.environ.get("ODOO_PYTHON"):
-                suite.step("unit, urllib3 1.26", suite.unit_old_urllib3)
-            suite.step("Odoo's own runner", suite.odoo)
+        # Four groups that take about as long. Live tests mostly wait.
+        old = () if os.environ.get("ODOO_PYTHON") else ("unit_old_urllib3",)
+        with (
+            suite.beside("unit", "faults"),
+            suite.beside(*old, "live"),
+            suite.beside("orm", "http"),
+        ):
+            suite.step(LABELS["odoo"], suite.odoo)
             suite.step("uninstall", suite.uninstall)
-        suite.step("live", suite.live)
         return suite.close()
 
 
@@ -78,7 +92,7 @@ def run_one(keyword, seed=None) -> int:
         raise Trouble(f"No test matches K={keyword}: name a part of a test's name.")
     if seed:
         os.environ["BWT_SEED"] = str(seed)
-    fetch.ensure("odoo", *(["browser"] if "http" in kinds else []))
+    fetch.ensure("odoo", *(["browser", "npm"] if "http" in kinds else []))
     with Cluster.running() as cluster:
         suite = Suite(cluster, ["-k", keyword, "-x"])
         for kind in kinds:
@@ -91,14 +105,14 @@ def run_beside(result, *names):
     with Cluster.running() as cluster:
         suite = Suite(cluster)
         for name in names:
-            suite.step(name, getattr(suite, name))
+            suite.step(LABELS.get(name, name), getattr(suite, name))
     Path(result).write_text(json.dumps([asdict(row) for row in suite.rows]))
 
 
 class Suite:
     """Steps that were run, each with its count and its time."""
 
-    def __init__(self, cluster, arguments=("-q",)):
+    def __init__(self, cluster, arguments=WHOLE):
         self.cluster = cluster
         self.arguments = arguments
         self.rows = []
@@ -124,7 +138,7 @@ class Suite:
 
         What they print follows after the block.
         """
-        labels = ", ".join(names)
+        labels = ", ".join(LABELS.get(name, name) for name in names)
         say(f"\nbeside the next steps, shown after them: {labels}")
         with tempfile.TemporaryDirectory() as home:
             result, output = Path(home, "rows.json"), Path(home, "output")
@@ -154,7 +168,7 @@ class Suite:
             self.rows.append(Row(row["name"], Count(**row["count"]), row["seconds"]))
         for name in names[len(rows) :]:
             lost = Count(failed=1, complaint="it ended without a result")
-            self.rows.append(Row(name, lost, 0))
+            self.rows.append(Row(LABELS.get(name, name), lost, 0))
 
     def close(self) -> int:
         """Print the table and the summary; returns the exit code."""
@@ -211,25 +225,45 @@ class Suite:
         return runners.run_orm(self.cluster, database, "orm", *self.arguments)
 
     def http(self):
-        """The web client in a real browser; a skip is a failure here."""
+        """The web client in a real browser; a skip is a failure here.
+
+        In a whole run, Odoo's own runner has the tours: they take minutes.
+        """
         database = self._warm_database()
-        count = runners.run_orm(self.cluster, database, "http", *self.arguments)
+        arguments = self.arguments
+        if arguments == WHOLE:
+            arguments = (*arguments, "-k", "not Tours")
+        count = runners.run_orm(self.cluster, database, "http", *arguments)
         if count.skipped:
             count.complaint = f"{count.skipped} browser tests were skipped"
         return count
 
     def live(self):
-        """Real server, worker and faults."""
-        return runners.run_live(*self.arguments)
+        """Real server and worker; in a whole run without the files of `faults`."""
+        arguments = self.arguments
+        if arguments == WHOLE:
+            left_out = (f"--ignore=tests/live/{name}.py" for name in FAULTS)
+            arguments = (*arguments, *left_out)
+        return runners.run_live(*arguments)
+
+    def faults(self):
+        """Real server and worker: kills, and what stops or slows a lane."""
+        files = [f"{name}.py" for name in FAULTS]
+        return runners.run_live(*self.arguments, files=files)
 
     def odoo(self):
         """Odoo's own runner, on a fresh database with sale, account, stock, crm."""
         database = database_name("odoo")
-        self.databases.fresh(database, install=(), beside=SHOP_MODULES)
+        addons = (ADDON, *test_addons())
         try:
-            return runners.run_odoo_tests(
-                self.cluster, database, [ADDON, *test_addons()]
-            )
+            with step(f"installing {ADDON} beside {', '.join(SHOP_MODULES)}"):
+                log = self.databases.fresh(
+                    database, install=addons, beside=SHOP_MODULES
+                )
+                self.databases.shell(database, BUNDLES)
+            if lines := complaints(log):
+                return Count(complaint=complaint_of(lines))
+            return runners.run_odoo_tests(self.cluster, database, addons)
         finally:
             self.databases.drop(database)
 
@@ -247,7 +281,7 @@ class Suite:
         finally:
             self.databases.drop(database)
         if lines := complaints(log):
-            return Count(complaint="\n  ".join(["in Odoo's log:", *lines[:10]]))
+            return Count(complaint=complaint_of(lines))
         if left:
             return Count(complaint=f"tables are left: {left}")
         return Count(passed=1)
@@ -256,19 +290,21 @@ class Suite:
         """The database for orm and http, created again when installed files changed."""
         database = database_name("test")
         mark = f"bwt {_source_mark()} {test_addons()}"
-        found = self.cluster.rows(
-            "postgres",
-            "SELECT shobj_description(oid, 'pg_database') AS mark "
-            f"FROM pg_database WHERE datname = '{database}'",
-        )
-        if not found or found[0]["mark"] != mark:
-            self.databases.template()
-            with step(f"installing {ADDON} and the tests' addons in {database}"):
-                self.databases.fresh(database, install=(ADDON, *test_addons()))
-            quoted = mark.replace("'", "''")
-            self.cluster.execute(
-                "postgres", f"COMMENT ON DATABASE \"{database}\" IS '{quoted}'"
+        with exclusive(database):
+            found = self.cluster.rows(
+                "postgres",
+                "SELECT shobj_description(oid, 'pg_database') AS mark "
+                f"FROM pg_database WHERE datname = '{database}'",
             )
+            if not found or found[0]["mark"] != mark:
+                self.databases.template()
+                with step(f"installing {ADDON} and the tests' addons in {database}"):
+                    self.databases.fresh(database, install=(ADDON, *test_addons()))
+                    self.databases.shell(database, BUNDLES)
+                quoted = mark.replace("'", "''")
+                self.cluster.execute(
+                    "postgres", f"COMMENT ON DATABASE \"{database}\" IS '{quoted}'"
+                )
         return database
 
 

@@ -7,9 +7,8 @@ from odoo.exceptions import UserError
 
 from ..models.const import DELIVERY, ENDPOINT, FAILURE_REASONS
 from ..models.delivery_access import check_relations
+from ..models.delivery_bulk import AT_ONCE
 from ..models.endpoint_summary import waiting_message
-
-AT_ONCE = 5000  # deliveries in one transaction
 
 
 class BwtWebhookOutboundRecover(models.TransientModel):
@@ -106,25 +105,13 @@ class BwtWebhookOutboundRecover(models.TransientModel):
             )
         # One note on the endpoint instead of one on each of thousands.
         batch = deliveries[:AT_ONCE].with_context(tracking_disable=True)
-        action = batch.action_bulk("retry_now")
-        message = action["params"]["message"]
-        waits = waiting_message(self.endpoint_id)
-        if waits:
-            action["params"] |= {
-                "message": f"{message}\n{waits}",
-                "type": "warning",
-                "sticky": True,
-            }
+        result = batch._bulk("retry_now")
+        since = self.env._("Failed since %s (UTC).", self.since)
+        result.post_notes(self.env._("Recover:"), since)
+        action = result.notification()
+        params = action["params"]
         if len(deliveries) > AT_ONCE:
             more = self.env._("There are more: press Recover again.")
-            action["params"]["message"] += f"\n{more}"
-            action["params"]["sticky"] = True
-        self.endpoint_id.sudo().message_post(
-            body=self.env._(
-                "Recover: %(result)s Failed since %(since)s (UTC).",
-                result=message.partition("\n")[0],
-                since=self.since,
-            ),
-            author_id=self.env.user.partner_id.id,
-        )
+            params["message"] += f"\n{more}"
+            params["sticky"] = True
         return action

@@ -305,6 +305,12 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
 
     # The record
 
+    def _model_of_records(self):
+        """The model of the chosen record, else what the endpoint knows."""
+        if self.record_ref:
+            return self.record_ref._name
+        return self.endpoint_id._model_of_records()
+
     @api.model
     def _selection_record_model(self):
         found = self.env["ir.model"].sudo().search([("transient", "=", False)])
@@ -412,11 +418,25 @@ def _preview(env, stage, snapshot):
         }
     if isinstance(stage, Decided):
         outcome = stage.outcome
-        text = env._(
-            "No request would be sent: the handler returned %(status)s. %(note)s",
-            status=outcome.status,
-            note=outcome.note or "",
-        )
+        rule = env["bwt.webhook.outbound.handler.rule"].sudo()
+        rule = rule.browse(outcome.matched_rule_id or ()).exists()
+        statuses = dict(rule._fields["result_status"]._description_selection(env))
+        values = {
+            "status": statuses.get(outcome.status, outcome.status),
+            "rule": rule.name,
+            "note": outcome.note or "",
+        }
+        if rule:
+            text = env._(
+                'No request would be sent: the rule "%(rule)s" of the handler decides '
+                "%(status)s. %(note)s",
+                **values,
+            )
+        else:
+            text = env._(
+                "No request would be sent: the handler decides %(status)s. %(note)s",
+                **values,
+            )
         return {"outcome": _masked(text.strip(), secrets)}
     return {"outcome": _masked(stage.error, secrets)}
 
@@ -480,3 +500,10 @@ class BwtWebhookOutboundSendTestLine(models.TransientModel):
 
     def _source_owner(self):
         return self.test_id.endpoint_id
+
+    @api.depends("test_id.record_ref")
+    def _compute_path_model(self):  # pylint: disable=missing-return  # a compute
+        super()._compute_path_model()
+
+    def _path_owner(self):
+        return self.test_id

@@ -58,7 +58,10 @@ class Policy:
         """Raise EgressRefused unless every address of `host` may be connected to."""
         name = host.lower().rstrip(".")
         if not addresses:
-            raise EgressRefused(_lt('"%(host)s" has no address.'), host=host)
+            raise EgressRefused(
+                _lt('"%(host)s" has no address. Check its spelling and its DNS entry.'),
+                host=host,
+            )
         for text in addresses:
             self._check_address(host, name in self.allowed_hosts, text)
 
@@ -66,7 +69,10 @@ class Policy:
         address = _address(text.partition("%")[0])
         if address is None:
             raise EgressRefused(
-                _lt('"%(host)s" is refused: "%(address)s" is not a valid IP address.'),
+                _lt(
+                    '"%(host)s" is refused: "%(address)s" is not a valid IP address.'
+                    " Check its DNS entry."
+                ),
                 host=host,
                 address=text,
             )
@@ -74,7 +80,8 @@ class Policy:
             raise EgressRefused(
                 _lt(
                     '"%(host)s" is refused: its address %(address)s leads to the'
-                    " metadata service of a cloud, which is never allowed."
+                    " metadata service of a cloud, which is never allowed. Enter"
+                    " another host."
                 ),
                 host=host,
                 address=text,
@@ -85,9 +92,9 @@ class Policy:
         raise EgressRefused(
             _lt(
                 '"%(host)s" is refused: its address %(address)s is not public'
-                " (%(kind)s). A Settings administrator can allow it in the system"
-                " parameter bwt_webhooks_outbound.allowed_networks, or in odoo.conf:"
-                " allowed_networks in the section [bwt_webhooks_outbound]."
+                " (%(kind)s). A Settings administrator can allow it in Settings >"
+                " Webhooks, or in odoo.conf: allowed_networks in the section"
+                " [bwt_webhooks_outbound]."
             ),
             host=host,
             address=text,

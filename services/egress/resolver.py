@@ -29,7 +29,10 @@ def resolve(host, port, deadline, lookup=None):
     found = _in_time(lookup or _system_lookup, host, port, deadline)
     if isinstance(found, Exception) or not found:
         raise NotResolved(
-            _lt('the name "%(host)s" can\'t be resolved: %(error)s.'),
+            _lt(
+                'the name "%(host)s" can\'t be resolved: %(error)s. Check its '
+                "spelling, and the DNS settings of this Odoo server."
+            ),
             host=host,
             error=getattr(found, "strerror", None) or str(found or "no address"),
         ) from (found if isinstance(found, Exception) else None)
@@ -66,7 +69,7 @@ def _in_time(lookup, host, port, deadline):
         raise NotResolved(
             _lt(
                 'the name "%(host)s" was not resolved in time: the name server did '
-                "not respond. Check the DNS settings of this machine."
+                "not respond. Check the DNS settings of this Odoo server."
             ),
             host=host,
         )

@@ -9,8 +9,8 @@ parser can find another host in it.
 import ipaddress
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -36,8 +36,7 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The parts of a URL.
 
     url: as `requests` would normalize it, without fragment
@@ -142,7 +141,7 @@ def check_path(path):
 @lru_cache(1024)
 def _locate(url):
     if not isinstance(url, str) or not url:
-        raise ConfigurationError(_lt("the request has no URL."))
+        raise ConfigurationError(_lt("the request has no URL. Set its target_url."))
     if _SUSPECT.search(url):
         raise _refused(
             url, _lt("it contains a space, a control character or a backslash")
@@ -218,8 +217,8 @@ def _refused(url, why):
     """The error of a URL; `why`: a marked template, or the text of another library."""
     why = Message(why)
     if url is None:
-        return EgressRefused(_lt("the URL is refused: %(why)s."), why=why)
+        return EgressRefused(_lt("the URL is refused: %(why)s. Correct it."), why=why)
     shown = re.split(r"[?#]", url, maxsplit=1)[0]  # a query may contain a secret
     return EgressRefused(
-        _lt('the URL "%(url)s" is refused: %(why)s.'), url=shown, why=why
+        _lt('the URL "%(url)s" is refused: %(why)s. Correct it.'), url=shown, why=why
     )

@@ -137,7 +137,7 @@ def _exchange(link, encoded, deadline):
     """Send and read; closes the connection if that fails."""
     try:
         link.send(encoded, deadline)
-        return read_response(link, encoded.method)
+        return read_response(link, encoded.method, encoded.response_limit)
     except BaseException:
         link.close()
         raise
@@ -224,27 +224,43 @@ def _explain(error, encoded, timeout):
         return reason, error.message
     if isinstance(error, TimeoutError):
         said = _lt(
-            "no complete response from %(host)s:%(port)s within %(seconds)s seconds."
+            "no complete response from %(host)s:%(port)s within %(seconds)s seconds. "
+            "Check that server, or raise the endpoint's timeout."
         )
         return "timeout", Message(said, {**place, "seconds": f"{timeout:g}"})
     if isinstance(error, BadResponse):
-        said = _lt("%(host)s:%(port)s sent no valid response: %(why)s.")
+        said = _lt(
+            "%(host)s:%(port)s sent no valid response: %(why)s. Check that a web "
+            "server listens there."
+        )
         return "response", Message(said, {**place, "why": error.message})
     if isinstance(error, NoResponse):
-        said = _lt("%(host)s:%(port)s closed the connection without a response.")
+        said = _lt(
+            "%(host)s:%(port)s closed the connection without a response. Check that "
+            "server."
+        )
         return "connect", Message(said, place)
     values = {**place, "error": _summary(error.__cause__ or error)}
     if isinstance(error, HandshakeFailed | ssl.SSLError):
-        said = _lt("TLS with %(host)s:%(port)s failed: %(error)s.")
+        said = _lt(
+            "TLS with %(host)s:%(port)s failed: %(error)s. Check name, chain and date "
+            "of that server's certificate."
+        )
         return "tls", Message(said, values)
     if isinstance(error, OSError):
-        said = _lt("the connection to %(host)s:%(port)s failed: %(error)s.")
+        said = _lt(
+            "the connection to %(host)s:%(port)s failed: %(error)s. Check that the "
+            "server is up, its host and port, and firewalls."
+        )
         return "connect", Message(said, values)
     if isinstance(error, ConfigurationError):
         return "tls", error.message
     # A bug in the sender.
     _logger.error("sending to %s failed", encoded.host, exc_info=error)
-    said = _lt("sending to %(host)s:%(port)s failed: %(error)s.")
+    said = _lt(
+        "sending to %(host)s:%(port)s failed: %(error)s. See the log of this Odoo "
+        "server."
+    )
     return "response", Message(said, values)
 
 

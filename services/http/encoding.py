@@ -2,24 +2,27 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Encode one request to the bytes that `requests` would send, but faster.
 
-`requests` is the reference, and tests compare byte for byte; only User-Agent and
-Accept-Encoding differ. Preparing a request with `requests` takes longer than everything
-else, so only bodies with files or repeated form fields are encoded by it.
+`requests` is the reference, and tests compare byte for byte; only User-Agent,
+Accept-Encoding and the boundary of multipart bodies differ. Preparing a request with
+`requests` takes longer than everything else, so only bodies with files or repeated form
+fields are encoded by it.
 """
 
 import ast
 import json as stdlib_json
 import re
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import requests
 
 from ..egress.target_url import locate
 from ..errors import ConfigurationError, _lt
-from ..headers import check_header, refuse_connection_header
+from ..headers import check_given_header
 
 _ARGUMENTS = frozenset(
     {"method", "url", "headers", "json", "data", "files", "allow_redirects"}
@@ -31,8 +34,7 @@ _BOUNDARY = re.compile(r';\s*boundary=(?:"[^"]*"|[^;]*)', re.IGNORECASE)
 _MULTIPART = re.compile(r"multipart/[^\s;]+", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class EncodedRequest:
+class EncodedRequest(NamedTuple):  # made twice per delivery: a dataclass is slower
     """One request, ready to be sent.
 
     method: upper case
@@ -41,6 +43,7 @@ class EncodedRequest:
     target: path and query of the request line
     headers: all headers, in the order they are sent, Host first
     body: None without a body
+    response_limit: bytes to keep of the response body, None for the usual limit
     """
 
     method: str
@@ -51,6 +54,7 @@ class EncodedRequest:
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
+    response_limit: int | None = None
 
     def with_headers(self, extra):
         """The request with more headers: a mapping, or pairs of name and value.
@@ -60,7 +64,7 @@ class EncodedRequest:
         """
         merged = {name.lower(): (name, value) for name, value in self.headers}
         _merge(merged, extra)
-        return replace(self, headers=tuple(merged.values()))
+        return self._replace(headers=tuple(merged.values()))
 
     def head(self):
         """Request line and headers as bytes, including the empty line."""
@@ -78,7 +82,7 @@ def encode(kwargs):
     """
     if not _ARGUMENTS.issuperset(kwargs):
         raise ConfigurationError(
-            _lt('the sender has no argument "%(name)s".'),
+            _lt('the sender has no argument "%(name)s". Leave it out.'),
             name=min(kwargs.keys() - _ARGUMENTS),
         )
     method = _method(kwargs)
@@ -112,8 +116,7 @@ def _merge(merged, extra):
     """Merge `extra` into `merged`; a name counts once, whatever its case."""
     pairs = extra.items() if hasattr(extra, "items") else extra or ()
     for name, value in pairs:
-        check_header(name, value)
-        refuse_connection_header(name)
+        check_given_header(name, value)
         merged[name.lower()] = (name, value)
 
 
@@ -129,7 +132,7 @@ def _method(kwargs):
 
 def _body(kwargs):
     """Body, None without one, and content type, None without one."""
-    data, json, files = (kwargs.get(name) for name in ("data", "json", "files"))
+    data, json, files = kwargs.get("data"), kwargs.get("json"), kwargs.get("files")
     if files:
         return _body_by_requests(data, files)
     if not data:
@@ -157,11 +160,13 @@ def _json_body(value):
         return module.dumps(value, allow_nan=False).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigurationError(
-            _lt("the payload is not valid JSON: %(error)s"), error=str(error)
+            _lt("the payload is not valid JSON: %(error)s. Correct the value."),
+            error=str(error),
         ) from error
 
 
-_ENCODER = stdlib_json.JSONEncoder(allow_nan=False)
+# A value that contains itself ends in a RecursionError: the check takes a third.
+_ENCODER = stdlib_json.JSONEncoder(allow_nan=False, check_circular=False)
 
 
 def _body_by_requests(data, files):
@@ -175,10 +180,38 @@ def _body_by_requests(data, files):
     body = body.encode("utf-8") if isinstance(body, str) else body
     if not isinstance(body, bytes):
         raise ConfigurationError(
-            _lt("a body must be bytes or a text, not %(type)s."),
+            _lt("a body must be bytes or a text, not %(type)s. Give one of them."),
             type=type(body).__name__,
         )
-    return body, prepared.headers.get("Content-Type")
+    content_type = prepared.headers.get("Content-Type")
+    if not files:
+        return body, content_type
+    buffer = BytesIO(body)
+    prepared.body = body = None  # the buffer alone has it, and needs no copy
+    return _with_stable_boundary(buffer, content_type)
+
+
+def _with_stable_boundary(buffer, content_type):
+    """Body and type with a boundary that is made of the parts instead of drawn.
+
+    The same parts are the same bytes then, so a retry can repeat them, and two requests
+    can be compared.
+
+    buffer: BytesIO with the body, which may be large; changed in place
+    """
+    drawn = content_type.partition("boundary=")[2]
+    digest, ends, end = sha256(), [], 0
+    with buffer.getbuffer() as view:
+        for found in re.finditer(re.escape(f"--{drawn}".encode()), view):
+            digest.update(view[end : found.start()])
+            end = found.end()
+            ends.append(end)
+        digest.update(view[end:])
+    made = digest.hexdigest()[: len(drawn)]
+    for end in ends:
+        buffer.seek(end - len(drawn))
+        buffer.write(made.encode())
+    return buffer.getvalue(), content_type.replace(drawn, made)
 
 
 def _with_boundary(given, made):
@@ -201,7 +234,8 @@ def _with_boundary(given, made):
 
 def _unencodable(error):
     return ConfigurationError(
-        _lt("the request can't be encoded: %(error)s"), error=str(error)
+        _lt("the request can't be encoded: %(error)s. Correct the value."),
+        error=str(error),
     )
 
 

@@ -46,8 +46,8 @@ class Proxy:
         if parts is None or parts.scheme != "http" or not parts.hostname or not port:
             raise ConfigurationError(
                 _lt(
-                    "the proxy is not a valid http://host:port. Correct the system "
-                    "parameter."
+                    "the proxy is not a valid http://host:port. Correct it in "
+                    "Settings > Webhooks."
                 )
             )
         credentials = ""

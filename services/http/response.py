@@ -144,21 +144,23 @@ class _TooLong(Exception):
     """More bytes were received than are read."""
 
 
-def read_response(link, method):
+def read_response(link, method, limit=None):
     """The final response to a request with `method`, 1xx responses skipped.
 
     link: `receive_into(buffer) -> int` (0 when the peer has closed) and
     `hurry(seconds)`, which shortens the deadline. An error of `receive_into` propagates
     before the headers are complete; later it makes the response broken.
+    limit: bytes of the body that are kept, `BODY_LIMIT` by default
     Raises BadResponse, NoResponse, OSError.
     """
+    limit = limit or BODY_LIMIT
     source = _Source(link)
     reader = _Reader(source, _BUFFER)
-    response = _ordinary_response(reader.peek(1), method)
+    response = _ordinary_response(reader.peek(1), method, limit)
     if response:
         return response
     parsed = _final_head(reader, method)
-    source.left = _RAW_LIMIT
+    source.left = max(_RAW_LIMIT, 2 * limit)
     headers, framing = _headers_of(parsed.headers)
     response = HttpResponse(parsed.status, headers)
     chunked, length, is_clear = _framing(parsed, method, framing)
@@ -167,7 +169,7 @@ def read_response(link, method):
         response.notes = (_MALFORMED,)
         link.hurry(DOUBTFUL_SECONDS)
         length = None if length is False else length
-    _read_body(response, _pieces(parsed, reader, chunked, length))
+    _read_body(response, _pieces(parsed, reader, chunked, length), limit)
     response.broken = response.broken or source.ended and malformed
     if response.notes:
         # The deadline was shortened here, it isn't that of the request.
@@ -176,11 +178,11 @@ def read_response(link, method):
         response.reusable = _keeps_alive(parsed.version, framing) and not _has_rest(
             source, reader
         )
-    _decode(response, framing)
+    _decode(response, framing, limit)
     return response
 
 
-def _ordinary_response(received, method):
+def _ordinary_response(received, method, limit=BODY_LIMIT):
     """The response, if it was received in one piece and is not unusual, else None.
 
     That is nearly every response. The parser of the standard library, made for mail,
@@ -207,14 +209,14 @@ def _ordinary_response(received, method):
         return None
     response = HttpResponse(int(head[1]), tuple(headers), received[head.end() : end])
     response.reusable = end == len(received) and _keeps_alive(11, framing)
-    _decode(response, framing)
+    _decode(response, framing, limit)
     return response
 
 
-def _decode(response, framing):
+def _decode(response, framing, limit):
     encoding = framing.get("content-encoding")
     if encoding and response.body:
-        response.body, too_long = decode_content(response.body, encoding)
+        response.body, too_long = decode_content(response.body, encoding, limit)
         response.truncated = response.truncated or too_long
 
 
@@ -364,13 +366,13 @@ def _pieces(response, reader, chunked, length):
         length = length and length - len(piece)
 
 
-def _read_body(response, pieces):
+def _read_body(response, pieces, limit):
     parts, size = [], 0
     try:
         for piece in pieces:
             parts.append(piece)
             size += len(piece)
-            if size > BODY_LIMIT:
+            if size > limit:
                 response.truncated = True
                 break
     except _TooLong:
@@ -379,11 +381,11 @@ def _read_body(response, pieces):
         response.broken = True
     except OSError as error:
         response.broken, response.failure = True, error
-    response.body = b"".join(parts)[:BODY_LIMIT]
+    response.body = b"".join(parts)[:limit]
 
 
-def decode_content(body, encoding):
-    """The body without gzip or deflate, and whether it was truncated at `BODY_LIMIT`.
+def decode_content(body, encoding, limit=BODY_LIMIT):
+    """The body without gzip or deflate, and whether it was truncated at `limit`.
 
     A body with another encoding, or one that can't be decoded, is returned unchanged.
     """
@@ -393,7 +395,7 @@ def decode_content(body, encoding):
         return body, too_long
     for name in reversed(layers):
         if name in ("gzip", "x-gzip", "deflate"):
-            decoded = _inflate(body, name)
+            decoded = _inflate(body, name, limit)
             if decoded is None:
                 return body, too_long
             body, cut = decoded
@@ -403,28 +405,28 @@ def decode_content(body, encoding):
     return body, too_long
 
 
-def _inflate(body, name):
+def _inflate(body, name, limit):
     tries = (16 + zlib.MAX_WBITS,) if "gzip" in name else (15, -15)
     for window in tries:  # "deflate" is sent with and without the zlib wrapper
         try:
-            return _inflate_members(body, window)
+            return _inflate_members(body, window, limit)
         except zlib.error:
             continue
     return None
 
 
-def _inflate_members(body, window):
+def _inflate_members(body, window, limit):
     decoded = b""
     while body:
         inflater = zlib.decompressobj(window)
         try:
-            decoded += inflater.decompress(body, BODY_LIMIT + 1 - len(decoded))
+            decoded += inflater.decompress(body, limit + 1 - len(decoded))
         except zlib.error:
             if decoded:  # invalid data after a complete member
                 break
             raise
-        if len(decoded) > BODY_LIMIT:
-            return decoded[:BODY_LIMIT], True
+        if len(decoded) > limit:
+            return decoded[:limit], True
         body = inflater.unused_data if inflater.eof else b""
     return decoded, False
 

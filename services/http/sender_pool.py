@@ -162,4 +162,6 @@ class SenderPool:
 
 def _fault(error):
     values = {"error": f"{type(error).__name__}: {error}"}
-    return Message(_lt("the sender failed: %(error)s"), values)
+    return Message(
+        _lt("the sender failed: %(error)s. See the log of this Odoo server."), values
+    )

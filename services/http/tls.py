@@ -43,7 +43,11 @@ def _context(bundle, client_certificate):
             context.load_verify_locations(cafile=bundle)
     except OSError as error:
         raise ConfigurationError(
-            _lt('the trusted certificates in "%(file)s" can\'t be read: %(error)s'),
+            _lt(
+                'the trusted certificates in "%(file)s" can\'t be read: %(error)s. '
+                "Restore that file, or correct REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE "
+                "in the environment of this Odoo server."
+            ),
             file=bundle,
             error=str(error),
         ) from error
@@ -63,7 +67,7 @@ def _load_client_certificate(context, pem):
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             _lt(
-                "the client certificate can't be used: %(error)s. Give the"
+                "the client certificate can't be used: %(error)s. Enter the"
                 " certificate and its private key without password, as PEM."
             ),
             error=getattr(error, "reason", None) or type(error).__name__,
@@ -90,7 +94,10 @@ def describe(pem):
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError as error:
         raise ConfigurationError(
-            _lt("the client certificate is not a valid PEM certificate.")
+            _lt(
+                "the client certificate is not a valid PEM certificate. Enter the "
+                "certificate and its private key without password, as PEM."
+            )
         ) from error
     name = names[0].value if names else certificate.subject.rfc4514_string()
     until = getattr(certificate, "not_valid_after_utc", None)

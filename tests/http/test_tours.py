@@ -5,12 +5,13 @@
 from unittest import SkipTest
 from unittest.mock import patch
 
+from odoo import Command
 from odoo.tests import HttpCase, new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
-# This folder is no package on purpose: tests/ is on pytest's path, where a package of
-# this name would hide Python's own. Hence the absolute imports.
+# This folder is deliberately not a package: tests/ is on pytest's path, where a package
+# of this name would hide Python's own. Hence the absolute imports.
 from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     ALLOWED_NETWORKS,
     DELIVERY,
@@ -142,6 +143,30 @@ class Tours:
         self.assertEqual({"done"}, set(deliveries.mapped("state")))
         self.assertEqual(100, len(self.receiver.wait_for_requests(100)))
 
+    def test_group_retry(self):
+        """35 of one endpoint and reason are retried by the button of their group.
+
+        One press on the group, beside other reasons that a retry doesn't help.
+        """
+        contact = self.env["res.partner"].create({"name": "Tour: Ada"})
+        endpoint = self.make_endpoint("/orders")
+        self.receiver.script("/orders", *[status(404)] * 35, status(200))
+        failed = endpoint.queue_deliveries([{"record": contact} for _ in range(35)])
+        other = endpoint.queue_delivery({})
+        other.write(
+            {
+                "state": "dead_letter",
+                "failure_reason": "http_4xx",
+                "response_status_code": 410,
+            }
+        )
+        self.assertEqual({"dead_letter"}, set(failed.mapped("state")))
+
+        self.tour("webhooks_group_retry")
+
+        self.assertEqual({"done"}, set(failed.mapped("state")))
+        self.assertEqual("dead_letter", other.state)
+
     def test_automation_rule(self):
         """A changed contact is delivered by a rule that was made with clicks only.
 
@@ -151,7 +176,10 @@ class Tours:
         if "base.automation" not in self.env:
             self.fail("install base_automation and contacts to run this tour")
         self.make_endpoint("/contacts")
-        self.env["res.partner"].create({"name": "Tour: Ada", "email": "ada@old.com"})
+        contact = {"name": "Tour: Ada", "email": "ada@old.com"}
+        contact = self.env["res.partner"].create(contact)
+        attached = {"res_model": contact._name, "res_id": contact.id}
+        self.env["ir.attachment"].create({"name": "a.txt", "raw": b"file"} | attached)
 
         self.tour("webhooks_automation_rule", url="/odoo/automations")
 
@@ -161,6 +189,7 @@ class Tours:
             {("Tour: Ada", "ada@new.com")},
             {(payload["name"], payload["email"]) for payload in payloads},
         )
+        self.assertEqual([{"content": "ZmlsZQ=="}], payloads[0]["documents"])
 
     def test_operator(self):
         """An operator works deliveries and sees no secret and no forbidden button."""
@@ -176,6 +205,31 @@ class Tours:
 
         self.tour("webhooks_operator", login="tour_operator")
 
+    def test_overview(self):
+        """The first page shows figures, retries a group and closes a circuit.
+
+        As an operator, who may not change endpoints otherwise.
+        """
+        company = self.env["res.company"].create({"name": "Tour: overview"})
+        endpoint = self.make_endpoint("/orders", company_id=company.id)
+        self.receiver.script("/orders", status(200), *[status(404)] * 2, status(200))
+        deliveries = endpoint.queue_deliveries([{"payload": {}} for _ in range(3)])
+        self.assertEqual(
+            ["done", "dead_letter", "dead_letter"], deliveries.mapped("state")
+        )
+        failing = self.make_endpoint(
+            "/orders", code="tour-failing", company_id=company.id
+        )
+        failing.health_ids.sudo().write(
+            {"circuit_state": "open", "opened_at": utcnow()}
+        )
+        new_test_user(self.env, "tour_operator", OPERATOR, company_id=company.id)
+
+        self.tour("webhooks_overview", login="tour_operator", url="/odoo/webhooks")
+
+        self.assertEqual({"done"}, set(deliveries.mapped("state")))
+        self.assertTrue(failing.circuit_reset_at)
+
 
 @tagged("post_install", "-at_install")
 class TestDesktopTours(Tours, TourCase):
@@ -189,7 +243,124 @@ class TestDesktopTours(Tours, TourCase):
         endpoint = self.make_endpoint("/missing", name="Tour: failed", code="failed")
         endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
 
-        self.tour("webhooks_every_choice", timeout=300)
+        self.tour("webhooks_every_choice", timeout=600)
+
+    def test_order_with_lines(self):
+        """An order in the receiver's shape, by clicks only, with any number of lines.
+
+        This is the commonest job of all: before, it needed Python.
+        """
+        if "shop.sale" not in self.env:
+            self.fail("install the addons of tests/addons to run this tour")
+        self.tour("webhooks_order_payload", timeout=120)
+        endpoint = self.env[ENDPOINT].search([("code", "=", "tour-shop-orders")])
+        endpoint.action_activate()
+
+        for count in (0, 1, 3, 500):
+            with self.subTest(count):
+                self.receiver.clear()
+                endpoint.queue_delivery({}, record=self.make_order(count))
+
+                (request,) = self.receiver.wait_for_requests(1)
+                line = {"sku": "A-1", "qty": 2.0, "price": "10.50", "tax": ["VAT 19%"]}
+                order = {
+                    "number": "S00001",
+                    "date": "2026-11-24",
+                    "currency": "EUR",
+                    "customer": {
+                        "name": "Müster & Söhne <GmbH>",
+                        "vat": None,
+                        "country": "DE",
+                    },
+                    "lines": [line] * count,
+                }
+                self.assertEqual({"order": order}, request.json())
+
+    def test_answers(self):
+        """What a response means and contains, by clicks only, up to the record.
+
+        200 with ok=false is retried, the receiver's ID is written to the contact, and
+        its next delivery is an update, whose method and URL the delivery shows.
+        """
+        contact = self.env["res.partner"].create({"name": "Tour: Ada"})
+        self.receiver.script(
+            "/orders",
+            status(200, b'{"ok": false}'),
+            status(201, b'{"ok": true, "id": "R-77"}'),
+        )
+        self.receiver.script("/orders/R-77", status(200, b'{"id": "R-77"}'))
+
+        self.tour("webhooks_answer")
+        endpoint = self.env[ENDPOINT].search([("code", "=", "tour-shop-orders")])
+        first = endpoint.queue_delivery({}, record=contact)
+        self.assertEqual(("error", "answer"), (first.state, first.failure_reason))
+        first.process_delivery()
+        second = endpoint.queue_delivery({}, record=contact)
+
+        self.assertEqual(["done", "done"], (first | second).mapped("state"))
+        self.assertFalse((first | second).filtered("has_late_note"))
+        self.assertEqual("R-77", contact.ref)
+        self.assertEqual(
+            [("POST", "/orders"), ("POST", "/orders"), ("PUT", "/orders/R-77")],
+            [(each.method, each.path) for each in self.receiver.wait_for_requests(3)],
+        )
+        self.tour("webhooks_answer_delivery", url=f"/odoo/{DELIVERY}/{second.id}")
+
+    def make_order(self, count):
+        """An order with this many lines, and a note before them."""
+        line = {
+            "product_id": self.env["shop.product"]
+            .create({"name": "Product", "default_code": "A-1"})
+            .id,
+            "product_uom_qty": 2.0,
+            "price_unit": 10.5,
+            "tax_ids": [Command.create({"name": "VAT 19%"})],
+        }
+        note = {"display_type": "line_note", "name": "A note"}
+        return self.env["shop.sale"].create(
+            {
+                "name": "S00001",
+                "date_order": "2026-11-24 10:00:00",
+                "currency_id": self.env.ref("base.EUR").id,
+                "partner_id": self.env["res.partner"]
+                .create(
+                    {
+                        "name": "Müster & Söhne <GmbH>",
+                        "country_id": self.env.ref("base.de").id,
+                    }
+                )
+                .id,
+                "order_line": [
+                    Command.create(each) for each in [note, *[line] * count]
+                ],
+            }
+        )
+
+    def test_settings_and_field_paths(self):
+        """Settings name a wrong line, and new endpoints start with their defaults.
+
+        An endpoint that is left while it is filled in sends nothing: it is a draft. The
+        path of a rule is chosen by clicks, `*` included, which nobody has to know.
+        """
+        endpoint = self.make_endpoint("/orders")
+        self.env["ir.actions.server"].create(
+            {
+                "name": "Tour: tell the shop",
+                "model_id": self.env["ir.model"]._get_id("res.partner"),
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": endpoint.id,
+            }
+        )
+
+        self.tour("webhooks_settings")
+
+        parameters = self.env["ir.config_parameter"].sudo()
+        allowed = parameters.get_param(ALLOWED_NETWORKS)
+        self.assertEqual("127.0.0.0/8\nerp.intern", allowed)
+        left = self.env[ENDPOINT].search([("code", "=", "tour-new-endpoint")])
+        self.assertEqual(("draft", 20), (left.state, left.timeout_seconds))
+        [rule] = endpoint.payload_rule_ids
+        self.assertEqual("child_ids.*.country_id.code", rule.source_expression)
 
 
 @tagged("post_install", "-at_install")

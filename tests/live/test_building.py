@@ -5,7 +5,9 @@
 import os
 import re
 import threading
+import time
 from pathlib import Path
+from statistics import quantiles
 
 import pytest
 from stage import database_name, serving, stage, wait_until
@@ -78,7 +80,7 @@ class Neighbour:
     def __init__(self, shop, receiver, code):
         self.shop, self.receiver = shop, receiver
         self.code = shop.endpoint(code, receiver.url, "/neighbour", **QUICK)
-        self.committed = []  # message uids
+        self.committed = {}  # message uid -> seconds since the epoch
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._queue)
 
@@ -92,7 +94,16 @@ class Neighbour:
 
     def _queue(self):
         while not self._ended.wait(0.25):
-            self.committed += self.shop.queue(self.code)
+            [uid] = self.shop.queue(self.code)
+            self.committed[uid] = time.time()
+
+    def delays(self):
+        """Seconds from commit to arrival of each delivery, once all have arrived."""
+        wait_until(lambda: self.receiver.counts().keys() >= self.committed.keys())
+        arrived = {}
+        for request in self.receiver.requests_to("/neighbour"):
+            arrived.setdefault(request.webhook_id, request.time)
+        return [arrived[uid] - moment for uid, moment in self.committed.items()]
 
 
 def test_a_handler_that_ends_the_process(shop, server, receiver, code):
@@ -112,12 +123,15 @@ def test_a_handler_that_ends_the_process(shop, server, receiver, code):
         shop.wait_for_states(code, PARKED_WITHIN, done=7, error=1)
         beside = len(receiver.requests_to("/neighbour")) - known
         wait_until(lambda: len(near.committed) >= SAMPLES)
-    wait_until(lambda: len(receiver.requests_to("/neighbour")) >= len(near.committed))
+    median, p95 = (quantiles(near.delays(), n=20)[place] for place in (9, 18))
 
     [killer] = [each for each in shop.deliveries(code) if each["state"] == "error"]
     counts = receiver.counts()
     twice = sum(counts.get(uid, 1) - 1 for uid in uids)
-    print(f"ended process: {twice} sent twice; {beside} of the neighbour beside it")
+    print(
+        f"ended process: {twice} sent twice; {beside} of the neighbour beside it, "
+        f"from commit to arrival {median:.2f} s (median), {p95:.2f} s (p95)"
+    )
     assert uids[3] == killer["message_uid"]
     assert ("handler", None) == (killer["failure_reason"], killer["next_attempt_at"])
     assert "ended" in killer["processing_error"]

@@ -52,13 +52,59 @@ def test_killed_in_the_hook(shop, receiver):
             os.kill(worker_of(shop), signal.SIGKILL)
             assert "done" == shop.delivery(WAREHOUSE)["state"]
             busy.rollback()
-            assert not remote_id(shop)
+            assert not remote_id(shop, order)
 
-        wait_until(lambda: remote_id(shop) == "r-42", what="hook called again")
+        wait_until(lambda: remote_id(shop, order) == "r-42", what="hook called again")
 
     assert 1 == receiver.total
     [attempt] = shop.attempts(WAREHOUSE)
     assert attempt["hook_try"] is None
+
+
+def test_killed_before_the_id_is_stored(shop, receiver):
+    """A worker killed between recording and write-back: written once in the end.
+
+    The next change of the order is sent to the id, although it is not on the order yet.
+    """
+    receiver.script("/orders", status(201, b'{"id": "R-77"}'))
+    value = {"source_expression": "id", "target_model": "shop.order"}
+    shop.endpoint(
+        "upsert",
+        receiver.url,
+        "/orders",
+        create_or_update=True,
+        update_path="/orders/{external_id}",
+        answer_value_ids=[
+            [0, 0, {"source_expression": "id", "target_kind": "external_id"}],
+            [0, 0, {**value, "target_field": "remote_id"}],
+        ],
+    )
+    queue = "endpoint('upsert').queue_delivery({}, record=env['shop.order'].browse(id))"
+    with serving(shop.cluster, shop.database, workers=3, channels="root:2"):
+        order = shop.caller.run("result = env['shop.order'].create({'name': 'S2'}).id")
+        with shop.caller.transaction() as busy:
+            busy.run(
+                "env.cr.execute('SELECT 1 FROM shop_order WHERE id = %s FOR UPDATE', "
+                "[order])",
+                order=order,
+            )
+            shop.caller.run(queue, id=order)
+            wait_until(lambda: hook_waits(shop), what="write-back that waits")
+            os.kill(worker_of(shop, "upsert"), signal.SIGKILL)
+            shop.caller.run(queue, id=order)
+            busy.rollback()
+
+        assert {"done": 2} == shop.wait_for_end("upsert")
+        wait_until(lambda: remote_id(shop, order) == "R-77", what="id on the order")
+        shop.wait_for_idle("upsert")
+
+    assert [("POST", "/orders"), ("PUT", "/orders/R-77")] == [
+        (each.method, each.path) for each in receiver.requests
+    ]
+    marks = [
+        (each["hook_try"], each["hook_values"]) for each in shop.attempts("upsert")
+    ]
+    assert [(None, None)] * 2 == marks
 
 
 def hook_waits(shop):
@@ -68,11 +114,11 @@ def hook_waits(shop):
     )
 
 
-def worker_of(shop):
-    [job] = [job for job in shop.jobs(WAREHOUSE) if job["state"] == "started"]
+def worker_of(shop, code=WAREHOUSE):
+    [job] = [job for job in shop.jobs(code) if job["state"] == "started"]
     return job["worker_pid"]
 
 
-def remote_id(shop):
-    [row] = shop.rows("SELECT remote_id FROM shop_order")
+def remote_id(shop, order):
+    [row] = shop.rows(f"SELECT remote_id FROM shop_order WHERE id = {order}")
     return row["remote_id"]

@@ -57,9 +57,16 @@ MATRIX = {
         "action_view_outbound_deliveries": READERS,
         "action_view_failed_outbound_deliveries": READERS,
     },
+    "bwt.webhook.outbound.endpoint.answer.rule": CONFIGURATION,
+    "bwt.webhook.outbound.endpoint.answer.value": CONFIGURATION,
+    "bwt.webhook.outbound.external.ref": {
+        **CONFIGURATION,
+        "action_view_record": READERS,
+    },
     "bwt.webhook.outbound.endpoint.header.rule": CONFIGURATION,
     "bwt.webhook.outbound.endpoint.payload.rule": CONFIGURATION,
     "bwt.webhook.outbound.endpoint.health": RECORD,
+    "bwt.webhook.outbound.endpoint.hour": RECORD,
     "bwt.webhook.outbound.endpoint.skip": RECORD,
     "bwt.webhook.outbound.endpoint.token": {
         "read": NOBODY,
@@ -71,12 +78,16 @@ MATRIX = {
         # Operators work deliveries by their buttons and change nothing of what is sent.
         **CONFIGURATION,
         "action_queue_delivery": READERS,
+        "action_send_now": READERS,
         "action_retry_now": READERS,
         "action_reset_to_draft": READERS,
         "action_cancel_delivery": READERS,
         "action_dead_letter": READERS,
         "action_create_replay_delivery": READERS,
         "action_bulk": READERS,
+        # Searches: those of another company find none of these.
+        "action_bulk_search": "- - - + + + +",
+        "action_bulk_question": "- - - + + + +",
         "action_view_queue_jobs": READERS,
         "action_view_record": READERS,
     },
@@ -108,6 +119,12 @@ MATRIX = {
         "create": NOBODY,
         "unlink": NOBODY,
     },
+    "bwt.webhook.outbound.action.file": {
+        "read": NOBODY,
+        "write": NOBODY,
+        "create": NOBODY,
+        "unlink": NOBODY,
+    },
 }
 
 # Public methods that RPC may call beside buttons: they check access themselves, as
@@ -116,6 +133,7 @@ ORM_METHODS = {
     "copy_data",
     "create",
     "default_get",
+    "get_empty_list_help",
     "init",
     "onchange",
     "unlink",

@@ -17,10 +17,12 @@ from ..constants import (
     HANDLER,
     HEALTH,
 )
+from .access_matrix import ORM_METHODS
 from .common import OutboundCase
 
 BUTTONS = (
     ("action_queue_delivery", "draft"),
+    ("action_send_now", "queued"),
     ("action_retry_now", "error"),
     ("action_reset_to_draft", "error"),
     ("action_cancel_delivery", "error"),
@@ -178,8 +180,7 @@ class TestAccess(OutboundCase):
         call = {"queue_delivery": [[self.endpoint.id], {"a": 1}]}
         with self.assertRaises(AccessError):
             call_kw(self.env[ENDPOINT], "queue_delivery", call["queue_delivery"], {})
-        orm = {"create", "write", "unlink", "copy_data", "init", "copy", "default_get"}
-        orm.add("onchange")
+        orm = {*ORM_METHODS, "copy"}
         ours = [
             name
             for name in self.env

@@ -8,13 +8,17 @@ from odoo.service.model import call_kw
 from odoo.tests.common import new_test_user
 
 from ..constants import (
+    ACTION_FILE,
     ACTION_LINE,
     ADMINISTRATOR,
+    ANSWER_RULE,
+    ANSWER_VALUE,
     ASSIGNMENT,
     ATTEMPT,
     CONDITION,
     DELIVERY,
     ENDPOINT,
+    EXTERNAL_REF,
     HANDLER,
     HANDLER_RULE,
     OPERATOR,
@@ -31,6 +35,7 @@ STATES = {
     "action_set_draft": "active",
     "action_archive": "active",
     "action_queue_delivery": "draft",
+    "action_send_now": "queued",
     "action_retry_now": "dead_letter",
     "action_reset_to_draft": "error",
     "action_cancel_delivery": "draft",
@@ -38,6 +43,11 @@ STATES = {
     "action_create_replay_delivery": "done",
 }
 ARGUMENTS = {"action_bulk": ["cancel"]}
+# Of the model, not of records.
+SEARCHES = {
+    "action_bulk_search": [[], "cancel"],
+    "action_bulk_question": [[], "cancel"],
+}
 
 
 class RollBack(Exception):
@@ -119,6 +129,24 @@ class TestAccessMatrix(TrustCase):
                 **company,
             },
             f"{ENDPOINT}.header.rule": {"header_name": "X-A", **of_endpoint},
+            f"{ENDPOINT}.hour": {
+                "endpoint_id": cls.endpoint.id,
+                "hour": "2026-01-01 00:00:00",
+            },
+            ANSWER_RULE: {"endpoint_id": cls.endpoint.id, "statuses": "409"},
+            # Its field can be written by those users only who may write partners.
+            ANSWER_VALUE: {
+                "endpoint_id": cls.endpoint.id,
+                "source_kind": "status",
+                "target_kind": "external_id",
+            },
+            EXTERNAL_REF: {
+                "external_id": "R-1",
+                "reference_scope": "shop",
+                "res_model": "res.partner",
+                "res_id": cls.partner.id,
+                **company,
+            },
             f"{ENDPOINT}.skip": {
                 "skipped": 1,
                 "last_at": "2026-01-01 00:00:00",
@@ -156,6 +184,11 @@ class TestAccessMatrix(TrustCase):
                 **source,
             },
             RECOVER: {"endpoint_id": cls.endpoint.id},
+            ACTION_FILE: {
+                "action_id": cls._server_action().id,
+                "send_as": "base64",
+                "payload_path": "files.*",
+            },
             ACTION_LINE: {
                 "action_id": cls._server_action().id,
                 "usage": "context",
@@ -216,11 +249,14 @@ class TestAccessMatrix(TrustCase):
             "create": [[self._other_values(model)]],
             "unlink": [record.ids],
         }.get(way, [record.ids, *ARGUMENTS.get(way, [])])
+        arguments = SEARCHES.get(way, arguments)
         call_kw(self.env[model].with_user(user), way, arguments, {})
 
     def _other_values(self, model):
         """Values that don't collide with the record that is there."""
-        fresh = {"code": "fresh", "attempt_number": 8}
+        fresh = {"code": "fresh", "attempt_number": 8, "external_id": "R-2"}
+        if model == EXTERNAL_REF:
+            fresh["res_id"] = self.env.company.partner_id.id
         values = self.values[model]
         return values | {key: fresh[key] for key in fresh if key in values}
 

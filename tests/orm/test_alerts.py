@@ -21,7 +21,7 @@ from .common import CommittedCase
 FAILURES = "bwt_webhooks_outbound.mail_activity_type_dead_letter"
 CIRCUIT_OPEN = "bwt_webhooks_outbound.mail_activity_type_circuit_open"
 MIGRATION = "bwt_webhooks_outbound/migrations/19.0.1.2.0/pre-activity-types.py"
-LANE = "odoo.addons.bwt_webhooks_outbound.lane.notifications"
+LANE = "odoo.addons.bwt_webhooks_outbound.lane.report"
 
 
 @tagged("post_install", "-at_install")
@@ -83,7 +83,7 @@ class TestAlerts(CommittedCase):
         self.assertEqual([(self.user_id, True)], self.activities(FAILURES))
 
     def test_what_was_marked_as_done_stays_done_today(self):
-        """Whoever ticked it off knows; tomorrow's is a new one."""
+        """The user who ticked it off knows; tomorrow's is a new one."""
         self.failed_permanently()
         with self.transaction() as env:
             activities = env["mail.activity"].search([("user_id", "=", self.user_id)])

@@ -154,7 +154,7 @@ class TestBadInput(OutboundCase):
         self.assertStillQueued()
 
     def test_what_an_endpoint_normalizes(self):
-        """Outer spaces, a trailing slash and a missing leading one are no errors."""
+        """Outer spaces, a trailing slash and a missing leading one are not errors."""
         self.endpoint.write(
             {"target_hostname": " https://x.com/ ", "target_path": "?a={b}"}
         )

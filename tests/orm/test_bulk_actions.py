@@ -24,10 +24,10 @@ class TestBulkActions(OutboundCase):
 
         text = self.message(action)
         self.assertEqual("warning", action["params"]["type"])
-        self.assertIn("3 retried", text)
-        self.assertIn("7 left as they are", text)
-        self.assertIn(f"{unfit[0].name} (in state Done)", text)
-        self.assertIn("and 2 more", text)
+        names = ", ".join(each.name for each in unfit[:5])
+        self.assertEqual(
+            f"3 queued again.\n7 not: in state Done ({names}, and 2 more).", text
+        )
         self.assertEqual({"queued"}, {each.state for each in fit})
         self.assertEqual({"done"}, {each.state for each in unfit})
 
@@ -60,8 +60,47 @@ class TestBulkActions(OutboundCase):
         action = (here + there).action_bulk("retry_now")
 
         self.assertEqual(("queued", "error"), (here.state, there.state))
-        self.assertIn("1 retried", self.message(action))
-        self.assertIn("Activate it first", self.message(action))
+        done, left = self.message(action).splitlines()
+        self.assertEqual("1 queued again.", done)
+        self.assertRegex(left, r'1 not: .*Endpoint "Other" .*Archived.* \(Other / ')
+
+    def test_refusals_are_grouped(self):
+        """One line per reason, the most frequent first, with up to five records.
+
+        A line per delivery hides among 35 what the two reasons are. The name of a
+        record is read with the rights of the user who pressed the button.
+        """
+        other = self.make_endpoint("other")
+        partners = self.env["res.partner"].create([{"name": f"P{n}"} for n in range(7)])
+        there = other.queue_deliveries([{"record": each} for each in partners])
+        there.write({"state": "dead_letter", "next_attempt_at": False})
+        here = self.in_state("error")
+        done = self.in_state("done")
+        other.action_archive()
+
+        text = self.message((here + done + there).action_bulk("retry_now"))
+
+        first, second, third = text.splitlines()
+        self.assertEqual("1 queued again.", first)
+        self.assertRegex(
+            second, r"^7 not: .*Archived.* \(P0, P1, P2, P3, P4, and 2 more"
+        )
+        self.assertEqual(f"1 not: in state Done ({done.name}).", third)
+
+    def test_own_reasons_are_grouped_too(self):
+        """An error that names its delivery is grouped by what is wrong with it.
+
+        The name is in front of each such error: each would be a reason of its own.
+        """
+        partner = self.env["res.partner"].create({"name": "Ada"})
+        failed = self.endpoint.queue_deliveries([{"record": partner}] * 3)
+        failed.write({"state": "error", "needs_build": True, "next_attempt_at": False})
+
+        text = self.message(failed.action_bulk("queue"))
+
+        first, second = text.splitlines()
+        self.assertEqual("0 queued.", first)
+        self.assertRegex(second, r"^3 not: it was never built.* \(Ada, Ada, Ada\)\.$")
 
     def test_no_such_action(self):
         """Only keys of the table: the name comes from outside."""

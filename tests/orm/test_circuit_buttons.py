@@ -35,6 +35,8 @@ class TestCircuitButtons(OutboundCase):
         )
         health.note(signals, utcnow())
         self.env.invalidate_all()
+        self.endpoint.health_ids.sudo().recent_results = "1"
+        self.env.flush_all()
 
     def shown(self):
         """Circuit and health as a form reads them, and as list and filter find them."""
@@ -114,6 +116,7 @@ class TestCircuitButtons(OutboundCase):
                 "late": "Delayed",
                 "failing": "Failing",
                 "paused": "Paused",
+                "no_deliveries": "No Deliveries Yet",
                 "healthy": "Healthy",
                 "off": "Not Active",
             },
@@ -158,7 +161,7 @@ class TestCircuitButtons(OutboundCase):
     def test_recover_says_that_it_waits(self):
         """What Recover queues while the circuit is open waits, and it says so.
 
-        "3 retried." and nothing moved.
+        "3 queued again." and nothing moved.
         """
         for prepare, message in (
             (lambda: self.open_circuit(*["failure"] * 10), "The circuit is open"),
@@ -176,7 +179,7 @@ class TestCircuitButtons(OutboundCase):
 
                 notification = dialog.action_recover()["params"]
 
-                self.assertIn("1 retried.", notification["message"])
+                self.assertIn("1 queued again.", notification["message"])
                 self.assertIn(message, notification["message"])
                 self.assertEqual("warning", notification["type"])
                 self.as_operator.action_reset_circuit()
@@ -192,7 +195,8 @@ class TestCircuitButtons(OutboundCase):
         notification = dialog.action_recover()["params"]
 
         self.assertEqual(
-            ("1 retried.", "success"), (notification["message"], notification["type"])
+            ("1 queued again.", "success"),
+            (notification["message"], notification["type"]),
         )
 
     def test_delayed_endpoint_that_was_closed(self):

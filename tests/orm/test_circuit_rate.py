@@ -73,7 +73,7 @@ class TestCircuit(OutboundCase):
         self.assertEqual("half_open", self.stored().circuit_state)
 
     def test_a_probe_goes_once_though_two_lanes_saw_it_due(self):
-        """Whoever read the row before the other's probe finds it taken."""
+        """A lane that read the row before the other's probe finds it taken."""
         self.open()
         health, then = self.health(), self.now + 61 * SECOND
         seen = self.stored().next_probe_at

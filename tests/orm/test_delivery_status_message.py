@@ -55,7 +55,10 @@ class TestStatusMessage(TrustCase):
         delivery = self.deliver(eta=now + timedelta(hours=3, minutes=1))
 
         self.assertEqual("in 3 hours", delivery.next_attempt_summary)
-        self.assertEqual("Will be sent in 3 hours.", delivery.status_message)
+        self.assertEqual(
+            "Will be sent in 3 hours. Press Send Now to send it at once.",
+            delivery.status_message,
+        )
         delivery.sudo().next_attempt_at = now - timedelta(minutes=1)
         self.assertEqual("due now", delivery.next_attempt_summary)
 
@@ -67,6 +70,17 @@ class TestStatusMessage(TrustCase):
             "Delivered at the first attempt: the target responded with 200.",
             delivery.status_message,
         )
+
+    def test_what_the_handler_canceled_names_it(self):
+        """Else "Press Reset to Draft" leads to a delivery that is canceled again."""
+        self.handler({"result_status": "cancel", "note": "closed today"})
+        delivery = self.process({"a": 1})
+
+        self.assertIn('Canceled by the handler "Decider"', self.said(delivery))
+        self.assertIn("closed today", self.said(delivery))
+        delivery.action_reset_to_draft()
+        delivery.action_cancel_delivery()
+        self.assertIn("Press Reset to Draft to send it after all", self.said(delivery))
 
     def test_refused_credentials_lead_to_the_endpoint(self):
         """A 401 is corrected on the endpoint, then the delivery goes as it is."""

@@ -25,12 +25,16 @@ class TestEndpointStatus(OutboundCase):
                 "late",
                 "failing",
                 "paused",
+                "no_deliveries",
                 "healthy",
             )
         } | {"off": cls.make_endpoint("status-off", state="draft")}
         cls.endpoints["stopped"].health_ids.circuit_state = "manual"
         cls.endpoints["circuit_open"].health_ids.circuit_state = "half_open"
-        cls.endpoints["failing"].health_ids.failure_streak = 1
+        for word, each in cls.endpoints.items():
+            if word != "no_deliveries":
+                each.health_ids.recent_results = "1" * 20
+        cls.endpoints["failing"].health_ids.recent_results = "1" * 17 + "000"
         cls.endpoints["paused"].is_paused = True
         cls.queued(cls.endpoints["late"], minutes=6)
         cls.queued(cls.endpoints["healthy"], minutes=4)
@@ -52,6 +56,40 @@ class TestEndpointStatus(OutboundCase):
             self.all.invalidate_recordset(["health"])
             self.assertEqual(then, self.endpoints[word].health)
 
+    def test_failing(self):
+        """Failing is less than 90 % of the last attempts, and green is the rest.
+
+        An endpoint whose requests were all refused with 404 was Healthy.
+        """
+        endpoint = self.endpoints["healthy"]
+        for results, health in (
+            (False, "no_deliveries"),
+            ("1", "healthy"),
+            ("0", "failing"),
+            ("0" + "1" * 8, "failing"),
+            ("0" + "1" * 9, "healthy"),
+            ("1" * 19 + "0", "healthy"),
+            ("00" + "1" * 18, "healthy"),
+            ("000" + "1" * 17, "failing"),
+        ):
+            with self.subTest(results):
+                endpoint.health_ids.recent_results = results
+                self.all.invalidate_recordset(["health"])
+                self.assertEqual(health, endpoint.health)
+        self.assertEqual("17 of 20 succeeded", endpoint.recent_attempts)
+
+    def test_paused_and_stopped(self):
+        """An endpoint that is both is found by either filter; its badge shows both."""
+        stopped = self.endpoints["stopped"]
+        stopped.is_paused = True
+
+        self.assertEqual("stopped", stopped.health)
+        found = self.env[ENDPOINT].search([("is_paused", "=", True)])
+        self.assertIn(stopped, found)
+        for view in ("form", "list", "kanban"):
+            arch = self.env[ENDPOINT].get_view(view_type=view)["arch"]
+            self.assertIn('widget="webhook_health"', arch)
+
     def test_search(self):
         """A filter finds what the card says, whatever the lane has just written."""
         domain = [("id", "in", self.all.ids)]
@@ -69,7 +107,10 @@ class TestEndpointStatus(OutboundCase):
         groups = groups["groups"]
 
         self.assertEqual(
-            ["stopped", "late", "failing", "paused", "healthy", "off"],
+            [
+                *("stopped", "late", "failing", "paused"),
+                *("no_deliveries", "healthy", "off"),
+            ],
             [group["health"] for group in groups],
         )
         for group in groups:
@@ -83,7 +124,7 @@ class TestEndpointStatus(OutboundCase):
         domain = [("id", "in", self.all.ids)]
 
         as_operator = self.env[ENDPOINT].with_user(operator)
-        self.assertEqual(7, len(as_operator._read_group(domain, ["health"])))
+        self.assertEqual(8, len(as_operator._read_group(domain, ["health"])))
         as_other = self.env[ENDPOINT].with_user(other)
         with self.assertRaises(AccessError):
             as_other._read_group(domain, ["health"])

@@ -39,14 +39,14 @@ class TestEndpointSummary(TrustCase):
         self.assertIn('"5x" is not a valid duration', new.policy_summary)
 
     def test_the_chart_counts_attempts_per_hour(self):
-        """Done and failed are in the hour in which they were made."""
+        """Done and failed are in the hour of the clock in which they were made."""
         self.assertFalse(self.endpoint.chart_24h)
         self.receiver.script("/orders", status(200), status(422))
         self.process({})
         self.process({})
         self.env.cr.execute(
-            "UPDATE bwt_webhook_outbound_delivery_attempt "
-            "SET started_at = started_at - interval '150 minutes' WHERE state = 'done'"
+            "UPDATE bwt_webhook_outbound_endpoint_hour "
+            "SET hour = hour - interval '2 hours' WHERE succeeded > 0"
         )
         self.endpoint.invalidate_recordset()
 

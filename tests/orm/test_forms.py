@@ -5,12 +5,22 @@
 from contextlib import contextmanager, suppress
 
 from odoo.exceptions import UserError
-from odoo.tests import Form, tagged
+from odoo.tests import Form, new_test_user, tagged
 from odoo.tools import mute_logger
 
 from odoo.addons.bwt_webhooks_outbound.models.ir_actions_server import STATE
 
-from ..constants import ATTEMPT, DELIVERY, ENDPOINT, HANDLER, RECOVER, SECRET, SEND_TEST
+from ..constants import (
+    ADMINISTRATOR,
+    ATTEMPT,
+    DELIVERY,
+    ENDPOINT,
+    HANDLER,
+    OPERATOR,
+    RECOVER,
+    SECRET,
+    SEND_TEST,
+)
 from .request_case import RequestCase
 
 MODULE = "bwt_webhooks_outbound"
@@ -57,8 +67,13 @@ class TestForms(RequestCase):
         rules = {
             "header_rule_ids": [(0, 0, {"header_name": "X-A", "literal_value": "1"})],
             "payload_rule_ids": [(0, 0, {"target_path": "a", "literal_value": "1"})],
+            "answer_rule_ids": [(0, 0, {"statuses": "409"})],
+            "answer_value_ids": [
+                (0, 0, {"source_expression": "id", "target_kind": "external_id"})
+            ],
         }
         cls.endpoint.write({"handler_id": cls.handler_record.id, **rules})
+        cls.endpoint._set_external_ref(cls.endpoint.company_id, "R-1")
         cls.delivery = cls.env[DELIVERY].create(
             {
                 "endpoint_id": cls.endpoint.id,
@@ -69,7 +84,11 @@ class TestForms(RequestCase):
         )
 
     def forms(self):
-        """(view, model) of every form that this addon defines or extends."""
+        """(view, model) of every form that this addon defines or extends.
+
+        But for Odoo's page of settings: saving it for each choice of all addons takes
+        half an hour, and test_settings covers ours.
+        """
         names = self.env["ir.model.data"].search(
             [("module", "=", MODULE), ("model", "=", "ir.ui.view")]
         )
@@ -77,6 +96,7 @@ class TestForms(RequestCase):
         return [
             (view if view.mode == "primary" else view.inherit_id, self.env[view.model])
             for view in views.filtered(lambda each: each.type == "form")
+            if view.model != "res.config.settings"
         ]
 
     def test_new(self):
@@ -114,6 +134,26 @@ class TestForms(RequestCase):
         for view, model in self.forms():
             record = records.get(model._name) or model.search([], limit=1)
             self.take_every_choice(lambda r=record, v=view: Form(r, v), model._name)
+
+    def test_empty_lists_offer_what_users_may_do(self):
+        """Administrators see a button for the first step, operators don't.
+
+        Operators would fill in a form that they can't save.
+        """
+        for number, (groups, is_offered) in enumerate(
+            [(ADMINISTRATOR, True), (OPERATOR, False)]
+        ):
+            user = new_test_user(self.env, f"forms-{number}", groups)
+            actions = self.env["ir.actions.act_window"].with_user(user)
+            for name in (
+                "action_webhook_outbound_endpoint",
+                "action_webhook_handler",
+            ):
+                with self.subTest(name, groups=groups):
+                    action = actions._for_xml_id(f"{MODULE}.{name}")
+
+                    self.assertIn("Create your first", action["help"])
+                    self.assertEqual(is_offered, 'type="action"' in action["help"])
 
     # Its parts
 

@@ -269,5 +269,5 @@ class TestLimitedPaths(TrustCase):
         draft.action_queue_delivery()
 
         self.assertEqual("queued", draft.state)
-        with self.refused("is not a draft, so Record can't be changed", AccessError):
+        with self.refused("is not a draft, so Record ID can't be changed", AccessError):
             draft.res_id = self.partner.id

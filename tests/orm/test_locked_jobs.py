@@ -13,7 +13,7 @@ from odoo.tests import tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, jobs
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.lane.housekeeping import Housekeeping
+from odoo.addons.bwt_webhooks_outbound.lane.jobs import Housekeeping
 from odoo.addons.bwt_webhooks_outbound.lane.pacing import Budget
 from odoo.addons.bwt_webhooks_outbound.lane.slot import slots
 

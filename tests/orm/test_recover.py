@@ -70,8 +70,8 @@ class TestRecover(TrustCase):
         self.assertEqual({"queued"}, set((dead | error).mapped("state")))
         self.assertEqual({0}, set(dead.mapped("retry_number")))
         self.assertEqual("dead_letter", old.state)
-        self.assertIn("3 retried", action["params"]["message"])
-        self.assertIn("3 retried", self.endpoint.message_ids[0].body)
+        self.assertIn("3 queued again", action["params"]["message"])
+        self.assertIn("3 queued again", self.endpoint.message_ids[0].body)
 
     def test_kinds_can_be_deselected(self):
         """Errors alone, dead letters alone, or neither."""

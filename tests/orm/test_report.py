@@ -21,7 +21,6 @@ class TestReport(OutboundCase):
             self.in_state("done", queued_at=noon, processed_at=ended)
         for _number in range(25):
             self.in_state("dead_letter", queued_at=noon, processed_at=noon)
-        self.in_state("error")
 
         row = self.env[REPORT].search([("endpoint_id", "=", self.endpoint.id)])
 
@@ -32,6 +31,23 @@ class TestReport(OutboundCase):
         self.assertEqual(
             (50, 95, 99), (row.p50_seconds, row.p95_seconds, row.p99_seconds)
         )
+
+    def test_errors(self):
+        """What waits in Error counts, also where nothing has ended.
+
+        An endpoint whose every request failed was missing for as long as it retried.
+        """
+        self.in_state("error", failure_reason="http_5xx")
+        self.in_state("error", next_attempt_at=fields.Datetime.now())
+
+        row = self.env[REPORT].search([("endpoint_id", "=", self.endpoint.id)])
+
+        self.assertEqual(1, len(row))
+        self.assertEqual(
+            (0, 0, 2, 0.0),
+            (row.done_count, row.dead_letter_count, row.error_count, row.success_rate),
+        )
+        self.assertEqual(fields.Date.today(), row.day)
 
     def test_groups_show_the_worst_day(self):
         """Percentiles can't be added up; an average would hide the bad day."""

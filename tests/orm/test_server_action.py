@@ -46,6 +46,30 @@ class TestPayload(ServerActionCase):
             {"parent_id": {"id": self.company.id, "name": "Lovelace Ltd"}}, beside
         )
 
+    def test_deliveries_are_named_after_record_and_action(self):
+        """The list tells deliveries apart by what they are about, not by the second.
+
+        A name that can't be computed stops neither the delivery nor the user.
+        """
+        ada, byron = self.company.child_ids.sorted("id")
+        action = self.action("email")
+        name = f"{ada.display_name} / Tell the shop"
+        self.assertEqual(name, self.run_on(action, ada).name)
+        compute = type(ada)._compute_display_name
+
+        def fail(records):
+            if byron in records:
+                raise ZeroDivisionError("no name")
+            return compute(records)
+
+        self.patch(type(ada), "_compute_display_name", fail)
+        self.env.invalidate_all()
+
+        delivery = self.run_on(action, byron)
+
+        self.assertEqual("queued", delivery.state)
+        self.assertRegex(delivery.name, rf"^{self.endpoint.name} / 20")
+
     def test_record_and_action_are_named(self):
         """The receiver knows what it is about, as with Odoo's own webhook action."""
         action = self.action("name")
@@ -135,7 +159,9 @@ class TestPayload(ServerActionCase):
         self.assertEqual("Newest", json.loads(action.bwt_webhook_sample)["name"])
         self.assertEqual(newest.id, json.loads(action.bwt_webhook_sample)["_id"])
         action.bwt_webhook_field_ids.source_expression = "nmae"
-        self.assertIn("Did you mean name", action.bwt_webhook_sample)
+        message = action.bwt_webhook_sample
+        self.assertIn("Did you mean name", " ".join(message.split()))
+        self.assertLess(max(map(len, message.splitlines())), 70, "it is cut off")
         self.assertFalse(self.env[DELIVERY].search([("res_id", "=", newest.id)]))
 
 
@@ -169,7 +195,7 @@ class TestHint(ServerActionCase):
 
 class TestRefused(ServerActionCase):
     def test_fields_limited_to_groups_are_refused(self):
-        """Whoever saves a record must not send what they may not read."""
+        """A user who saves a record must not send what they may not read."""
         limited = next(
             name
             for name, field in self.env["res.users"]._fields.items()

@@ -13,9 +13,13 @@ from .common import STATES, OutboundCase
 
 BUTTONS = {
     "action_queue_delivery": (("draft", "error"), "queued"),
+    "action_send_now": (("queued",), "queued"),
     "action_retry_now": (("error", "dead_letter"), "queued"),
     "action_reset_to_draft": (("error", "dead_letter", "canceled"), "draft"),
-    "action_cancel_delivery": (("draft", "error", "queued"), "canceled"),
+    "action_cancel_delivery": (
+        ("draft", "error", "dead_letter", "queued"),
+        "canceled",
+    ),
     "action_dead_letter": (("draft", "error"), "dead_letter"),
 }
 REPLAYED = ("draft", "done", "error", "dead_letter", "canceled")

@@ -62,7 +62,8 @@ class TestTranslation(OutboundCase):
     def test_address(self):
         """Why a URL is refused, and of what kind an address is."""
         self.assertEqual(
-            '«the URL "ftp://a" is refused: «it must begin with https:// or http://».»',
+            '«the URL "ftp://a" is refused: «it must begin with https:// or http://». '
+            "Correct it.»",
             self.said(check_url, "ftp://a"),
         )
         self.assertIn(
@@ -76,7 +77,9 @@ class TestTranslation(OutboundCase):
 
         error = self.sent().processing_error
 
-        self.assertRegex(error, r"^«127\.0\.0\.1:\d+ sent no valid response: «.+»\.»$")
+        self.assertRegex(
+            error, r"^«127\.0\.0\.1:\d+ sent no valid response: «.+»\. .+»$"
+        )
 
     def test_access_token(self):
         """Why the token server returned no token, within the delivery's error."""
@@ -95,7 +98,7 @@ class TestTranslation(OutboundCase):
         self.assertRegex(
             self.endpoint.oauth_problem,
             r"^«no OAuth2 token from http://127\.0\.0\.1:\d+/token: "
-            r"«127\.0\.0\.1:\d+ closed the connection without a response\.»»$",
+            r"«127\.0\.0\.1:\d+ closed the connection without a response\. .+»»$",
         )
 
     def test_retry_description(self):

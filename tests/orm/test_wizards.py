@@ -102,7 +102,8 @@ class TestSendTest(TrustCase):
         test.action_preview()
 
         self.assertRegex(
-            test.outcome, "No request would be sent: the handler returned cancel"
+            test.outcome,
+            'No request would be sent: the rule ".+" of the handler decides Cancel',
         )
 
     def test_it_opens_with_the_keys_that_are_needed(self):

@@ -60,13 +60,13 @@ def test_a_probe_after_the_cooldown():
 
 
 def test_a_result_that_says_nothing_changes_nothing():
-    """A request that was refused or not built is no result of the target."""
+    """A request that was refused or not built isn't a result of the target."""
     assert Circuit() == Circuit().after_ignored(NOW)
     assert opened() == opened().after_ignored(NOW)
 
 
 def test_late_failures_change_no_times():
-    """What was out when it opened may fail without moving the probe."""
+    """What was in flight when it opened may fail without moving the probe."""
     circuit = opened()
     late = circuit.after_failure(later(30))
 

@@ -214,7 +214,8 @@ def test_the_message_says_what_and_who():
         "10.1.2.3",
         "private",
         "Settings administrator",
-        "bwt_webhooks_outbound.allowed_networks",
+        "Settings > Webhooks",
+        "allowed_networks",
         "odoo.conf",
     ):
         assert part in str(caught.value)

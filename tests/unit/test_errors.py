@@ -35,7 +35,7 @@ def test_unsupported_operator_names_it():
 
 
 def test_all_kinds_are_service_errors():
-    """Whoever catches ServiceError catches every refusal of a service."""
+    """Code that catches ServiceError catches every refusal of a service."""
     for kind in (ConfigurationError, EgressRefused, PayloadError):
         assert issubclass(kind, ServiceError)
 

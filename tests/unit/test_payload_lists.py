@@ -91,7 +91,7 @@ def test_lists_in_lists_pair_from_left_to_right():
 
 
 def test_a_list_rule_selects_for_the_rules_below_it():
-    """Wherever it stands; without others it sends the records themselves."""
+    """At any place; without others it sends the records themselves."""
     below = group_rules(
         rules(("a.*.x", "child_ids.*.name"), ("a", "child_ids", "list"))
     )

@@ -339,6 +339,24 @@ def test_endless_trailers_are_cut():
     assert len(peer.data) > 4_000_000
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked", "gzip"])
+def test_a_larger_limit(framing):
+    """Rules on responses may need more of a body than is recorded, and no more."""
+    limit, body = BODY_LIMIT * 16, b"x" * BODY_LIMIT * 20
+    chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
+    packed = gzip.compress(body)
+    gzipped = f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n"
+    data = {
+        "length": message(f"Content-Length: {len(body)}\r\n", body),
+        "chunked": message("Transfer-Encoding: chunked\r\n", chunk * 320),
+        "gzip": message(gzipped, packed),
+    }[framing]
+
+    response = read_response(Peer(data, 65536), "POST", limit)
+
+    assert (limit, True) == (len(response.body), response.truncated)
+
+
 def test_a_body_of_exactly_the_limit_is_whole():
     """It is marked as truncated only if something is missing."""
     data = message(f"Content-Length: {BODY_LIMIT}\r\n", b"x" * BODY_LIMIT)

@@ -26,7 +26,7 @@ NOW = datetime(2024, 5, 1, 12, 0, 0)
     ],
 )
 def test_schedules(text, delays):
-    """A schedule is a delay per retry with its unit; empty text is no retry."""
+    """A schedule is a delay per retry with its unit; an empty text means no retry."""
     assert delays == RetrySchedule.parse(text).delays
 
 

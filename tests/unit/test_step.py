@@ -90,7 +90,7 @@ def test_records_the_last_ones():
 
 
 def test_nothing_to_record():
-    """A recording that is due by the clock alone is no transaction."""
+    """A recording that is due by the clock alone isn't a transaction."""
     assert Step.STOP is step(backlog=NOTHING, must_record=True)
 
 

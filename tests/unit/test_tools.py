@@ -3,16 +3,19 @@
 """What the `make` commands use: ports, locks, addon and temp folders."""
 
 import os
+import re
 import socket
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from tools.cli import COMMANDS, HELP
 from tools.console import Trouble
 from tools.odoo_server import free_port
 from tools.postgres import temp_folder
-from tools.workspace import extra_addons, only_once
+from tools.translations import only_dates_differ
+from tools.workspace import REPOSITORY, extra_addons, only_once
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +92,25 @@ def test_a_temp_folder_of_root_alone(temp, mode):
     may_enter = mode == 0o711 or os.geteuid() != 0
 
     assert (Path(tempfile.tempdir) if may_enter else Path("/tmp")) == temp_folder()
+
+
+def test_an_export_without_new_texts():
+    """`make pot` leaves the file as it was, so that nothing seems to have changed."""
+    before = '"POT-Creation-Date: 2026-11-27 08:39+0000\\n"\nmsgid "Queue"\n'
+    later = before.replace("08:39", "11:10")
+
+    assert only_dates_differ(before, later)
+    assert not only_dates_differ(before, later + 'msgid "Cancel"\n')
+    assert not only_dates_differ("", later)
+
+
+def test_help_has_all_commands():
+    """`make help` lists what `make` knows, and says how long the long ones take."""
+    makefile = (REPOSITORY / "Makefile").read_text()
+    [listed] = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+
+    shown = set(re.findall(r"^make ([a-z-]+)", HELP, re.MULTILINE))
+
+    assert set(listed.split()) - {"help"} == shown == set(COMMANDS) - {"help"}
+    for name in ("test", "bench", "soak"):
+        assert re.search(rf"^make {name} +\d+ minutes; ", HELP, re.MULTILINE)

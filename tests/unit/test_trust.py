@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import replace
 
 import pytest
 from sockets import LOOPBACK, Server
@@ -62,7 +61,7 @@ def arrived(now, signature):
         head, _, body = server.requests[0].partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")[1:]
     headers = tuple(tuple(line.split(": ", 1)) for line in lines)
-    return replace(request, headers=headers, body=body)
+    return request._replace(headers=headers, body=body)
 
 
 def values(request, name):

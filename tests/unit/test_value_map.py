@@ -40,7 +40,7 @@ def test_without_default_a_value_stays():
 
 
 def test_an_empty_map_is_false_and_changes_nothing():
-    """No text is no mapping."""
+    """Without a text there is no mapping."""
     for text in (None, False, "", " \n"):
         assert not parse_value_map(text)
         assert "x" == parse_value_map(text).apply("x")

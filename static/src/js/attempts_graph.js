@@ -1,13 +1,9 @@
-import {cookie} from "@web/core/browser/cookie";
-import {getColor} from "@web/core/colors/colors";
 import {registry} from "@web/core/registry";
 import {
   JournalDashboardGraphField,
   journalDashboardGraphField,
 } from "@web/views/fields/journal_dashboard_graph/journal_dashboard_graph_field";
-
-const TEAL = 2; // In Odoo's small palette
-const RED = 1;
+import {resultColor} from "./result_colors";
 
 /**
  * Odoo's dashboard graph with two series, stacked: attempts that succeeded (2xx),
@@ -25,10 +21,10 @@ class AttemptsGraph extends JournalDashboardGraphField {
   getBarChartConfig() {
     const config = super.getBarChartConfig();
     const {options} = config;
-    config.data.datasets = [TEAL, RED].map((color, index) => ({
+    config.data.datasets = ["succeeded", "failed"].map((result, index) => ({
       label: this.data[index].key,
       data: this.data[index].values.map(({value}) => value),
-      backgroundColor: getColor(color, cookie.get("color_scheme"), "sm"),
+      backgroundColor: resultColor(result),
     }));
     options.scales.y.stacked = true;
     // A base line only: the tooltip has the hour.

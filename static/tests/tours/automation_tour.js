@@ -1,4 +1,12 @@
-import {DIALOG, addLine, chooseRecord, create, openApp} from "./steps";
+import {
+  DIALOG,
+  addLine,
+  chooseField,
+  chooseRecord,
+  create,
+  fillCell,
+  openApp,
+} from "./steps";
 import {registry} from "@web/core/registry";
 import {stepUtils} from "@web_tour/tour_utils";
 
@@ -6,25 +14,7 @@ function fieldToSend(name, label) {
   return addLine(
     "bwt_webhook_field_ids",
     label,
-    {
-      content: "Open the field selector",
-      trigger: `${DIALOG} .o_model_field_selector:visible:last`,
-      run: "click",
-    },
-    {
-      content: `Search ${name}`,
-      trigger: ".o_model_field_selector_popover_search input",
-      run: `edit ${name}`,
-    },
-    {
-      content: `Choose ${name}`,
-      trigger: `.o_model_field_selector_popover_page li[data-name="${name}"] button`,
-      run: "click",
-    },
-    {
-      content: "The selector is closed",
-      trigger: "body:not(:has(.o_model_field_selector_popover))",
-    }
+    ...chooseField(name)
   );
 }
 
@@ -65,6 +55,15 @@ registry.category("web_tour.tours").add("webhooks_automation_rule", {
     ),
     ...fieldToSend("name", "Name"),
     ...fieldToSend("email", "Email"),
+    {
+      content: "No files are sent yet",
+      trigger: `${DIALOG} [name="bwt_webhook_no_files"]`,
+    },
+    ...addLine(
+      "bwt_webhook_file_ids",
+      "documents.*.content",
+      fillCell("payload_path", "documents.*.content")
+    ),
     {
       content: "A sample of what is sent is shown",
       trigger: `${DIALOG} .o_field_widget[name="bwt_webhook_sample"]`,

@@ -10,11 +10,12 @@ import {
 } from "./steps";
 import {cookie} from "@web/core/browser/cookie";
 import {registry} from "@web/core/registry";
+import {rpcBus} from "@web/core/network/rpc";
 
 // Takes every value of every selection and every check box that a form shows, and of
 // those that a value reveals: none may end in an error dialog.
 
-const TIMEOUT = 5000; // Milliseconds for a menu or a response of the server.
+const TIMEOUT = 30000; // Milliseconds for a menu or a response of the server.
 const DIALOGS = ".o_error_dialog, .o_notification_manager .text-bg-danger";
 const SELECTION = ".o_field_widget.o_field_selection";
 const RADIO = ".o_field_widget.o_field_radio";
@@ -36,11 +37,20 @@ async function until(what, check) {
   throw new Error(`${what}: timed out`);
 }
 
-// Waits until pending requests are done and the form is rendered again.
+const pending = new Set();
+rpcBus.addEventListener("RPC:REQUEST", ({detail}) => pending.add(detail.data.id));
+rpcBus.addEventListener("RPC:RESPONSE", ({detail}) => pending.delete(detail.data.id));
+
+const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
+// Waits until pending requests are done and the form is rendered again. The indicator
+// of the web client appears late, so the requests themselves are counted: a response
+// that comes after the next click would close the menu that it opened.
 async function settled(what) {
   await new Promise((resolve) => setTimeout(resolve, 50));
-  await until(what, () => !document.querySelector(".o_blockUI, .o_loading_indicator"));
-  await new Promise((resolve) => requestAnimationFrame(resolve));
+  await until(what, () => !pending.size && !document.querySelector(".o_blockUI"));
+  await frame();
+  await frame();
 }
 
 const named = (root, name, selector) =>
@@ -110,30 +120,47 @@ async function takeAll(root, done, click) {
   }
 }
 
-// `atLeast`: so many fields must have been found, or the tour saw nothing.
+const PAGES = 12; // At least as many as a form has.
+
+// Steps for the fields above the pages, then for each page: a step has to end within
+// 60 seconds. `atLeast`: so many fields must be found, or the tour saw nothing.
 function takeEveryChoice(where, atLeast, place = ".o_form_view") {
-  return {
-    content: `Take every choice of ${where}`,
+  const root = () => document.querySelector(place);
+  let done = new Set();
+  const pages = [...Array(PAGES).keys()].map((number) => ({
+    content: `Take every choice of ${where}, page ${number + 1} if there is one`,
     trigger: place,
     timeout: 60000,
     async run({click}) {
-      const root = () => document.querySelector(place);
-      const done = new Set();
-      await takeAll(root, done, click);
-      const pages = [...root().querySelectorAll(".o_notebook_headers a.nav-link")];
-      for (const name of pages.map((page) => page.getAttribute("name"))) {
-        const page = root().querySelector(`.o_notebook_headers a[name="${name}"]`);
-        if (page && page.offsetParent) {
-          await click(page);
-          await settled(`page ${name}`);
-          await takeAll(root, done, click);
-        }
-      }
-      if (done.size < atLeast) {
-        throw new Error(`${where}: only ${[...done].join(", ")} found`);
+      const page = root().querySelectorAll(".o_notebook_headers a.nav-link")[number];
+      if (page && page.offsetParent) {
+        await click(page);
+        await settled(`page ${page.textContent}`);
+        await takeAll(root, done, click);
       }
     },
-  };
+  }));
+  return [
+    {
+      content: `Take every choice of ${where}`,
+      trigger: place,
+      timeout: 60000,
+      async run({click}) {
+        done = new Set();
+        await takeAll(root, done, click);
+      },
+    },
+    ...pages,
+    {
+      content: `Every choice of ${where} was taken`,
+      trigger: place,
+      run() {
+        if (done.size < atLeast) {
+          throw new Error(`${where}: only ${[...done].join(", ")} found`);
+        }
+      },
+    },
+  ];
 }
 
 function discard() {
@@ -163,7 +190,7 @@ registry.category("web_tour.tours").add("webhooks_every_choice", {
     ...outbound("endpoints", ENDPOINTS),
     create("an endpoint"),
     {content: "A new form", trigger: ".o_form_view .o_form_status_indicator_buttons"},
-    takeEveryChoice("a new endpoint", 8),
+    ...takeEveryChoice("a new endpoint", 8),
     ...discard(),
     ...outbound("endpoints", ENDPOINTS),
     create("an endpoint"),
@@ -171,27 +198,27 @@ registry.category("web_tour.tours").add("webhooks_every_choice", {
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
     ...save(),
-    takeEveryChoice("a saved endpoint", 8),
+    ...takeEveryChoice("a saved endpoint", 8),
     ...discard(),
     ...press("action_send_test"),
     {content: "Send Test is open", trigger: DIALOG},
-    takeEveryChoice("Send Test", 0, DIALOG),
+    ...takeEveryChoice("Send Test", 0, DIALOG),
     ...closeDialog(),
     ...outbound("deliveries", '.o_breadcrumb:contains("Deliveries")'),
     create("a delivery"),
     {content: "A new form", trigger: ".o_form_view .o_form_status_indicator_buttons"},
-    takeEveryChoice("a new delivery", 0),
+    ...takeEveryChoice("a new delivery", 0),
     ...discard(),
     ...outbound("endpoints", ENDPOINTS),
     openRow("Tour: failed"),
     ...press("action_recover"),
     {content: "Recover is open", trigger: DIALOG},
-    takeEveryChoice("Recover", 3, DIALOG),
+    ...takeEveryChoice("Recover", 3, DIALOG),
     ...closeDialog(),
     ...openMenu("menu_webhooks_configuration", "menu_webhooks_handlers", ".o_breadcrumb"),
     create("a handler"),
     {content: "A new form", trigger: ".o_form_view .o_form_status_indicator_buttons"},
-    takeEveryChoice("a new handler", 1),
+    ...takeEveryChoice("a new handler", 1),
     ...discard(),
   ],
 });

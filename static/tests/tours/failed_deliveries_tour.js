@@ -3,8 +3,7 @@ import {
   onDesktop,
   onPhone,
   openApp,
-  openLine,
-  openPage,
+  openAttempt,
   openRow,
   outbound,
   press,
@@ -13,6 +12,23 @@ import {
   type,
 } from "./steps";
 import {registry} from "@web/core/registry";
+
+// A browser without a window has no clipboard: the page keeps what would be in it.
+function copies(button, text) {
+  return [
+    {
+      content: `Press ${button}`,
+      trigger: button,
+      async run({click}) {
+        navigator.clipboard.writeText = async (copied) => {
+          document.body.dataset.copied = copied;
+        };
+        await click(button);
+      },
+    },
+    {content: `${text} is copied`, trigger: `body[data-copied*="${text}"]`},
+  ];
+}
 
 registry.category("web_tour.tours").add("webhooks_failed_delivery", {
   steps: () => [
@@ -24,26 +40,25 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
       content: "It says what happened and what to do",
       trigger: 'div[name="alert_dead_letter"]:contains("404"):contains("Retry Now")',
     },
-    openPage("attempts"),
-    openLine("attempt_ids", "404", "state"),
+    openAttempt("Failed Permanently"),
     {
-      content: "The request is shown",
-      trigger: '.modal .o_field_widget[name="target_url"]:contains("/missing")',
+      content: "The request is shown in the page",
+      trigger: 'body:not(:has(.modal)) section[name="request"]:contains("/missing")',
     },
     {
-      content: "The response is shown",
-      trigger:
-        '.modal .o_field_widget[name^="response_body"]:contains("no such thing")',
+      content: "The response is shown beside it",
+      trigger: 'section[name="response"] pre:contains("no such thing")',
     },
+    ...copies(".o_copy_response", "no such thing"),
+    ...copies(".o_copy_request", "42"),
+    ...copies('div[name="payload_pretty"] .o_clipboard_button', "42"),
     {
-      content: "Close it",
-      trigger: ".modal .btn-close, .modal header .oi-arrow-left",
-      run: "click",
+      content: "It took no time until done, since it is not done",
+      trigger: '.o_form_view:not(:has(div[name="took"]))',
     },
     {
       content: "Open the endpoint",
-      trigger:
-        'body:not(:has(.modal)) .o_field_widget[name="endpoint_id"] a.o_form_uri',
+      trigger: '.o_field_widget[name="endpoint_id"] a.o_form_uri',
       run: "click",
     },
     type("target_path", "/orders"),
@@ -117,8 +132,63 @@ registry.category("web_tour.tours").add("webhooks_bulk_retry", {
     },
     {
       content: "The summary counts them",
-      trigger: '.o_notification:contains("50 retried")',
+      trigger: '.o_notification:contains("50 queued again")',
     },
     {content: "None is left", trigger: ".o_view_nocontent"},
+  ],
+});
+
+const GROUP = '.o_group_header:contains("HTTP 404 Not Found (35)")';
+
+// The group is larger than what the operator wants to see: its button takes all of it.
+registry.category("web_tour.tours").add("webhooks_group_retry", {
+  steps: () => [
+    ...openApp(),
+    ...outbound("attention", ".o_group_header"),
+    {
+      content: "The endpoint is open, its reasons are folded",
+      trigger: '.o_group_open:contains("Tour: shop orders (36)")',
+    },
+    {
+      content: "The other reason is shown",
+      trigger: '.o_group_header:contains("HTTP 410 Gone (1)")',
+    },
+    {content: "Open the group", trigger: `${GROUP} .o_group_name`, run: "click"},
+    {
+      content: "A row has the name of its record and the message",
+      trigger: '.o_data_row:contains("Tour: Ada"):contains("404 Not Found")',
+    },
+    {
+      content: "The record opens",
+      trigger: ".o_data_row .o_webhook_record.btn",
+      run: "click",
+    },
+    {
+      content: "It is the contact",
+      trigger: '.o_form_view:has(.o_field_widget[name="email"])',
+    },
+    {
+      content: "Back to the list",
+      trigger: '.breadcrumb-item a:contains("Needs Attention"), button.o_back_button',
+      run: "click",
+    },
+    {
+      content: "Retry the group",
+      trigger: `${GROUP} button[name="retry_now"]:visible`,
+      run: "click",
+    },
+    {
+      content: "It asks, with the number",
+      trigger: '.modal-body:contains("35 deliveries will be queued again.")',
+    },
+    {content: "Retry", trigger: '.modal-footer button:contains("Retry")', run: "click"},
+    {
+      content: "The summary counts them",
+      trigger: '.o_notification:contains("35 queued again.")',
+    },
+    {
+      content: "The other one is left",
+      trigger: '.o_group_open:contains("Tour: shop orders (1)")',
+    },
   ],
 });

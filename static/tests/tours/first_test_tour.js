@@ -26,6 +26,7 @@ function newcomer() {
     type("name", "Tour: shop orders"),
     type("code", "tour-shop-orders"),
     type("target_hostname", `http://127.0.0.1:${cookie.get("webhooks_receiver_port")}`),
+    ...press("action_activate"),
     ...press("action_send_test"),
     pressInDialog("action_preview"),
     {

@@ -1,6 +1,6 @@
 import {
   openApp,
-  openLine,
+  openAttempt,
   openMore,
   openPage,
   openRow,
@@ -70,12 +70,11 @@ registry.category("web_tour.tours").add("webhooks_operator", {
     ...outbound("deliveries", '.o_breadcrumb:contains("Deliveries")'),
     openRow("Tour: order S00042"),
     stateIs("dead_letter"),
-    openPage("attempts"),
-    openLine("attempt_ids", "404", "state"),
+    openAttempt("404"),
     {
       content: "The credentials are masked",
-      trigger: '.modal .o_field_widget[name^="request_headers"]:contains("***")',
+      trigger: 'section[name="request"] pre:contains("***")',
     },
-    noSecretIsShown("the attempt", ".modal .o_form_view"),
+    noSecretIsShown("the attempt"),
   ],
 });

@@ -126,6 +126,17 @@ export function openRow(text) {
   };
 }
 
+export function attemptIs(text) {
+  return {
+    content: `An attempt shows ${text}`,
+    trigger: `.o_field_widget[name="attempt_ids"] li button:contains("${text}")`,
+  };
+}
+
+export function openAttempt(text) {
+  return {...attemptIs(text), content: `Open the attempt ${text}`, run: "click"};
+}
+
 // Lines are rows on the desktop, edited in place; on a phone, cards with a form each.
 
 export function lineIs(field, text) {
@@ -152,6 +163,60 @@ export function fillCell(field, text, input = "input") {
     trigger: `.o_selected_row ${place}, ${DIALOG} ${place}`,
     run: `edit ${text}`,
   };
+}
+
+// Takes a value of a selection in the line that is edited.
+export function choose(field, label) {
+  const place = `.o_field_widget[name="${field}"] input`;
+  return [
+    {
+      content: `Open the choices of ${field}`,
+      trigger: `.o_selected_row ${place}`,
+      run: "click",
+    },
+    {
+      content: `Choose ${label}`,
+      trigger: `.o_select_menu_item:text("${label}")`,
+      run: "click",
+    },
+  ];
+}
+
+// Chooses the path of the line that is edited: relations first, then a field.
+export function chooseField(...names) {
+  const page = ".o_model_field_selector_popover_page";
+  const open = (name, button, what) => [
+    {
+      content: `Search ${name}`,
+      trigger: ".o_model_field_selector_popover_search input",
+      run: `edit ${name}`,
+    },
+    {
+      content: `${what} ${name}`,
+      trigger: `${page} li[data-name="${name}"] ${button}`,
+      run: "click",
+    },
+  ];
+  const relations = names.slice(0, -1);
+  return [
+    {
+      content: "Open the field selector",
+      trigger: `.o_selected_row .o_bwt_choose_field, ${DIALOG} .o_form_view .o_field_widget[name="source_expression"]:visible .o_bwt_choose_field`,
+      run: "click",
+    },
+    ...relations.flatMap((name) =>
+      open(name, ".o_model_field_selector_popover_item_relation", "Follow")
+    ),
+    ...open(
+      names.at(-1),
+      ".o_model_field_selector_popover_item_name",
+      "Choose"
+    ),
+    {
+      content: "The selector is closed",
+      trigger: "body:not(:has(.o_model_field_selector_popover))",
+    },
+  ];
 }
 
 export function keepLine(field, text) {

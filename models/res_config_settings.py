@@ -1,0 +1,204 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""Settings > Webhooks: allowed networks, proxy, defaults for new endpoints."""
+
+from urllib.parse import urlsplit
+
+from odoo import api, fields, models
+
+from ..exceptions import WebhookProcessingConfigurationError
+from ..services.egress.policy import Policy
+from ..services.errors import ServiceError
+from ..services.http.proxy import Proxy
+from ..services.retry import RetrySchedule
+from .const import ENDPOINT
+from .egress_settings import PARAMETER, PROXY_PARAMETER, networks_of_odoo_conf
+from .endpoint_policy import bounds_message
+from .errors import capitalized, translate
+
+PREFIX = "bwt_webhook_default_"
+# Fields of the endpoint whose default can be set.
+DEFAULTS = ("retry_schedule", "timeout_seconds", "retention_days")
+HIDDEN = "***"  # shown instead of the proxy's password
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    bwt_webhook_allowed_networks = fields.Text(
+        string="Allowed Networks and Hosts",
+        groups="base.group_system",
+        help="Internal networks, addresses and host names that endpoints may send to, "
+        "one per line. Stored in the system parameter "
+        "bwt_webhooks_outbound.allowed_networks.",
+    )
+    bwt_webhook_networks_of_odoo_conf = fields.Text(
+        string="Allowed in odoo.conf",
+        readonly=True,
+        groups="base.group_system",
+        help="Allowed in addition, by allowed_networks in the section "
+        "[bwt_webhooks_outbound] of odoo.conf. Change them there.",
+    )
+    bwt_webhook_proxy = fields.Char(
+        string="Webhook Proxy",
+        groups="base.group_system",
+        help="Requests are sent through this HTTP proxy, as in "
+        "http://user:password@proxy.example:3128. A stored password is shown as ***. "
+        "Stored in the system parameter bwt_webhooks_outbound.proxy. Proxies of the "
+        "server's environment are not used.",
+    )
+    bwt_webhook_default_retry_schedule = fields.Char(
+        string="Default Retry Schedule",
+        groups="base.group_system",
+        help="One delay per retry, each a number with s, m, h or d. Empty: a failure "
+        "is not retried.",
+    )
+    bwt_webhook_default_retry_description = fields.Char(
+        string="Resulting Default Schedule",
+        compute="_compute_bwt_webhook_default_retry_description",
+        groups="base.group_system",
+    )
+    bwt_webhook_default_timeout_seconds = fields.Integer(
+        string="Default Timeout",
+        groups="base.group_system",
+        help="Total time for one request, in seconds.",
+    )
+    bwt_webhook_default_retention_days = fields.Integer(
+        string="Default Retention (days)",
+        groups="base.group_system",
+        help="Done and canceled deliveries are deleted after this many days. 0: never.",
+    )
+
+    @api.depends("bwt_webhook_default_retry_schedule")
+    def _compute_bwt_webhook_default_retry_description(self):
+        for settings in self:
+            schedule = settings.bwt_webhook_default_retry_schedule
+            try:
+                said = RetrySchedule.parse(schedule or "").describe()
+            except ServiceError as error:
+                said = error
+            settings.bwt_webhook_default_retry_description = translate(self.env, said)
+
+    @api.model
+    def get_values(self):
+        """The stored values; none of them for a user without Settings rights.
+
+        `default_get` can be called by every user, and the proxy may have a password.
+        """
+        values = super().get_values()
+        if not self.env.is_system():
+            return values
+        read = self.env["ir.config_parameter"].get_param
+        values["bwt_webhook_allowed_networks"] = "\n".join(_lines(read(PARAMETER)))
+        values["bwt_webhook_networks_of_odoo_conf"] = "\n".join(
+            _lines(networks_of_odoo_conf())
+        )
+        values["bwt_webhook_proxy"] = _without_password(read(PROXY_PARAMETER))
+        values |= {PREFIX + name: value for name, value in self._defaults().items()}
+        return values
+
+    def set_values(self):  # pylint: disable=missing-return  # returns nothing
+        """Check and store what was changed.
+
+        :raise WebhookProcessingConfigurationError: a value is invalid; the message
+            names the setting and, of the networks, the line
+        """
+        super().set_values()
+        if not self.env.is_system():
+            return
+        before = self.get_values()
+        if self.bwt_webhook_allowed_networks != before["bwt_webhook_allowed_networks"]:
+            self._set_networks()
+        if (self.bwt_webhook_proxy or "") != before["bwt_webhook_proxy"]:
+            self._set_proxy()
+        self._set_defaults()
+
+    def _set_networks(self):
+        given = (self.bwt_webhook_allowed_networks or "").splitlines()
+        for number, line in enumerate(given, 1):
+            try:
+                Policy.parse(line)
+            except ServiceError as error:
+                where = self.env._(
+                    "Allowed Networks and Hosts, line %(number)s", number=number
+                )
+                raise self._invalid(where, error) from error
+        text = "\n".join(line for each in given for line in _lines(each))
+        self.env["ir.config_parameter"].set_param(PARAMETER, text)
+
+    def _set_proxy(self):
+        parameters = self.env["ir.config_parameter"]
+        proxy = _with_password(
+            (self.bwt_webhook_proxy or "").strip(),
+            parameters.get_param(PROXY_PARAMETER),
+        )
+        try:
+            parsed = Proxy.parse(proxy)
+        except ServiceError as error:
+            raise self._invalid(self.env._("Proxy"), error) from error
+        if parsed and parsed.credentials.endswith(f":{HIDDEN}"):
+            raise self._invalid(
+                self.env._("Proxy"),
+                self.env._(
+                    "the stored password belongs to another user, host or port. "
+                    "Enter the password instead of ***."
+                ),
+            )
+        parameters.set_param(PROXY_PARAMETER, proxy)
+
+    def _set_defaults(self):
+        endpoints = self.env[ENDPOINT]
+        for name, stored in self._defaults().items():
+            label = self._fields[PREFIX + name]._description_string(self.env)
+            value = self[PREFIX + name]
+            if value == stored:
+                continue
+            message = bounds_message(endpoints, name, value)
+            if message:
+                raise self._invalid(label, message)
+            if name == "retry_schedule":
+                try:
+                    RetrySchedule.parse(value or "")
+                except ServiceError as error:
+                    raise self._invalid(label, error) from error
+            self.env["ir.default"].set(ENDPOINT, name, value)
+
+    @api.model
+    def _defaults(self):
+        """The default of each field for all users and companies."""
+        endpoints = self.env[ENDPOINT]
+        found = {}
+        for name in DEFAULTS:
+            value = self.env["ir.default"]._get(ENDPOINT, name)
+            if value is None:
+                value = endpoints._fields[name].default(endpoints)
+            found[name] = value
+        return found
+
+    def _invalid(self, where, error):
+        if isinstance(error, ServiceError):
+            error = translate(self.env, error)
+        return WebhookProcessingConfigurationError(f"{where}: {capitalized(error)}")
+
+
+def _lines(text):
+    """The entries of a list that is separated by commas or line breaks."""
+    parts = (text or "").replace("\n", ",").split(",")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _without_password(proxy):
+    password = _password(proxy)
+    return proxy.replace(f":{password}@", f":{HIDDEN}@", 1) if password else proxy or ""
+
+
+def _with_password(proxy, stored):
+    """The proxy with the stored password, if it is the stored one without it."""
+    return stored if proxy and proxy == _without_password(stored) else proxy
+
+
+def _password(proxy):
+    try:
+        return urlsplit(proxy or "").password
+    except ValueError:
+        return None
