@@ -17,7 +17,8 @@ BATCH_MIN = 4
 BATCH_MAX = 500
 AHEAD = 0.5  # seconds of work claimed ahead; a kill interrupts all of it
 BATCHES = 3  # claimed ahead: two keep the threads busy while the next one is built
-CHUNK_MAX = 100
+CHUNK = 0.2  # seconds of responses recorded at once; a kill repeats these requests
+CHUNK_MAX = 300
 RECORD_AFTER = 0.5  # seconds that a response may stay unrecorded
 SMOOTHING = 0.3
 BYTES_MAX = 1_000_000  # of bodies in a batch; a batch is in memory several times
@@ -101,10 +102,10 @@ class Pace:
 
     @property
     def chunk(self) -> int:
-        """Results to record at once: those of a tenth of a second."""
+        """Results to record at once."""
         if not self.rate:
             return FIRST_BATCH // 2
-        return max(1, min(int(self.rate * 0.1), CHUNK_MAX))
+        return max(1, min(int(self.rate * CHUNK), CHUNK_MAX))
 
     def must_record(self, unrecorded: int) -> bool:
         return (

@@ -57,9 +57,9 @@ class TestPace(OutboundCase):
         self.assertEqual(0, self.pace.rate)
 
     def test_known_rate(self):
-        """Three batches are half a second of work."""
+        """Three batches are half a second of work; a fifth is recorded at once."""
         self.send(150, 0.125)
 
         self.assertAlmostEqual(1200, self.pace.rate)
         self.assertEqual((200, 400), (self.pace.batch, self.pace.low_water))
-        self.assertEqual(100, self.pace.chunk)
+        self.assertEqual(240, self.pace.chunk)
