@@ -1,7 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from . import unique_code
-from . import config_version
+from . import configuration
 from . import value_source
 from . import endpoint_policy
 from . import endpoint_security

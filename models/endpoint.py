@@ -12,9 +12,8 @@ from odoo.addons.base.models.ir_model import MODULE_UNINSTALL_FLAG
 from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
 from . import endpoint_alerts, endpoint_health, endpoint_hour, endpoint_summary
-from .config_version import ENDPOINT_FIELDS, raise_config_version
+from .configuration import ENDPOINT_FIELDS, empty_list_help, raise_config_version
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
-from .empty_list import empty_list_help
 from .endpoint_health import HEALTHS
 from .errors import misconfigured, refused
 

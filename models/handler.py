@@ -9,9 +9,8 @@ from odoo import api, fields, models
 
 from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
-from .config_version import HANDLER_FIELDS, raise_config_version
+from .configuration import HANDLER_FIELDS, empty_list_help, raise_config_version
 from .const import ENDPOINT, HANDLER_RULE
-from .empty_list import empty_list_help
 from .endpoint_snapshot import CompiledHandler
 from .errors import misconfigured, refused
 

@@ -1,14 +1,80 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""A unique technical code: a clear message if it is taken, a free one for copies."""
+"""What endpoints, handlers and their rules have in common: a version, a unique code.
 
+The version is a counter on the endpoint, raised by each change of what shapes its
+requests: a retry repeats the body of the attempt before only if it is the same.
+"""
+
+import re
 from contextlib import contextmanager
 
 from psycopg2.errors import UniqueViolation
 
-from odoo import models
+from odoo import api, models
+from odoo.tools import SQL
 
 from ..exceptions import WebhookProcessingConfigurationError
+
+# Fields of the endpoint that decide what a request contains, headers of authentication
+# and signature left out: these are made again for each attempt.
+ENDPOINT_FIELDS = frozenset(
+    {
+        *("company_id", "connector_backend_ref", "handler_id"),
+        *("target_hostname", "target_path", "http_method", "request_body_mode"),
+        *("empty_value", "create_or_update", "update_method", "update_path"),
+        *("reference_scope", "body_template", "body_template_type"),
+        *("csv_delimiter", "csv_quote", "csv_quote_all", "csv_decimal_comma"),
+        *("csv_header", "csv_line_end", "csv_charset", "csv_guard_formulas"),
+    }
+)
+HANDLER_FIELDS = frozenset(
+    {"active", "execution_mode", "python_model_name", "python_method_name"}
+)
+
+
+def raise_config_version(endpoints):
+    """Count one more change of these endpoints, in the transaction of the change."""
+    if not endpoints.ids:
+        return
+    # By SQL: two changes in overlapping transactions must not end in one number.
+    endpoints.env.cr.execute(
+        SQL(
+            """UPDATE bwt_webhook_outbound_endpoint
+            SET config_version = COALESCE(config_version, 0) + 1 WHERE id = ANY(%s)""",
+            sorted(endpoints.ids),
+        )
+    )
+    endpoints.invalidate_recordset(["config_version"], flush=False)
+
+
+class BwtWebhookOutboundConfigPart(models.AbstractModel):
+    """Rules and other records that are part of the configuration of endpoints."""
+
+    _name = "bwt.webhook.outbound.config.part"
+    _description = "Outbound Webhook Configuration Part"
+
+    def _configured_endpoints(self):
+        """The endpoints whose requests these records shape."""
+        raise NotImplementedError
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        parts = super().create(vals_list)
+        raise_config_version(parts.sudo()._configured_endpoints())
+        return parts
+
+    def write(self, vals):
+        endpoints = self.sudo()._configured_endpoints()
+        super().write(vals)
+        raise_config_version(endpoints | self.sudo()._configured_endpoints())
+        return True
+
+    def unlink(self):
+        endpoints = self.sudo()._configured_endpoints()
+        result = super().unlink()
+        raise_config_version(endpoints.exists())
+        return result
 
 
 class BwtWebhookUniqueCode(models.AbstractModel):
@@ -83,3 +149,17 @@ class BwtWebhookUniqueCode(models.AbstractModel):
                 model=self.env["ir.model"]._get(self._name).sudo().name,
             )
         )
+
+
+CREATE = re.compile(r'<p class="o_bwt_webhook_create">.*?</p>', re.DOTALL)
+
+
+def empty_list_help(model, help_message):
+    """The help of an action's empty list, without its button if users may not create.
+
+    :param model: an empty recordset of the action's model, maybe in superuser mode:
+        that is how Odoo reads actions
+    """
+    if help_message and not model.sudo(False).has_access("create"):
+        return CREATE.sub("", help_message)
+    return help_message
