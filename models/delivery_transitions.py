@@ -19,7 +19,7 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from .action_run import build_again
 from .const import GROUP_OPERATOR
 from .delivery_access import engine_defaults
-from .delivery_bulk import AT_ONCE, BulkResult, bulk_question
+from .delivery_failures import AT_ONCE, BulkResult, bulk_question
 from .delivery_record import open_record
 from .delivery_request import BwtWebhookOutboundDeliveryRequest
 from .delivery_status_message import DeliveryStatusMessage

@@ -7,7 +7,7 @@ from odoo.exceptions import UserError
 
 from ..models.const import DELIVERY, ENDPOINT, FAILURE_REASONS
 from ..models.delivery_access import check_relations
-from ..models.delivery_bulk import AT_ONCE
+from ..models.delivery_failures import AT_ONCE
 from ..models.endpoint_summary import waiting_message
 
 

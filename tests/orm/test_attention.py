@@ -5,7 +5,10 @@
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user
 
-from odoo.addons.bwt_webhooks_outbound.models import delivery_bulk, delivery_transitions
+from odoo.addons.bwt_webhooks_outbound.models import (
+    delivery_failures,
+    delivery_transitions,
+)
 
 from ..constants import DELIVERY, OPERATOR
 from .common import OutboundCase
@@ -116,7 +119,7 @@ class TestAttention(OutboundCase):
     def test_more_than_one_transaction_takes(self):
         """The first ones in queue order, and the question says that others are left."""
         self.patch(delivery_transitions, "AT_ONCE", 3)
-        self.patch(delivery_bulk, "AT_ONCE", 3)
+        self.patch(delivery_failures, "AT_ONCE", 3)
         failed = self.failed("http_404", 5)
         _count, domain = self.groups()["HTTP 404 Not Found"]
 
