@@ -16,8 +16,13 @@ from .const import (
 )
 from .delivery_access import check_relations, check_to_write, checked_to_create
 from .delivery_failures import reason_label, reason_of, reason_sql
-from .delivery_record import record_domain, record_labels
-from .delivery_search import age_domain, message_domain, reasons_domain
+from .delivery_record import (
+    age_domain,
+    message_domain,
+    reasons_domain,
+    record_domain,
+    record_labels,
+)
 from .delivery_status_message import DeliveryStatusMessage, relative_time
 from .delivery_transitions import TAKEN
 from .endpoint_summary import token_keys

@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
-from odoo.addons.bwt_webhooks_outbound.models.delivery_search import (
+from odoo.addons.bwt_webhooks_outbound.models.delivery_record import (
     LONGEST_TRANSACTION,
     first_id,
 )
