@@ -14,8 +14,8 @@ from ..lane.savepoint import lost_race
 from ..services.conditions import evaluate_condition
 from ..services.errors import ConfigurationError, Message, ServiceError, _lt
 from ..services.values import json_serialize_value, storable_text
+from .build_scope import without_build
 from .const import ECHO, ENDPOINT
-from .delivery_input import without_build
 
 # Beginnings of models whose fields decide about access, or about what is sent.
 REFUSED_MODELS = ("bwt.", "ir.", "res.users", "res.groups", "res.config", "queue.")

@@ -31,8 +31,8 @@ from ..services.request import OutboundRequest
 from ..services.template import EXTERNAL, EXTERNAL_ID, may_name_fields
 from ..services.transport import build_transport_kwargs
 from .answer_store import store_values
+from .build_scope import in_build_env, outbound_build, read_scopes
 from .const import CONTEXT_LINE, ENDPOINT, HANDLER
-from .delivery_input import in_build_env, outbound_build, read_scopes
 from .endpoint_snapshot import compile_or_refuse, snapshot_of
 from .errors import misconfigured
 from .path_reader import reader_env

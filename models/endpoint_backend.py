@@ -12,8 +12,8 @@ from ..services.errors import ServiceError
 from ..services.naming import slugify_identifier
 from ..services.template import clean_path, render_path
 from . import endpoint_summary
+from .build_scope import outbound_build
 from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
-from .delivery_input import outbound_build
 from .errors import misconfigured
 from .payload_list import LIST_FIELDS
 from .payload_preview import table_of_endpoint

@@ -15,7 +15,7 @@ from odoo.tools import file_path
 from odoo.tools.convert import convert_file
 
 from odoo.addons.bwt_webhooks_outbound.models.action_queue import compile_action
-from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
+from odoo.addons.bwt_webhooks_outbound.models.build_scope import outbound_build
 
 ENDPOINT = "bwt.webhook.outbound.endpoint"
 NOT_A_NOTE = '[("display_type", "=", False)]'

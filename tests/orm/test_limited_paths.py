@@ -9,7 +9,7 @@ from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
 from odoo.tools import mute_logger
 
-from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
+from odoo.addons.bwt_webhooks_outbound.models.build_scope import outbound_build
 
 from ..constants import CONTEXT_LINE, DELIVERY, HANDLER, PAYLOAD_RULE
 from .trust_case import TrustCase

@@ -7,7 +7,7 @@ import json
 from odoo import Command
 from odoo.tests import tagged
 
-from odoo.addons.bwt_webhooks_outbound.models.delivery_input import outbound_build
+from odoo.addons.bwt_webhooks_outbound.models.build_scope import outbound_build
 
 from .action_case import ServerActionCase
 from .request_case import RequestCase, assignment
