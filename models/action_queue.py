@@ -19,11 +19,11 @@ from .action_changes import (
     read_old_values,
     watched_names,
 )
-from .compiled_files import compile_files
 from .const import DELIVERY
 from .endpoint_queue import DRAFT
 from .endpoint_snapshot import build_context
 from .field_value import RETRIED_ERRORS
+from .file_selection import compile_files
 from .payload_list import compile_payload
 from .queue_request import RECORD_FILES, default_name, read_requests
 from .record_payload import (
