@@ -31,10 +31,9 @@ from .clock import as_utc, utcnow
 from .health import Health, count_attempts, safely
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
-from .repetition import read_sent
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
+from .sent_before import Comparison, read_sent
 from .translation import translate
-from .unchanged import Comparison
 
 _logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 from odoo import Command
 
-from odoo.addons.bwt_webhooks_outbound.lane import repetition
+from odoo.addons.bwt_webhooks_outbound.lane import sent_before
 
 from ..constants import HANDLER, HANDLER_RULE, HEADER_RULE, PAYLOAD_RULE
 from ..receiver import status
@@ -297,7 +297,7 @@ class TestRepetition(AnswerCase):
 
     def test_large_body(self):
         """It isn't read for a whole batch, but when it is needed."""
-        delivery = self.fail(payload={"text": "x" * repetition.AT_ONCE})
+        delivery = self.fail(payload={"text": "x" * sent_before.AT_ONCE})
 
         self.assert_repeated(self.retry(delivery))
 
@@ -383,7 +383,7 @@ class TestRepetition(AnswerCase):
 
     def test_first_attempts_pay_nothing(self):
         """No query if nothing in the batch was attempted before."""
-        with patch.object(repetition.sql, "sent_requests") as read:
+        with patch.object(sent_before.sql, "sent_requests") as read:
             self.fail()
         read.assert_not_called()
 
@@ -415,7 +415,7 @@ class TestRepetitionInLanes(CommittedCase):
             env["res.partner"].browse(partners.ids).name = "other"
         self.make_due(ids)
         counted = patch.object(
-            repetition.sql, "sent_requests", wraps=repetition.sql.sent_requests
+            sent_before.sql, "sent_requests", wraps=sent_before.sql.sent_requests
         )
         with counted as read:
             self.run_lane()
