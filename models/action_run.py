@@ -33,10 +33,10 @@ from .action_queue import (
     write_request,
 )
 from .const import ECHO, ENDPOINT
-from .deleted_record import values_to_keep
 from .endpoint_alerts import request_notification
 from .errors import misconfigured, refused
 from .queue_request import read_requests
+from .record_payload import values_to_keep
 
 _logger = logging.getLogger(__name__)
 

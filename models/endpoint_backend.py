@@ -16,7 +16,7 @@ from .build_scope import outbound_build
 from .const import CONNECTOR_MIXIN, GROUP_OPERATOR
 from .errors import misconfigured
 from .payload_list import LIST_FIELDS
-from .payload_preview import table_of_endpoint
+from .record_payload import table_of_endpoint
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
 

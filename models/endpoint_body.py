@@ -18,7 +18,7 @@ from .const import DELIVERY, GROUP_OPERATOR
 from .errors import capitalized, form_warning, misconfigured
 from .path_reader import is_limited
 from .payload_list import LIST_FIELDS
-from .payload_preview import sample_request
+from .record_payload import sample_request
 from .record_view import FieldReader
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
