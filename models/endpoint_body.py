@@ -16,10 +16,9 @@ from ..services.errors import ServiceError
 from ..services.headers import charset_of, content_type_of, set_header
 from .const import DELIVERY, GROUP_OPERATOR
 from .errors import capitalized, form_warning, misconfigured
-from .path_reader import is_limited
+from .path_reader import FieldReader, is_limited
 from .payload_list import LIST_FIELDS
 from .record_payload import sample_request
-from .record_view import FieldReader
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
 
