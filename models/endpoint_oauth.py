@@ -20,8 +20,8 @@ from ..services.http.client import Sender
 from ..services.masking import mask_text
 from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
 from .const import GROUP_OPERATOR
-from .egress_settings import egress_policy, egress_proxy
 from .errors import translate
+from .res_config_settings import egress_policy, egress_proxy
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
 TIMEOUT = 10.0  # seconds for a response of the token server

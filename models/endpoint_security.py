@@ -22,7 +22,6 @@ from ..services.trust import (
     masked_forms,
 )
 from .const import GROUP_OPERATOR
-from .egress_settings import egress_policy, egress_proxy
 from .endpoint_oauth import TokenAwaited
 from .endpoint_secrets import (
     INPUTS,
@@ -36,6 +35,7 @@ from .endpoint_secrets import (
     secrets_of_other_kind,
 )
 from .errors import misconfigured, translate
+from .res_config_settings import egress_policy, egress_proxy
 
 SIGNING_MODES = [
     ("none", "None"),

@@ -2,7 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """A system parameter that another process changes takes effect in this one."""
 
-from odoo.addons.bwt_webhooks_outbound.models.egress_settings import (
+from odoo.addons.bwt_webhooks_outbound.models.res_config_settings import (
     PROXY_PARAMETER,
     egress_policy,
     egress_proxy,

@@ -13,7 +13,7 @@ from odoo.addons.bwt_webhooks_outbound.exceptions import (
     WebhookProcessingConfigurationError,
 )
 from odoo.addons.bwt_webhooks_outbound.models import res_config_settings
-from odoo.addons.bwt_webhooks_outbound.models.egress_settings import (
+from odoo.addons.bwt_webhooks_outbound.models.res_config_settings import (
     PROXY_PARAMETER,
     egress_policy,
     egress_proxy,

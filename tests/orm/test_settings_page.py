@@ -9,7 +9,10 @@ from odoo.models import MAGIC_COLUMNS
 from odoo.tests import tagged
 from odoo.tests.common import TransactionCase
 
-from odoo.addons.bwt_webhooks_outbound.models import egress_settings, endpoint_policy
+from odoo.addons.bwt_webhooks_outbound.models import (
+    endpoint_policy,
+    res_config_settings,
+)
 
 from ..constants import ENDPOINT
 
@@ -112,7 +115,7 @@ class TestSettingsPage(TransactionCase):
 
     def test_system_parameters(self):
         """Every key in the code is on the page."""
-        keys = {egress_settings.PARAMETER, egress_settings.PROXY_PARAMETER}
+        keys = {res_config_settings.PARAMETER, res_config_settings.PROXY_PARAMETER}
         for folder in ("models", "lane", "services", "wizards"):
             for path in (ROOT / folder).rglob("*.py"):
                 text = path.read_text()
