@@ -15,10 +15,10 @@ from ..lane.lane import Lane
 from ..lane.pacing import pages
 from . import endpoint_alerts, endpoint_health
 from .const import CONTEXT_LINE, DELIVERY, GROUP_OPERATOR
+from .endpoint_policy import apply_settle
 from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
 from .queue_request import read_requests
-from .settle_window import apply_settle
 
 # Deliveries queued by code get no chatter: a message per delivery would cost more than
 # the delivery.

@@ -20,12 +20,12 @@ from .action_guard import guarded
 from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of
 from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD
+from .endpoint_policy import window_message
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured, translate
 from .payload_list import LIST_FIELDS
 from .queue_request import RECORD_FILES
 from .record_payload import sample_line, table_of_values, with_sample_files
-from .settle_window import window_message
 from .value_format import FORMAT_FIELDS
 from .value_source import SOURCE_FIELDS
 

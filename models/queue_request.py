@@ -31,8 +31,8 @@ from ..services.values import (
     storable_text,
 )
 from .const import CONTEXT_LINE
+from .endpoint_policy import SettleWindow, read_settle
 from .errors import misconfigured, refused, translate
-from .settle_window import SettleWindow, read_settle
 from .value_source import check_source
 
 ARGUMENTS = frozenset(
