@@ -5,7 +5,7 @@
 A retry has the same body as the attempts before: the message id tells the receiver that
 it is the same message, so its content must be the same, too, although the record may
 have changed since. What is stored of an attempt is not always what was sent (secrets
-are masked, and some bytes are no text), so the body is made of it again and compared
+are masked, and some bytes aren't text), so the body is made of it again and compared
 with the hash of what was sent.
 
 Skip If Nothing Changed: nothing is sent that the receiver got as its last request. What

@@ -205,7 +205,7 @@ class Attachments:
             domain = [
                 ("res_model", "=", model_name),
                 ("res_id", "in", ids),
-                ("res_field", "=", False),  # those of fields are no files of users
+                ("res_field", "=", False),  # those of fields are not files of users
             ]
         if ids:
             domain.append(("type", "=", "binary"))

@@ -363,7 +363,7 @@ class TestRepetition(AnswerCase):
         self.assertEqual("canceled", delivery.state)
 
     def test_attempts_without_a_request(self):
-        """A retry that a handler requests is no body to be repeated."""
+        """A retry that a handler requests has no body to be repeated."""
         rule = {"name": "later", "result_status": "retry", "retry_seconds": 0}
         handler = self.env[HANDLER].create(
             {
