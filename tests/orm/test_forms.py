@@ -40,7 +40,7 @@ class Undone(Exception):
     """Ends a try: what it saved is undone."""
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "other_addons")
 class TestForms(RequestCase):
     @classmethod
     def setUpClass(cls):
@@ -174,8 +174,9 @@ class TestForms(RequestCase):
 
     def take_every_choice(self, open_form, label):
         """Take each value of each choice that is shown, and of those it reveals."""
-        for name in self.choices(open_form()):
-            for value in self.values(open_form(), name):
+        opened = open_form()
+        for name in self.choices(opened):
+            for value in self.values(opened, name):
                 if (label, value) in NOT_OURS:
                     continue
                 with self.subTest(label, field=name, value=value), self.undone():
@@ -189,7 +190,7 @@ class TestForms(RequestCase):
                             if self.is_open(form, revealed):
                                 form[revealed] = each
                     self.save(form)
-        for name in self.lists(open_form()):
+        for name in self.lists(opened):
             with self.subTest(label, lines=name):
                 self.take_every_choice_of_lines(open_form, name)
 
