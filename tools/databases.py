@@ -4,7 +4,8 @@
 
 Installing `mail` takes some twenty seconds, copying a database one. So a template
 without this addon is kept per version of Odoo and queue_job, with and without demo
-data, and every database starts as its copy.
+data. Each clone keeps a copy of it with this addon, until a file of the addon changes,
+and every database starts as a copy of one of both.
 """
 
 import hashlib
@@ -17,12 +18,22 @@ from pathlib import Path
 from tools import fetch
 from tools.console import Trouble, step
 from tools.odoo_server import odoo_command, odoo_environment, write_config
-from tools.workspace import ADDON, cache, exclusive, folder, tail
+from tools.workspace import (
+    ADDON,
+    REPOSITORY,
+    addons_folder,
+    cache,
+    exclusive,
+    folder,
+    tail,
+)
 
 TEMPLATE_MODULES = ("mail", "queue_job", "base_automation", "contacts")
 # Common addons of a database: required columns, rules, computed fields.
 SHOP_MODULES = ("sale_management", "account", "stock", "crm")
 PREFIX = "bwt_template_"
+# Changes to these need no update of a database that has the addon.
+NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", "readme", ".git", ".ci")
 
 
 class Databases:
@@ -36,10 +47,47 @@ class Databases:
 
         One of the same name is removed first. `beside`: more addons of Odoo.
         """
-        template = self.template(demo=demo, beside=beside)
+        if ADDON in install:
+            origin, log = self.with_addon(demo=demo, beside=beside)
+        else:
+            origin, log = self.template(demo=demo, beside=beside), ""
         self.drop(name)
-        self._copy(template, name)
-        return self.install(name, *install, demo=demo) if install else ""
+        self._copy(origin, name)
+        more = [addon for addon in install if addon != ADDON]
+        return log + self.install(name, *more, demo=demo) if more else log
+
+    def with_addon(self, *, demo=False, beside=()) -> tuple[str, str]:
+        """Name of this clone's database to copy from that has this addon, and its log.
+
+        Installed again when files of the addon or the template changed.
+        """
+        template = self.template(demo=demo, beside=beside)
+        name = f"bwt_{addons_folder().name}_{template.removeprefix(PREFIX)}"
+        log = folder("logs") / f"{name}.install.log"
+        mark = f"{template} {source_mark([REPOSITORY])}"
+        with exclusive(name):
+            if self.mark(name) != mark or not log.exists():
+                self.drop(name)
+                self._copy(template, name)
+                log.write_text(self.install(name, ADDON, demo=demo))
+                self.set_mark(name, mark)
+        return name, log.read_text()
+
+    def mark(self, name) -> str | None:
+        """What `set_mark` stored on a database; None if there is none."""
+        found = self.cluster.rows(
+            "postgres",
+            "SELECT shobj_description(oid, 'pg_database') AS mark "
+            f"FROM pg_database WHERE datname = '{name}'",
+        )
+        return found[0]["mark"] if found else None
+
+    def set_mark(self, name, mark):
+        """Store what a finished database was made from."""
+        quoted = mark.replace("'", "''")
+        self.cluster.execute(
+            "postgres", f"COMMENT ON DATABASE \"{name}\" IS '{quoted}'"
+        )
 
     def template(self, *, demo=False, beside=()) -> str:
         """Name of the database to copy from; created if missing."""
@@ -126,6 +174,19 @@ class Databases:
         """Remove a database and its files, if there is one."""
         self.cluster.drop(name)
         shutil.rmtree(cache() / "data" / "filestore" / name, ignore_errors=True)
+
+
+def source_mark(folders) -> str:
+    """A digest of all files in these addons that an installed database depends on."""
+    digest = hashlib.sha256()
+    for root in folders:
+        for path in sorted(root.rglob("*")):
+            inside = path.relative_to(root)
+            if inside.parts[0] in NOT_INSTALLED or "__pycache__" in inside.parts:
+                continue
+            if path.is_file():
+                digest.update(str(inside).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _link(source, target):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tools import fetch, runners
 from tools.console import Trouble, duration, say, step
-from tools.databases import SHOP_MODULES, Databases
+from tools.databases import SHOP_MODULES, Databases, source_mark
 from tools.postgres import Cluster
 from tools.runners import Count, complaint_of, complaints
 from tools.workspace import (
@@ -39,8 +39,6 @@ FAULTS = ("test_building", "test_faults", "test_hooks", "test_time", "test_worke
 WHOLE = ("-q",)  # pytest's arguments for a whole run
 # Steps that the table doesn't call by their method's name.
 LABELS = {"odoo": "Odoo's own runner", "unit_old_urllib3": "unit, urllib3 1.26"}
-# Changes to these need no update of a database that has the addon.
-NOT_INSTALLED = ("tests", "tools", "benchmarks", "docs", "readme", ".git", ".ci")
 # A browser test rolls back, and would make the web client's files again each time.
 BUNDLES = "env['ir.qweb']._pregenerate_assets_bundles(); env.cr.commit()\n"
 NAMED = 20  # failed tests in the summary; the output above has all
@@ -289,37 +287,16 @@ class Suite:
     def _warm_database(self):
         """The database for orm and http, created again when installed files changed."""
         database = database_name("test")
-        mark = f"bwt {_source_mark()} {test_addons()}"
+        folders = [REPOSITORY, *(REPOSITORY / "tests" / "addons").glob("*")]
+        mark = f"bwt {source_mark(folders)} {test_addons()}"
         with exclusive(database):
-            found = self.cluster.rows(
-                "postgres",
-                "SELECT shobj_description(oid, 'pg_database') AS mark "
-                f"FROM pg_database WHERE datname = '{database}'",
-            )
-            if not found or found[0]["mark"] != mark:
+            if self.databases.mark(database) != mark:
                 self.databases.template()
                 with step(f"installing {ADDON} and the tests' addons in {database}"):
                     self.databases.fresh(database, install=(ADDON, *test_addons()))
                     self.databases.shell(database, BUNDLES)
-                quoted = mark.replace("'", "''")
-                self.cluster.execute(
-                    "postgres", f"COMMENT ON DATABASE \"{database}\" IS '{quoted}'"
-                )
+                self.databases.set_mark(database, mark)
         return database
-
-
-def _source_mark():
-    """A digest of all files that an installed database depends on."""
-    digest = hashlib.sha256()
-    folders = [REPOSITORY, *(REPOSITORY / "tests" / "addons").glob("*")]
-    for root in folders:
-        for path in sorted(root.rglob("*")):
-            inside = path.relative_to(root)
-            if inside.parts[0] in NOT_INSTALLED or "__pycache__" in inside.parts:
-                continue
-            if path.is_file():
-                digest.update(str(inside).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def _mentions(kind, keyword):
