@@ -258,7 +258,6 @@ class Suite:
                 log = self.databases.fresh(
                     database, install=addons, beside=SHOP_MODULES
                 )
-                self.databases.shell(database, BUNDLES)
             if lines := complaints(log):
                 return Count(complaint=complaint_of(lines))
             return runners.run_odoo_tests(self.cluster, database, addons)
