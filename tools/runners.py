@@ -35,6 +35,10 @@ KNOWN_NOISE = (
 )
 
 
+# Tags of Odoo's `tagged`, of tests that cost much and that a whole run has once.
+ANY_DATABASE = "any_database"  # the same with any other addons: by pytest
+OTHER_ADDONS = "other_addons"  # depends on what else is installed: by Odoo's own runner
+
 # Warnings that tests cause on purpose: refused requests, warnings in forms.
 REFUSALS = ("odoo.http", "odoo.tests.form.onchange")
 
@@ -89,7 +93,8 @@ def run_orm(cluster, database, kind, *arguments) -> Count:
     # Only what the README says: tests set everything else themselves.
     write_config(config, database, allowed_networks=None)
     addon = addons_folder() / ADDON
-    options = ["-p", "no:cacheprovider", "--odoo-config", config]
+    plugins = ["-p", "no:cacheprovider", "-p", "tools.pytest_tags"]
+    options = [*plugins, "--odoo-config", config]
     if kind == "http":
         options.append("--odoo-http")
     place = addon / "tests" / kind
@@ -154,7 +159,7 @@ def run_odoo_tests(cluster, database, addons) -> Count:
     ports = {"http_port": free_port(), "gevent_port": free_port()}
     write_config(config, database, allowed_networks=None, options=ports)
     options = ["-c", config, "--stop-after-init", "-u", ",".join(addons)]
-    tags = ["--test-enable", "--test-tags", f"/{ADDON}"]
+    tags = ["--test-enable", "--test-tags", f"/{ADDON},-{ANY_DATABASE}"]
     tested = _run_shown(cluster, "server", *options, *tags)
     count = Count(skipped=len(SKIPPED.findall(tested.stdout)))
     failed = total = 0

@@ -6,9 +6,11 @@
 
 runs single steps in a process of its own, beside the others, and writes their results
 to a file.
+
+Tests of models run twice, by pytest and by Odoo's own runner, on a database with more
+addons. Those that cost much run once, see `runners.ANY_DATABASE` and `OTHER_ADDONS`.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -220,18 +222,15 @@ class Suite:
     def orm(self):
         """Models in a transaction that is rolled back."""
         database = self._warm_database()
-        return runners.run_orm(self.cluster, database, "orm", *self.arguments)
-
-    def http(self):
-        """The web client in a real browser; a skip is a failure here.
-
-        In a whole run, Odoo's own runner has the tours: they take minutes.
-        """
-        database = self._warm_database()
         arguments = self.arguments
         if arguments == WHOLE:
-            arguments = (*arguments, "-k", "not Tours")
-        count = runners.run_orm(self.cluster, database, "http", *arguments)
+            arguments = (*arguments, f"--without-tag={runners.OTHER_ADDONS}")
+        return runners.run_orm(self.cluster, database, "orm", *arguments)
+
+    def http(self):
+        """The web client in a real browser; a skip is a failure here."""
+        database = self._warm_database()
+        count = runners.run_orm(self.cluster, database, "http", *self.arguments)
         if count.skipped:
             count.complaint = f"{count.skipped} browser tests were skipped"
         return count

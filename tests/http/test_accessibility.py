@@ -77,7 +77,7 @@ async function violations({action, shows}) {
 """
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestAccessibility(HttpCase):
     def test_no_violation_that_odoo_has_not(self):
         """No page of ours breaks a rule that Odoo's own forms keep.

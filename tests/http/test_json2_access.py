@@ -31,7 +31,7 @@ REFUSED = 403
 INVALID = 422
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestJson2Access(HttpCase):
     @classmethod
     def setUpClass(cls):

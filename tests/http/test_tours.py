@@ -21,9 +21,12 @@ from odoo.addons.bwt_webhooks_outbound.tests.constants import (
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TourCase(HttpCase):
     """Starts tours against a receiver of this process."""
+
+    # Odoo's own runner would leave out those of Tours.
+    allow_inherited_tests_method = True
 
     def setUp(self):
         super().setUp()

@@ -115,11 +115,12 @@ class OutboundCase(TransactionCase):
         self.assertRegex(str(caught.exception), pattern)
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class CommittedCase(BaseCase):
     """Works on what is committed, with real cursors; takes its records away again.
 
-    For what one transaction can't show: locks, lanes, wake-ups.
+    For what one transaction can't show: locks, lanes, wake-ups. Other addons don't
+    matter to these.
     """
 
     def setUp(self):

@@ -89,7 +89,7 @@ class TestEndpointState(FailureCase):
         self.assertEqual(["queued"], self.queued(self.partner).mapped("state"))
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestNotBuilt(FailureCase):
     def test_a_field_that_raises_does_not_stop_the_save(self):
         """What can't be built is kept with action, record and reason."""

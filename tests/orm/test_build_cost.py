@@ -2,12 +2,15 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What rules, lines and handlers cost: no query per delivery; time: `make bench`."""
 
+from odoo.tests import tagged
+
 from odoo.addons.bwt_webhooks_outbound.lane.attempt_result import Claimed, Prepared
 from odoo.addons.bwt_webhooks_outbound.lane.batch import prepare_batch
 
 from .request_case import RequestCase, assignment, condition
 
 
+@tagged("any_database")
 class TestBuildCost(RequestCase):
     @classmethod
     def setUpClass(cls):

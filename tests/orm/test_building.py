@@ -45,7 +45,7 @@ def hazardous(env):
     )
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestBatchBounds(OutboundCase):
     def take(self, limit=10, *, alone=True, room=CLAIM_BYTES):
         """One batch as a lane would claim it."""

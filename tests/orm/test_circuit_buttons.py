@@ -15,7 +15,7 @@ from ..constants import DELIVERY, OPERATOR, RECOVER
 from .common import OutboundCase
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestCircuitButtons(OutboundCase):
     @classmethod
     def setUpClass(cls):

@@ -3,7 +3,7 @@
 """The record that a delivery is about: its column, and the search by it."""
 
 from odoo.exceptions import UserError
-from odoo.tests import new_test_user
+from odoo.tests import new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.models.delivery_record import MATCHES_MAX
 
@@ -11,6 +11,7 @@ from ..constants import DELIVERY, OPERATOR
 from .common import OutboundCase
 
 
+@tagged("any_database")
 class TestDeliveryRecord(OutboundCase):
     @classmethod
     def setUpClass(cls):

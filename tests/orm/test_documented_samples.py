@@ -101,7 +101,7 @@ def text_of(guides):
     return "\n".join((ROOT / path).read_text() for path in guides)
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestDocumentedSamples(OutboundCase):
     """Each test runs the blocks of one section, in a database and with a receiver."""
 

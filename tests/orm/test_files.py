@@ -48,7 +48,7 @@ def parts(request):
     return [(match[1].decode(), match[2]) for match in found]
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestFiles(OutboundCase):
     @classmethod
     def setUpClass(cls):

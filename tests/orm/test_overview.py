@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from unittest.mock import patch
 
 from odoo.exceptions import AccessError
-from odoo.tests import new_test_user
+from odoo.tests import new_test_user, tagged
 
 from odoo.addons.bwt_webhooks_outbound.lane import sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
@@ -19,6 +19,7 @@ from .common import OutboundCase
 OVERVIEW = "bwt.webhook.outbound.overview"
 
 
+@tagged("any_database")
 class TestOverview(OutboundCase):
     def setUp(self):
         super().setUp()

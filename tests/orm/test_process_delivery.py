@@ -15,7 +15,7 @@ from ..receiver import close, cut, redirect, status, throttle
 from .common import OutboundCase
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestDirect(OutboundCase):
     def sent(self, *responses, **options):
         """A delivery processed once while the target responds like this."""

@@ -29,7 +29,7 @@ def nodes(plan):
         yield from nodes(child)
 
 
-@tagged("post_install", "-at_install")
+@tagged("post_install", "-at_install", "any_database")
 class TestQueryPlans(OutboundCase):
     @classmethod
     def setUpClass(cls):

@@ -4,7 +4,7 @@
 
 from odoo import Command
 from odoo.exceptions import AccessError
-from odoo.tests import Form
+from odoo.tests import Form, tagged
 
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 
@@ -13,6 +13,7 @@ from ..receiver import status
 from .trust_case import TrustCase
 
 
+@tagged("any_database")
 class TestSendTest(TrustCase):
     def opened(self, user=None, **values):
         """The dialog as the endpoint's button opens it."""

@@ -14,6 +14,7 @@ from tools.cli import COMMANDS, HELP
 from tools.console import Trouble
 from tools.odoo_server import free_port
 from tools.postgres import temp_folder
+from tools.runners import ANY_DATABASE, OTHER_ADDONS
 from tools.translations import only_dates_differ
 from tools.workspace import REPOSITORY, extra_addons, only_once
 
@@ -114,3 +115,21 @@ def test_help_has_all_commands():
     assert set(listed.split()) - {"help"} == shown == set(COMMANDS) - {"help"}
     for name in ("test", "bench", "soak"):
         assert re.search(rf"^make {name} +\d+ minutes; ", HELP, re.MULTILINE)
+
+
+def test_every_test_runs_somewhere():
+    """Odoo's own runner has the files that pytest leaves tests of out of a whole run.
+
+    It reads what tests/__init__.py imports; the phone's tours ran nowhere for a while.
+    """
+    imported = (REPOSITORY / "tests" / "__init__.py").read_text()
+    tagged = {ANY_DATABASE: set(), OTHER_ADDONS: set()}
+    for path in (REPOSITORY / "tests").glob("[oh]*/test_*.py"):
+        for tag, files in tagged.items():
+            if f'"{tag}"' in path.read_text():
+                files.add(path.stem)
+
+    assert tagged[OTHER_ADDONS]
+    assert not tagged[OTHER_ADDONS] & tagged[ANY_DATABASE]
+    for name in tagged[OTHER_ADDONS]:
+        assert re.search(rf"\b{name}\b", imported)
