@@ -64,10 +64,13 @@ class Count:
         return bool(self.failed or self.complaint)
 
 
-def run_unit(python, *arguments) -> Count:
-    """tests/unit with one of our interpreters, and nothing of Odoo in it."""
+def run_unit(python, *arguments, files=()) -> Count:
+    """tests/unit with one of our interpreters, and nothing of Odoo in it.
+
+    files: only these of them
+    """
     environment = child_environment(NODE_PATH=str(fetch.node_modules()))
-    return _run_plain(python, "unit", environment, arguments)
+    return _run_plain(python, "unit", environment, arguments, files)
 
 
 def run_live(*arguments, files=()) -> Count:

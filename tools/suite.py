@@ -26,6 +26,7 @@ from tools import fetch, runners
 from tools.console import Trouble, duration, say, step
 from tools.databases import SHOP_MODULES, Databases, source_mark
 from tools.postgres import Cluster
+from tools.reach import files_that_reach
 from tools.runners import Count, complaint_of, complaints
 from tools.workspace import (
     ADDON,
@@ -38,6 +39,7 @@ from tools.workspace import (
 TEST_FOLDERS = ("unit", "orm", "http", "live")
 # About half of the live tests, by time: a step of their own.
 FAULTS = ("test_building", "test_faults", "test_hooks", "test_time", "test_workers")
+HTTP_LIBRARIES = ("urllib3", "requests")  # an older line of urllib3 changes these alone
 WHOLE = ("-q",)  # pytest's arguments for a whole run
 # Steps that the table doesn't call by their method's name.
 LABELS = {"odoo": "Odoo's own runner", "unit_old_urllib3": "unit, urllib3 1.26"}
@@ -216,8 +218,11 @@ class Suite:
         return runners.run_unit(fetch.odoo_python(), *self.arguments)
 
     def unit_old_urllib3(self):
-        """Services with the older line of urllib3."""
-        return runners.run_unit(fetch.venv_python("urllib3_1"), *self.arguments)
+        """Services that use urllib3 or requests, with the older line of urllib3."""
+        found = files_that_reach(REPOSITORY / "tests" / "unit", HTTP_LIBRARIES)
+        files = [path.name for path in found]
+        python = fetch.venv_python("urllib3_1")
+        return runners.run_unit(python, *self.arguments, files=files)
 
     def orm(self):
         """Models in a transaction that is rolled back."""

@@ -14,6 +14,7 @@ from tools.cli import COMMANDS, HELP
 from tools.console import Trouble
 from tools.odoo_server import free_port
 from tools.postgres import temp_folder
+from tools.reach import files_that_reach
 from tools.runners import ANY_DATABASE, OTHER_ADDONS
 from tools.translations import only_dates_differ
 from tools.workspace import REPOSITORY, extra_addons, only_once
@@ -133,3 +134,12 @@ def test_every_test_runs_somewhere():
     assert not tagged[OTHER_ADDONS] & tagged[ANY_DATABASE]
     for name in tagged[OTHER_ADDONS]:
         assert re.search(rf"\b{name}\b", imported)
+
+
+def test_which_files_reach_a_library():
+    """By what their imports import, too; a run with another urllib3 takes these."""
+    unit = REPOSITORY / "tests" / "unit"
+    found = {path.stem for path in files_that_reach(unit, ("urllib3", "requests"))}
+
+    assert {"test_encoding", "test_tls", "test_transport", "test_properties"} <= found
+    assert not {"test_messages", "test_paths"} & found
