@@ -67,15 +67,16 @@ def run_all() -> int:
     fetch.ensure("odoo", "urllib3_1", "npm", "browser")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
-        # Four groups that take about as long. Live tests mostly wait.
+        # Four groups that take about as long. Live tests mostly wait, tours never.
         old = () if os.environ.get("ODOO_PYTHON") else ("unit_old_urllib3",)
         with (
             suite.beside("unit", "faults"),
             suite.beside(*old, "live"),
-            suite.beside("orm", "http"),
+            suite.beside("http"),
         ):
             suite.step(LABELS["odoo"], suite.odoo)
             suite.step("uninstall", suite.uninstall)
+            suite.step("orm", suite.orm)
         return suite.close()
 
 
@@ -226,7 +227,7 @@ class Suite:
 
     def orm(self):
         """Models in a transaction that is rolled back."""
-        database = self._warm_database()
+        database = self._warm_database("test")
         arguments = self.arguments
         if arguments == WHOLE:
             arguments = (*arguments, f"--without-tag={runners.OTHER_ADDONS}")
@@ -234,7 +235,8 @@ class Suite:
 
     def http(self):
         """The web client in a real browser; a skip is a failure here."""
-        database = self._warm_database()
+        # Its own: tests with several transactions would wait for the browser's.
+        database = self._warm_database("http", script=BUNDLES)
         count = runners.run_orm(self.cluster, database, "http", *self.arguments)
         if count.skipped:
             count.complaint = f"{count.skipped} browser tests were skipped"
@@ -287,9 +289,12 @@ class Suite:
             return Count(complaint=f"tables are left: {left}")
         return Count(passed=1)
 
-    def _warm_database(self):
-        """The database for orm and http, created again when installed files changed."""
-        database = database_name("test")
+    def _warm_database(self, purpose, script=None):
+        """The database of a kind of test, created again when installed files changed.
+
+        script: what `odoo shell` runs in it once
+        """
+        database = database_name(purpose)
         folders = [REPOSITORY, *(REPOSITORY / "tests" / "addons").glob("*")]
         mark = f"bwt {source_mark(folders)} {test_addons()}"
         with exclusive(database):
@@ -297,7 +302,8 @@ class Suite:
                 self.databases.template()
                 with step(f"installing {ADDON} and the tests' addons in {database}"):
                     self.databases.fresh(database, install=(ADDON, *test_addons()))
-                    self.databases.shell(database, BUNDLES)
+                    if script:
+                        self.databases.shell(database, script)
                 self.databases.set_mark(database, mark)
         return database
 
