@@ -389,8 +389,14 @@ class BwtWebhookOutboundDelivery(models.Model):
     _ended = models.Index(
         "(endpoint_id, processed_at) WHERE state IN ('done', 'canceled')"
     )
-    # What users filter for, the newest first; most deliveries are never in it.
-    _failed = models.Index("(endpoint_id, id) WHERE state IN ('error', 'dead_letter')")
+    # What users filter for, the newest first; most deliveries are never in it. With the
+    # columns that groups by endpoint and reason read, and the rule of companies: they
+    # are counted without reading a page of the table per failure.
+    _failed = models.Index(
+        "(endpoint_id, id) INCLUDE (company_id, state, next_attempt_at, "
+        "failure_reason, response_status_code) "
+        "WHERE state IN ('error', 'dead_letter')"
+    )
 
     def init(self):
         self.env.cr.execute(

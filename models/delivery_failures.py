@@ -28,15 +28,20 @@ def reason_sql(deliveries, alias, query=None) -> SQL:
 
     :param alias: of the table of deliveries in the query
     """
-    names = ("state", "failure_reason", "response_status_code", "processing_error")
+    names = ("id", "state", "failure_reason", "response_status_code")
     columns = {name: deliveries._field_to_sql(alias, name, query) for name in names}
+    # The message is in no index: as a subquery it is read for the few without a reason,
+    # and all others are grouped by the index alone.
     return SQL(
         """CASE WHEN %(state)s NOT IN ('error', 'dead_letter') THEN NULL
         WHEN %(failure_reason)s IN %(by_status)s AND %(response_status_code)s > 0
         THEN 'http_' || %(response_status_code)s
         WHEN %(failure_reason)s IS NOT NULL THEN %(failure_reason)s
-        WHEN COALESCE(%(processing_error)s, '') = '' THEN %(by_hand)s
-        ELSE %(other)s END""",
+        ELSE (
+            SELECT CASE WHEN COALESCE(m.processing_error, '') = '' THEN %(by_hand)s
+            ELSE %(other)s END
+            FROM bwt_webhook_outbound_delivery AS m WHERE m.id = %(id)s
+        ) END""",
         by_status=BY_STATUS,
         by_hand=BY_HAND,
         other=OTHER,
