@@ -86,7 +86,7 @@ BODY_MODES = [
     ("json", "JSON"),
     ("form_urlencoded", "Form (URL-encoded)"),
     ("multipart", "Multipart"),
-    ("raw", "Raw Text"),
+    ("raw", "XML, SOAP or Plain Text"),
     ("csv", "CSV"),
 ]
 

@@ -115,8 +115,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
         default="json",
         required=True,
         groups=GROUP_OPERATOR,
-        help="How the payload is encoded as the request body. Raw Text: XML, SOAP or "
-        "plain text, made by a template on the page Body, or a payload that is a text. "
+        help="How the payload is encoded as the request body. XML, SOAP or Plain Text: "
+        "made by a template on the page Body, or a payload that is a text. "
         "CSV: the payload is a list of objects, "
         "one per row.",
     )
