@@ -313,6 +313,12 @@ class BwtWebhookOutboundDelivery(models.Model):
         help="Method of the last attempt. Before the first attempt: the endpoint's "
         "method.",
     )
+    file_ids = fields.Many2many(
+        comodel_name="ir.attachment",
+        string="Files",
+        compute="_compute_file_ids",
+        help="Files that are sent with it. Files of messages are not.",
+    )
     curl_command = fields.Text(
         string="cURL",
         compute="_compute_curl_command",
@@ -555,6 +561,19 @@ class BwtWebhookOutboundDelivery(models.Model):
             shown = attempt or delivery
             delivery.shown_url = shown.target_url
             delivery.shown_method = shown.http_method
+
+    def _compute_file_ids(self):
+        found = self.env["ir.attachment"].search(
+            [
+                ("res_model", "=", self._name),
+                ("res_id", "in", self.ids),
+                ("description", "!=", False),
+            ],
+            order="id",
+        )
+        by_delivery = found.grouped("res_id")
+        for delivery in self:
+            delivery.file_ids = by_delivery.get(delivery._origin.id, found.browse())
 
     @api.depends("attempt_ids")
     def _compute_curl_command(self):

@@ -26,6 +26,28 @@ class IrAttachment(models.Model):
         "type may differ: it turns HTML and XML into plain text so that "
         "browsers don't run them.",
     )
+    bwt_webhook_content_type = fields.Char(
+        string="Content Type",
+        compute="_compute_bwt_webhook_content_type",
+        groups=GROUP_OPERATOR,
+        help="Content type with which the file is sent.",
+    )
+    bwt_webhook_link = fields.Char(
+        string="Download Link",
+        compute="_compute_bwt_webhook_link",
+        groups=GROUP_OPERATOR,
+        help="Address of the content. The server checks who opens it.",
+    )
+
+    @api.depends("bwt_webhook_part", "mimetype")
+    def _compute_bwt_webhook_content_type(self):
+        for file in self:
+            part = json.loads(file.bwt_webhook_part or "{}")
+            file.bwt_webhook_content_type = part.get("content_type", file.mimetype)
+
+    def _compute_bwt_webhook_link(self):
+        for file in self:
+            file.bwt_webhook_link = f"/web/content/{file.id}?download=true"
 
     def _bwt_webhook_store(self, files, res_model, res_id):
         """Store files of a delivery, in their order.

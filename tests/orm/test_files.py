@@ -12,6 +12,7 @@ from PIL import Image
 from odoo.tests import tagged
 from odoo.tests.common import new_test_user
 
+from odoo.addons.bwt_webhooks_outbound.tests.constants import OPERATOR
 from odoo.addons.bwt_webhooks_outbound.tests.orm.common import DELIVERY, OutboundCase
 
 PART = re.compile(rb"(?s)(.*?)\r\n\r\n(.*)")
@@ -55,6 +56,43 @@ class TestFiles(OutboundCase):
         super().setUpClass()
         cls.endpoint.request_body_mode = "multipart"
         cls.user = new_test_user(cls.env, "files_plain", groups="base.group_user")
+
+    def test_a_delivery_lists_its_files(self):
+        """Name, content type as sent, size and link of what is sent, and nothing else.
+
+        Otherwise a queued delivery hides what it will send until an attempt names it.
+        """
+        operator = new_test_user(self.env, "files_operator", groups=OPERATOR)
+        given = {
+            "order": {"filename": "order.xml", "content": b"<a/>"},
+            "note": {"filename": "note.txt", "content": b"four"},
+        }
+        delivery = self.endpoint.queue_delivery({}, files=given).sudo()
+        other = self.endpoint.queue_delivery({}).sudo()
+        self.env["ir.attachment"].create(  # as an upload in the chatter
+            {
+                "name": "chat.txt",
+                "raw": b"hello",
+                "res_model": DELIVERY,
+                "res_id": delivery.id,
+            }
+        )
+
+        files = delivery.with_user(operator).file_ids
+        shown = [
+            (each.description, each.name, each.bwt_webhook_content_type, each.file_size)
+            for each in files
+        ]
+
+        expected = [
+            ("order", "order.xml", "application/xml", 4),
+            ("note", "note.txt", "text/plain", 4),
+        ]
+        self.assertEqual(expected, shown)
+        self.assertEqual(
+            f"/web/content/{files[0].id}?download=true", files[0].bwt_webhook_link
+        )
+        self.assertFalse(other.with_user(operator).file_ids)
 
     def arrived(self, delivery):
         """Send it; returns the parts that the receiver got."""
