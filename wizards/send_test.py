@@ -25,6 +25,7 @@ from ..models.value_source import SOURCE_FIELDS, source_kind_field
 from ..services.egress.preflight import check_target
 from ..services.masking import mask_headers, mask_text, mask_url
 from ..services.values import serialize_payload
+from .stored_values import read_places, stored_message
 
 # Beginnings of models that serve Odoo itself: nothing to deliver is about one.
 TECHNICAL = (
@@ -41,6 +42,7 @@ LINE_FIELDS = ("key_name", *SOURCE_FIELDS, *FORMAT_FIELDS)
 RECORDED = (
     *("step", "message_uid", "delivery_id", "request_line", "request_headers"),
     *("request_body", "outcome", "egress_check", "is_allowed", "is_unresolved"),
+    "stored_values",
 )
 RELATIONS = ("endpoint_id", "source_delivery_id", "delivery_id")
 
@@ -146,6 +148,11 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         related="attempt_id.response_headers_json", related_sudo=False
     )
     response_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
+    stored_values = fields.Text(
+        readonly=True,
+        help="What the endpoint's answer values have stored from this response. Empty "
+        "if it has none.",
+    )
 
     @api.depends("delivery_id")
     def _compute_attempt_id(self):
@@ -275,8 +282,15 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
                 self.env._("Preview the request first, then send it.")
             )
         delivery = self._make_delivery()
+        before = read_places(delivery, self.env)
         delivery.process_delivery()
-        self._record({"delivery_id": delivery.id, "step": "response"})
+        stored = False
+        if delivery.endpoint_id.has_answer_values:
+            after = read_places(delivery, self.env)
+            stored = stored_message(delivery.with_env(self.env), before, after)
+        self._record(
+            {"delivery_id": delivery.id, "step": "response", "stored_values": stored}
+        )
         return self._again()
 
     def action_back(self):

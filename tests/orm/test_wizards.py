@@ -169,6 +169,53 @@ class TestSendTest(TrustCase):
         test.invalidate_recordset()  # the dialog reads it again
         self.assertEqual("canceled", test.delivery_state)
 
+    def test_what_was_stored_is_shown(self):
+        """The response page names the stored values, or says that there are none.
+
+        A user who sets up write-back would have to open the record after each test.
+        """
+        partner = self.env["res.partner"].create({"name": "Ada"})
+        self.endpoint.answer_value_ids = [
+            Command.create(
+                {
+                    "source_expression": "id",
+                    "target_model": "res.partner",
+                    "target_field": "ref",
+                }
+            ),
+            Command.create({"source_expression": "uid", "target_kind": "external_id"}),
+        ]
+        body = b'{"id": "R-1", "uid": "u7"}'
+        self.receiver.script(
+            "/orders", status(200, body), status(200, body), status(503, body)
+        )
+        test = self.opened(record_ref=f"res.partner,{partner.id}")
+        shown = []
+        for _number in range(3):
+            test.action_preview()
+            test.action_send()
+            shown.append(test.stored_values)
+            test.action_back()
+
+        self.assertEqual("Reference: R-1\nExternal ID: u7", shown[0])
+        for text in shown[1:]:
+            self.assertIn("Nothing was stored. No answer value applies", text)
+
+    def test_what_could_not_be_stored_is_shown(self):
+        """Without a record nothing is stored, and the reason is above."""
+        self.endpoint.answer_value_ids = [
+            Command.create({"source_expression": "uid", "target_kind": "external_id"})
+        ]
+        self.receiver.script("/orders", status(200, b'{"uid": "u7"}'))
+        test = self.opened()
+        test.action_preview()
+        test.action_send()
+
+        self.assertEqual(
+            "Nothing was stored. The reason is shown above.", test.stored_values
+        )
+        self.assertIn("about no record", test.status_message)
+
     def test_another_test_has_another_id(self):
         """The receiver would drop a second one with the same id."""
         test = self.opened()
