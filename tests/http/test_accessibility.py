@@ -11,6 +11,7 @@ from odoo.tests import HttpCase, tagged
 
 from odoo.addons.bwt_webhooks_outbound.models.ir_actions_server import STATE
 from odoo.addons.bwt_webhooks_outbound.tests.constants import (
+    ATTEMPT,
     DELIVERY,
     ENDPOINT,
     HANDLER,
@@ -102,6 +103,10 @@ class TestAccessibility(HttpCase):
         )
         handler = self.env[HANDLER].create({"name": "Axe", "code": "axe"})
         delivery = self.env[DELIVERY].create({"endpoint_id": endpoint.id})
+        files = {"a": {"filename": "a.txt", "content": b"a"}}
+        endpoint.request_body_mode = "multipart"
+        failed = endpoint.queue_delivery({}, files=files).sudo()
+        failed.process_delivery()  # the address is refused
         action = self.env["ir.actions.server"].create(
             {
                 "name": "Axe",
@@ -123,6 +128,9 @@ class TestAccessibility(HttpCase):
             "script": f"/web/content/{script.id}",
             "odoos": [
                 self.page("res.partner", "list"),
+                self.page(
+                    "res.partner", "list", context={"search_default_type_company": 1}
+                ),
                 self.page("res.partner", "form", partner),
                 self.page("ir.cron", "form", self.env.ref("base.autovacuum_job")),
                 self.settings("base_setup.action_general_configuration"),
@@ -137,6 +145,13 @@ class TestAccessibility(HttpCase):
                 self.page(ENDPOINT, "form", endpoint),
                 self.page(DELIVERY, "list"),
                 self.page(DELIVERY, "form", delivery),
+                self.page(DELIVERY, "form", failed),
+                self.page(ATTEMPT, "form", failed.attempt_ids),
+                {
+                    "name": "Needs Attention",
+                    "action": "bwt_webhooks_outbound.action_webhook_outbound_attention",
+                    "shows": ".o_webhook_group_buttons",
+                },
                 self.page(HANDLER, "list"),
                 self.page(HANDLER, "form", handler),
                 self.page("ir.actions.server", "form", action),
@@ -154,13 +169,14 @@ class TestAccessibility(HttpCase):
         except SkipTest as reason:
             self.fail(f"the pages were not opened: {reason}")
 
-    def page(self, model, kind, record=None):
+    def page(self, model, kind, record=None, context=None):
         return {
             "name": f"{model} {kind}",
             "action": {
                 "type": "ir.actions.act_window",
                 "res_model": model,
                 "views": [[False, kind]],
+                "context": context or {},
                 **({"res_id": record.id} if record else {}),
             },
             "shows": f".o_{kind}_view .o_{kind}_renderer",
