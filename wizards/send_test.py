@@ -145,7 +145,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
         related="attempt_id.duration_ms", string="Duration (ms)", related_sudo=False
     )
     response_headers = fields.Text(
-        related="attempt_id.response_headers_json", related_sudo=False
+        related="attempt_id.response_headers_pretty", related_sudo=False
     )
     response_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
     stored_values = fields.Text(
