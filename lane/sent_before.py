@@ -21,9 +21,9 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ..services.errors import ServiceError, _lt
-from ..services.headers import content_type_of, set_header
+from ..services.headers import CONNECTION_HEADERS, content_type_of, set_header
 from ..services.http.encoding import encode
-from ..services.masking import is_sensitive
+from ..services.masking import MASK, is_sensitive
 from ..services.outcome import HandlerOutcome
 from ..services.transport import build_transport_kwargs
 from . import sql
@@ -33,6 +33,10 @@ from .recording import body_hash, stored_url, with_file_contents
 from .translation import translate
 
 AT_ONCE = 64 * 1024  # bytes of a payload that is read for the whole batch
+# Written again for each attempt.
+OF_AN_ATTEMPT = CONNECTION_HEADERS | {
+    *("webhook-id", "webhook-timestamp", "webhook-signature"),
+}
 
 
 class SentRequest(NamedTuple):
@@ -72,6 +76,57 @@ class SentRequest(NamedTuple):
             if body_hash(encode(build_transport_kwargs(found)).body) == self.body_hash:
                 return found
         return request
+
+    def as_sent(self, known, trust, cr):
+        """The request as it was sent, for a record that can't be read any more.
+
+        Headers that were stored masked are those of `known`.
+
+        :param known: `OutboundRequest` of what can be built without the record
+        :return: None if it can't be made of what is stored
+        """
+        url = self.url
+        if MASK in url:
+            url = known.target_url
+        headers = self._headers_as_sent(known, trust)
+        if headers is None:
+            return None
+        request = known.replaced(
+            target_url=url,
+            http_method=self.http_method,
+            request_body_mode=self.body_mode,
+            headers=headers,
+        )
+        with suppress(ServiceError, ValueError, RecursionError):
+            request = self._with_body(request, cr)
+            encoded = encode(build_transport_kwargs(request))
+            is_same = body_hash(encoded.body) == self.body_hash
+            if is_same and stored_url(encoded.url, trust.secrets) == self.url:
+                return request
+        return None
+
+    def _headers_as_sent(self, known, trust):
+        """Headers without those of each attempt; None if one isn't known."""
+        built = {name.lower(): value for name, value in known.raw("headers").items()}
+        own = {
+            name.lower()
+            for name in (
+                trust.credential and trust.credential.name,
+                getattr(trust.signature, "header", None),
+            )
+            if name
+        }
+        headers = {}
+        for name, value in json.loads(self.headers).items():
+            key = name.lower()
+            if key in OF_AN_ATTEMPT or (key in own and key not in built):
+                continue
+            if MASK in value:
+                if key not in built:
+                    return None
+                value = built[key]
+            headers[name] = value
+        return headers
 
     def _with_body(self, request, cr):
         payload = self.payload

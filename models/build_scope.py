@@ -91,6 +91,11 @@ class BuildScope:
         return self.delivery.env[model_name].browse(record_id).exists()
 
     @property
+    def is_record_deleted(self):
+        """Whether what is built reads the record, which doesn't exist any more."""
+        return self._record is not None and self._has_record() and not self._record
+
+    @property
     def partner(self):
         """Partner of the record of the delivery, else of the company."""
         if self._partner is None:
@@ -134,8 +139,10 @@ class BuildScope:
             raise ConfigurationError(
                 _lt(
                     "the record that the delivery is about (%(model)s, %(id)s) was "
-                    "deleted. Cancel the delivery, or choose another source for "
-                    "the value."
+                    "deleted before the request was built, so it was not sent. Cancel "
+                    "the delivery, or choose another source for the value and press "
+                    "Retry Now; payload rules of a server action read the record "
+                    "when the delivery is queued."
                 ),
                 model=self.delivery.res_model,
                 id=self.delivery.res_id,

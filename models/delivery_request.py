@@ -10,6 +10,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from odoo import api, models
@@ -110,19 +111,21 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         """
         with outbound_build(self.env).of(snapshot, scope):
             try:
-                request = built = self._build_outbound_request()
+                repeated = self._request_as_sent(snapshot, scope)
+                request = built = repeated or self._build_outbound_request()
             except (ServiceError, UserError) as error:
                 return Refused(claimed, "build", describe(self.env, error))
             savepoint.check()
-            outcome = self._decide(request, savepoint)
+            decide = self._pass_gates if repeated else self._invoke_handler
+            outcome = self._decide(decide, request, savepoint)
             request = outcome.request
             if outcome.status != "send":
                 return Decided(claimed, request, outcome)
             try:
-                if snapshot.body is not None:
+                if snapshot.body is not None and not repeated:
                     request = self._with_body(snapshot, scope, request, built)
                     outcome = replace(outcome, request=request)
-                if scope.sent is not None:
+                if scope.sent is not None and not repeated:
                     request = self._with_sent_body(snapshot, scope, request)
                     outcome = replace(outcome, request=request)
                 encoded = self._encode_request(request)
@@ -137,9 +140,9 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 return prepared
             return scope.comparison.decide(prepared, scope.delivery)
 
-    def _decide(self, request, savepoint):
+    def _decide(self, decide, request, savepoint):
         try:
-            outcome = self._invoke_handler(request)
+            outcome = decide(request)
             savepoint.check()
             return outcome
         except FOREIGN_ERRORS as error:
@@ -213,6 +216,39 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             files=scope.files,
         )
 
+    def _request_as_sent(self, snapshot, scope):
+        """The last request again, for a retry whose record was deleted since.
+
+        :return: `OutboundRequest`; None if it has to be built
+        """
+        sent = scope.sent
+        if sent is None or not scope.is_record_deleted or scope.kept_values():
+            return None
+        is_update = snapshot.update and scope.reference
+        if is_update and sent.http_method != snapshot.update[0]:
+            return None
+        delivery = scope.delivery
+        data = {"headers": delivery._stored_json("request_headers_json", dict)}
+        payload, long_texts = delivery._with_payload_files(
+            delivery._stored_json("payload_json", None), scope
+        )
+        url = ""
+        with suppress(ServiceError, UserError):  # needs the record
+            url = scope.endpoint._render_outbound_target_url(
+                delivery._get_context_values(), delivery=delivery
+            )
+        apply_header_rules(snapshot, scope, data, lenient=True)
+        known = OutboundRequest(
+            target_url=url,
+            http_method=sent.http_method,
+            request_body_mode=sent.body_mode,
+            payload=payload,
+            files=delivery._files_to_send(scope),
+            long_texts=long_texts,
+            **data,
+        )
+        return sent.as_sent(known, snapshot.trust, self.env.cr)
+
     def _files_to_send(self, scope):
         """The files of this delivery; raises the error of one that can't be read."""
         for file in scope.files.values():
@@ -284,6 +320,22 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         if outcome.status != "send":
             return outcome
         return delivery._with_extra_headers(outcome, backend)
+
+    def _pass_gates(self, request):
+        """Like `_invoke_handler`, for a request that a handler has decided on before.
+
+        A gate may end it; what gates and handler changed is in the request already.
+        """
+        snapshot, scope = self._outbound_scope()
+        delivery = scope.delivery
+        backend = delivery._outbound_backend(snapshot, archived=True)
+        for raw in delivery._gate_results(backend):
+            if raw is not None:
+                outcome = delivery._resolve_handler_outcome(raw, request)
+                if outcome.status != "send":
+                    return outcome
+        delivery._outbound_backend(snapshot)  # an archived one raises here
+        return HandlerOutcome("send", request)
 
     def _gate_results(self, backend):
         yield self._pre_dispatch_check()

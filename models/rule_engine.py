@@ -52,8 +52,11 @@ def _raw_content_type(snapshot, scope, data):
     return found
 
 
-def apply_header_rules(snapshot, scope, data):
-    """Set the headers of the endpoint's header rules; raises like the payload rules."""
+def apply_header_rules(snapshot, scope, data, *, lenient=False):
+    """Set the headers of the endpoint's header rules; raises like the payload rules.
+
+    :param lenient: leave out headers that can't be built
+    """
     for rule in snapshot.header_rules:
         try:
             value = rule.source.read(scope)
@@ -61,6 +64,8 @@ def apply_header_rules(snapshot, scope, data):
                 continue
             value = header_text_of(value, rule.target)
         except ServiceError as error:
+            if lenient:
+                continue
             error.where = rule.source.label
             raise
         set_header(data["headers"], rule.target, value)

@@ -362,6 +362,130 @@ class TestRepetition(AnswerCase):
         self.assertEqual(1, len(self.retry(delivery)))
         self.assertEqual("canceled", delivery.state)
 
+    def retry_without_record(self, delivery):
+        """The next attempt, after the record was deleted."""
+        self.partner.unlink()
+        delivery.process_delivery()
+        return self.bodies()
+
+    def test_record_deleted_before_a_retry(self):
+        """The receiver gets the message that it may have got; no record is needed.
+
+        Otherwise a deletion during an outage loses the last state of the record.
+        """
+        self.env[HEADER_RULE].create(
+            [
+                {
+                    "endpoint_id": self.endpoint.id,
+                    "header_name": "X-Name",
+                    "source_kind": "record_field",
+                    "source_expression": "name",
+                },
+                {
+                    "endpoint_id": self.endpoint.id,
+                    "header_name": "X-Api-Key",
+                    "literal_value": "key-77",
+                },
+            ]
+        )
+        self.endpoint.write(
+            {
+                "auth_mode": "bearer",
+                "auth_secret_input": "t0ken-77",
+                "signing_mode": "hmac",
+                "signing_secret_input": SECRET,
+            }
+        )
+        delivery = self.fail()
+
+        self.assert_repeated(self.retry_without_record(delivery))
+        first, second = self.receiver.requests
+        for name in (
+            *("X-Name", "X-Api-Key", "Authorization", "Content-Type"),
+            *("X-Hub-Signature-256", "webhook-id"),
+        ):
+            self.assertTrue(second.header(name))
+            self.assertEqual(first.header(name), second.header(name))
+        delivery.process_delivery()
+        self.assertEqual("done", delivery.state)
+        self.assertEqual(3, len(self.receiver.requests))
+
+    def test_record_deleted_and_secret_in_the_url(self):
+        """The URL was stored masked; it is built again where it needs no record."""
+        self.endpoint.target_path = "/orders?token={k}"
+        delivery = self.fail(context_lines={"k": "s3cret-token"})
+
+        self.assert_repeated(self.retry_without_record(delivery))
+        self.assertIn("s3cret-token", self.receiver.requests[1].path)
+
+    def test_record_deleted_and_masked_body(self):
+        """What was sent isn't known: Error, and nothing else is sent."""
+        self.endpoint.write({"auth_mode": "bearer", "auth_secret_input": "t0ken-77"})
+        delivery = self.fail(payload={"key": "t0ken-77"})
+
+        self.assertEqual(1, len(self.retry_without_record(delivery)))
+        self.assertEqual("error", delivery.state)
+        self.assertIn("was deleted", delivery.processing_error)
+
+    def test_record_deleted_with_template_and_handler(self):
+        """Neither a template nor the handler runs for a request that they made."""
+        self.rule.unlink()
+        condition = {
+            "source_kind": "record_field",
+            "source_expression": "name",
+            "operator": "is_set",
+        }
+        assignment = {
+            "target_scope": "header",
+            "target_expression": "X-Handled",
+            "source_kind": "record_field",
+            "source_expression": "name",
+        }
+        rule = {
+            "name": "named",
+            "result_status": "mutate",
+            "condition_ids": [Command.create(condition)],
+            "assignment_ids": [Command.create(assignment)],
+        }
+        handler = self.env[HANDLER].create(
+            {
+                "name": "Named",
+                "code": "named",
+                "outbound_rule_ids": [Command.create(rule)],
+            }
+        )
+        self.endpoint.write(
+            {
+                "handler_id": handler.id,
+                "request_body_mode": "raw",
+                "body_template": '<o><t t-out="record.name"/></o>',
+            }
+        )
+
+        self.assert_repeated(self.retry_without_record(self.fail()))
+        self.assertEqual("Ada", self.receiver.requests[1].header("X-Handled"))
+
+    def test_record_deleted_before_the_first_attempt(self):
+        """It isn't lost: the message names record and rule, and what can be done."""
+        delivery = self.queue({"a": 1}, record=self.partner)
+        partner_id = self.partner.id
+        self.partner.unlink()
+        delivery.process_delivery()
+
+        self.assertEqual("error", delivery.state)
+        self.assertFalse(delivery.next_attempt_at)
+        for part in (
+            f"(res.partner, {partner_id}) was deleted",
+            'payload rule "name"',
+            "Cancel the delivery",
+            "Retry Now",
+        ):
+            self.assertIn(part, delivery.processing_error)
+        self.rule.unlink()
+        delivery.action_retry_now()
+        delivery.process_delivery()
+        self.assertEqual(b'{"a": 1}', self.bodies()[0])
+
     def test_attempts_without_a_request(self):
         """A retry that a handler requests has no body to be repeated."""
         rule = {"name": "later", "result_status": "retry", "retry_seconds": 0}
