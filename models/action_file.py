@@ -255,9 +255,12 @@ class BwtWebhookOutboundActionFile(models.Model):
             return self.list_limit != 1
         return STAR in (self.source_expression or "").split(".")
 
-    def _check_body_mode(self):
-        """Refuse a way that the endpoint's request body can't carry."""
-        endpoint = self.action_id.bwt_webhook_endpoint_id.sudo()
+    def _check_body_mode(self, endpoint=None):
+        """Refuse a way that the endpoint's request body can't carry.
+
+        :param endpoint: as it is about to be; by default that of the action
+        """
+        endpoint = endpoint or self.action_id.bwt_webhook_endpoint_id.sudo()
         # A handler or a backend may choose another body mode for each request.
         if not endpoint or endpoint.handler_id or endpoint.connector_backend_ref:
             return

@@ -14,6 +14,7 @@ from ..services.body_template import BodyTemplate
 from ..services.csv_body import CsvFormat, columns_of
 from ..services.errors import ServiceError
 from ..services.headers import charset_of, content_type_of, set_header
+from .action_file import MODEL as ACTION_FILE
 from .const import DELIVERY, GROUP_OPERATOR
 from .errors import capitalized, form_warning, misconfigured
 from .path_reader import FieldReader, is_limited
@@ -279,6 +280,40 @@ class BwtWebhookOutboundEndpointBody(models.AbstractModel):
             _template(endpoint, reader)
         except ServiceError as error:
             return error
+        return None
+
+    @api.constrains(
+        "request_body_mode", "body_template", "handler_id", "connector_backend_ref"
+    )
+    def _check_file_lines(self):
+        """Refuse a request body that can't carry the files of a server action."""
+        for endpoint in self:
+            fault = endpoint._file_line_fault()
+            if fault is not None:
+                raise misconfigured(endpoint, fault) from fault
+
+    @api.onchange("request_body_mode", "handler_id", "connector_backend_ref")
+    def _onchange_file_lines(self):
+        """Warn while editing about what saving would refuse."""
+        fault = self._file_line_fault()
+        return None if fault is None else form_warning(self.env, fault)
+
+    def _file_line_fault(self):
+        endpoint = self.sudo()
+        ids = endpoint._origin.ids
+        lines = self.env[ACTION_FILE].sudo()
+        if ids:
+            lines = lines.search([("action_id.bwt_webhook_endpoint_id", "in", ids)])
+        for line in lines:
+            try:
+                line._check_body_mode(endpoint)
+            except ServiceError as error:
+                error.where = self.env._(
+                    'server action "%(action)s", file "%(file)s"',
+                    action=line.action_id.name,
+                    file=line._target() or "",
+                )
+                return error
         return None
 
     @api.onchange("body_template", "body_template_type")

@@ -7,7 +7,7 @@ import json
 
 from odoo import Command
 from odoo.exceptions import ValidationError
-from odoo.tests import tagged
+from odoo.tests import Form, tagged
 from odoo.tests.common import new_test_user
 
 from ..constants import ACTION_FILE, ATTEMPT, ENDPOINT, HANDLER, PAYLOAD_RULE
@@ -588,7 +588,7 @@ class TestRefusals(ActionFilesCase):
         # A handler may choose the body of each request.
         handler = self.env[HANDLER].create({"name": "Any", "code": "any"})
         self.endpoint.handler_id = handler
-        self.action(**self.file())
+        self.action(**self.file()).unlink()
         self.endpoint.handler_id = False
 
         self.endpoint.body_template = '<a t-out="payload.documents[0].content"/>'
@@ -597,9 +597,46 @@ class TestRefusals(ActionFilesCase):
         self.assertEqual(b"<a>b25l</a>", request.body)
 
     def test_a_body_mode_that_is_changed_later(self):
+        """Refused on the endpoint, with the name of the server action and its file."""
+        action = self.action(**self.file())
+        named = f'server action "{action.name}", file "document"'
+        for mode in ("json", "raw", "csv", "form_urlencoded"):
+            with self.assertRaises(ValidationError) as caught:
+                self.endpoint.request_body_mode = mode
+            self.assertIn(named, str(caught.exception))
+            self.assertIn("can't carry parts", str(caught.exception))
+        with Form(self.endpoint) as form:
+            with self.assertLogs("odoo.tests.form.onchange", "WARNING") as logs:
+                form.request_body_mode = "json"
+            self.assertIn("can't carry parts", "".join(logs.output))
+            form.request_body_mode = "multipart"
+
+        action.bwt_webhook_file_ids.write(
+            {"send_as": "base64", "payload_path": "documents.*.content"}
+        )
+        self.endpoint.request_body_mode = "json"
+        with self.assertRaisesRegex(ValidationError, "no payload paths"):
+            self.endpoint.request_body_mode = "raw"
+
+    def test_a_handler_that_is_removed(self):
+        """It may choose another body; without it the endpoint's has to fit."""
+        handler = self.env[HANDLER].create({"name": "H", "code": "h"})
+        self.endpoint.write({"request_body_mode": "json", "handler_id": handler.id})
+        self.action(**self.file())
+
+        with self.assertRaisesRegex(ValidationError, "can't carry parts"):
+            self.endpoint.handler_id = False
+
+    def test_a_body_mode_stored_before_it_was_checked(self):
         """The delivery says it; the user's work is saved."""
         [_action] = self.rule(self.action(**self.file()))
-        self.endpoint.request_body_mode = "json"
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_endpoint SET request_body_mode = 'json' "
+            "WHERE id = %s",
+            [self.endpoint.id],
+        )
+        self.endpoint.invalidate_recordset()
 
         self.record.with_user(self.plain).write({"name": "Ada"})
 
