@@ -72,18 +72,29 @@ def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
 
 
 def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:
-    """Close the pending wake-ups of an endpoint: their deliveries are visible now."""
+    """Close the pending wake-ups of an endpoint: their deliveries are visible now.
+
+    Those for a later time, which no job has run, are deleted: each change of a record
+    with a settle window requests one, and a closed job would stay for 30 days.
+    """
     # SKIP LOCKED: the runner may be enqueueing one; it then finds no slot and ends.
     # The first LIKE names the partial index, the second the endpoint.
     # `retry`: its lane was killed, and it was set back to pending.
     return SQL(
-        """UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
-        WHERE id IN (
-            SELECT id FROM queue_job
+        """WITH found AS (
+            SELECT id, eta IS NOT NULL AND COALESCE(retry, 0) = 0 AS is_scheduled
+            FROM queue_job
             WHERE state = 'pending' AND identity_key LIKE 'bwt_webhook_outbound:%%'
             AND identity_key LIKE %(key)s
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) RETURNING COALESCE(retry, 0) > 0""",
+            FOR UPDATE SKIP LOCKED
+        ), deleted AS (
+            DELETE FROM queue_job WHERE id IN (SELECT id FROM found WHERE is_scheduled)
+            RETURNING false
+        ), closed AS (
+            UPDATE queue_job SET state = 'done', date_done = %(now)s, result = %(why)s
+            WHERE id IN (SELECT id FROM found WHERE NOT is_scheduled)
+            RETURNING COALESCE(retry, 0) > 0
+        ) SELECT * FROM closed UNION ALL SELECT * FROM deleted""",
         now=now,
         why=reason,
         # `_` matches any character: unescaped, the index would be read from "bwt" on.

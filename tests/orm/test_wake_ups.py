@@ -78,6 +78,26 @@ class TestWaking(CommittedCase):
         [eta] = self.pending()
         self.assertAlmostEqual(eta, now + 2 * HOUR, delta=timedelta(seconds=1))
 
+    def test_changes_in_a_settle_window_leave_one_job(self):
+        """20 changes request 20 wake-ups, of which a lane leaves the next one.
+
+        No transaction relies on the wake-up of another, so each has its own. Closed,
+        they would be 20 rows that say nothing, for 30 days.
+        """
+        now = utcnow()
+        settle = {"ordering_key": "A", "supersede": True, "settle": (3600, 7200)}
+        for number in range(20):
+            self.queue(number, **settle)
+        self.assertEqual(20, len(self.pending()))
+
+        report = self.run_lane()
+
+        self.assertEqual(20, report.superseded)
+        [eta] = self.pending()
+        self.assertAlmostEqual(eta, now + HOUR, delta=timedelta(seconds=30))
+        with self.transaction() as env:
+            self.assertFalse(wake_ups(self.endpoint(env), state="done"))
+
     def test_a_lane_without_a_slot_takes_nothing_over(self):
         """A lane that finds the slot taken ends at once, without touching wake-ups."""
         ids = self.queue(1)
