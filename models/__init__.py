@@ -6,10 +6,9 @@ from . import endpoint_policy
 from . import endpoint_security
 from . import endpoint_oauth
 from . import endpoint_backend
-from . import endpoint_answer
 from . import payload_list
 from . import endpoint_queue
-from . import endpoint_body
+from . import endpoint_exchange
 from . import endpoint_summary
 from . import endpoint_alerts
 from . import endpoint_health

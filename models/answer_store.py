@@ -15,7 +15,7 @@ from ..services.conditions import evaluate_condition
 from ..services.errors import ConfigurationError, Message, ServiceError, _lt
 from ..services.values import json_serialize_value, storable_text
 from .build_scope import without_build
-from .const import ECHO, ENDPOINT
+from .const import ECHO, ENDPOINT, EXTERNAL_REF
 
 # Beginnings of models whose fields decide about access, or about what is sent.
 REFUSED_MODELS = ("bwt.", "ir.", "res.users", "res.groups", "res.config", "queue.")
@@ -309,7 +309,8 @@ def _fault(env, target, error):
 def _store_reference(endpoint, about, delivery, external_id, data):
     env, (target, value) = endpoint.env, external_id or next(iter(data.values()))
     try:
-        endpoint._store_external_ref(
+        endpoint.env[EXTERNAL_REF]._store(
+            endpoint,
             *about,
             external_id=external_id and value,
             data={key: each for key, (_target, each) in data.items()},

@@ -52,9 +52,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "bwt.webhook.outbound.endpoint.security",
         "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
-        "bwt.webhook.outbound.endpoint.answer",
         "bwt.webhook.outbound.endpoint.queue",
-        "bwt.webhook.outbound.endpoint.body",
+        "bwt.webhook.outbound.endpoint.exchange",
         "bwt.webhook.unique.code",
     ]
     _order = "name, id"

@@ -168,7 +168,7 @@ class EndpointSnapshot:
     has_response_hook: whether `_handle_outbound_response` has an effect
     context: context in which values are read (company, language, UTC)
     empty: value of an empty field, None or False
-    body: how the body is made of the payload, see `endpoint_body`; None if the
+    body: how the body is made of the payload, see `compiled_body`; None if the
         payload is the body
     answer: what is read from responses, None if nothing is
     update: method and path of a record that has an external reference, else None

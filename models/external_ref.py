@@ -4,6 +4,9 @@ import json
 
 from odoo import api, fields, models
 
+from ..services.answer_rules import as_external_data, as_external_id
+from ..services.errors import ServiceError
+from ..services.values import storable_json
 from .const import DELIVERY, EXTERNAL_REF
 from .delivery_access import check_subjects
 from .delivery_record import open_record
@@ -140,3 +143,89 @@ class BwtWebhookOutboundExternalRef(models.Model):
         """Open the record."""
         self.ensure_one()
         return open_record(self)
+
+    # For code of this addon
+
+    @api.model
+    def _find(self, scope, model_name, **key):
+        """The reference of a record, with sudo, by its `res_id` or `external_id`."""
+        values = {"reference_scope": scope, "res_model": model_name, **key}
+        domain = [(name, "=", value) for name, value in values.items()]
+        return self.sudo().search(domain, limit=1)
+
+    @api.model
+    def _store(
+        self,
+        endpoint,
+        model_name,
+        record_id,
+        *,
+        external_id,
+        data,
+        delivery=None,
+        scope=None,
+    ):
+        """Create or complete a reference; see `endpoint._set_external_ref`.
+
+        :param delivery: whose response said so
+        :param scope: that of the endpoint by default
+        """
+        scope = scope or endpoint.sudo().reference_scope
+        found = self._find(scope, model_name, res_id=record_id)
+        try:
+            external_id = external_id and as_external_id(external_id)
+            for key, value in data.items():
+                as_external_data(key, value)
+        except ServiceError as error:
+            raise refused(endpoint, error) from error
+        if found and external_id and found.external_id != external_id:
+            raise refused(
+                endpoint,
+                self.env._(
+                    'the record has the external ID "%(old)s", and the new one is '
+                    '"%(new)s". Find out which one is right; if it is the new one, '
+                    "enter it in Webhooks > Configuration > External References.",
+                    old=found.external_id,
+                    new=external_id,
+                ),
+            )
+        vals = {"last_delivery_id": delivery.id} if delivery else {}
+        if data:
+            stored = json.loads(found.data or "{}") | data
+            vals["data"] = storable_json(json.dumps(stored, ensure_ascii=False))
+        if found:
+            found.write(vals)
+            return found
+        self._check_is_free(endpoint, model_name, external_id, scope)
+        return found.create(
+            {
+                **vals,
+                "reference_scope": scope,
+                "company_id": endpoint.sudo().company_id.id,
+                "res_model": model_name,
+                "res_id": record_id,
+                "external_id": external_id,
+            }
+        )
+
+    def _check_is_free(self, endpoint, model_name, external_id, scope):
+        if not external_id:
+            raise refused(
+                endpoint,
+                self.env._(
+                    "the record has no external ID yet, so data can't be stored with "
+                    "it. Store the ID too."
+                ),
+            )
+        other = self._find(scope, model_name, external_id=external_id)
+        if other:
+            raise refused(
+                endpoint,
+                self.env._(
+                    'another record (%(model)s, %(id)s) has the external ID "%(new)s" '
+                    "already. Check what the receiver returns as ID.",
+                    model=other.res_model,
+                    id=other.res_id,
+                    new=external_id,
+                ),
+            )

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from odoo.exceptions import AccessError
 
+from ..models.const import EXTERNAL_REF
+
 SHOWN = 300  # characters of a value
 
 
@@ -37,7 +39,7 @@ def read_places(delivery, reader):
             label = field._description_string(reader)
             text = _text(record.with_env(reader), field)
             places[label] = Place(record[field.name], text)
-    reference = endpoint._find_external_ref(
+    reference = endpoint.env[EXTERNAL_REF]._find(
         endpoint.reference_scope, record._name, res_id=record.id
     )
     data = json.loads(reference.data or "{}")

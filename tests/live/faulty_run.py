@@ -16,8 +16,8 @@ from receiver import status
 LOOSE, BY_KEY = "loose", "by-key"
 KEYS = 12
 # Seconds without an arrival: something is stuck. After a crash of PostgreSQL, Odoo
-# answers one request with an error for each dead connection in its pool, and queue_job's
-# runner looks for jobs that were lost by that once a minute: two rounds are possible.
+# answers one request with an error for each dead connection in its pool, and the runner
+# of queue_job searches for jobs lost that way once a minute: two rounds are possible.
 STILL = 150
 RUNNER_LOCK = 2293787760715711918  # PG_ADVISORY_LOCK_ID of queue_job's runner
 POLL = 0.01  # seconds; a fault should hit at its moment

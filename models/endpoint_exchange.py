@@ -1,27 +1,254 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Part of the endpoint: what it reads from responses, and external references."""
-
-import json
+"""Part of the endpoint: bodies of its requests, and what it reads from responses."""
 
 from odoo import api, fields, models
 
-from ..services.answer_rules import AnswerSnapshot, as_external_data, as_external_id
+from ..services.answer_rules import AnswerSnapshot
 from ..services.egress.target_url import check_path
 from ..services.errors import ServiceError
 from ..services.template import clean_path
-from ..services.values import storable_json
+from .action_file import MODEL as ACTION_FILE
+from .compiled_body import (
+    CSV_FIELDS,
+    CompiledBody,
+    csv_format_of,
+    sample_of,
+    template_of,
+)
 from .const import ANSWER_RULE, ANSWER_VALUE, EXTERNAL_REF, GROUP_OPERATOR, HTTP_METHODS
-from .errors import misconfigured, refused
+from .errors import form_warning, misconfigured
+from .path_reader import FieldReader, is_limited
+from .payload_list import LIST_FIELDS
+from .value_format import FORMAT_FIELDS
+from .value_source import SOURCE_FIELDS
 
 SCOPE_MAX = 200  # characters
+_RULE_FIELDS = ("target_path", "sequence", "active", "value_map")
 
 
-class BwtWebhookOutboundEndpointAnswer(models.AbstractModel):
-    """Conditions on responses, values taken from them, and create or update."""
+class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
+    """Bodies of requests, conditions on responses, values taken, create or update."""
 
-    _name = "bwt.webhook.outbound.endpoint.answer"
-    _description = "Outbound Webhook Endpoint: Answer"
+    _name = "bwt.webhook.outbound.endpoint.exchange"
+    _description = "Outbound Webhook Endpoint: Requests and Responses"
+
+    # Requests
+
+    body_template = fields.Text(
+        groups=GROUP_OPERATOR,
+        help="Makes the body from the payload and the record: XML with QWeb's t-out, "
+        "t-if, t-elif, t-else, t-foreach, t-att and t-set. It reads record, company, "
+        "delivery, payload and context. Empty: the payload is a text, which is sent "
+        "as it is.",
+    )
+    body_template_type = fields.Selection(
+        selection=[("xml", "XML"), ("text", "Plain Text")],
+        string="Template Format",
+        default="xml",
+        required=True,
+        groups=GROUP_OPERATOR,
+        help="XML: values are escaped, and the Content-Type is application/xml unless "
+        "a header rule sets it. Plain Text: only <t> elements are possible, and "
+        "values are written as they are.",
+    )
+    body_limited_to_user_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Template Reads As",
+        readonly=True,
+        copy=False,
+        ondelete="restrict",
+        index="btree_not_null",
+        groups=GROUP_OPERATOR,
+        help="The user who saved the template without Settings rights: it reads only "
+        "what this user may read. Empty when a Settings administrator or code saved "
+        "it.",
+    )
+    csv_delimiter = fields.Selection(
+        selection=[
+            ("comma", "Comma"),
+            ("semicolon", "Semicolon"),
+            ("tab", "Tab"),
+            ("pipe", "Vertical Bar"),
+        ],
+        string="Delimiter",
+        default="comma",
+        required=True,
+        groups=GROUP_OPERATOR,
+    )
+    csv_quote = fields.Selection(
+        selection=[("double", 'Double Quotes (")'), ("single", "Single Quotes (')")],
+        string="Quotes",
+        default="double",
+        required=True,
+        groups=GROUP_OPERATOR,
+    )
+    csv_quote_all = fields.Boolean(
+        string="Quote All Values",
+        groups=GROUP_OPERATOR,
+        help="Otherwise only values with a delimiter, a quote or a line break.",
+    )
+    csv_decimal_comma = fields.Boolean(
+        string="Decimal Comma",
+        groups=GROUP_OPERATOR,
+        help="Numbers, and values with the format Decimal, have a comma: 10,50.",
+    )
+    csv_header = fields.Boolean(
+        string="Header Row",
+        default=True,
+        groups=GROUP_OPERATOR,
+        help="The first row has the names of the columns.",
+    )
+    csv_line_end = fields.Selection(
+        selection=[("crlf", "CRLF (Windows, RFC 4180)"), ("lf", "LF (Unix)")],
+        string="Line End",
+        default="crlf",
+        required=True,
+        groups=GROUP_OPERATOR,
+    )
+    csv_charset = fields.Selection(
+        selection=[
+            ("utf-8", "UTF-8"),
+            ("utf-8-sig", "UTF-8 With Byte Order Mark"),
+            ("iso-8859-1", "ISO 8859-1 (Latin 1)"),
+            ("iso-8859-15", "ISO 8859-15 (Latin 9)"),
+            ("windows-1252", "Windows-1252"),
+            ("utf-16", "UTF-16"),
+        ],
+        string="Charset",
+        default="utf-8",
+        required=True,
+        groups=GROUP_OPERATOR,
+        help="Used and named in the Content-Type, unless a header rule sets that.",
+    )
+    csv_guard_formulas = fields.Boolean(
+        string="Guard Formulas",
+        groups=GROUP_OPERATOR,
+        help="Puts an apostrophe before texts that begin with = + - @, a tab or a line "
+        "break, which a spreadsheet would calculate. Choose it if users open the file; "
+        "a program would read the apostrophe as part of the text.",
+    )
+    body_sample = fields.Html(
+        compute="_compute_body_sample",
+        sanitize=False,
+        groups=GROUP_OPERATOR,
+        help="The body for the sample record and an empty payload, to which the "
+        "payload rules are applied. Context values are not known here.",
+    )
+
+    @api.model
+    def _with_body_reader(self, vals):
+        """Values with the user whose rights limit the template that they contain."""
+        if "body_template" in vals:
+            reader = self.env.uid if is_limited(self.env) else False
+            return {**vals, "body_limited_to_user_id": reader}
+        if "body_limited_to_user_id" in vals and not self.env.su:
+            return {k: v for k, v in vals.items() if k != "body_limited_to_user_id"}
+        return vals
+
+    @api.constrains("body_template", "body_template_type", "request_body_mode")
+    def _check_body_template(self):
+        """Refuse a template that is known to be invalid before it is rendered."""
+        for endpoint in self:
+            fault = endpoint._body_fault()
+            if fault is not None:
+                fault.where = self.env._("body template")
+                raise misconfigured(endpoint, fault) from fault
+
+    def _body_fault(self):
+        endpoint = self.sudo()
+        if endpoint.request_body_mode != "raw" or not endpoint.body_template:
+            return None
+        reader = FieldReader(endpoint.body_limited_to_user_id.id or None)
+        try:
+            template_of(endpoint, reader)
+        except ServiceError as error:
+            return error
+        return None
+
+    @api.constrains(
+        "request_body_mode", "body_template", "handler_id", "connector_backend_ref"
+    )
+    def _check_file_lines(self):
+        """Refuse a request body that can't carry the files of a server action."""
+        for endpoint in self:
+            fault = endpoint._file_line_fault()
+            if fault is not None:
+                raise misconfigured(endpoint, fault) from fault
+
+    @api.onchange("request_body_mode", "handler_id", "connector_backend_ref")
+    def _onchange_file_lines(self):
+        """Warn while editing about what saving would refuse."""
+        fault = self._file_line_fault()
+        return None if fault is None else form_warning(self.env, fault)
+
+    def _file_line_fault(self):
+        endpoint = self.sudo()
+        ids = endpoint._origin.ids
+        lines = self.env[ACTION_FILE].sudo()
+        if ids:
+            lines = lines.search([("action_id.bwt_webhook_endpoint_id", "in", ids)])
+        for line in lines:
+            try:
+                line._check_body_mode(endpoint)
+            except ServiceError as error:
+                error.where = self.env._(
+                    'server action "%(action)s", file "%(file)s"',
+                    action=line.action_id.name,
+                    file=line._target() or "",
+                )
+                return error
+        return None
+
+    @api.onchange("body_template", "body_template_type")
+    def _onchange_body_template(self):
+        """Warn while editing about what saving would refuse."""
+        fault = self._body_fault()
+        if fault is None:
+            return None
+        return form_warning(self.env, fault)
+
+    def _compiled_body(self):
+        """The `CompiledBody`; None if the payload is the body."""
+        if self.request_body_mode == "csv":
+            return CompiledBody(csv=csv_format_of(self))
+        if not self._makes_body():
+            return None
+        reader = FieldReader(self.body_limited_to_user_id.id or None)
+        try:
+            return CompiledBody(template_of(self, reader), reader=reader)
+        except ServiceError as error:
+            return CompiledBody(reader=reader, fault=error)
+
+    @api.depends(
+        "payload_sample_ref",
+        "empty_value",
+        "request_body_mode",
+        "body_template",
+        "body_template_type",
+        *CSV_FIELDS,
+        *(
+            f"payload_rule_ids.{name}"
+            for name in (*_RULE_FIELDS, *SOURCE_FIELDS, *FORMAT_FIELDS, *LIST_FIELDS)
+        ),
+    )
+    def _compute_body_sample(self):
+        for endpoint in self:
+            record = endpoint.payload_sample_ref
+            is_shown = (
+                endpoint._makes_body()
+                and record
+                and record.exists()
+                and record.has_access("read")
+            )
+            endpoint.body_sample = is_shown and sample_of(endpoint, record)
+
+    def _makes_body(self):
+        """True if the body isn't the payload as it is."""
+        mode = self.request_body_mode
+        return mode == "csv" or mode == "raw" and bool(self.body_template)
+
+    # Responses
 
     answer_rule_ids = fields.One2many(
         comodel_name=ANSWER_RULE,
@@ -235,9 +462,9 @@ class BwtWebhookOutboundEndpointAnswer(models.AbstractModel):
         """
         self.ensure_one()
         record.ensure_one()
-        return self._find_external_ref(
-            self._own_scope(), record._name, res_id=record.id
-        )
+        references = self.env[EXTERNAL_REF]
+        scope = self.sudo().reference_scope
+        return references._find(scope, record._name, res_id=record.id)
 
     def _set_external_ref(self, record, external_id=None, data=None):
         """Store the id of a record at the receiver, and data with it.
@@ -251,85 +478,9 @@ class BwtWebhookOutboundEndpointAnswer(models.AbstractModel):
         """
         self.ensure_one()
         record.ensure_one()
-        return self._store_external_ref(
+        return self.env[EXTERNAL_REF]._store(
+            self,
             *(record._name, record.id),
             external_id=external_id,
             data=dict(data or {}),
         )
-
-    def _own_scope(self):
-        return self.sudo().reference_scope
-
-    def _find_external_ref(self, scope, model_name, **key):
-        """The reference of a record, by its `res_id` or its `external_id`."""
-        values = {"reference_scope": scope, "res_model": model_name, **key}
-        domain = [(name, "=", value) for name, value in values.items()]
-        return self.env[EXTERNAL_REF].sudo().search(domain, limit=1)
-
-    def _store_external_ref(
-        self, model_name, record_id, *, external_id, data, delivery=None, scope=None
-    ):
-        """Create or complete a reference; see `_set_external_ref`.
-
-        :param delivery: whose response said so
-        :param scope: that of the endpoint by default
-        """
-        scope = scope or self._own_scope()
-        found = self._find_external_ref(scope, model_name, res_id=record_id)
-        try:
-            external_id = external_id and as_external_id(external_id)
-            for key, value in data.items():
-                as_external_data(key, value)
-        except ServiceError as error:
-            raise refused(self, error) from error
-        if found and external_id and found.external_id != external_id:
-            raise refused(
-                self,
-                self.env._(
-                    'the record has the external ID "%(old)s", and the new one is '
-                    '"%(new)s". Find out which one is right; if it is the new one, '
-                    "enter it in Webhooks > Configuration > External References.",
-                    old=found.external_id,
-                    new=external_id,
-                ),
-            )
-        vals = {"last_delivery_id": delivery.id} if delivery else {}
-        if data:
-            stored = json.loads(found.data or "{}") | data
-            vals["data"] = storable_json(json.dumps(stored, ensure_ascii=False))
-        if found:
-            found.write(vals)
-            return found
-        self._check_external_id_is_free(model_name, external_id, scope)
-        return found.create(
-            {
-                **vals,
-                "reference_scope": scope,
-                "company_id": self.sudo().company_id.id,
-                "res_model": model_name,
-                "res_id": record_id,
-                "external_id": external_id,
-            }
-        )
-
-    def _check_external_id_is_free(self, model_name, external_id, scope):
-        if not external_id:
-            raise refused(
-                self,
-                self.env._(
-                    "the record has no external ID yet, so data can't be stored with "
-                    "it. Store the ID too."
-                ),
-            )
-        other = self._find_external_ref(scope, model_name, external_id=external_id)
-        if other:
-            raise refused(
-                self,
-                self.env._(
-                    'another record (%(model)s, %(id)s) has the external ID "%(new)s" '
-                    "already. Check what the receiver returns as ID.",
-                    model=other.res_model,
-                    id=other.res_id,
-                    new=external_id,
-                ),
-            )
