@@ -13,6 +13,7 @@ from operator import attrgetter
 from ..services.errors import _lt
 from ..services.headers import joined
 from ..services.masking import mask_headers, mask_text, mask_url, url_secrets
+from ..services.payload_files import without_contents
 from ..services.shortage import Shortage
 from ..services.values import storable_text
 from . import sql
@@ -32,9 +33,6 @@ _logger = logging.getLogger(__name__)
 
 PAGE = 500
 TRIES = 5  # of one recording
-SHORT = 256  # characters of a base64 text that an attempt stores
-# Its number keeps files of the same size apart: a retry puts them back.
-FILE_CONTENT = "[file %s: base64 of %s bytes]"
 TRUNCATED = "\n[... cut: the response was longer]"
 NOT_STORED = _lt(
     "The database refused parts of the result. Check triggers and constraints: "
@@ -96,26 +94,9 @@ def _attempt_row(snapshot, prepared: Prepared):
 
 
 def _payload_text(request, body: bytes | None) -> str:
-    text = _whole_payload_text(request, body)
     # The files are stored with the delivery, once for all of its attempts.
-    for content, shown in _file_contents(request):
-        text = text.replace(content, shown)
-    return text
-
-
-def with_file_contents(text: str, request) -> str:
-    """The payload of an attempt with the files of a request in their places."""
-    for content, shown in _file_contents(request):
-        text = text.replace(shown, content)
-    return text
-
-
-def _file_contents(request):
-    """Pairs of a long base64 text and what an attempt shows instead of it."""
-    for number, text in enumerate(request.raw("long_texts"), 1):
-        if len(text) > SHORT:
-            size = len(text) // 4 * 3 - text[-2:].count("=")
-            yield text, FILE_CONTENT % (number, size)
+    text = _whole_payload_text(request, body)
+    return without_contents(text, request.raw("long_texts"))
 
 
 def _whole_payload_text(request, body: bytes | None) -> str:

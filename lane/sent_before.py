@@ -25,11 +25,12 @@ from ..services.headers import CONNECTION_HEADERS, content_type_of, set_header
 from ..services.http.encoding import encode
 from ..services.masking import MASK, is_sensitive
 from ..services.outcome import HandlerOutcome
+from ..services.payload_files import with_contents
 from ..services.transport import build_transport_kwargs
 from . import sql
 from .attempt_result import Decided, Postponed, Prepared
 from .clock import utcnow
-from .recording import body_hash, stored_url, with_file_contents
+from .recording import body_hash, stored_url
 from .translation import translate
 
 AT_ONCE = 64 * 1024  # bytes of a payload that is read for the whole batch
@@ -133,7 +134,7 @@ class SentRequest(NamedTuple):
         if payload is None:
             cr.execute(sql.sent_payload(self.attempt_id))
             [payload] = cr.fetchone()
-        payload = with_file_contents(payload, request)
+        payload = with_contents(payload, request.raw("long_texts"))
         if self.body_mode not in ("raw", "csv"):
             payload = json.loads(payload)
         headers = dict(request.raw("headers"))

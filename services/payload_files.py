@@ -1,11 +1,14 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Where files are written into a payload: `documents.*.content`, `photo`."""
+"""Files in a payload: where they are written, and how an attempt shows them."""
 
 from .errors import ConfigurationError, _lt
 from .paths import write_path
 
 STAR = "*"
+SHORT = 256  # characters of a base64 text that an attempt stores
+# Its number keeps files of the same size apart: a retry puts them back.
+_SHOWN = "[file %s: base64 of %s bytes]"
 
 
 def check_file_paths(content, *others):
@@ -127,3 +130,28 @@ def _list_at(payload, path):
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value if isinstance(value, list) else None
+
+
+def without_contents(text, contents):
+    """A payload as an attempt stores it: long files are shown by their size.
+
+    :param contents: base64 texts of the files, in the order of the request
+    """
+    for content, shown in _shown(contents):
+        text = text.replace(content, shown)
+    return text
+
+
+def with_contents(text, contents):
+    """The payload of `without_contents` with these files in their places again."""
+    for content, shown in _shown(contents):
+        text = text.replace(shown, content)
+    return text
+
+
+def _shown(contents):
+    """Pairs of a long base64 text and what an attempt shows instead of it."""
+    for number, text in enumerate(contents, 1):
+        if len(text) > SHORT:
+            size = len(text) // 4 * 3 - text[-2:].count("=")
+            yield text, _SHOWN % (number, size)

@@ -10,6 +10,8 @@ from services.payload_files import (
     check_file_paths,
     overlap,
     reserve_places,
+    with_contents,
+    without_contents,
 )
 
 ONE = ("document.content", "document.name", "")
@@ -103,3 +105,20 @@ def test_collisions():
     ):
         with pytest.raises(ConfigurationError, match="write to the same place"):
             check_collisions(files, values)
+
+
+def test_long_contents_of_an_attempt():
+    """A long file is shown by number and size, a short one as it is; both return.
+
+    Files of the same size must not be exchanged.
+    """
+    long, other, short = "QUJD" * 100, "REVG" * 99 + "RA==", "QQ=="
+    payload = f'{{"files": ["{long}", "{other}", "{short}"]}}'
+
+    shown = without_contents(payload, (long, other, short))
+
+    assert shown == (
+        '{"files": ["[file 1: base64 of 300 bytes]", '
+        '"[file 2: base64 of 298 bytes]", "QQ=="]}'
+    )
+    assert with_contents(shown, (long, other, short)) == payload
