@@ -32,7 +32,7 @@ from .health import Health, count_attempts, safely
 from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
 from .recording import conclude, open_or_refuse
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
-from .sent_before import Comparison, read_sent
+from .sent_before import RECORDS_MAX, Comparison, read_sent
 from .translation import translate
 
 _logger = logging.getLogger(__name__)
@@ -279,6 +279,8 @@ class Claim:
             may have killed the previous lane
         :raise Shortage: this process lacks what building needs
         """
+        if self.snapshot.tracks_requests and self.snapshot.policy.parallel_lanes > 1:
+            limit = min(limit, RECORDS_MAX)
         allowance = self.health.allow(1 if careful else limit, now)
         batch = Batch(not_before=allowance.not_before)
         if not allowance.count:

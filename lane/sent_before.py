@@ -19,6 +19,7 @@ from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from typing import NamedTuple
+from zlib import crc32
 
 from ..services.errors import ServiceError, _lt
 from ..services.headers import CONNECTION_HEADERS, content_type_of, set_header
@@ -30,6 +31,7 @@ from ..services.transport import build_transport_kwargs
 from . import sql
 from .attempt_result import Decided, Postponed, Prepared
 from .clock import utcnow
+from .locks import COMPARED
 from .recording import body_hash, stored_url
 from .translation import translate
 
@@ -158,6 +160,9 @@ def read_sent(cr, snapshot, claimed) -> dict:
 
 # Until an equal request in flight is checked again: it may fail.
 AGAIN = timedelta(seconds=1)
+# Of one batch, if several lanes compare: each record is a lock, and PostgreSQL has room
+# for a few thousand.
+RECORDS_MAX = 100
 UNCHANGED = _lt(
     "Not sent: method, URL, headers and body are those that the receiver got with the "
     "last request about this record."
@@ -196,6 +201,7 @@ class Comparison:
         self.snapshot = snapshot
         self.last = {}  # subject -> LastRequest
         self.skipped_ids = set()  # deliveries that are skipped if nothing changed
+        self.busy = set()  # subjects about which another lane builds a request now
 
     def find(self, scopes, claimed):
         """Find out what is compared, and read what was sent: two queries, or none.
@@ -207,6 +213,8 @@ class Comparison:
             for each in claimed
             if self._is_compared(scopes[each.id].delivery, each)
         }
+        if self.snapshot.policy.parallel_lanes > 1:
+            self._lock(scopes, claimed, compared)
         if compared:
             self._read_last(compared)
         return bool(compared) or self.snapshot.tracks_requests
@@ -219,6 +227,25 @@ class Comparison:
             and not claimed.attempt_count
             and claimed.state != "draft"
         )
+
+    def _lock(self, scopes, claimed, compared):
+        """Lock the records, until the attempts about them are committed.
+
+        Otherwise lanes that build equal requests at the same moment would both send.
+        """
+        if not compared and not self.snapshot.tracks_requests:
+            return
+        subjects = {subject_of(scopes[each.id].delivery) for each in claimed} - {None}
+        keys = {
+            subject: COMPARED[crc32(subject.encode()) % len(COMPARED)]
+            for subject in subjects
+        }
+        if keys:
+            # Sorted: of two lanes with the same records, one gets all.
+            wanted = sorted(set(keys.values()))
+            self.cr.execute(sql.try_compared(self.snapshot.endpoint_id, wanted))
+            taken = {row[0] for row in self.cr.fetchall()}
+            self.busy = {subject for subject, key in keys.items() if key in taken}
 
     def _read_last(self, compared):
         self.cr.execute(sql.replays(list(compared)))
@@ -236,6 +263,8 @@ class Comparison:
         if not subject:
             return prepared
         found = request_hash(prepared.encoded, self.snapshot.trust, delivery)
+        if prepared.claimed.id in self.skipped_ids and subject in self.busy:
+            return Postponed(prepared.claimed, utcnow() + AGAIN)
         last = self.last.get(subject)
         if (
             prepared.claimed.id in self.skipped_ids

@@ -147,6 +147,16 @@ def try_slot(endpoint_id: int, slot: int) -> SQL:
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
 
 
+def try_compared(endpoint_id: int, keys: list[int]) -> SQL:
+    """Lock these until the transaction ends; the keys that another one has locked."""
+    return SQL(
+        "SELECT key FROM unnest(%s::int[]) key "
+        "WHERE NOT pg_try_advisory_xact_lock(key, %s)",
+        keys,
+        endpoint_id,
+    )
+
+
 def try_alerts(endpoint_id: int) -> SQL:
     """True if no other lane notifies about this endpoint until our transaction ends."""
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", ALERTS[0], endpoint_id)

@@ -9,7 +9,10 @@ from datetime import timedelta
 
 from odoo import Command
 
+from odoo.addons.bwt_webhooks_outbound.lane.batch import Claim
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.lane.health import Health
+from odoo.addons.bwt_webhooks_outbound.lane.pacing import Position
 from odoo.addons.bwt_webhooks_outbound.models.const import ECHO
 
 from ..constants import ATTEMPT, DELIVERY, HEADER_RULE, PAYLOAD_RULE
@@ -314,6 +317,44 @@ class TestUnchangedInLanes(CommittedCase):
 
         # The last request was the one with 2.
         self.assertEqual(["done"] * 3, self.states(ids))
+
+    def test_lanes_that_build_at_the_same_moment(self):
+        """The second waits until the attempt of the first is known, then is canceled.
+
+        Both would be sent: neither lane sees what the other has not committed.
+        """
+        self.receiver.on_request = None
+        self.set_up(skip_if_unchanged=True, ordering="none", parallel_lanes=2)
+        with self.transaction() as env:
+            partner, other = (
+                env["res.partner"].browse(self.partner_id),
+                env.user.partner_id,
+            )
+            ids = (
+                self.endpoint(env)
+                .queue_deliveries(
+                    [
+                        {"payload": 1, "record": each}
+                        for each in (partner, partner, other)
+                    ]
+                )
+                .ids
+            )
+        with self.read_committed() as env:
+            endpoint = self.endpoint(env)._for_lane()
+            snapshot = endpoint._outbound_snapshot()
+            health = Health(env.cr, endpoint.id, snapshot.policy, False)
+            claim = Claim(endpoint, snapshot, health, Position(), "j")
+            batch = claim.take(1, utcnow(), alone=False)
+            self.assertEqual(ids[:1], [each.claimed.id for each in batch.prepared])
+
+            self.run_lane()
+
+            self.assertEqual(["queued", "queued", "done"], self.states(ids))
+        self.run_lane()
+        self.make_due(ids[1:2])
+        self.run_lane()
+        self.assertEqual(["done", "canceled", "done"], self.states(ids))
 
 
 class TestEchoOfTheReceiver(ServerActionCase):
