@@ -9,6 +9,8 @@ from odoo import Command
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
 from odoo.tests.common import new_test_user
+from odoo.tools import file_path, mute_logger
+from odoo.tools.convert import convert_file
 
 from ..constants import ACTION_FILE, ATTEMPT, ENDPOINT, HANDLER, PAYLOAD_RULE
 from ..receiver import status
@@ -178,6 +180,33 @@ class TestAttachments(ActionFilesCase):
         found = self.files_in(self.sent(line, record=self.company))
 
         self.assertEqual([("child.txt", b"1")], [(each[1], each[3]) for each in found])
+
+    def test_the_demo(self):
+        """A contact's picture and PDFs arrive as parts, as `make demo` sets it up."""
+        file = file_path("bwt_webhooks_outbound/demo/demo.xml")
+        with mute_logger("odoo.tools.convert"):
+            convert_file(
+                *(self.env, "bwt_webhooks_outbound", file, {}),
+                mode="init",
+                noupdate=True,
+            )
+        action = self.env.ref("bwt_webhooks_outbound.demo_action_files")
+        self.assertFalse(action.binding_model_id)  # sends nothing by itself
+        action.bwt_webhook_endpoint_id.target_hostname = self.receiver.url
+        self.record.image_1920 = base64.b64encode(picture("PNG", 100, 100))
+        self.attach("terms.pdf", PDF)
+        self.attach("note.txt", b"no PDF")
+
+        found = self.files_in(self.request_of(self.run_on(action, self.record)))
+
+        small = base64.b64decode(self.record.image_128)
+        self.assertEqual(
+            [
+                ("picture", "Ada_Byron.png", "image/png", small),
+                ("document", "terms.pdf", "application/pdf", PDF),
+            ],
+            found,
+        )
 
     def test_a_large_file_is_stored_once(self):
         """The delivery refers to the same stored file, and so does its replay."""

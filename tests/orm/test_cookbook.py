@@ -2,6 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """The recipes of the cookbook do what the text around them says."""
 
+import base64
 import json
 import re
 from datetime import timedelta
@@ -27,6 +28,11 @@ except ImportError:
     TokenServer = None
 
 PAGE = "docs/cookbook.md"
+# A PNG of one pixel.
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAA"
+    "AABJRU5ErkJggg=="
+)
 SECTION = re.compile(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -306,6 +312,50 @@ class TestCookbook(OutboundCase):
         found = self.receiver.requests[-1].json()
         shown = json.loads(self.block(heading, "json"))
         self.assertEqual(shown["documents"], found["documents"])
+
+    def test_pdf_of_an_invoice(self):
+        """The file of an invoice's field arrives with its bytes.
+
+        Without Odoo's addon Invoicing, a field of a contact stands for it.
+        """
+        heading = "Send the files of a record"
+        path, content, kind = "invoice_pdf_report_file", b"%PDF-1.4", "application/pdf"
+        self.assertIn(f"the path is `{path}`", self.sections[heading])
+        partner = self.env["res.partner"].create({"name": "Azure"})
+        if "account.move" in self.env:
+            journal = {"name": "Cookbook", "code": "COOK", "type": "sale"}
+            journal = self.env["account.journal"].create(journal)
+            invoice = {"move_type": "out_invoice", "partner_id": partner.id}
+            record = self.env["account.move"].create(
+                invoice | {"journal_id": journal.id}
+            )
+        else:
+            path, record = "image_1920", partner
+            content, kind = base64.b64decode(PIXEL), "image/png"
+        record[path] = base64.b64encode(content)
+        line = {
+            "source_kind": "binary_field",
+            "source_expression": path,
+            "send_as": "multipart",
+            "part_name": "document",
+        }
+        endpoint = self.cook(heading)
+        action = self.env["ir.actions.server"].create(
+            {
+                "name": "Queue",
+                "model_id": self.env["ir.model"]._get(record._name).id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": endpoint.id,
+                "bwt_webhook_file_ids": [(0, 0, line)],
+            }
+        )
+
+        action.with_context(active_model=record._name, active_ids=record.ids).run()
+        endpoint.outbound_delivery_ids.process_delivery()
+
+        [request] = self.receiver.requests
+        for part in (b'name="document"', f"Content-Type: {kind}".encode(), content):
+            self.assertIn(part, request.body)
 
     def test_form(self):
         """The body is the one that the recipe shows."""
