@@ -257,6 +257,38 @@ class TestQueryPlans(OutboundCase):
                     }
                     self.assertEqual({"Index Only Scan": f"{TABLE}_failed"}, reads)
 
+    def test_an_opened_group_reads_one_page(self):
+        """A group of Needs Attention finds its page by the index, then reads that page.
+
+        The list is in the order of the index; by date it read each of 100,000 failures.
+        """
+        operator = new_test_user(self.env, "plan-opened", OPERATOR)
+        deliveries = self.env[DELIVERY].with_user(operator)
+        domain = [
+            *literal_eval(dict(self.filters())["needs_attention"]),
+            ("endpoint_id", "=", self.endpoint.id),
+            ("detailed_reason", "=", "http_404"),
+        ]
+        view = self.env.ref(
+            "bwt_webhooks_outbound.view_webhook_outbound_attention_list"
+        )
+        order = etree.fromstring(view.arch).get("default_order")
+        self.env.cr.execute(
+            f"UPDATE {TABLE} SET failure_reason = 'http_4xx', "
+            "response_status_code = 404 WHERE state = 'dead_letter'"
+        )
+        self.env.cr.execute("SET LOCAL enable_bitmapscan = off")
+        self.env.cr.execute("SET LOCAL enable_seqscan = off")
+
+        plan = self.plan(deliveries._search(domain, limit=80, order=order).select())
+        found = deliveries.search_fetch(domain, ["name"], limit=80, order=order)
+
+        reads = [node["Node Type"] for node in plan if node.get("Alias") == TABLE]
+        self.assertEqual(["Index Only Scan"], reads)
+        self.assertNotIn("Sort", {node["Node Type"] for node in plan})
+        self.assertEqual(80, len(found))
+        self.assertEqual(sorted(found.ids, reverse=True), found.ids)
+
     def test_searches_read_no_history(self):
         """By record, message id, reason and period: indexes, not 100,000 rows.
 
