@@ -30,9 +30,9 @@ def reason_sql(deliveries, alias, query=None) -> SQL:
     """
     names = ("id", "state", "failure_reason", "response_status_code")
     columns = {name: deliveries._field_to_sql(alias, name, query) for name in names}
-    # The message is in no index: it is read for the few failures without a reason, and
-    # all others are grouped by the index alone. Not by a subquery per delivery: its
-    # cost, times all deliveries, makes PostgreSQL compile the query for seconds.
+    # The message is in no index: it is read for the few failures without a reason. All
+    # others are grouped by the index alone. A subquery per delivery would be planned
+    # with its cost times all deliveries, and PostgreSQL would compile the query.
     return SQL(
         """CASE WHEN %(state)s NOT IN ('error', 'dead_letter') THEN NULL
         WHEN %(failure_reason)s IN %(by_status)s AND %(response_status_code)s > 0

@@ -29,13 +29,14 @@ class TestAlerts(CommittedCase):
     def setUp(self):
         super().setUp()
         with self.transaction() as env:
+            groups = [env.ref(name).id for name in OPERATOR.split(",")]
             # Without a password: to hash one takes a third of a second.
             user = env["res.users"].create(
                 {
                     "name": "Responsible",
                     "login": f"responsible-{id(self)}",
                     "email": "responsible@example.com",
-                    "group_ids": [Command.set(env.ref(OPERATOR).ids)],
+                    "group_ids": [Command.set(groups)],
                 }
             )
             self.user_id = user.id
