@@ -169,7 +169,10 @@ class BwtWebhookOutboundEndpointAnswerRule(models.Model):
             # A comparison that is invalid with this value is invalid with any.
             evaluate_condition("", self.operator, self.expected_value)
 
-    @api.depends("name", "statuses", "source_kind", "source_expression", "operator")
+    @api.depends(
+        *("name", "statuses", "source_kind", "source_expression", "operator"),
+        "expected_value",
+    )
     def _compute_display_name(self):  # pylint: disable=missing-return  # a compute
         super()._compute_display_name()
 

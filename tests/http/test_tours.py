@@ -233,6 +233,36 @@ class Tours:
         self.assertEqual({"done"}, set(deliveries.mapped("state")))
         self.assertTrue(failing.circuit_reset_at)
 
+    def test_answers(self):
+        """What a response means and contains, by clicks only, up to the record.
+
+        200 with ok=false is retried, the receiver's ID is written to the contact, and
+        its next delivery is an update, whose method and URL the delivery shows.
+        """
+        contact = self.env["res.partner"].create({"name": "Tour: Ada"})
+        self.receiver.script(
+            "/orders",
+            status(200, b'{"ok": false}'),
+            status(201, b'{"ok": true, "id": "R-77"}'),
+        )
+        self.receiver.script("/orders/R-77", status(200, b'{"id": "R-77"}'))
+
+        self.tour("webhooks_answer")
+        endpoint = self.env[ENDPOINT].search([("code", "=", "tour-shop-orders")])
+        first = endpoint.queue_delivery({}, record=contact)
+        self.assertEqual(("error", "answer"), (first.state, first.failure_reason))
+        first.process_delivery()
+        second = endpoint.queue_delivery({}, record=contact)
+
+        self.assertEqual(["done", "done"], (first | second).mapped("state"))
+        self.assertFalse((first | second).filtered("has_late_note"))
+        self.assertEqual("R-77", contact.ref)
+        self.assertEqual(
+            [("POST", "/orders"), ("POST", "/orders"), ("PUT", "/orders/R-77")],
+            [(each.method, each.path) for each in self.receiver.wait_for_requests(3)],
+        )
+        self.tour("webhooks_answer_delivery", url=f"/odoo/{DELIVERY}/{second.id}")
+
 
 @tagged("post_install", "-at_install")
 class TestDesktopTours(Tours, TourCase):
@@ -278,36 +308,6 @@ class TestDesktopTours(Tours, TourCase):
                     "lines": [line] * count,
                 }
                 self.assertEqual({"order": order}, request.json())
-
-    def test_answers(self):
-        """What a response means and contains, by clicks only, up to the record.
-
-        200 with ok=false is retried, the receiver's ID is written to the contact, and
-        its next delivery is an update, whose method and URL the delivery shows.
-        """
-        contact = self.env["res.partner"].create({"name": "Tour: Ada"})
-        self.receiver.script(
-            "/orders",
-            status(200, b'{"ok": false}'),
-            status(201, b'{"ok": true, "id": "R-77"}'),
-        )
-        self.receiver.script("/orders/R-77", status(200, b'{"id": "R-77"}'))
-
-        self.tour("webhooks_answer")
-        endpoint = self.env[ENDPOINT].search([("code", "=", "tour-shop-orders")])
-        first = endpoint.queue_delivery({}, record=contact)
-        self.assertEqual(("error", "answer"), (first.state, first.failure_reason))
-        first.process_delivery()
-        second = endpoint.queue_delivery({}, record=contact)
-
-        self.assertEqual(["done", "done"], (first | second).mapped("state"))
-        self.assertFalse((first | second).filtered("has_late_note"))
-        self.assertEqual("R-77", contact.ref)
-        self.assertEqual(
-            [("POST", "/orders"), ("POST", "/orders"), ("PUT", "/orders/R-77")],
-            [(each.method, each.path) for each in self.receiver.wait_for_requests(3)],
-        )
-        self.tour("webhooks_answer_delivery", url=f"/odoo/{DELIVERY}/{second.id}")
 
     def make_order(self, count):
         """An order with this many lines, and a note before them."""

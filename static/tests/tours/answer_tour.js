@@ -1,8 +1,11 @@
 import {
+  DIALOG,
   addLine,
   choose,
   create,
   fillCell,
+  newLine,
+  onDesktop,
   openApp,
   openPage,
   outbound,
@@ -17,10 +20,12 @@ import {registry} from "@web/core/registry";
 // Page Answer as docs/answers.md shows it: a condition, values, and create or update.
 
 function chooseTargetField(label, name) {
+  const field = '.o_field_widget[name="target_field"]';
+  const inLine = (part) => `.o_selected_row ${field}${part}, ${DIALOG} ${field}${part}`;
   return [
     {
       content: "Open the fields of the record",
-      trigger: '.o_selected_row .o_field_widget[name="target_field"] .o_model_field_selector',
+      trigger: inLine(" .o_model_field_selector"),
       run: "click",
     },
     {
@@ -35,17 +40,9 @@ function chooseTargetField(label, name) {
     },
     {
       content: `${label} is chosen`,
-      trigger: `.o_selected_row .o_field_widget[name="target_field"]:contains("${label}")`,
+      trigger: inLine(`:contains("${label}")`),
     },
   ];
-}
-
-// Until then the line before is still the selected one.
-function newLine(field, index) {
-  return {
-    content: `Line ${index} of ${field} is new`,
-    trigger: `.o_field_widget[name="${field}"] .o_selected_row:nth-child(${index + 1})`,
-  };
 }
 
 registry.category("web_tour.tours").add("webhooks_answer", {
@@ -61,7 +58,7 @@ registry.category("web_tour.tours").add("webhooks_answer", {
     ...addLine(
       "answer_rule_ids",
       "ok",
-      newLine("answer_rule_ids", 0),
+      ...newLine("answer_rule_ids", 0),
       fillCell("statuses", "200"),
       ...choose("source_kind", "Body Path (JSON)"),
       fillCell("source_expression", "ok"),
@@ -69,16 +66,18 @@ registry.category("web_tour.tours").add("webhooks_answer", {
       ...choose("outcome", "Retry")
     ),
     // A line of one list stays selected while a line is added to another.
-    {
-      content: "Leave the condition",
-      trigger: '.o_horizontal_separator:contains("Answer Values")',
-      run: "click",
-    },
-    {content: "No line is selected", trigger: "body:not(:has(.o_selected_row))"},
+    ...onDesktop(
+      {
+        content: "Leave the condition",
+        trigger: '.o_horizontal_separator:contains("Answer Values")',
+        run: "click",
+      },
+      {content: "No line is selected", trigger: "body:not(:has(.o_selected_row))"}
+    ),
     ...addLine(
       "answer_value_ids",
       "id",
-      newLine("answer_value_ids", 0),
+      ...newLine("answer_value_ids", 0),
       fillCell("source_expression", "id"),
       ...choose("target_model", "Contact"),
       ...chooseTargetField("Reference", "ref")
@@ -86,7 +85,7 @@ registry.category("web_tour.tours").add("webhooks_answer", {
     ...addLine(
       "answer_value_ids",
       "id",
-      newLine("answer_value_ids", 1),
+      ...newLine("answer_value_ids", 1),
       fillCell("source_expression", "id"),
       ...choose("target_kind", "External ID")
     ),

@@ -3,6 +3,7 @@ import {
   choose,
   create,
   fillCell,
+  newLine,
   openApp,
   openPage,
   outbound,
@@ -34,11 +35,7 @@ function addRule([target, path, format], index) {
   return addLine(
     "payload_rule_ids",
     target,
-    // Until then the row before is still the selected one.
-    {
-      content: `Row ${index} is selected`,
-      trigger: `.o_field_widget[name="payload_rule_ids"] .o_selected_row:nth-child(${index + 1})`,
-    },
+    ...newLine("payload_rule_ids", index),
     fillCell("target_path", target),
     ...choose("source_kind", kind),
     fillCell("source_expression", path),

@@ -165,18 +165,27 @@ export function fillCell(field, text, input = "input") {
   };
 }
 
+// The line that was just added; until then the one before is still the selected one.
+export function newLine(field, index) {
+  return onDesktop({
+    content: `Line ${index} of ${field} is new`,
+    trigger: `.o_field_widget[name="${field}"] .o_selected_row:nth-child(${index + 1})`,
+  });
+}
+
 // Takes a value of a selection in the line that is edited.
 export function choose(field, label) {
   const place = `.o_field_widget[name="${field}"] input`;
   return [
     {
       content: `Open the choices of ${field}`,
-      trigger: `.o_selected_row ${place}`,
+      trigger: `.o_selected_row ${place}, ${DIALOG} ${place}`,
       run: "click",
     },
     {
       content: `Choose ${label}`,
-      trigger: `.o_select_menu_item:text("${label}")`,
+      // On a phone the choices are no part of the dialog, which "body" allows.
+      trigger: `body .o_select_menu_item:text("${label}")`,
       run: "click",
     },
   ];
