@@ -25,6 +25,7 @@ from .orm import (
     test_context_lines,
     test_contract,
     test_conventions,
+    test_cookbook,
     test_curl,
     test_delivery_failures,
     test_delivery_record,
