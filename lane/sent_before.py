@@ -236,16 +236,15 @@ class Comparison:
         if not compared and not self.snapshot.tracks_requests:
             return
         subjects = {subject_of(scopes[each.id].delivery) for each in claimed} - {None}
-        keys = {
-            subject: COMPARED[crc32(subject.encode()) % len(COMPARED)]
-            for subject in subjects
+        places = {
+            subject: crc32(subject.encode()) % len(COMPARED) for subject in subjects
         }
-        if keys:
+        if places:
             # Sorted: of two lanes with the same records, one gets all.
-            wanted = sorted(set(keys.values()))
+            wanted = sorted(set(places.values()))
             self.cr.execute(sql.try_compared(self.snapshot.endpoint_id, wanted))
             taken = {row[0] for row in self.cr.fetchall()}
-            self.busy = {subject for subject, key in keys.items() if key in taken}
+            self.busy = {subject for subject, place in places.items() if place in taken}
 
     def _read_last(self, compared):
         self.cr.execute(sql.replays(list(compared)))

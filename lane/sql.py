@@ -12,7 +12,7 @@ from functools import lru_cache
 from odoo.tools import SQL
 
 from .job_sql import lane_job_due
-from .locks import ALERTS, SLOTS
+from .locks import ALERTS, COMPARED, SLOTS
 
 SUPERUSER = 1
 
@@ -147,12 +147,17 @@ def try_slot(endpoint_id: int, slot: int) -> SQL:
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
 
 
-def try_compared(endpoint_id: int, keys: list[int]) -> SQL:
-    """Lock these until the transaction ends; the keys that another one has locked."""
+def try_compared(endpoint_id: int, places: list[int]) -> SQL:
+    """Lock these until the transaction ends; those that another one has locked.
+
+    :param places: in the range of keys, see `locks.COMPARED`
+    """
     return SQL(
-        "SELECT key FROM unnest(%s::int[]) key "
-        "WHERE NOT pg_try_advisory_xact_lock(key, %s)",
-        keys,
+        "SELECT place FROM ("
+        "SELECT %s + place AS key, place FROM unnest(%s::int[]) AS place"
+        ") AS k WHERE NOT pg_try_advisory_xact_lock(key, %s)",
+        COMPARED[0],
+        places,
         endpoint_id,
     )
 
