@@ -119,9 +119,10 @@ def test_help_has_all_commands():
 
 
 def test_every_test_runs_somewhere():
-    """Odoo's own runner has the files that pytest leaves tests of out of a whole run.
+    """Odoo's own runner has all ORM tests, but for those that any database answers.
 
-    It reads what tests/__init__.py imports; the phone's tours ran nowhere for a while.
+    It reads what tests/__init__.py imports; thirteen files were missing there, and the
+    phone's tours ran nowhere for a while.
     """
     imported = (REPOSITORY / "tests" / "__init__.py").read_text()
     tagged = {ANY_DATABASE: set(), OTHER_ADDONS: set()}
@@ -132,8 +133,8 @@ def test_every_test_runs_somewhere():
 
     assert tagged[OTHER_ADDONS]
     assert not tagged[OTHER_ADDONS] & tagged[ANY_DATABASE]
-    for name in tagged[OTHER_ADDONS]:
-        assert re.search(rf"\b{name}\b", imported)
+    for path in (REPOSITORY / "tests" / "orm").glob("test_*.py"):
+        assert re.search(rf"\b{path.stem}\b", imported)
 
 
 def test_which_files_reach_a_library():
