@@ -425,14 +425,14 @@ def file_bytes(ids: list[int]) -> SQL:
 
     As they are sent: base64 in the payload takes a third more.
     """
-    # Only files to send have a form field in the description; other attachments don't.
+    # Files of messages have no part: they aren't sent.
     return SQL(
         """SELECT res_id, sum(
             CASE WHEN bwt_webhook_part LIKE '%%"in_payload": true%%'
             THEN file_size::bigint * 4 / 3 ELSE file_size END
         )::bigint FROM ir_attachment
         WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = ANY(%s)
-        AND description IS NOT NULL GROUP BY res_id""",
+        AND bwt_webhook_part IS NOT NULL GROUP BY res_id""",
         ids,
     )
 

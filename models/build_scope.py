@@ -279,10 +279,9 @@ def read_scopes(deliveries, snapshot):
 
 
 def _read_files(deliveries):
-    """Files by delivery id, from attachments with a form field.
+    """Files by delivery id, from the attachments that are to be sent.
 
-    The form field is the attachment's description, so that files added in the chatter
-    aren't sent. The order is that of the request.
+    The form field is the attachment's description. The order is that of the request.
     :return: delivery id -> form field -> file or list of files, and delivery id ->
         pairs of payload path and file; an error instead of a file that can't be read
     """
@@ -290,7 +289,7 @@ def _read_files(deliveries):
         [
             ("res_model", "=", DELIVERY),
             ("res_id", "in", deliveries.ids),
-            ("description", "!=", False),
+            ("bwt_webhook_part", "!=", False),  # files of messages have none
         ],
         _FILE_COLUMNS,
         order="id",

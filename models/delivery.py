@@ -532,6 +532,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         return reasons_domain(self.env, operator, value)
 
     @api.model
+    @api.private
     def search_fetch(self, domain, field_names=None, offset=0, limit=None, order=None):
         """One page of a list: first the ids, then its columns.
 
@@ -577,14 +578,11 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     def _compute_file_ids(self):
         found = self.env["ir.attachment"].search(
-            [
-                ("res_model", "=", self._name),
-                ("res_id", "in", self.ids),
-                ("description", "!=", False),
-            ],
-            order="id",
+            [("res_model", "=", self._name), ("res_id", "in", self.ids)], order="id"
         )
-        by_delivery = found.grouped("res_id")
+        # With sudo: only operators may read the part.
+        sent = found.filtered(lambda each: each.sudo().bwt_webhook_part)
+        by_delivery = sent.grouped("res_id")
         for delivery in self:
             delivery.file_ids = by_delivery.get(delivery._origin.id, found.browse())
 

@@ -13,7 +13,10 @@ from .const import DELIVERY, GROUP_OPERATOR
 
 
 class IrAttachment(models.Model):
-    """A file of a delivery: its form field is the description of the attachment."""
+    """A file that a delivery sends has a part; its form field is the description.
+
+    Files of messages have a description too (Odoo sets it to their name) and no part.
+    """
 
     _inherit = "ir.attachment"
 
@@ -152,11 +155,12 @@ class IrAttachment(models.Model):
         Not by `unlink`, which invalidates the whole cache: the save that runs a server
         action may be using it.
         """
-        self.flush_model(["res_model", "res_id", "description", "store_fname"])
+        self.flush_model(["res_model", "res_id", "bwt_webhook_part", "store_fname"])
         rows = self.env.execute_query(
             SQL(
                 """DELETE FROM ir_attachment
-                WHERE res_model = %s AND res_id = ANY(%s) AND description IS NOT NULL
+                WHERE res_model = %s AND res_id = ANY(%s)
+                AND bwt_webhook_part IS NOT NULL
                 RETURNING id, store_fname""",
                 DELIVERY,
                 list(delivery_ids),
@@ -169,7 +173,7 @@ class IrAttachment(models.Model):
     def _bwt_webhook_copy_to(self, res_id):
         """Copy files to another delivery, in their order, unchanged."""
         for attachment in self.sorted("id").with_context(image_no_postprocess=True):
-            if attachment.description:
+            if attachment.sudo().bwt_webhook_part:
                 attachment._bwt_webhook_content()  # raises if its file is missing
             attachment.copy({"res_id": res_id})
 
@@ -204,7 +208,7 @@ class IrAttachment(models.Model):
         :raise ConfigurationError: its content is missing
         """
         content = self._bwt_webhook_content()
-        part = json.loads(self.bwt_webhook_part or "{}")
+        part = json.loads(self.bwt_webhook_part)
         content_type = part.get("content_type", self.mimetype)
         if not part.get("filename", True):
             return (part["filename"], content, content_type, part.get("headers"))

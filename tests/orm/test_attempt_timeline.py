@@ -24,10 +24,10 @@ def form_spec(env):
     arch = etree.fromstring(env[DELIVERY].get_view(view_type="form")["arch"])
     spec = {}
     for node in arch.iter("field"):
-        lists = list(node.iterancestors("list"))
-        if not lists:
+        outer = next(node.iterancestors("field"), None)
+        if outer is None:
             spec[node.get("name")] = {}
-        elif lists[0].getparent().get("name") == "attempt_ids":
+        elif outer.get("name") == "attempt_ids":
             inner = spec["attempt_ids"].setdefault("fields", {})
             inner[node.get("name")] = {}
     return spec

@@ -9,11 +9,15 @@ import zipfile
 
 from PIL import Image
 
+from odoo.modules.module import load_script
 from odoo.tests import tagged
 from odoo.tests.common import new_test_user
+from odoo.tools.misc import file_path
 
 from odoo.addons.bwt_webhooks_outbound.tests.constants import OPERATOR
 from odoo.addons.bwt_webhooks_outbound.tests.orm.common import DELIVERY, OutboundCase
+
+MIGRATION = "bwt_webhooks_outbound/migrations/19.0.1.3.0/post-files-to-send.py"
 
 PART = re.compile(rb"(?s)(.*?)\r\n\r\n(.*)")
 
@@ -69,14 +73,7 @@ class TestFiles(OutboundCase):
         }
         delivery = self.endpoint.queue_delivery({}, files=given).sudo()
         other = self.endpoint.queue_delivery({}).sudo()
-        self.env["ir.attachment"].create(  # as an upload in the chatter
-            {
-                "name": "chat.txt",
-                "raw": b"hello",
-                "res_model": DELIVERY,
-                "res_id": delivery.id,
-            }
-        )
+        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
 
         files = delivery.with_user(operator).file_ids
         shown = [
@@ -274,9 +271,31 @@ class TestFiles(OutboundCase):
         self.assertIn('file "a.txt" is missing', delivery.processing_error)
         self.assertEqual(0, self.receiver.total)
 
-    def test_rows_of_an_earlier_version_are_sent_as_they_were(self):
-        """An attachment without part data keeps name and Odoo's type."""
+    def test_files_of_messages_are_not_sent(self):
+        """Nor are they deleted with what a later save of the record replaces.
+
+        Odoo gives them a description, by which files to send were known: a note of the
+        company went to the receiver.
+        """
+        given = {"doc": ("a.txt", b"a", "text/plain")}
+        delivery = self.endpoint.queue_delivery({}, files=given).sudo()
+        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
+
+        arrived = self.arrived(delivery)
+        replay = delivery.action_create_replay_delivery()
+        self.env["ir.attachment"]._bwt_webhook_remove(delivery.ids)
+
+        self.assertEqual([b"a"], [content for _head, content in arrived])
+        left = self.env["ir.attachment"].search(
+            [("res_model", "=", DELIVERY), ("res_id", "=", delivery.id)]
+        )
+        self.assertEqual(["chat.txt"], left.mapped("name"))
+        self.assertTrue(replay)
+
+    def test_the_update_marks_what_is_sent(self):
+        """Files that earlier versions stored keep name and Odoo's type."""
         delivery = self.queue({})
+        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
         self.env["ir.attachment"].create(
             {
                 "name": "a.csv",
@@ -287,7 +306,11 @@ class TestFiles(OutboundCase):
                 "res_id": delivery.id,
             }
         )
+        self.env.flush_all()
 
+        script = load_script(file_path(MIGRATION), "post_files_to_send")
+        script.migrate(self.env.cr, "19.0.1.2.0")
+        self.env.invalidate_all()
         [(head, content)] = self.arrived(delivery)
 
         self.assertEqual(
