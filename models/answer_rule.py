@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Answer conditions and answer values: what an endpoint reads from responses."""
+"""Response conditions and response values: what an endpoint reads from responses."""
 
 from odoo import api, fields, models
 
@@ -36,10 +36,10 @@ NEEDS_EXPRESSION = ("header", "body_path")
 
 
 class BwtWebhookOutboundEndpointAnswerMixin(models.AbstractModel):
-    """Common part of answer conditions and answer values."""
+    """Common part of response conditions and response values."""
 
     _name = "bwt.webhook.outbound.endpoint.answer.mixin"
-    _description = "Outbound Webhook Answer"
+    _description = "Outbound Webhook Response"
     _inherit = "bwt.webhook.outbound.config.part"
     _order = "sequence, id"
     _check_company_auto = True
@@ -101,7 +101,7 @@ class BwtWebhookOutboundEndpointAnswerRule(models.Model):
     """A condition on the response, and what happens to the delivery."""
 
     _name = ANSWER_RULE
-    _description = "Outbound Webhook Answer Condition"
+    _description = "Outbound Webhook Response Condition"
     _inherit = "bwt.webhook.outbound.endpoint.answer.mixin"
     _order = "sequence, id"
 
@@ -214,7 +214,7 @@ class BwtWebhookOutboundEndpointAnswerValue(models.Model):
     """A value of the response, and where it is stored."""
 
     _name = ANSWER_VALUE
-    _description = "Outbound Webhook Answer Value"
+    _description = "Outbound Webhook Response Value"
     _inherit = [
         "bwt.webhook.outbound.endpoint.answer.mixin",
         "bwt.webhook.outbound.value.format.mixin",

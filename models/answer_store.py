@@ -300,7 +300,7 @@ def store_values(delivery, taken):
 def _fault(env, target, error):
     """What the delivery shows about a value that was not stored."""
     return env._(
-        'Answer value "%(value)s" was not stored: %(problem)s',
+        'Response value "%(value)s" was not stored: %(problem)s',
         value=target["label"],
         problem=describe(env, error),
     )

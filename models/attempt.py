@@ -184,7 +184,7 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     )
 
     hook_values = fields.Text(
-        string="Answer Values to Store",
+        string="Response Values to Store",
         readonly=True,
         groups=fields.NO_ACCESS,
         copy=False,

@@ -130,7 +130,7 @@ FAILURE_REASONS = [
     ("http_4xx", "HTTP 4xx"),
     ("http_5xx", "HTTP 5xx"),
     ("response", "Invalid Response"),
-    ("answer", "Answer Condition"),
+    ("answer", "Response Condition"),
     ("build", "Request Not Built"),
     ("handler", "Handler"),
 ]

@@ -253,7 +253,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
     answer_rule_ids = fields.One2many(
         comodel_name=ANSWER_RULE,
         inverse_name="endpoint_id",
-        string="Answer Conditions",
+        string="Response Conditions",
         context={"active_test": False},
         copy=True,
         groups=GROUP_OPERATOR,
@@ -264,7 +264,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
     answer_value_ids = fields.One2many(
         comodel_name=ANSWER_VALUE,
         inverse_name="endpoint_id",
-        string="Answer Values",
+        string="Response Values",
         context={"active_test": False},
         copy=True,
         groups=GROUP_OPERATOR,
@@ -394,7 +394,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
                 raise misconfigured(
                     endpoint,
                     self.env._(
-                        "more than one answer value is stored as External ID "
+                        "more than one response value is stored as External ID "
                         "(%(paths)s), but a record has one ID. Delete the others, or "
                         "set If Missing of each to Leave Unchanged if a response "
                         "contains one of them only.",

@@ -140,8 +140,8 @@ class IrActionsServer(models.Model):
         "whom the receiver writes to Odoo, so that its changes aren't sent back.",
     )
     bwt_webhook_skip_answers = fields.Boolean(
-        string="Skip Answer Values",
-        help="Queue nothing for a change that stores an answer value: what the "
+        string="Skip Response Values",
+        help="Queue nothing for a change that stores a response value: what the "
         "receiver responded isn't sent back to it. Receivers with another reference "
         "scope get it.",
     )

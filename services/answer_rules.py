@@ -32,10 +32,10 @@ _DATA_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _STATUS = re.compile(r"([1-9][0-9]{2})(?:\s*-\s*([1-9][0-9]{2}))?")
 _STATES = {"done": "done", "cancel": "canceled"}
 
-_MATCHED = _lt('HTTP %(status)s: answer condition "%(rule)s" matched.')
-_MATCHED_NOTED = _lt('HTTP %(status)s: answer condition "%(rule)s" matched. %(note)s')
-_RULE_FAULT = _lt('Answer condition "%(rule)s" could not be checked: %(problem)s')
-_VALUE_FAULT = _lt('Answer value "%(value)s" was not stored: %(problem)s')
+_MATCHED = _lt('HTTP %(status)s: response condition "%(rule)s" matched.')
+_MATCHED_NOTED = _lt('HTTP %(status)s: response condition "%(rule)s" matched. %(note)s')
+_RULE_FAULT = _lt('Response condition "%(rule)s" could not be checked: %(problem)s')
+_VALUE_FAULT = _lt('Response value "%(value)s" was not stored: %(problem)s')
 _USED_UP = _lt("All %(attempts)s attempts are used up.")
 _INCOMPLETE = _lt(
     "the response body is incomplete: it is longer than 1 MiB, or the connection "

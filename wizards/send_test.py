@@ -150,8 +150,8 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
     response_body = fields.Text(related="attempt_id.response_body", related_sudo=False)
     stored_values = fields.Text(
         readonly=True,
-        help="What the endpoint's answer values have stored from this response. Empty "
-        "if it has none.",
+        help="What the endpoint's response values have stored from this response. "
+        "Empty if it has none.",
     )
 
     @api.depends("delivery_id")

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""What the answer values of an endpoint stored: a comparison of before and after."""
+"""What the response values of an endpoint stored: a comparison of before and after."""
 
 import json
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ SHOWN = 300  # characters of a value
 
 
 class Place(NamedTuple):
-    """Where an answer value is stored, and what is in there."""
+    """Where a response value is stored, and what is in there."""
 
     value: Any
     text: str  # as the reader may see it
 
 
 def read_places(delivery, reader):
-    """Label -> `Place` of each answer value of the delivery's endpoint.
+    """Label -> `Place` of each response value of the delivery's endpoint.
 
     :param delivery: as superuser
     :param reader: environment of the user who sees it
@@ -72,6 +72,6 @@ def stored_message(delivery, before, after):
     if delivery.has_late_note:
         return env._("Nothing was stored. The reason is shown above.")
     return env._(
-        "Nothing was stored. No answer value applies to this response, or the record "
+        "Nothing was stored. No response value applies to this response, or the record "
         "has its value already."
     )

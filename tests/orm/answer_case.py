@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""An endpoint with answer conditions and values, and partners as its records."""
+"""An endpoint with response conditions and values, and partners as its records."""
 
 import json
 
@@ -20,12 +20,12 @@ class AnswerCase(OutboundCase):
         )
 
     def condition(self, outcome, **vals):
-        """Add an answer condition."""
+        """Add a response condition."""
         vals = {"outcome": outcome, **vals}
         self.endpoint.answer_rule_ids = [Command.create(vals)]
 
     def value(self, field="ref", path="id", **vals):
-        """Add an answer value for a field of partners."""
+        """Add a response value for a field of partners."""
         vals = {
             "source_expression": path,
             "target_model": "res.partner",

@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Answer conditions, from the form to the state of the delivery."""
+"""Response conditions, from the form to the state of the delivery."""
 
 from pathlib import Path
 

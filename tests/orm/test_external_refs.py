@@ -81,7 +81,7 @@ class TestExternalRefs(AnswerCase):
             "source_expression": "data.id",
             "target_kind": "external_id",
         }
-        with self.refused(r"more than one answer value .*\(id, data\.id\)"):
+        with self.refused(r"more than one response value .*\(id, data\.id\)"):
             self.endpoint.answer_value_ids = [Command.create(second)]
         with self.refused("If Missing of each to Leave Unchanged"):
             self.endpoint.answer_value_ids = [Command.create(second)]

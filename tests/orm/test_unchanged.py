@@ -406,7 +406,7 @@ class TestEchoOfTheReceiver(ServerActionCase):
         return [json.loads(each.payload_json)["name"] for each in found]
 
     def test_changes_by_answers(self):
-        """An answer value isn't sent to the receiver that it comes from.
+        """A response value isn't sent to the receiver that it comes from.
 
         A computed field of the contact is saved with its name, which fires the rule a
         second time.

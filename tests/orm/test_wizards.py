@@ -199,7 +199,7 @@ class TestSendTest(TrustCase):
 
         self.assertEqual("Reference: R-1\nExternal ID: u7", shown[0])
         for text in shown[1:]:
-            self.assertIn("Nothing was stored. No answer value applies", text)
+            self.assertIn("Nothing was stored. No response value applies", text)
 
     def test_what_could_not_be_stored_is_shown(self):
         """Without a record nothing is stored, and the reason is above."""

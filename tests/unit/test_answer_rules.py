@@ -130,7 +130,7 @@ def test_first_match_wins():
     )
 
     assert ("canceled", "canceled") == (decision.state, decision.attempt_state)
-    assert ['HTTP 409: answer condition "known" matched.'] == notes
+    assert ['HTTP 409: response condition "known" matched.'] == notes
 
 
 def test_done_closes_the_circuit_and_has_no_error():
@@ -284,7 +284,7 @@ def test_a_missing_value_is_reported(received, words):
     values, [fault] = taken(received, value())
 
     assert [] == values
-    assert 'Answer value "remote id" was not stored' in fault
+    assert 'Response value "remote id" was not stored' in fault
     assert words in fault
 
 

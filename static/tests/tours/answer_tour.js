@@ -17,7 +17,7 @@ import {
 import {cookie} from "@web/core/browser/cookie";
 import {registry} from "@web/core/registry";
 
-// Page Answer as docs/answers.md shows it: a condition, values, and create or update.
+// Page Response as docs/answers.md shows it: a condition, values, and create or update.
 
 function chooseTargetField(label, name) {
   const field = '.o_field_widget[name="target_field"]';
@@ -69,7 +69,7 @@ registry.category("web_tour.tours").add("webhooks_answer", {
     ...onDesktop(
       {
         content: "Leave the condition",
-        trigger: '.o_horizontal_separator:contains("Answer Values")',
+        trigger: '.o_horizontal_separator:contains("Response Values")',
         run: "click",
       },
       {content: "No line is selected", trigger: "body:not(:has(.o_selected_row))"}
