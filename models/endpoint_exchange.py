@@ -370,7 +370,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
                     endpoint,
                     self.env._(
                         "Create or Update needs an ordering: otherwise a record may be "
-                        "created twice. Set Ordering to One after the other per key."
+                        "created twice. Set Ordering to One after the Other per Key."
                     ),
                 )
             try:

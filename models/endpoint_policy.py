@@ -245,9 +245,9 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     )
     ordering = fields.Selection(
         selection=[
-            ("none", "No order"),
-            ("key", "One after the other per key"),
-            ("endpoint", "All one after the other"),
+            ("none", "No Order"),
+            ("key", "One after the Other per Key"),
+            ("endpoint", "All One after the Other"),
         ],
         default="none",
         required=True,
@@ -408,7 +408,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
                     endpoint,
                     self.env._(
                         "%(lanes)s parallel lanes can't keep an order. Set "
-                        "Parallel Lanes to 1, or Ordering to No order.",
+                        "Parallel Lanes to 1, or Ordering to No Order.",
                         lanes=endpoint.parallel_lanes,
                     ),
                 )

@@ -190,8 +190,8 @@ class IrActionsServer(models.Model):
     )
     bwt_webhook_without_records = fields.Selection(
         selection=[
-            ("one", "Queue one delivery about no record"),
-            ("domain", "Take the records that match"),
+            ("one", "Queue One Delivery about No Record"),
+            ("domain", "Take the Records That Match"),
         ],
         string="Webhook Without Records",
         default="one",
