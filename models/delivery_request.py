@@ -201,7 +201,8 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                 self.env[ENDPOINT].browse(self.endpoint_id.id),
                 self.env._(
                     "it creates or updates a record, but the delivery is about none. "
-                    "Give record= when queueing, or turn off Create or Update."
+                    "Choose About the Record in Send Test, give record= when queueing, "
+                    "or turn off Create or Update."
                 ),
             )
 
