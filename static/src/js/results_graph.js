@@ -9,9 +9,9 @@ const RESULTS = {
   error: "retried",
   dead_letter: "failed",
   queued: "waiting",
-  processing: "waiting",
+  processing: "in-flight",
 };
-const OTHER = "#adb5bd";
+const OTHER = {draft: "#ced4da", canceled: "#868e96"};
 
 /** Odoo's graph with one fixed colour per state: done is green, whatever else is shown. */
 class ResultsGraphRenderer extends GraphRenderer {
@@ -27,7 +27,7 @@ class ResultsGraphRenderer extends GraphRenderer {
     if (!found) {
       return null;
     }
-    return resultColor(RESULTS[found[0]]) || OTHER;
+    return resultColor(RESULTS[found[0]]) || OTHER[found[0]];
   }
 
   getBarChartData() {
