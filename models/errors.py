@@ -5,6 +5,7 @@
 from ..exceptions import WebhookProcessingConfigurationError, WebhookValidationError
 from ..lane.translation import translate
 from ..services.errors import ServiceError
+from .const import DELIVERY, ENDPOINT, HANDLER
 
 
 def capitalized(text) -> str:
@@ -23,10 +24,20 @@ def form_warning(env, error) -> dict:
     }
 
 
+def _kind(record) -> str:
+    """What screens call such a record: Endpoint, not Outbound Webhook Endpoint."""
+    env = record.env
+    labels = {
+        ENDPOINT: env._("Endpoint"),
+        DELIVERY: env._("Delivery"),
+        HANDLER: env._("Handler"),
+    }
+    return labels.get(record._name) or env["ir.model"]._get(record._name).sudo().name
+
+
 def _named(record, error) -> str:
     """`Endpoint "Shop orders" (shop-orders): what is wrong and what to do`."""
-    env = record.env
-    label = env["ir.model"]._get(record._name).sudo().name
+    label = _kind(record)
     code = record.sudo()["code"] if "code" in record._fields else ""
     name = f'{label} "{record.sudo().display_name}"' + (f" ({code})" if code else "")
     return f"{name}: {error}"
