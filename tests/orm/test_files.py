@@ -73,7 +73,7 @@ class TestFiles(OutboundCase):
         }
         delivery = self.endpoint.queue_delivery({}, files=given).sudo()
         other = self.endpoint.queue_delivery({}).sudo()
-        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
+        delivery.message_post(attachments=[("chat.txt", b"hello")])
 
         files = delivery.with_user(operator).file_ids
         shown = [
@@ -279,7 +279,7 @@ class TestFiles(OutboundCase):
         """
         given = {"doc": ("a.txt", b"a", "text/plain")}
         delivery = self.endpoint.queue_delivery({}, files=given).sudo()
-        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
+        delivery.message_post(attachments=[("chat.txt", b"hello")])
 
         arrived = self.arrived(delivery)
         replay = delivery.action_create_replay_delivery()
@@ -295,7 +295,7 @@ class TestFiles(OutboundCase):
     def test_the_update_marks_what_is_sent(self):
         """Files that earlier versions stored keep name and Odoo's type."""
         delivery = self.queue({})
-        delivery.message_post(body="see", attachments=[("chat.txt", b"hello")])
+        delivery.message_post(attachments=[("chat.txt", b"hello")])
         self.env["ir.attachment"].create(
             {
                 "name": "a.csv",
