@@ -111,14 +111,7 @@ class SentRequest(NamedTuple):
     def _headers_as_sent(self, known, trust):
         """Headers without those of each attempt; None if one isn't known."""
         built = {name.lower(): value for name, value in known.raw("headers").items()}
-        own = {
-            name.lower()
-            for name in (
-                trust.credential and trust.credential.name,
-                getattr(trust.signature, "header", None),
-            )
-            if name
-        }
+        own = _own_headers(trust)
         headers = {}
         for name, value in json.loads(self.headers).items():
             key = name.lower()
@@ -288,18 +281,20 @@ def subject_of(delivery) -> str | None:
     return f"{delivery.res_model},{delivery.res_id}"
 
 
+def _own_headers(trust):
+    """Lower-case names of the headers of credential and signature."""
+    signature = getattr(trust.signature, "header", None)
+    names = (trust.credential and trust.credential.name, signature)
+    return {name.lower() for name in names if name}
+
+
 def request_hash(encoded, trust, delivery) -> str:
     """SHA-256 of method, URL, body and headers, without what is new in each message."""
-    signature = getattr(trust.signature, "header", None)
-    own = {
-        name.lower()
-        for name in (trust.credential and trust.credential.name, signature)
-        if name
-    }
+    ignored = NOT_COMPARED | _own_headers(trust)
     lines = sorted(
         f"{name.lower()}: {value}"
         for name, value in encoded.headers
-        if name.lower() not in NOT_COMPARED | own
+        if name.lower() not in ignored
         and not is_sensitive(name)
         and value != delivery.message_uid
     )
