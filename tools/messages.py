@@ -55,7 +55,6 @@ GROUPS = {
     ),
     "Server actions": (
         *("models/action_", "models/ir_actions_server", "models/record_payload"),
-        "models/payload_preview",
     ),
     "Handlers": ("models/handler", "models/rule_engine", "services/outcome"),
     "Paths, values and rules": (
