@@ -34,6 +34,7 @@ QUEUED_COLUMNS = (
     "server_action_id",
     "settle_started_at",
     "skip_if_unchanged",
+    "origin",
 )
 # Queue numbers follow the order of the rows. `now()` is what the ORM writes: the start
 # of the transaction. The transaction's number is part of the key of its wake-up.

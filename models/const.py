@@ -116,6 +116,15 @@ DELIVERY_STATES = [
     ("canceled", "Canceled"),
 ]
 
+# Why a delivery was queued.
+ORIGINS = [
+    ("live", "Live"),
+    ("replay", "Replay"),
+    ("test", "Test"),
+    ("backfill", "Backfill"),
+    ("reconciliation", "Reconciliation"),
+]
+
 # In one of these states a delivery blocks those behind it in its ordering group.
 UNFINISHED = ("queued", "processing", "error")
 

@@ -12,6 +12,7 @@ from .const import (
     EXTERNAL_REF,
     FAILURE_REASONS,
     HTTP_METHODS,
+    ORIGINS,
     UNFINISHED,
 )
 from .delivery_access import check_relations, check_to_write, checked_to_create
@@ -233,6 +234,15 @@ class BwtWebhookOutboundDelivery(models.Model):
         copy=False,
         help="The server action that queued it.",
     )
+    origin = fields.Selection(
+        selection=ORIGINS,
+        default="live",
+        readonly=True,
+        copy=False,
+        help="Why it was queued. Live: something happened. Replay: a copy of an "
+        "earlier delivery. Test: Send Test. Backfill, Reconciliation: a run over "
+        "existing records.",
+    )
     needs_build = fields.Boolean(
         string="Not Built",
         readonly=True,
@@ -407,6 +417,11 @@ class BwtWebhookOutboundDelivery(models.Model):
     def init(self):
         self.env.cr.execute(
             "CREATE SEQUENCE IF NOT EXISTS bwt_webhook_outbound_queue_number AS integer"
+        )
+        # The ORM writes it; this is for rows that other code inserts.
+        self.env.cr.execute(
+            "ALTER TABLE bwt_webhook_outbound_delivery "
+            "ALTER COLUMN origin SET DEFAULT 'live'"
         )
         # Each delivery is updated three times in its first second and then never
         # again: vacuum after a fixed number of rows, not a fraction of the history.

@@ -36,6 +36,7 @@ ENGINE_COLUMNS = (
     "ordering_group",
     "interruption_count",
     "server_action_id",
+    "origin",
     "needs_build",
     "build_tries",
     "edited_at_attempt",

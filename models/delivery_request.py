@@ -29,7 +29,7 @@ from ..services.jsonable import to_json_value
 from ..services.outcome import HandlerOutcome
 from ..services.paths import write_path
 from ..services.request import OutboundRequest
-from ..services.template import EXTERNAL, EXTERNAL_ID, may_name_fields
+from ..services.template import EXTERNAL, EXTERNAL_ID, ORIGIN, may_name_fields
 from ..services.transport import build_transport_kwargs
 from .answer_store import store_values
 from .build_scope import in_build_env, outbound_build, read_scopes
@@ -168,7 +168,8 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             return delivery._request_as_queued(snapshot, scope)
         delivery._outbound_backend(snapshot)  # a deleted one raises here
         delivery._check_has_subject(snapshot)
-        context_values = scope.context_values = delivery._get_context_values()
+        context_values = delivery._with_origin(delivery._get_context_values())
+        scope.context_values = context_values
         is_update = snapshot.update and scope.reference
         data = scope.request_data = {
             "target_url": scope.endpoint._render_outbound_target_url(
@@ -370,7 +371,8 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         if request_data is None:
             request_data = delivery._build_outbound_request()
         if scope.context_values is None:
-            scope.context_values = delivery._get_context_values()
+            values = delivery._get_context_values()
+            scope.context_values = delivery._with_origin(values)
         request_data = as_request_data(request_data)
         try:
             rule, result = run_rules(compiled.rules, scope, request_data)
@@ -484,10 +486,11 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         """Values of the active context lines: key -> value, later ones see earlier."""
         snapshot, scope = self._outbound_scope()
         delivery = scope.delivery
-        # Set before it is filled: a line may use earlier ones.
-        values = scope.context_values = {}
+        # `seen` is set before it is filled: a line may use earlier ones.
+        values = {}
         if scope.reference:
             values[EXTERNAL_ID], values[EXTERNAL] = scope.reference
+        scope.context_values = seen = delivery._with_origin(values)
         for key, kind, expression, literal, reader, line_id in scope.lines:
             try:
                 if kind == "literal" and not line_id and not may_name_fields(literal):
@@ -498,11 +501,17 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
                     )
                     value = read(scope)
                 if value is not OMITTED:
-                    values[key] = to_json_value(value, key)
+                    values[key] = seen[key] = to_json_value(value, key)
             except ServiceError as error:
                 error.where = self.env._('context line "%s"', key)
                 raise delivery._outbound_fault(error) from error
         return values
+
+    def _with_origin(self, values):
+        """Context values and the origin of this delivery, which they take precedence
+        over. Not part of `_get_context_values`, which returns what was queued.
+        """
+        return {ORIGIN: self.origin or "live", **values}
 
     def _line_source(self, snapshot, kind, expression, literal, reader, line_id):
         """The source of a context line, compiled once for the batch."""
@@ -528,7 +537,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         delivery = scope.delivery
         if context_values is None:
             context_values = delivery._get_context_values()
-        scope.context_values = context_values
+        scope.context_values = delivery._with_origin(context_values)
         scope.request_data = request_data or {}
         try:
             return compile_source(delivery.env, kind, expression, literal)(scope)

@@ -288,6 +288,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
                 | {
                     "name": f"{delivery.name} / Replay {number}",
                     "replayed_from_delivery_id": delivery.id,
+                    "origin": "replay",
                     "server_action_id": delivery.server_action_id.id,
                     "needs_build": delivery.needs_build,
                     "record_values_json": delivery.sudo().record_values_json,

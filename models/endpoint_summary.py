@@ -14,7 +14,7 @@ from odoo.tools import SQL
 from ..lane.health import hour_of
 from ..services.errors import ServiceError
 from ..services.retry import RetrySchedule
-from ..services.template import EXTERNAL, EXTERNAL_ID, is_external, tokens
+from ..services.template import EXTERNAL, EXTERNAL_ID, ORIGIN, is_provided, tokens
 from .errors import translate
 
 HOURS = 24
@@ -204,11 +204,11 @@ def _graph(env, hours):
 
 
 def path_keys(endpoint):
-    """The {tokens} of the path, in order, each once; not those of the reference."""
+    """The {tokens} of the path, in order, each once; not those that need no context line."""
     found = tokens(endpoint.target_path or "/")
     if endpoint.create_or_update:
         found = (*found, *tokens(endpoint.update_path or "/"))
-    return [key for key in dict.fromkeys(found) if not is_external(key)]
+    return [key for key in dict.fromkeys(found) if not is_provided(key)]
 
 
 def token_keys(endpoint):
@@ -217,7 +217,7 @@ def token_keys(endpoint):
     for rule in _active_rules(endpoint):
         if rule.source_kind == "literal":
             keys += tokens(rule.literal_value or "")
-    return [key for key in dict.fromkeys(keys) if not is_external(key)]
+    return [key for key in dict.fromkeys(keys) if not is_provided(key)]
 
 
 def context_keys(endpoint):
@@ -227,7 +227,7 @@ def context_keys(endpoint):
         if rule.source_kind == "context_key":
             keys.append((rule.source_expression or "").split(".")[0])
     keys = dict.fromkeys(filter(None, keys))
-    return [key for key in keys if key not in (EXTERNAL, EXTERNAL_ID)]
+    return [key for key in keys if key not in (EXTERNAL, EXTERNAL_ID, ORIGIN)]
 
 
 def _active_rules(endpoint):

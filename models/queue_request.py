@@ -192,6 +192,7 @@ def _vals(endpoint, request, name, now):
         "ordering_group": ordering_group(endpoint.ordering, key),
         "supersede": supersede,
         "skip_if_unchanged": skips,
+        "origin": "live",
         "res_model": res_model,
         "res_id": res_id,
     }

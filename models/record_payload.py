@@ -22,6 +22,7 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.paths import write_path
 from ..services.payload_lists import leaves, rule_of
 from ..services.request import OutboundRequest
+from ..services.template import ORIGIN
 from ..services.values import serialize_payload
 from .build_scope import BuildScope
 from .const import DELIVERY
@@ -284,6 +285,7 @@ def sample_request(endpoint, record):
     scope.record = record.with_env(env)
     scope.makes_body = endpoint._makes_body()
     scope.context_values = {key: f"{{{key}}}" for key in token_keys(endpoint)}
+    scope.context_values[ORIGIN] = "live"
     data = scope.request_data = {
         "target_url": endpoint.target_url or "",
         "http_method": endpoint.http_method,

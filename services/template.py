@@ -23,6 +23,7 @@ from .values import dumps_payload, to_json_value
 
 _SHOWN = 60
 EXTERNAL_ID, EXTERNAL = "external_id", "external"
+ORIGIN = "origin"
 _PIECE = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|external\.[A-Za-z0-9_.-]+)\}")
 _LITERAL_PIECE = re.compile(
     r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_]*|external\.[A-Za-z0-9_.-]+"
@@ -76,6 +77,11 @@ def tokens(text):
 def is_external(key):
     """Whether a token is a value of the record's external reference."""
     return key == EXTERNAL_ID or key.startswith(f"{EXTERNAL}.")
+
+
+def is_provided(key):
+    """Whether a token has a value without a context line."""
+    return key == ORIGIN or is_external(key)
 
 
 def may_name_fields(text):

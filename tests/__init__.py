@@ -59,6 +59,7 @@ from .orm import (
     test_oauth,
     test_odd_responses,
     test_ordering_keys,
+    test_origin,
     test_overview,
     test_pace,
     test_parameters,

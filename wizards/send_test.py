@@ -371,6 +371,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             {
                 **engine_defaults(deliveries),
                 "endpoint_id": self.endpoint_id.id,
+                "origin": "test",
                 "name": self.env._("Test / %s", self.endpoint_id.name),
                 "message_uid": self.message_uid,
                 "payload_json": self.payload_json,
