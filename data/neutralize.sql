@@ -3,6 +3,10 @@ UPDATE bwt_webhook_outbound_endpoint
    SET state = 'draft'
  WHERE state = 'active';
 
+UPDATE bwt_webhook_outbound_run
+   SET state = 'paused'
+ WHERE state = 'running';
+
 -- Nor may it hold what would let it speak for the one it was copied from.
 UPDATE bwt_webhook_outbound_endpoint
    SET auth_secret = NULL,
@@ -20,5 +24,5 @@ UPDATE queue_job
    SET state = 'cancelled',
        date_cancelled = now() AT TIME ZONE 'UTC',
        result = 'Cancelled: this database is a neutralized copy'
- WHERE model_name = 'bwt.webhook.outbound.endpoint'
+ WHERE model_name IN ('bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run')
    AND state NOT IN ('done', 'cancelled');

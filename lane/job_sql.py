@@ -34,6 +34,39 @@ def notification_key(endpoint_id: int, transaction: str) -> str:
     return f"bwt_webhook_outbound:notify:{endpoint_id}:{transaction}"
 
 
+def run_key(run_id: int) -> str:
+    """The next batch of a run. Not a job of an endpoint, hence another beginning."""
+    return f"bwt_webhook_run:{run_id}"
+
+
+def hasten(identity_key: str, eta) -> SQL:
+    """Start a waiting job at this time, if it would start later."""
+    return SQL(
+        """UPDATE queue_job SET eta = %(eta)s WHERE id IN (
+            SELECT id FROM queue_job
+            WHERE state = 'pending' AND identity_key = %(key)s AND eta > %(eta)s
+            FOR NO KEY UPDATE SKIP LOCKED
+        )""",
+        key=identity_key,
+        eta=eta,
+    )
+
+
+def runs_without_job(latest) -> SQL:
+    """Running runs without a job that waits and starts before `latest`."""
+    # Not whether one is started: its worker may be dead. If it is not, it finds this
+    # job when it requests the next one.
+    return SQL(
+        """SELECT r.id FROM bwt_webhook_outbound_run r
+        WHERE r.state = 'running' AND NOT EXISTS (
+            SELECT 1 FROM queue_job j WHERE j.state IN ('pending', 'enqueued')
+            AND j.identity_key = 'bwt_webhook_run:' || r.id
+            AND (j.eta IS NULL OR j.eta <= %s)
+        )""",
+        latest,
+    )
+
+
 def wake_up_index() -> SQL:
     """The index by which `supersede_wake_ups` finds the wake-ups of an endpoint."""
     return SQL(
@@ -52,8 +85,9 @@ def cancel_all(reason: str) -> SQL:
     return SQL(
         """UPDATE queue_job SET state = 'cancelled', result = %s,
             date_cancelled = now() AT TIME ZONE 'UTC'
-        WHERE model_name = 'bwt.webhook.outbound.endpoint'
-        AND state NOT IN ('done', 'cancelled', 'failed')""",
+        WHERE model_name IN (
+            'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run'
+        ) AND state NOT IN ('done', 'cancelled', 'failed')""",
         reason,
     )
 
@@ -222,7 +256,7 @@ def close_killed(job_ids: list[int], now, reason: str) -> SQL:
 
 
 def requeue_dead_jobs() -> SQL:
-    """Set lane jobs back to pending that are marked as started and that no worker runs.
+    """Set our jobs back to pending that are marked as started and that no worker runs.
 
     `retry` shows the next lane that its predecessor was killed.
     """
@@ -232,9 +266,10 @@ def requeue_dead_jobs() -> SQL:
         """WITH dead AS MATERIALIZED (
             SELECT l.queue_job_id FROM queue_job_lock l
             JOIN queue_job j ON j.id = l.queue_job_id
-            WHERE j.state = 'started' AND j.method_name = 'run_lane'
-            AND j.model_name = 'bwt.webhook.outbound.endpoint'
-            FOR NO KEY UPDATE OF l, j SKIP LOCKED
+            WHERE j.state = 'started' AND (j.model_name, j.method_name) IN (
+                ('bwt.webhook.outbound.endpoint', 'run_lane'),
+                ('bwt.webhook.outbound.run', 'run_batch')
+            ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1
         WHERE id IN (SELECT queue_job_id FROM dead)"""

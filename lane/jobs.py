@@ -31,6 +31,7 @@ _logger = logging.getLogger(__name__)
 
 WATCHDOG_DELAY = timedelta(seconds=5)
 KEEP_EVERY = 1.0  # seconds
+RUN_LATEST = timedelta(minutes=2)  # no batch is requested for a later time
 UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
 KILLED = "The worker was killed; another lane of the endpoint continues."
 UNINSTALLED = "Cancelled: the webhooks addon was uninstalled"
@@ -120,6 +121,28 @@ def request_notification(endpoint):
         identity_key=job_sql.notification_key(endpoint.id, _transaction(endpoint)),
         description=f"Notify of webhooks that were not queued: {endpoint.code}",
     ).notify_not_queued()
+
+
+def request_batch(run, eta: datetime | None = None):
+    """Request the next batch of a run, at `eta` (naive UTC) or immediately.
+
+    One job waits at a time, so that a run that is requested twice isn't twice as fast.
+    """
+    key = job_sql.run_key(run.id)
+    run.env.flush_all()
+    run.env.cr.execute(job_sql.hasten(key, eta or utcnow()))
+    _plain(run, run.company_id.id).with_delay(
+        eta=eta,
+        identity_key=key,
+        max_retries=0,
+        description=f"Queue existing records: {run.name}",
+    ).run_batch()
+
+
+def runs_without_job(cr, now) -> list[int]:
+    """Ids of running runs whose next batch nobody will start soon."""
+    cr.execute(job_sql.runs_without_job(now + RUN_LATEST))
+    return [row[0] for row in cr.fetchall()]
 
 
 def _request(endpoint, identity_key, eta):

@@ -9,6 +9,7 @@ from . import endpoint_backend
 from . import payload_list
 from . import endpoint_queue
 from . import endpoint_exchange
+from . import run_lifecycle
 from . import endpoint_summary
 from . import endpoint_alerts
 from . import endpoint_health
@@ -32,4 +33,5 @@ from . import ir_actions_server
 from . import ir_attachment
 from . import ir_cron
 from . import connector_mixin
+from . import run
 from . import res_config_settings

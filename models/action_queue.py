@@ -164,7 +164,7 @@ def _by_rules(rules, scope):
 # Its deliveries
 
 
-def queue_for_action(action, endpoint, requests):
+def queue_for_action(action, endpoint, requests, origin="live"):
     """Queue what `action` built; on an endpoint in draft, store it as draft.
 
     A delivery that the action queued about the same record in this transaction is
@@ -185,7 +185,7 @@ def queue_for_action(action, endpoint, requests):
         found = [known[_key(action, each["record"])] for each in again]
         deliveries += _update(endpoint, found, again)
     if fresh:
-        vals = {"server_action_id": action.id}
+        vals = {"server_action_id": action.id, "origin": origin}
         if endpoint.state == "active":
             made = endpoint._queue_requests(fresh, vals)
         else:
@@ -222,7 +222,7 @@ def remove_unchanged(endpoint, ids):
     endpoint._silent_deliveries().browse(ids).invalidate_recordset(flush=False)
 
 
-def store_not_built(action, endpoint, records, text):
+def store_not_built(action, endpoint, records, text, origin="live"):
     """Store what could not be built as deliveries in Error, one per record.
 
     They have no next attempt and no ordering group.
@@ -251,6 +251,7 @@ def store_not_built(action, endpoint, records, text):
             | {
                 "endpoint_id": endpoint.id,
                 "server_action_id": action.id,
+                "origin": origin,
                 "name": _delivery_name(action, record)
                 or storable_text(default_name(endpoint, now)),
                 "supersede": action.bwt_webhook_supersede and bool(record),

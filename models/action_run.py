@@ -77,6 +77,7 @@ class ServerActionRun:
         given = eval_context or {}
         self.given = given.get("records") or given.get("record")
         self.pending = {}
+        self.origin = "live"  # of what it queues
 
     @property
     def model(self):
@@ -223,7 +224,7 @@ class ServerActionRun:
             requests = compile_action(self.action)(records, changes)
         except ServiceError as error:
             raise misconfigured(self.action, error) from error
-        deliveries = queue_for_action(self.action, endpoint, requests)
+        deliveries = queue_for_action(self.action, endpoint, requests, self.origin)
         self._store_values(deliveries, records, changes)
         if endpoint.state == "draft":
             return RunResult(drafts=len(deliveries))
@@ -256,7 +257,9 @@ class ServerActionRun:
                 skipped = self._count_skipped(records)
                 result = RunResult(skipped=skipped)
             else:
-                stored = store_not_built(self.action, endpoint, records, text)
+                stored = store_not_built(
+                    self.action, endpoint, records, text, self.origin
+                )
                 self._store_old_values(stored, records)
                 request_notification(endpoint)
                 result = RunResult(not_built=len(stored), error=text)
@@ -413,8 +416,8 @@ def build_again(deliveries):
         write_request(delivery, requested, vals)
 
 
-def filter_of(action):
-    """The filter of the action, evaluated.
+def filter_of(action, text=None):
+    """The filter of the action, or this one for its model, evaluated.
 
     :raise ValidationError: it can't be evaluated; the message says why
     """
@@ -430,7 +433,7 @@ def filter_of(action):
         "company_ids": action.env.companies.ids,
         "allowed_company_ids": action.env.companies.ids,
     }
-    text = (action.bwt_webhook_domain or "").strip() or "[]"
+    text = (text or action.bwt_webhook_domain or "").strip() or "[]"
     try:
         return Domain(safe_eval(text, names))
     except RETRIED_BY_ODOO:

@@ -12,6 +12,9 @@ CONNECTOR_MIXIN = "bwt.connector.webhook.outbound.mixin"
 ANSWER_RULE = "bwt.webhook.outbound.endpoint.answer.rule"
 ANSWER_VALUE = "bwt.webhook.outbound.endpoint.answer.value"
 EXTERNAL_REF = "bwt.webhook.outbound.external.ref"
+RUN = "bwt.webhook.outbound.run"
+ACTION_STATE = "bwt_webhook_outbound"  # of server actions that queue deliveries
+PACE = 600  # records a minute that a run queues by default
 
 # Context key of writes that store what a response said: the id of the endpoint. Rules
 # that queue deliveries can tell these changes from those of users.

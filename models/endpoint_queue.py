@@ -14,7 +14,7 @@ from ..lane.inline_run import run_directly
 from ..lane.lane import Lane
 from ..lane.pacing import pages
 from . import endpoint_alerts, endpoint_health
-from .const import CONTEXT_LINE, DELIVERY, GROUP_OPERATOR
+from .const import ACTION_STATE, CONTEXT_LINE, DELIVERY, GROUP_OPERATOR, PACE, RUN
 from .endpoint_policy import apply_settle
 from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
@@ -387,15 +387,80 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
 
     @api.model
     def _cron_wake_endpoints(self):
-        """Wake active endpoints that have due work, but no lane or wake-up."""
+        """Wake active endpoints and runs that have work, but no job."""
         stuck_endpoints = recovery.find_stuck_endpoints(self.env.cr, utcnow())
         for endpoint in self.browse(stuck_endpoints):
             jobs.wake(endpoint)
+        self.env[RUN]._wake_interrupted()
         endpoint_health.check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):
         """True if queue_job is set to run jobs immediately (tests, scripts)."""
         return jobs.runs_immediately(self.env)
+
+    # Existing records
+
+    @api.private
+    def backfill(self, action, domain=None, *, pace=PACE):
+        """Start a run that queues a delivery for each existing record.
+
+        Records are searched with the rights of the current user, also with sudo, in
+        their current companies.
+
+        :param action: the server action of this endpoint that builds the payloads
+        :param domain: which records of the action's model; None: all
+        :param pace: records per minute, at most
+        :return: the run, with sudo; done at once if no record matches
+        :raise ValidationError: the endpoint isn't active, the action is for another
+            endpoint, a run of it has not ended, or pace or domain are invalid
+        """
+        self.ensure_one()
+        self.check_access("read")
+        action = action.sudo()
+        if action.bwt_webhook_endpoint_id != self.sudo():
+            raise refused(
+                self,
+                self.env._(
+                    "the server action %s doesn't queue deliveries on it. Give one "
+                    "that does.",
+                    action.display_name or "-",
+                ),
+            )
+        run = (
+            self.env[RUN]
+            .sudo()
+            .create(
+                {
+                    "name": action.name,
+                    "action_id": action.id,
+                    "domain": "[]" if domain is None else str(domain),
+                    "pace": pace,
+                }
+            )
+        )
+        run._start(self.env.user, self.env.companies)
+        return run
+
+    def action_backfill(self):
+        """Open a new run with a server action of this endpoint."""
+        self.ensure_one()
+        self.check_access("write")
+        actions = self.env["ir.actions.server"].sudo()
+        found = actions.search(
+            [
+                ("state", "=", ACTION_STATE),
+                ("bwt_webhook_endpoint_id", "=", self.id),
+            ]
+        )
+        if not found:
+            raise refused(
+                self,
+                self.env._(
+                    "no server action queues deliveries on it, and one says what is "
+                    "sent of a record. Have a Settings administrator create one."
+                ),
+            )
+        return self.env[RUN]._action_new(found[0], self)
 
 
 def _attach_files(deliveries, requested):

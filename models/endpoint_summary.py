@@ -204,7 +204,7 @@ def _graph(env, hours):
 
 
 def path_keys(endpoint):
-    """The {tokens} of the path, in order, each once; not those that need no context line."""
+    """The {tokens} of the path that need a context line, in order, each once."""
     found = tokens(endpoint.target_path or "/")
     if endpoint.create_or_update:
         found = (*found, *tokens(endpoint.update_path or "/"))

@@ -19,7 +19,7 @@ from .action_file import FILE_FIELDS, check_payload_paths
 from .action_guard import guarded
 from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of
-from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD
+from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD, RUN
 from .endpoint_policy import window_message
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured, translate
@@ -498,6 +498,11 @@ class IrActionsServer(models.Model):
         if self.bwt_webhook_payload_mode == "rules":
             rules = self.bwt_webhook_rule_ids
             self.bwt_webhook_sample_rules = table_of_values(payload, rules)
+
+    def action_bwt_webhook_backfill(self):
+        """Open a new run of this action over existing records."""
+        self.ensure_one()
+        return self.env[RUN]._action_new(self, self.bwt_webhook_endpoint_id)
 
     def _bwt_webhook_leave(self):
         """On uninstall: delete its actions, and the schedules that use them."""

@@ -82,6 +82,8 @@ from .orm import (
     test_rpc_leaks,
     test_rule_formats,
     test_runner_check,
+    test_runs,
+    test_runs_bad_input,
     test_secrets,
     test_secrets_follow_host,
     test_server_action,

@@ -61,6 +61,7 @@ GROUPS = {
         *("models/field_", "models/path_", "models/payload_", "models/record_"),
         *("models/value_", "services/"),
     ),
+    "Runs": ("models/run",),
     "On an endpoint": ("models/", "wizards/"),
     "While a lane sends": ("lane/", "controllers/"),
 }
@@ -70,6 +71,7 @@ PAGES = {
     "messages.md": (
         SENDING,
         *("Nothing is sent", "On a delivery", "A request fails", "While a lane sends"),
+        "Runs",
         FORMS,
     ),
     "messages_settings.md": (

@@ -17,6 +17,7 @@ from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     DELIVERY,
     ENDPOINT,
     OPERATOR,
+    RUN,
 )
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
 
@@ -112,6 +113,28 @@ class Tours:
         self.assertEqual("done", delivery.state)
         paths = [request.path for request in self.receiver.wait_for_requests(2)]
         self.assertEqual(["/missing", "/orders"], paths)
+
+    def test_run(self):
+        """A run over existing records is started, paused and resumed by clicks."""
+        endpoint = self.make_endpoint("/orders")
+        self.env["ir.actions.server"].create(
+            {
+                "name": "Tour: contact to the shop",
+                "model_id": self.env["ir.model"]._get("res.partner").id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": endpoint.id,
+                "bwt_webhook_field_ids": [
+                    Command.create({"usage": "field", "source_expression": "name"})
+                ],
+            }
+        )
+
+        self.tour("webhooks_run", url=f"/odoo/{ENDPOINT}/{endpoint.id}")
+
+        run = self.env[RUN].search([("endpoint_id", "=", endpoint.id)])
+        self.assertEqual(("running", 60), (run.state, run.pace))
+        run.run_batch()
+        self.assertEqual(1, run.queued_count)
 
     def test_refusal(self):
         """What is wrong with an endpoint is read in a dialog, not in a traceback."""

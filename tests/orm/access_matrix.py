@@ -52,6 +52,7 @@ MATRIX = {
         "action_generate_secret": ADMINISTRATOR,
         "action_remove_client_certificate": ADMINISTRATOR,
         "action_send_test": ADMINISTRATOR,
+        "action_backfill": ADMINISTRATOR,
         "action_check_runner": READERS,
         "action_recover": READERS,
         "action_view_outbound_deliveries": READERS,
@@ -111,6 +112,16 @@ MATRIX = {
         "create": READERS,
         "unlink": READERS,
         "action_recover": READERS,
+    },
+    "bwt.webhook.outbound.run": {
+        # Who starts one sends data, as who configures what is sent.
+        **CONFIGURATION,
+        "action_start_run": ADMINISTRATOR,
+        "action_pause_run": READERS,
+        "action_resume_run": READERS,
+        "action_cancel_run": READERS,
+        "action_view_deliveries": READERS,
+        "action_view_not_built": READERS,
     },
     # Part of a server action: for Settings administrators, who are none of these.
     "bwt.webhook.outbound.action.line": {

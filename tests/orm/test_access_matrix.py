@@ -23,6 +23,7 @@ from ..constants import (
     HANDLER_RULE,
     OPERATOR,
     RECOVER,
+    RUN,
     SECRET,
     SEND_TEST,
 )
@@ -41,6 +42,10 @@ STATES = {
     "action_cancel_delivery": "draft",
     "action_dead_letter": "error",
     "action_create_replay_delivery": "done",
+    "action_start_run": "draft",
+    "action_pause_run": "running",
+    "action_resume_run": "paused",
+    "action_cancel_run": "running",
 }
 ARGUMENTS = {"action_bulk": ["cancel"]}
 # Of the model, not of records.
@@ -184,6 +189,7 @@ class TestAccessMatrix(TrustCase):
                 **source,
             },
             RECOVER: {"endpoint_id": cls.endpoint.id},
+            RUN: {"name": "R", "action_id": cls._server_action().id},
             ACTION_FILE: {
                 "action_id": cls._server_action().id,
                 "send_as": "base64",
@@ -240,6 +246,9 @@ class TestAccessMatrix(TrustCase):
         if way in STATES:
             record.sudo().write({"state": STATES[way]})
             self.env.flush_all()
+        if way == "action_backfill":  # it needs one; undone with the try
+            self._server_action().bwt_webhook_endpoint_id = record
+            self.env.flush_all()
         self.env.invalidate_all()
         values = self.values[model]
         name = next(iter(values))
@@ -287,6 +296,8 @@ class TestAccessMatrix(TrustCase):
             (ENDPOINT, "queue_delivery"),
             (ENDPOINT, "queue_deliveries"),
             (ENDPOINT, "run_lane"),
+            (ENDPOINT, "backfill"),
+            (RUN, "run_batch"),
             (DELIVERY, "process_delivery"),
             (HANDLER, "execute_outbound"),
             (ENDPOINT, "_trust"),

@@ -75,9 +75,7 @@ class TestOrigin(ServerActionCase):
 
         self.deliver({}, {"origin": "Hamburg"}).process_delivery()
 
-        self.assertEqual(
-            "/orders/Hamburg", self.receiver.wait_for_requests(1)[-1].path
-        )
+        self.assertEqual("/orders/Hamburg", self.receiver.wait_for_requests(1)[-1].path)
 
     def test_nothing_is_missing_for_the_token(self):
         """A form that asks for its value would be wrong: it is always there."""

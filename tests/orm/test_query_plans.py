@@ -15,6 +15,7 @@ from odoo.tools import SQL
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.models.overview import failures_sql, waiting_sql
+from odoo.addons.bwt_webhooks_outbound.models.run_batch import due_deliveries
 
 from ..constants import ATTEMPT, DELIVERY, OPERATOR
 from .common import OutboundCase
@@ -109,6 +110,13 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.claim_marked(first.id, now))
         self.assertPlan(sql.queued_bytes(first.ids))
         self.assertPlan(sql.mark_build(first.id))
+
+    def test_runs(self):
+        """What waits is counted by the index of what is due, and no job is searched."""
+        due = due_deliveries(self.endpoint.id, utcnow(), 100)
+        self.assertPlan(due, f"{TABLE}_due")
+        self.assertPlan(job_sql.hasten(job_sql.run_key(7), utcnow()))
+        self.assertPlan(job_sql.runs_without_job(utcnow()))
 
     def test_what_was_sent_before(self):
         """By the attempts of the delivery, or of the record, however many there are."""

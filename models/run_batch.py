@@ -1,0 +1,240 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""One batch of a run: which records are next, how many, and their deliveries."""
+
+import time
+from datetime import timedelta
+from math import ceil
+
+from odoo import SUPERUSER_ID
+from odoo.fields import Domain
+from odoo.tools import SQL
+
+from ..lane.batch import describe
+from .action_guard import guarded
+from .action_queue import compile_action
+from .action_run import ServerActionRun, filter_of
+from .endpoint_summary import waiting_message
+
+ORIGINS_OF_RUNS = ("backfill", "reconciliation")
+BATCH_MAX = 1000  # records of a batch
+BATCH_SECONDS = 1.0  # a batch that takes longer is followed by smaller ones
+INTERVAL = timedelta(seconds=1)  # between two batches
+CHECK = timedelta(seconds=30)  # until a run that waits looks again
+INTERVAL_MAX = timedelta(seconds=60)
+# Due deliveries of the endpoint, in seconds of the run's pace, that may wait for the
+# lane: live ones are queued behind them.
+AHEAD_SECONDS = 2.0
+BURST_SECONDS = 5.0  # of its pace that a run makes up for after a delay
+WAITS = "waits"
+
+
+class MatchingRecords:
+    """The records of a run, searched with the rights of the user who started it."""
+
+    def __init__(self, run, user):
+        action = run.sudo().action_id
+        context = {
+            "allowed_company_ids": run.company_ids_json or run.env.companies.ids,
+            "lang": user.lang,
+            "tz": user.tz,
+        }
+        env = run.env(user=user.id, su=False, context=context)
+        self.model = env[action.model_id.model]
+        self.domain = filter_of(action.with_env(env).sudo(), run.domain or "[]")
+
+    def count(self) -> int:
+        return self.model.search_count(self.domain)
+
+    def highest_id(self) -> int:
+        return self.model.search(self.domain, order="id desc", limit=1).id or 0
+
+    def behind(self, last_id, max_id, limit):
+        """The next records in the order of their ids."""
+        span = Domain("id", ">", last_id) & Domain("id", "<=", max_id)
+        return self.model.search(self.domain & span, order="id", limit=limit)
+
+
+def matching(run, user) -> MatchingRecords:
+    """What the filter of the run finds, for this user.
+
+    :raise ValidationError: the filter can't be evaluated
+    """
+    return MatchingRecords(run, user)
+
+
+def due_deliveries(endpoint_id: int, now, limit: int) -> SQL:
+    """How many deliveries of the endpoint wait for the lane, up to `limit`."""
+    return SQL(
+        """SELECT count(*) FROM (
+            SELECT 1 FROM bwt_webhook_outbound_delivery
+            WHERE endpoint_id = %s AND state IN ('queued', 'error')
+            AND next_attempt_at <= %s LIMIT %s
+        ) due""",
+        endpoint_id,
+        now,
+        limit,
+    )
+
+
+def feed(run, now, *, is_paced=True):
+    """Queue the deliveries of the next records and move the run behind them.
+
+    In one transaction with what the caller does next. Errors of single records are
+    stored with their deliveries; one that concerns all ends the run as failed.
+
+    :param run: running and locked, as superuser
+    :param now: naive UTC
+    :param is_paced: False: the next `BATCH_MAX` records, whatever waits
+    :return: a timedelta until the next batch, `WAITS` if that is for the endpoint to
+        change; without meaning if the run has ended
+    """
+    if problem := _problem(run):
+        run._end("failed", problem)
+        return INTERVAL
+    if message := _waits_for(run):
+        if run.message != message:
+            run._set("running", message)
+        return CHECK if is_paced else WAITS
+    limit = BATCH_MAX
+    if is_paced:
+        pace = _Pace(run, now)
+        limit = min(pace.records(), run.batch_limit)
+        if limit < 1:
+            pace.store(0)
+            return pace.interval()
+    began = time.monotonic()
+    with guarded(run.env) as outcome:
+        records, result = _queue_next(run, limit)
+    if outcome.error is not None:
+        run._end("failed", describe(run.env, outcome.error))
+        return INTERVAL
+    took = time.monotonic() - began
+    _record(run, records, result, took)
+    if is_paced:
+        pace.store(len(records))
+    if len(records) < limit:
+        run._end("done")
+    return pace.interval() if is_paced else INTERVAL
+
+
+class _Pace:
+    """How many records the pace and the waiting deliveries allow now."""
+
+    def __init__(self, run, now):
+        self.run = run
+        self.rate = run.pace / 60  # records a second
+        self.now = now
+        self.clock = now.timestamp()
+        self.allowance = self._allowance()
+
+    def _allowance(self):
+        run, rate = self.run, self.rate
+        if not run.fed_at:
+            return max(rate, 1.0)  # of its first second
+        # A clock that was set back or forth neither stops the run nor lets it rush.
+        elapsed = max(self.clock - run.fed_at, 0.0)
+        return min(run.allowance + elapsed * rate, max(rate * BURST_SECONDS, 1.0))
+
+    def records(self) -> int:
+        ahead = max(ceil(self.rate * AHEAD_SECONDS), 1)
+        run = self.run
+        run.env.cr.execute(due_deliveries(run.endpoint_id.id, self.now, ahead))
+        [(waiting,)] = run.env.cr.fetchall()
+        return min(int(self.allowance), ahead - waiting)
+
+    def store(self, queued):
+        """Remember what is left of the allowance."""
+        self.allowance -= queued
+        self.run.write({"fed_at": self.clock, "allowance": self.allowance})
+
+    def interval(self):
+        """Until one more record may be queued."""
+        missing = timedelta(seconds=(1.0 - self.allowance) / self.rate)
+        return min(max(missing, INTERVAL), INTERVAL_MAX)
+
+
+def _problem(run):
+    """Why the run can never continue as it is; empty if it can."""
+    env, action, user = run.env, run.action_id, run.user_id
+    if not action.exists():
+        return env._("Its server action was deleted. Create another run.")
+    if action.model_id.model not in env:
+        return env._(
+            "The model %s isn't installed any more. Create another run.", run.res_model
+        )
+    if action.model_id.model != run.res_model:
+        return env._("Its server action is for another model now. Create another run.")
+    if action.bwt_webhook_endpoint_id != run.endpoint_id:
+        return env._(
+            "Its server action sends to another endpoint now. Create another run."
+        )
+    if not user.exists() or not (user.active or user.id == SUPERUSER_ID):
+        return env._(
+            "The user who started it is archived, and records are searched with their "
+            "rights. Create another run."
+        )
+    return ""
+
+
+def _waits_for(run):
+    """Why the endpoint takes no delivery, or doesn't send it, at present."""
+    env, endpoint = run.env, run.endpoint_id
+    if endpoint.state != "active":
+        return env._(
+            "It waits: the endpoint isn't active. Activate the endpoint, or cancel the "
+            "run."
+        )
+    if message := waiting_message(endpoint):
+        return env._("It waits. %s", message)
+    return ""
+
+
+class RunOverRecords(ServerActionRun):
+    """A server action that queues existing records: nothing has changed on them."""
+
+    def __init__(self, action, origin):
+        super().__init__(action)
+        self.origin = origin
+
+    def _changed(self, records):
+        """All of them, whatever the action watches."""
+        return records, {}
+
+    def queue(self, records):
+        """A `RunResult`; what can't be built is stored as a delivery in Error."""
+        return self._run_parts(records)
+
+
+def _queue_next(run, limit):
+    """The next records and the `RunResult` of their deliveries.
+
+    :raise: what prevents it for any record
+    """
+    user = run.user_id
+    records = matching(run, user).behind(run.last_id, run.max_id, limit)
+    action = run.action_id.with_env(records.env).sudo()
+    compile_action(action)  # one error, not one for each record
+    return records, RunOverRecords(action, run.origin).queue(records)
+
+
+def _record(run, records, result, took):
+    values = {
+        "message": False,
+        "processed_count": run.processed_count + len(records),
+        "queued_count": run.queued_count + result.queued,
+        "not_built_count": run.not_built_count + result.not_built,
+        "batch_limit": _next_limit(run.batch_limit, len(records), took),
+    }
+    if records:
+        values["last_id"] = records[-1].id
+    if result.error and not run.not_built_message:
+        values["not_built_message"] = result.error
+    run.write(values)
+
+
+def _next_limit(limit, count, took):
+    """Records of the next batch: as many as are built within `BATCH_SECONDS`."""
+    if took > BATCH_SECONDS:
+        return max(int(count * BATCH_SECONDS / took), 1)
+    return min(limit * 2, BATCH_MAX) if count >= limit else limit
