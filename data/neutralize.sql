@@ -7,6 +7,9 @@ UPDATE bwt_webhook_outbound_run
    SET state = 'paused'
  WHERE state = 'running';
 
+UPDATE bwt_webhook_outbound_reconciliation
+   SET schedule = 'none', state = 'idle';
+
 -- Nor may it hold what would let it speak for the one it was copied from.
 UPDATE bwt_webhook_outbound_endpoint
    SET auth_secret = NULL,
@@ -24,5 +27,8 @@ UPDATE queue_job
    SET state = 'cancelled',
        date_cancelled = now() AT TIME ZONE 'UTC',
        result = 'Cancelled: this database is a neutralized copy'
- WHERE model_name IN ('bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run')
+ WHERE model_name IN (
+    'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run',
+    'bwt.webhook.outbound.reconciliation'
+   )
    AND state NOT IN ('done', 'cancelled');

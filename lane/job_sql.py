@@ -39,6 +39,22 @@ def run_key(run_id: int) -> str:
     return f"bwt_webhook_run:{run_id}"
 
 
+def check_key(reconciliation_id: int) -> str:
+    """The next step of a reconciliation's check."""
+    return f"bwt_webhook_check:{reconciliation_id}"
+
+
+def checks_without_job() -> SQL:
+    """Reconciliations that check, without a job that waits."""
+    return SQL(
+        """SELECT r.id FROM bwt_webhook_outbound_reconciliation r
+        WHERE r.state = 'checking' AND NOT EXISTS (
+            SELECT 1 FROM queue_job j WHERE j.state IN ('pending', 'enqueued')
+            AND j.identity_key = 'bwt_webhook_check:' || r.id
+        )"""
+    )
+
+
 def hasten(identity_key: str, eta) -> SQL:
     """Start a waiting job at this time, if it would start later."""
     return SQL(
@@ -86,7 +102,8 @@ def cancel_all(reason: str) -> SQL:
         """UPDATE queue_job SET state = 'cancelled', result = %s,
             date_cancelled = now() AT TIME ZONE 'UTC'
         WHERE model_name IN (
-            'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run'
+            'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run',
+            'bwt.webhook.outbound.reconciliation'
         ) AND state NOT IN ('done', 'cancelled', 'failed')""",
         reason,
     )
@@ -268,7 +285,8 @@ def requeue_dead_jobs() -> SQL:
             JOIN queue_job j ON j.id = l.queue_job_id
             WHERE j.state = 'started' AND (j.model_name, j.method_name) IN (
                 ('bwt.webhook.outbound.endpoint', 'run_lane'),
-                ('bwt.webhook.outbound.run', 'run_batch')
+                ('bwt.webhook.outbound.run', 'run_batch'),
+                ('bwt.webhook.outbound.reconciliation', 'run_check')
             ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1

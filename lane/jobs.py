@@ -139,6 +139,21 @@ def request_batch(run, eta: datetime | None = None):
     ).run_batch()
 
 
+def request_check(reconciliation):
+    """Request the next step of a check; one job waits at a time."""
+    _plain(reconciliation, reconciliation.company_id.id).with_delay(
+        identity_key=job_sql.check_key(reconciliation.id),
+        max_retries=0,
+        description=f"Check what was delivered: {reconciliation.name}",
+    ).run_check()
+
+
+def checks_without_job(cr) -> list[int]:
+    """Ids of reconciliations that check and whose next step nobody will start."""
+    cr.execute(job_sql.checks_without_job())
+    return [row[0] for row in cr.fetchall()]
+
+
 def runs_without_job(cr, now) -> list[int]:
     """Ids of running runs whose next batch nobody will start soon."""
     cr.execute(job_sql.runs_without_job(now + RUN_LATEST))

@@ -9,7 +9,7 @@ from . import endpoint_backend
 from . import payload_list
 from . import endpoint_queue
 from . import endpoint_exchange
-from . import run_lifecycle
+from . import action_choice
 from . import endpoint_summary
 from . import endpoint_alerts
 from . import endpoint_health
@@ -34,4 +34,6 @@ from . import ir_attachment
 from . import ir_cron
 from . import connector_mixin
 from . import run
+from . import reconciliation
+from . import reconciliation_result
 from . import res_config_settings

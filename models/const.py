@@ -13,6 +13,7 @@ ANSWER_RULE = "bwt.webhook.outbound.endpoint.answer.rule"
 ANSWER_VALUE = "bwt.webhook.outbound.endpoint.answer.value"
 EXTERNAL_REF = "bwt.webhook.outbound.external.ref"
 RUN = "bwt.webhook.outbound.run"
+RECONCILIATION = "bwt.webhook.outbound.reconciliation"
 ACTION_STATE = "bwt_webhook_outbound"  # of server actions that queue deliveries
 PACE = 600  # records a minute that a run queues by default
 

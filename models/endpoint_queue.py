@@ -14,7 +14,15 @@ from ..lane.inline_run import run_directly
 from ..lane.lane import Lane
 from ..lane.pacing import pages
 from . import endpoint_alerts, endpoint_health
-from .const import ACTION_STATE, CONTEXT_LINE, DELIVERY, GROUP_OPERATOR, PACE, RUN
+from .const import (
+    ACTION_STATE,
+    CONTEXT_LINE,
+    DELIVERY,
+    GROUP_OPERATOR,
+    PACE,
+    RECONCILIATION,
+    RUN,
+)
 from .endpoint_policy import apply_settle
 from .endpoint_snapshot import company_lang, snapshot_of
 from .errors import refused
@@ -392,6 +400,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         for endpoint in self.browse(stuck_endpoints):
             jobs.wake(endpoint)
         self.env[RUN]._wake_interrupted()
+        self.env[RECONCILIATION]._wake_interrupted()
         endpoint_health.check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):

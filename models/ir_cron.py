@@ -14,3 +14,7 @@ class IrCron(models.Model):
         if "default_usage" not in self.env.context:
             cron = self.with_context(default_usage="ir_cron")
         return super(IrCron, cron).default_get(fields_list)
+
+    def action_bwt_webhook_backfill(self):
+        """Open a new run of its server action, whose form its own form extends."""
+        return self.ir_actions_server_id.action_bwt_webhook_backfill()

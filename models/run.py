@@ -1,19 +1,27 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Runs over existing records: their settings and rights."""
+"""Runs over existing records: their settings, rights, buttons and jobs."""
 
-from odoo import api, fields, models
+import logging
+
+from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import AccessError
-from odoo.fields import Domain
+from odoo.tools import SQL
 
+from ..lane import jobs
+from ..lane.clock import utcnow
 from . import run_batch
 from .action_guard import guarded
-from .const import ACTION_STATE, ENDPOINT, ORIGINS, PACE, RUN
+from .const import GROUP_OPERATOR, ORIGINS, PACE, RECONCILIATION, RUN
 from .delivery_access import check_relations
 from .errors import refused
-from .run_lifecycle import UNENDED
+from .reconciliation_check import MatchingResults
+from .run_records import matching
+
+_logger = logging.getLogger(__name__)
 
 PACE_MAX = 30_000
+UNENDED = ("running", "paused")
 STATES = [
     ("draft", "Draft"),
     ("running", "Running"),
@@ -27,10 +35,9 @@ STATES = [
 ENGINE = frozenset(
     "state origin user_id company_ids_json last_id max_id total_count processed_count "
     "queued_count not_built_count not_built_message message started_at ended_at fed_at "
-    "after_delivery_id until_delivery_id "
-    "allowance batch_limit endpoint_id company_id res_model".split()
+    "after_delivery_id until_delivery_id allowance batch_limit reconciliation_id "
+    "check_number verdicts endpoint_id company_id res_model".split()
 )
-COMPUTED = frozenset({"endpoint_id", "company_id", "res_model"})
 # What a run sends is fixed once it was started.
 FIXED_ONCE_STARTED = frozenset({"action_id", "action_choice", "domain"})
 
@@ -44,8 +51,9 @@ class BwtWebhookOutboundRun(models.Model):
 
     _name = RUN
     _description = "Outbound Webhook Run"
-    _inherit = ["bwt.webhook.outbound.run.lifecycle"]
+    _inherit = ["bwt.webhook.outbound.action.choice"]
     _order = "id desc"
+    _engine_fields = ENGINE
 
     name = fields.Char(
         required=True,
@@ -62,33 +70,17 @@ class BwtWebhookOutboundRun(models.Model):
         readonly=True,
         help="The origin of its deliveries.",
     )
-    action_id = fields.Many2one(
-        comodel_name="ir.actions.server",
-        string="Server Action",
-        ondelete="set null",
-        help="It defines endpoint and payload. Its filter, watched fields and skipped "
-        "users don't apply.",
-    )
-    # Server actions can be read by Settings administrators only.
-    action_choice = fields.Selection(
-        selection="_selection_actions",
-        string="What to Send",
-        compute="_compute_action_choice",
-        inverse="_inverse_action_choice",
-        help="A server action that queues deliveries: it defines endpoint and payload.",
-    )
-    endpoint_id = fields.Many2one(
-        comodel_name=ENDPOINT,
-        compute="_compute_of_action",
-        store=True,
-        index=True,
+    reconciliation_id = fields.Many2one(
+        comodel_name=RECONCILIATION,
         ondelete="cascade",
+        index="btree_not_null",
+        readonly=True,
+        copy=False,
+        help="It queues what this reconciliation has found.",
     )
-    company_id = fields.Many2one(
-        related="endpoint_id.company_id", store=True, index=True
-    )
-    res_model = fields.Char(
-        string="Model", compute="_compute_of_action", store=True, help="Of the records."
+    check_number = fields.Integer(readonly=True, copy=False, aggregator=False)
+    verdicts = fields.Char(
+        readonly=True, copy=False, help="Which results of the reconciliation it queues."
     )
     domain = fields.Char(
         string="Records",
@@ -203,47 +195,6 @@ class BwtWebhookOutboundRun(models.Model):
 
     # Settings
 
-    @api.model
-    def _selection_actions(self):
-        """Server actions of endpoints that the user may read: pairs (id, name)."""
-        domain = Domain.TRUE
-        if endpoint_id := self.env.context.get("webhook_endpoint_id"):
-            domain = Domain("id", "=", endpoint_id)
-        endpoints = self.env[ENDPOINT].search(domain)
-        actions = self.env["ir.actions.server"].sudo()
-        found = actions.search(
-            [
-                ("state", "=", ACTION_STATE),
-                ("bwt_webhook_endpoint_id", "in", endpoints.ids),
-            ]
-        )
-        return [
-            (str(each.id), f"{each.name} → {each.bwt_webhook_endpoint_id.name}")
-            for each in found
-        ]
-
-    @api.depends("action_id")
-    def _compute_action_choice(self):
-        known = dict(self._selection_actions())
-        for run in self:
-            key = str(run.sudo().action_id.id)
-            run.action_choice = key in known and key
-
-    def _inverse_action_choice(self):
-        for run in self:
-            run.action_id = int(run.action_choice) if run.action_choice else False
-
-    @api.onchange("action_choice")
-    def _onchange_action_choice(self):
-        self._inverse_action_choice()
-
-    @api.depends("action_id")
-    def _compute_of_action(self):
-        for run in self:
-            action = run.sudo().action_id
-            run.endpoint_id = action.bwt_webhook_endpoint_id
-            run.res_model = action.model_id.model
-
     @api.depends("state", "processed_count", "total_count")
     def _compute_progress(self):
         for run in self:
@@ -257,7 +208,7 @@ class BwtWebhookOutboundRun(models.Model):
             if run.state != "draft" or not run.action_id:
                 continue
             with guarded(self.env) as outcome:
-                count = run_batch.matching(run, self.env.user).count()
+                count = matching(run, self.env.user).count()
             if outcome.error is not None:
                 run.matching_message = str(outcome.error)
             elif run.pace > 0:
@@ -271,7 +222,7 @@ class BwtWebhookOutboundRun(models.Model):
     def _check_action(self):
         for run in self.sudo():
             if run.state == "draft":
-                run._check_action_of_run()
+                run._check_action_choice()
 
     @api.constrains("pace")
     def _check_pace(self):
@@ -285,29 +236,6 @@ class BwtWebhookOutboundRun(models.Model):
                         most=PACE_MAX,
                     ),
                 )
-
-    def _check_action_of_run(self):
-        action = self.action_id
-        if not action:
-            raise refused(
-                self, self.env._("it has no server action. Choose what to send.")
-            )
-        if action.state != ACTION_STATE or not action.bwt_webhook_endpoint_id:
-            raise refused(
-                self,
-                self.env._(
-                    "its server action doesn't queue webhooks. Choose one of the type "
-                    "Queue Outbound Webhook."
-                ),
-            )
-        model = self.env.get(action.model_id.model)
-        if model is None or model._abstract or model._transient:
-            raise refused(
-                self,
-                self.env._(
-                    "records of its server action aren't stored. Choose another one."
-                ),
-            )
 
     @api.model
     def default_get(self, fields_list):
@@ -328,24 +256,6 @@ class BwtWebhookOutboundRun(models.Model):
         runs._check_endpoint_access()
         return runs
 
-    def _engine_defaults(self):
-        found = {}
-        for name in ENGINE - COMPUTED:
-            default = self._fields[name].default
-            found[name] = default(self) if default else False
-        return found
-
-    def _with_action(self, vals):
-        """`vals` with the action that was chosen, and its name as name of the run."""
-        vals = dict(vals)
-        choice = vals.pop("action_choice", None)
-        if choice:
-            vals["action_id"] = int(choice)
-        action = self.env["ir.actions.server"].sudo().browse(vals.get("action_id"))
-        if action.exists() and not vals.get("name"):
-            vals["name"] = action.name
-        return vals
-
     def write(self, vals):
         if not self.env.su:
             self.check_access("write")
@@ -364,26 +274,6 @@ class BwtWebhookOutboundRun(models.Model):
         if not self.env.su and {"action_id", "action_choice"} & vals.keys():
             self._check_endpoint_access()
         return result
-
-    def _refuse_engine_fields(self, vals, blank):
-        given = sorted(
-            self._fields[name]._description_string(self.env)
-            for name in ENGINE & vals.keys()
-            if name not in blank or (vals[name] or False) != (blank[name] or False)
-        )
-        if given:
-            raise AccessError(
-                self.env._(
-                    "%s can't be set on a run: they are recorded while it runs. Use "
-                    "its buttons instead.",
-                    ", ".join(given),
-                )
-            )
-
-    def _check_endpoint_access(self):
-        """A user sends only to endpoints that they may read."""
-        if not self.env.su:
-            self.endpoint_id.check_access("read")
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_unended(self):
@@ -407,3 +297,216 @@ class BwtWebhookOutboundRun(models.Model):
                 "webhook_endpoint_id": endpoint.id,
             },
         }
+
+    # Buttons
+
+    def action_start_run(self):
+        """Start it: the first batch follows within a second."""
+        for run in self:
+            run.check_access("write")
+            run._require("draft")
+            run.sudo()._start(self.env.user, self.env.companies)
+        return True
+
+    def action_pause_run(self):
+        self._check_operator()
+        for run in self:
+            run._require("running")
+            run.sudo()._set("paused", self.env._("%s paused it.", self.env.user.name))
+        return True
+
+    def action_resume_run(self):
+        """Continue behind the last record."""
+        self._check_operator()
+        for run in self:
+            run._require("paused", "failed")
+            run.sudo()._check_startable()
+            run.sudo()._set("running", False)
+            run.sudo()._request_batch()
+        return True
+
+    def action_cancel_run(self):
+        """End it; what it has queued is sent."""
+        self._check_operator()
+        for run in self:
+            run._require("draft", "running", "paused", "failed")
+            run.sudo()._end(
+                "canceled", self.env._("%s canceled it.", self.env.user.name)
+            )
+        return True
+
+    def action_view_deliveries(self):
+        """Open the deliveries that it has queued."""
+        return self._view([])
+
+    def action_view_not_built(self):
+        """Open the deliveries whose payload could not be built."""
+        return self._view([("needs_build", "=", True)])
+
+    def _view(self, domain):
+        self.ensure_one()
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "bwt_webhooks_outbound.action_webhook_outbound_delivery"
+        )
+        return action | {"domain": [*self._deliveries_domain(), *domain], "context": {}}
+
+    def _deliveries_domain(self):
+        """Its deliveries: of one action, one run at a time queues with this origin."""
+        domain = [
+            ("server_action_id", "=", self.sudo().action_id.id),
+            ("origin", "=", self.origin),
+            ("id", ">", self.after_delivery_id),
+        ]
+        if self.until_delivery_id:
+            domain.append(("id", "<=", self.until_delivery_id))
+        return domain
+
+    def _check_operator(self):
+        if not self.env.su and not self.env.user.has_group(GROUP_OPERATOR):
+            raise AccessError(
+                self.env._(
+                    "Only webhooks operators may pause, resume and cancel runs. Ask "
+                    "one of them, or ask an administrator for that role."
+                )
+            )
+        self.check_access("read")
+
+    def _require(self, *states):
+        """Lock the run and refuse another state: a batch may end at this moment."""
+        self.ensure_one()
+        self.env.flush_all()
+        self.env.cr.execute(
+            SQL(
+                "SELECT state FROM bwt_webhook_outbound_run WHERE id = %s "
+                "FOR NO KEY UPDATE",
+                self.id,
+            )
+        )
+        self.invalidate_recordset()
+        if self.state not in states:
+            labels = dict(self._fields["state"]._description_selection(self.env))
+            raise refused(
+                self,
+                self.env._(
+                    "it is in state %s. Use the buttons that its form shows in that "
+                    "state.",
+                    labels[self.state],
+                ),
+            )
+
+    # Lifecycle, with sudo
+
+    def _check_startable(self):
+        """Refuse where no batch could queue anything."""
+        self._check_action_choice()
+        self.endpoint_id._check_queueable()
+        other = self.search(
+            [
+                ("action_id", "=", self.action_id.id),
+                ("state", "in", UNENDED),
+                ("id", "!=", self.id),
+            ],
+            limit=1,
+        )
+        if other:
+            raise refused(
+                self,
+                self.env._(
+                    'the run "%(name)s" of the same server action has not ended, and '
+                    "would send records twice. Wait for it, or cancel it.",
+                    name=other.name,
+                ),
+            )
+
+    def _start(self, user, companies):
+        """Count the records as `user` and request the first batch."""
+        self._check_startable()
+        self.company_ids_json = companies.ids
+        if self.reconciliation_id:
+            count, highest = MatchingResults(self).count(), 0
+        else:
+            records = matching(self, user)
+            count, highest = records.count(), records.highest_id()
+        values = {
+            "user_id": user.id,
+            "total_count": count,
+            "max_id": highest,
+            "after_delivery_id": self._last_delivery_id(),
+            "started_at": utcnow(),
+        }
+        self.write(values)
+        if not self.total_count:
+            self._end("done", self.env._("No record matches."))
+            return
+        self._set("running", False)
+        self._request_batch()
+
+    def _set(self, state, message):
+        self.write({"state": state, "message": message, "fed_at": 0, "allowance": 0})
+
+    def _end(self, state, message=False):
+        self._set(state, message)
+        self.write(
+            {"ended_at": utcnow(), "until_delivery_id": self._last_delivery_id()}
+        )
+        _logger.info(
+            "run id=%s state=%s queued=%s not_built=%s",
+            self.id,
+            state,
+            self.queued_count,
+            self.not_built_count,
+        )
+
+    def _last_delivery_id(self):
+        """The highest id of a delivery, of transactions that are not committed too."""
+        self.env.cr.execute(
+            "SELECT last_value FROM bwt_webhook_outbound_delivery_id_seq"
+        )
+        return self.env.cr.fetchone()[0]
+
+    def _request_batch(self, delay=None):
+        """Request the next batch, after `delay` (a timedelta).
+
+        Where jobs are set to run at once, all batches run now, without a pace.
+        """
+        if jobs.runs_immediately(self.env):
+            while self.state == "running":
+                if run_batch.feed(self, utcnow(), is_paced=False) is run_batch.WAITS:
+                    break
+            return
+        jobs.request_batch(self, utcnow() + delay if delay else None)
+
+    @api.private
+    def run_batch(self):
+        """Job: queue the next records and request the next batch.
+
+        :return: a line on what it did, stored as the job's result
+        """
+        run = self.exists().with_user(SUPERUSER_ID)
+        if not run or not run._lock():
+            return "nothing to do: deleted, not running, or in another job"
+        delay = run_batch.feed(run, utcnow())
+        if run.state == "running":
+            run._request_batch(delay)
+        return f"{run.state}: {run.processed_count} of {run.total_count} records"
+
+    def _lock(self):
+        """Whether it runs and no other job works on it; locks it."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM bwt_webhook_outbound_run WHERE id = %s "
+                "AND state = 'running' FOR NO KEY UPDATE SKIP LOCKED",
+                self.id,
+            )
+        )
+        return bool(self.env.cr.fetchone())
+
+    @api.model
+    def _wake_interrupted(self):
+        """Request a batch for runs whose job is gone, or due at a wrong time."""
+        self.env.flush_all()
+        for run in self.sudo().browse(jobs.runs_without_job(self.env.cr, utcnow())):
+            _logger.info("run id=%s has no job: requested", run.id)
+            jobs.request_batch(run)

@@ -5,16 +5,18 @@
 import time
 from datetime import timedelta
 from math import ceil
+from typing import NamedTuple
 
 from odoo import SUPERUSER_ID
-from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ..lane.batch import describe
 from .action_guard import guarded
 from .action_queue import compile_action
-from .action_run import ServerActionRun, filter_of
+from .action_run import RunResult, ServerActionRun
 from .endpoint_summary import waiting_message
+from .reconciliation_check import MatchingResults
+from .run_records import matching
 
 ORIGINS_OF_RUNS = ("backfill", "reconciliation")
 BATCH_MAX = 1000  # records of a batch
@@ -27,40 +29,6 @@ INTERVAL_MAX = timedelta(seconds=60)
 AHEAD_SECONDS = 2.0
 BURST_SECONDS = 5.0  # of its pace that a run makes up for after a delay
 WAITS = "waits"
-
-
-class MatchingRecords:
-    """The records of a run, searched with the rights of the user who started it."""
-
-    def __init__(self, run, user):
-        action = run.sudo().action_id
-        context = {
-            "allowed_company_ids": run.company_ids_json or run.env.companies.ids,
-            "lang": user.lang,
-            "tz": user.tz,
-        }
-        env = run.env(user=user.id, su=False, context=context)
-        self.model = env[action.model_id.model]
-        self.domain = filter_of(action.with_env(env).sudo(), run.domain or "[]")
-
-    def count(self) -> int:
-        return self.model.search_count(self.domain)
-
-    def highest_id(self) -> int:
-        return self.model.search(self.domain, order="id desc", limit=1).id or 0
-
-    def behind(self, last_id, max_id, limit):
-        """The next records in the order of their ids."""
-        span = Domain("id", ">", last_id) & Domain("id", "<=", max_id)
-        return self.model.search(self.domain & span, order="id", limit=limit)
-
-
-def matching(run, user) -> MatchingRecords:
-    """What the filter of the run finds, for this user.
-
-    :raise ValidationError: the filter can't be evaluated
-    """
-    return MatchingRecords(run, user)
 
 
 def due_deliveries(endpoint_id: int, now, limit: int) -> SQL:
@@ -105,15 +73,15 @@ def feed(run, now, *, is_paced=True):
             return pace.interval()
     began = time.monotonic()
     with guarded(run.env) as outcome:
-        records, result = _queue_next(run, limit)
+        batch, result = _queue_next(run, limit, now)
     if outcome.error is not None:
         run._end("failed", describe(run.env, outcome.error))
         return INTERVAL
     took = time.monotonic() - began
-    _record(run, records, result, took)
+    _record(run, batch, result, took)
     if is_paced:
-        pace.store(len(records))
-    if len(records) < limit:
+        pace.store(len(batch.records))
+    if batch.is_last:
         run._end("done")
     return pace.interval() if is_paced else INTERVAL
 
@@ -206,28 +174,45 @@ class RunOverRecords(ServerActionRun):
         return self._run_parts(records)
 
 
-def _queue_next(run, limit):
-    """The next records and the `RunResult` of their deliveries.
+class Batch(NamedTuple):
+    """The next records of a run; the following batch begins behind `last_id`."""
+
+    records: object
+    processed: int
+    last_id: int
+    is_last: bool
+
+
+def _next_batch(run, limit, now):
+    if run.reconciliation_id:
+        return Batch(*MatchingResults(run).behind(run.last_id, limit, now))
+    records = matching(run, run.user_id).behind(run.last_id, run.max_id, limit)
+    count = len(records)
+    return Batch(records, count, records[-1:].id or run.last_id, count < limit)
+
+
+def _queue_next(run, limit, now):
+    """The `Batch`, and the `RunResult` of its deliveries.
 
     :raise: what prevents it for any record
     """
-    user = run.user_id
-    records = matching(run, user).behind(run.last_id, run.max_id, limit)
-    action = run.action_id.with_env(records.env).sudo()
+    batch = _next_batch(run, limit, now)
+    action = run.action_id.with_env(batch.records.env).sudo()
     compile_action(action)  # one error, not one for each record
-    return records, RunOverRecords(action, run.origin).queue(records)
+    if not batch.records:
+        return batch, RunResult()
+    return batch, RunOverRecords(action, run.origin).queue(batch.records)
 
 
-def _record(run, records, result, took):
+def _record(run, batch, result, took):
     values = {
         "message": False,
-        "processed_count": run.processed_count + len(records),
+        "last_id": batch.last_id,
+        "processed_count": run.processed_count + batch.processed,
         "queued_count": run.queued_count + result.queued,
         "not_built_count": run.not_built_count + result.not_built,
-        "batch_limit": _next_limit(run.batch_limit, len(records), took),
+        "batch_limit": _next_limit(run.batch_limit, batch.processed, took),
     }
-    if records:
-        values["last_id"] = records[-1].id
     if result.error and not run.not_built_message:
         values["not_built_message"] = result.error
     run.write(values)

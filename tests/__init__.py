@@ -72,6 +72,7 @@ from .orm import (
     test_queueing,
     test_raw_bodies,
     test_recent_results,
+    test_reconciliation,
     test_recover,
     test_refused_results,
     test_repetition,

@@ -123,6 +123,23 @@ MATRIX = {
         "action_view_deliveries": READERS,
         "action_view_not_built": READERS,
     },
+    "bwt.webhook.outbound.reconciliation": {
+        **CONFIGURATION,
+        "action_check": READERS,
+        # They send data.
+        "action_queue_missing": ADMINISTRATOR,
+        "action_queue_failed": ADMINISTRATOR,
+        "action_queue_outdated": ADMINISTRATOR,
+        "action_view_never_queued": READERS,
+        "action_view_failed": READERS,
+        "action_view_outdated": READERS,
+        "action_view_canceled": READERS,
+        "action_view_waiting": READERS,
+    },
+    "bwt.webhook.outbound.reconciliation.result": {
+        **RECORD,
+        "action_view_record": READERS,
+    },
     # Part of a server action: for Settings administrators, who are none of these.
     "bwt.webhook.outbound.action.line": {
         "read": NOBODY,

@@ -22,6 +22,7 @@ from ..constants import (
     HANDLER,
     HANDLER_RULE,
     OPERATOR,
+    RECONCILIATION,
     RECOVER,
     RUN,
     SECRET,
@@ -83,6 +84,9 @@ class TestAccessMatrix(TrustCase):
         cls.records = {
             model: cls.env[model].create(values) for model, values in cls.values.items()
         }
+        cls.records[RECONCILIATION].write(
+            {"never_queued_count": 1, "failed_count": 1, "outdated_count": 1}
+        )
         # What the dialog records, for the buttons that need it.
         about = cls.records[f"{DELIVERY}.context_line"].delivery_id
         cls.records[SEND_TEST].write({"step": "request", "delivery_id": about.id})
@@ -189,6 +193,16 @@ class TestAccessMatrix(TrustCase):
                 **source,
             },
             RECOVER: {"endpoint_id": cls.endpoint.id},
+            RECONCILIATION: {"name": "R", "action_id": cls._server_action().id},
+            f"{RECONCILIATION}.result": {
+                "verdict": "failed",
+                "reconciliation_id": cls.env[RECONCILIATION]
+                .create({"action_id": cls._server_action().id})
+                .id,
+                "res_model": "res.partner",
+                "res_id": cls.partner.id,
+                **company,
+            },
             RUN: {"name": "R", "action_id": cls._server_action().id},
             ACTION_FILE: {
                 "action_id": cls._server_action().id,

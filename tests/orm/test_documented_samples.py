@@ -508,6 +508,23 @@ class TestDocumentedSamples(OutboundCase):
 
         self.assertEqual("R-77", names["reference"].external_id)
 
+    def test_backfill(self):
+        """The sample of a run queues existing records."""
+        [sample] = self.blocks("By code", samples_of("docs/nothing_missing.md"))
+        action = self.env["ir.actions.server"].create(
+            {
+                "name": "Contacts to the shop",
+                "model_id": self.env.ref("base.model_res_partner").id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": self.shop.id,
+            }
+        )
+        count = self.env["res.partner"].search_count([])
+
+        run = self.run_block(sample, endpoint=self.shop, action=action)["run"]
+
+        self.assertEqual(("running", count), (run.state, run.total_count))
+
     def test_testing(self):
         """Every way to send at once does so."""
         for sample in self.blocks("Test your addon"):

@@ -15,6 +15,10 @@ from odoo.tools import SQL
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.models.overview import failures_sql, waiting_sql
+from odoo.addons.bwt_webhooks_outbound.models.reconciliation_check import (
+    last_deliveries,
+    stored_payloads,
+)
 from odoo.addons.bwt_webhooks_outbound.models.run_batch import due_deliveries
 
 from ..constants import ATTEMPT, DELIVERY, OPERATOR
@@ -117,6 +121,13 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(due, f"{TABLE}_due")
         self.assertPlan(job_sql.hasten(job_sql.run_key(7), utcnow()))
         self.assertPlan(job_sql.runs_without_job(utcnow()))
+        self.assertPlan(job_sql.checks_without_job())
+
+    def test_reconciliation(self):
+        """By the index on the record, one lookup each: the history isn't scanned."""
+        ids = list(range(1, 2001))
+        self.assertPlan(last_deliveries(7, "res.partner", ids), f"{TABLE}_about")
+        self.assertPlan(stored_payloads(self.env[DELIVERY].search([], limit=9).ids))
 
     def test_what_was_sent_before(self):
         """By the attempts of the delivery, or of the record, however many there are."""

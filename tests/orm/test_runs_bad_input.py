@@ -217,9 +217,9 @@ class TestRunsRefused(RunCase):
         admin = new_test_user(self.env, "run-admin", ADMINISTRATOR)
         runs = self.env[RUN].with_user(admin)
         for vals in ({"user_id": 2}, {"state": "running"}, {"last_id": 7}):
-            with self.subTest(vals), self.refused("can't be set on a run", AccessError):
+            with self.subTest(vals), self.refused("can't be set by hand", AccessError):
                 runs.create({"action_id": self.shop.id, **vals})
-            with self.subTest(vals), self.refused("can't be set on a run", AccessError):
+            with self.subTest(vals), self.refused("can't be set by hand", AccessError):
                 self.backfill_draft().with_user(admin).write(vals)
         made = runs.with_context(default_user_id=2, default_state="running").create(
             {"action_id": self.shop.id}

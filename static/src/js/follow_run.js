@@ -4,8 +4,9 @@ import {registry} from "@web/core/registry";
 import {standardWidgetProps} from "@web/views/widgets/standard_widget_props";
 
 const INTERVAL = 2000; // Milliseconds
+const AT_WORK = ["running", "checking"];
 
-/** Reads the form's run again while it is running. */
+/** Reads the form's run or reconciliation again while it is at work. */
 class FollowRun extends Component {
   static template = xml``;
   static props = {...standardWidgetProps};
@@ -17,7 +18,7 @@ class FollowRun extends Component {
 
   async tick() {
     const {record} = this.props;
-    const isFollowed = record.resId && record.data.state === "running";
+    const isFollowed = record.resId && AT_WORK.includes(record.data.state);
     if (!isFollowed || document.hidden || this.isLoading || (await record.isDirty())) {
       return;
     }

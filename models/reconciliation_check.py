@@ -1,0 +1,328 @@
+# Copyright 2026 bwt
+# License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+"""What has become of records: a verdict for each, by the deliveries of one action."""
+
+import json
+import time
+from datetime import timedelta
+from typing import NamedTuple
+
+from odoo.fields import Datetime, Domain
+from odoo.tools import SQL
+
+from ..services.errors import ServiceError
+from ..services.jsonable import to_json_value
+from ..services.paths import read_path, write_path
+from .action_changes import changes_path
+from .action_queue import compile_action
+from .run_records import matching
+
+CHUNK = 2000  # records that are read at a time
+BUILT_AT_ONCE = 200  # payloads that are compared at a time
+STEP_SECONDS = 5.0  # of a transaction
+
+VERDICTS = [
+    ("never_queued", "Never Queued"),
+    ("failed", "Failed"),
+    ("outdated", "Outdated"),
+    ("canceled", "Canceled"),
+    ("waiting", "Waiting"),
+    ("delivered", "Delivered"),
+    ("not_checkable", "Not Checkable"),
+]
+# The receiver doesn't have the record as it is, and nothing is on its way.
+MISSING = ("never_queued", "failed", "outdated", "canceled")
+# Stored record by record. The others are counted alone: there may be a million.
+STORED = (*MISSING, "waiting")
+
+
+class LastDelivery(NamedTuple):
+    """The last delivery about a record, and the last one that is done."""
+
+    res_id: int
+    delivery_id: int | None
+    state: str | None
+    waits: bool | None
+    done_id: int | None
+    done_queued_at: object
+
+
+def last_deliveries(action_id: int, res_model: str, ids: list[int]) -> SQL:
+    """`LastDelivery` of each of these records, by the index on the record."""
+    # One index lookup per record; payloads are not read. OFFSET 0 keeps PostgreSQL from
+    # reading all deliveries of the action for each record, by their own index.
+    return SQL(
+        """SELECT r.id, l.id, l.state,
+            l.state IN ('draft', 'queued', 'processing')
+            OR (l.state = 'error' AND l.next_attempt_at IS NOT NULL),
+            n.id, COALESCE(n.queued_at, n.create_date)
+        FROM unnest(%(ids)s::int[]) AS r (id)
+        CROSS JOIN LATERAL (
+            SELECT max(d.id) AS last_id, max(d.id) FILTER (WHERE d.state = 'done')
+                AS done_id
+            FROM (
+                SELECT id, state, server_action_id FROM bwt_webhook_outbound_delivery
+                WHERE res_model = %(model)s AND res_id = r.id OFFSET 0
+            ) d WHERE d.server_action_id = %(action)s
+        ) f
+        LEFT JOIN bwt_webhook_outbound_delivery l ON l.id = f.last_id
+        LEFT JOIN bwt_webhook_outbound_delivery n ON n.id = f.done_id""",
+        ids=ids,
+        model=res_model,
+        action=action_id,
+    )
+
+
+def stored_payloads(ids: list[int]) -> SQL:
+    return SQL(
+        "SELECT id, payload_json FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s)",
+        ids,
+    )
+
+
+class Check:
+    """Verdicts on records of a reconciliation.
+
+    :param reconciliation: as superuser
+    :param now: naive UTC
+    """
+
+    def __init__(self, reconciliation, now):
+        self.reconciliation = reconciliation
+        self.env = reconciliation.env
+        self.action = reconciliation.action_id
+        self.records = matching(reconciliation, reconciliation.user_id)
+        self.now = now
+        days = reconciliation.endpoint_id.retention_days
+        self.horizon = now - timedelta(days=days) if days > 0 else None
+
+    def domain(self):
+        """The filter, and since when."""
+        reconciliation = self.reconciliation
+        domain = self.records.domain
+        if days := reconciliation.since_days:
+            start = self.now - timedelta(days=days)
+            domain &= Domain(reconciliation.date_field, ">=", start)
+        return domain
+
+    def behind(self, last_id):
+        """The next records in the order of their ids."""
+        model = self.records.model
+        names = {self.reconciliation.date_field, "create_date", "write_date"}
+        return model.search_fetch(
+            self.domain() & Domain("id", ">", last_id),
+            [name for name in names if name in model._fields],
+            order="id",
+            limit=CHUNK,
+        )
+
+    def verdicts(self, records):
+        """Id of each record -> (verdict, id of its last delivery)."""
+        self.env.flush_all()
+        self.env.cr.execute(
+            last_deliveries(self.action.id, records._name, list(records.ids))
+        )
+        found, compared = {}, {}
+        by_id = {record.id: record for record in records}
+        for row in self.env.cr.fetchall():
+            last = LastDelivery(*row)
+            verdict = self._verdict(by_id[last.res_id], last)
+            if verdict is None:
+                compared[last.res_id] = last
+            else:
+                found[last.res_id] = verdict, last.delivery_id
+        for start in range(0, len(compared), BUILT_AT_ONCE):
+            part = dict(list(compared.items())[start : start + BUILT_AT_ONCE])
+            found |= self._compare(records.browse(part), part)
+        return found
+
+    def _verdict(self, record, last):
+        """The verdict; None if payloads have to be compared."""
+        if last.delivery_id is None:
+            return "not_checkable" if self._is_too_old(record) else "never_queued"
+        if last.waits:
+            return "waiting"
+        if last.state in ("error", "dead_letter"):
+            return "failed"
+        if last.state == "canceled":
+            return None if last.done_id else "canceled"
+        written = self._date(record, "write_date")
+        if written and last.done_queued_at and written < last.done_queued_at:
+            return "delivered"
+        return None
+
+    def _is_too_old(self, record):
+        """Whether its delivery may have been deleted after the retention.
+
+        Whatever has been written since may be book-keeping: a record is as old as its
+        creation, or as the date that was chosen.
+        """
+        if self.horizon is None:
+            return False
+        name = self.reconciliation.date_field
+        date = self._date(record, "create_date" if name == "write_date" else name)
+        return bool(date and date < self.horizon)
+
+    def _date(self, record, name):
+        value = record[name] if name in record._fields else None
+        return Datetime.to_datetime(value) if value else None
+
+    def _compare(self, records, lasts):
+        """Whether the payload of today is that of the last delivery that is done."""
+        self.env.cr.execute(stored_payloads([each.done_id for each in lasts.values()]))
+        stored = dict(self.env.cr.fetchall())
+        built = self._built(records)
+        found = {}
+        for record_id, last in lasts.items():
+            if built.get(record_id) == self._comparable(stored.get(last.done_id)):
+                verdict = "delivered"
+            else:
+                verdict = "canceled" if last.state == "canceled" else "outdated"
+            found[record_id] = verdict, last.delivery_id
+        return found
+
+    def _built(self, records):
+        """Record id -> its payload of today; without those that can't be built."""
+        action = self.action.with_env(records.env).sudo()
+        build = compile_action(action)
+        try:
+            requests = build(records)
+        except Exception:  # of one record: find out which
+            if len(records) < 2:
+                return {}
+            half = len(records) // 2
+            return self._built(records[:half]) | self._built(records[half:])
+        return {
+            each["record"].id: self._without_changes(to_json_value(each["payload"]))
+            for each in requests
+        }
+
+    def _comparable(self, text):
+        try:
+            return self._without_changes(json.loads(text))
+        except (TypeError, ValueError, RecursionError):
+            return None
+
+    def _without_changes(self, payload):
+        """What changed then isn't known now."""
+        if not self.action.bwt_webhook_add_changes:
+            return payload
+        path = changes_path(self.action)
+        try:
+            if read_path(payload, path) is None:
+                return payload
+            return write_path(payload, path, None)
+        except ServiceError:
+            return payload
+
+
+def step(reconciliation, now):
+    """Check the next records for some seconds, and store the verdicts.
+
+    :return: whether all are checked
+    """
+    check = Check(reconciliation, now)
+    began = time.monotonic()
+    counts = dict.fromkeys(dict(VERDICTS), 0)
+    last_id, is_end = reconciliation.last_id, False
+    while True:
+        records = check.behind(last_id)
+        is_end = len(records) < CHUNK
+        if not records:
+            break
+        found = check.verdicts(records)
+        for verdict, _delivery_id in found.values():
+            counts[verdict] += 1
+        _store(reconciliation, records._name, found)
+        last_id = records[-1].id
+        if is_end or time.monotonic() - began > STEP_SECONDS:
+            break
+        records.env.invalidate_all()  # memory stays that of one chunk
+    reconciliation.write(
+        {"last_id": last_id}
+        | {
+            f"{name}_count": reconciliation[f"{name}_count"] + counts[name]
+            for name in counts
+        }
+    )
+    return is_end
+
+
+def _store(reconciliation, res_model, found):
+    rows = [
+        (
+            reconciliation.id,
+            reconciliation.company_id.id or None,
+            reconciliation.check_number,
+            res_model,
+            record_id,
+            verdict,
+            delivery_id,
+        )
+        for record_id, (verdict, delivery_id) in sorted(found.items())
+        if verdict in STORED
+    ]
+    if rows:
+        reconciliation.env.cr.execute_values(
+            """INSERT INTO bwt_webhook_outbound_reconciliation_result (
+                reconciliation_id, company_id, check_number, res_model, res_id, verdict,
+                delivery_id
+            ) VALUES %s""",
+            rows,
+            page_size=CHUNK,
+        )
+
+
+class MatchingResults:
+    """The records of a run that queues what a check has found.
+
+    Each is checked again before it is queued: it may have been delivered since.
+    """
+
+    def __init__(self, run):
+        self.run = run
+        self.reconciliation = run.reconciliation_id
+        self.wanted = run.verdicts.split(",")
+
+    def _ids(self, last_id, limit):
+        self.run.env.flush_all()
+        self.run.env.cr.execute(
+            SQL(
+                """SELECT res_id FROM bwt_webhook_outbound_reconciliation_result
+                WHERE reconciliation_id = %s AND verdict = ANY(%s) AND res_id > %s
+                AND check_number = %s ORDER BY res_id LIMIT %s""",
+                self.reconciliation.id,
+                self.wanted,
+                last_id,
+                self.run.check_number,
+                limit,
+            )
+        )
+        return [row[0] for row in self.run.env.cr.fetchall()]
+
+    def count(self):
+        self.run.env.flush_all()
+        results = self.run.env["bwt.webhook.outbound.reconciliation.result"].sudo()
+        return results.search_count(
+            [
+                ("reconciliation_id", "=", self.reconciliation.id),
+                ("verdict", "in", self.wanted),
+                ("check_number", "=", self.run.check_number),
+            ]
+        )
+
+    def behind(self, last_id, limit, now):
+        """The next records that are still missing.
+
+        :return: values of a `Batch`
+        """
+        ids = self._ids(last_id, limit)
+        check = Check(self.reconciliation, now)
+        records = matching(self.run, self.run.user_id)
+        found = records.model.search(
+            records.domain & Domain("id", "in", ids), order="id"
+        )
+        if found:
+            verdicts = check.verdicts(found)
+            found = found.filtered(lambda each: verdicts[each.id][0] in self.wanted)
+        return found, len(ids), ids[-1] if ids else last_id, len(ids) < limit
