@@ -3,7 +3,7 @@
 {
     "name": "Webhooks Framework - Outbound Delivery",
     "summary": "Send HTTP requests to other systems and be sure that they arrive",
-    "version": "19.0.1.3.0",
+    "version": "19.0.1.4.0",
     "category": "Technical",
     "license": "LGPL-3",
     "author": "bwt",
