@@ -79,6 +79,7 @@ SCENARIOS = {
     "snapshot": (throughput.open_transaction, "a transaction held open elsewhere"),
     "hanging": (throughput.hanging, "nine endpoints beside a hanging one"),
     "lanes": (throughput.lanes, "1, 2 and 4 lanes; parallel lanes"),
+    "ordered": (throughput.ordered, "an order per key, with 1, 2 and 4 lanes"),
     "slow": (throughput.slow_target, "a target that takes 50 ms"),
     "steady": (timing.steady, "1,000 deliveries a second"),
     "recovery": (timing.recovery, "a worker is killed while it sends"),

@@ -177,14 +177,19 @@ class Ground:
             cursor.execute("DELETE FROM queue_job WHERE state = 'done'")
         self.target.clear()
 
-    def queue(self, *codes, count, size=0) -> dict:
-        """Queue `count` deliveries in one transaction, evenly over the endpoints."""
-        return self.caller.run(workload.QUEUE, codes=codes, count=count, size=size)
+    def queue(self, *codes, count, size=0, keys=0) -> dict:
+        """Queue `count` deliveries in one transaction, evenly over the endpoints.
 
-    def run(self, *codes, count, size=0) -> Run:
+        :param keys: number of ordering keys; 0: none
+        """
+        return self.caller.run(
+            workload.QUEUE, codes=codes, count=count, size=size, keys=keys
+        )
+
+    def run(self, *codes, count, size=0, keys=0) -> Run:
         """Queue deliveries and wait until all are done."""
         before = self.target.receiver.total
-        queued = self.queue(*codes, count=count, size=size)
+        queued = self.queue(*codes, count=count, size=size, keys=keys)
         return self.finish(queued, codes, count, before)
 
     def finish(self, queued, codes, count, before) -> Run:

@@ -108,6 +108,21 @@ def lanes(ground, size):
     yield _compared("one endpoint, 2 lanes : 1", rates["wide"], rates["1"], 1.3, 1.5)
 
 
+def ordered(ground, size):
+    """One after the other per key, 1,000 keys: 1, 2 and 4 lanes."""
+    ground.endpoint("ordered", ordering="key")
+    rates = {lanes: [] for lanes in (1, 2, 4)}
+    for _round in range(size.pairs):
+        for number, found in rates.items():
+            ground.endpoint("ordered", ordering="key", parallel_lanes=number)
+            ground.clear()
+            found.append(ground.run("ordered", count=size.lane, keys=1000).rate)
+        figures = "   ".join(f"{n}: {found[-1]:,.0f}/s" for n, found in rates.items())
+        say(f"    {figures}")
+    yield _compared("ordered keys, 2 lanes : 1", rates[2], rates[1], 1.4, 1.8)
+    yield _compared("ordered keys, 4 lanes : 1", rates[4], rates[1])
+
+
 def slow_target(ground, size):
     """A target that takes 50 ms, 32 requests in flight: the share of 32 / 50 ms."""
     ground.endpoint("slow", "/delay/50", max_in_flight=32)

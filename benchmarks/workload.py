@@ -67,6 +67,8 @@ QUEUE = (
 import time
 requests = [request(n, size) for n in range(count)]
 started = time.monotonic()
+for number, each in enumerate(requests if keys else ()):
+    each["ordering_key"] = f"key {number % keys}"
 for code in codes:
     endpoint(code).queue_deliveries(requests[: count // len(codes)])
 env.flush_all()

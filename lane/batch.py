@@ -29,7 +29,14 @@ from .attempt_result import (
 )
 from .clock import as_utc, utcnow
 from .health import Health, count_attempts, safely
-from .pacing import CLAIM_BYTES, LARGE, BatchLimit, check_size, fitting
+from .pacing import (
+    CLAIM_BYTES,
+    FIRST_BATCH,
+    LARGE,
+    BatchLimit,
+    check_size,
+    fitting,
+)
 from .recording import conclude, open_or_refuse
 from .savepoint import FOREIGN_ERRORS, Savepoint, SwallowedError, lost_race
 from .sent_before import RECORDS_MAX, Comparison, read_sent
@@ -92,7 +99,10 @@ def _read_scopes(deliveries, snapshot, claimed, comparison):
 
     That is what a retry repeats, and what a request is compared with.
     """
-    scopes = deliveries._read_scopes(snapshot)
+    with_files = None
+    if all(each.file_size is not None for each in claimed):
+        with_files = [each.id for each in claimed if each.file_size]
+    scopes = deliveries._read_scopes(snapshot, with_files)
     sent = read_sent(deliveries.env.cr, snapshot, claimed)
     for delivery_id, request in sent.items():
         scopes[delivery_id].sent = request
@@ -260,13 +270,14 @@ class EndpointView:
 class Claim:
     """Takes batches of one endpoint, in the transaction of the lane's cursor."""
 
-    def __init__(self, endpoint, snapshot, health, position, owner: str):
+    def __init__(self, endpoint, snapshot, health, position, owner: str, slot=0):
         self.endpoint = endpoint
         self.cr = endpoint.env.cr
         self.snapshot = snapshot
         self.health = health
         self.position = position
         self.owner = owner
+        self.slot = slot
         self.marked = None  # id of the delivery whose mark is committed, while built
 
     def take(
@@ -335,16 +346,31 @@ class Claim:
             self.cr.execute(sql.mark_build(shortage.delivery_id))
             self.cr.commit()
 
-    def open_attempts(self, batch: Batch, slot: int, now):
+    def leaves_work(self, batch: Batch) -> bool:
+        """Whether there is enough for one more lane, after this batch; commits."""
+        lanes = self.snapshot.policy.parallel_lanes
+        if self.slot + 1 >= lanes:
+            return False
+        if self.snapshot.ordering == "none":
+            return not batch.is_last
+        # A batch ends with the groups of this lane's share, which may be few.
+        share, scan = (self.slot, lanes), FIRST_BATCH * SCAN_FACTOR
+        now = utcnow()
+        self.cr.execute(sql.groups_of_others(self.endpoint.id, now, share, scan))
+        count = self.cr.fetchone()[0]
+        self.cr.commit()
+        return count >= FIRST_BATCH
+
+    def open_attempts(self, batch: Batch, now):
         """Insert attempts of what is sent next; to be committed before that."""
         batch.prepared, refused = open_or_refuse(
-            self.endpoint.env, self.snapshot, batch.prepared, self.owner, slot, now
+            self.endpoint.env, self.snapshot, batch.prepared, self.owner, self.slot, now
         )
         self.health.add(refused)
         batch.concluded += len(refused)
         batch.failed_permanently += len(refused)
         if batch.traced:
-            safely(count_attempts, self.cr, self.endpoint.id, slot, batch.traced)
+            safely(count_attempts, self.cr, self.endpoint.id, self.slot, batch.traced)
 
     def release(self, unsent: list[Prepared]):
         """Return these to the queue, as if they had never been claimed; commits."""
@@ -358,12 +384,16 @@ class Claim:
             self.cr.execute(sql.release_unsent(ids, state, self.owner, now))
         self.cr.commit()
 
-    def regroup_if_order_changed(self):
-        """Assign waiting deliveries to new groups after an edit of the order."""
+    def regroup_if_order_changed(self, in_force=None):
+        """Assign waiting deliveries to new groups after an edit of the order.
+
+        :param in_force: the order that they are grouped by; None: read it
+        """
         ordering = self.snapshot.grouping
-        self.cr.execute(sql.health(self.endpoint.id, lock=False))
-        in_force = self.cr.dictfetchone()["ordering_in_force"]
-        if in_force == ordering or (not in_force and ordering == "none"):
+        if in_force is None:
+            self.cr.execute(sql.health(self.endpoint.id, lock=False))
+            in_force = self.cr.dictfetchone()["ordering_in_force"]
+        if (in_force or "none") == ordering:
             return
         self.cr.execute(sql.regroup(self.endpoint.id, ordering))
         self.cr.execute(sql.write_ordering_in_force(self.endpoint.id, ordering))
@@ -397,10 +427,23 @@ class Claim:
             return rows
         if self.snapshot.ordering == "endpoint":
             return self._rows(sql.claim_heads(endpoint_id, now, 1))
-        scan = limit * SCAN_FACTOR
-        rows = self._rows(sql.claim_first_in_group(endpoint_id, now, limit, scan))
+        lanes = self.snapshot.policy.parallel_lanes
+        # A share of the groups each, so that no lane claims them all ahead and leaves
+        # the others idle; what is left over may be taken by any of them.
+        if lanes > 1:
+            rows = self._lock_groups(limit, now, (self.slot, lanes))
+            if rows:
+                return rows
+        return self._lock_groups(limit, now)
+
+    def _lock_groups(self, limit, now, share=None) -> list[Claimed]:
+        """The first delivery of each group that is due."""
+        endpoint_id, scan = self.endpoint.id, limit * SCAN_FACTOR
+        rows = self._rows(
+            sql.claim_first_in_group(endpoint_id, now, limit, scan, share)
+        )
         # None: few groups with long backlogs. Go from group to group instead.
-        return rows or self._rows(sql.claim_heads(endpoint_id, now, limit))
+        return rows or self._rows(sql.claim_heads(endpoint_id, now, limit, share))
 
     def _rows(self, query) -> list[Claimed]:
         self.cr.execute(query)
@@ -412,7 +455,8 @@ class Claim:
             return rows
         self.cr.execute(sql.file_bytes([row.id for row in rows]))
         files = dict(self.cr.fetchall())
-        sizes = [row.size + files.get(row.id, 0) for row in rows]
+        rows = [row._replace(file_size=files.get(row.id, 0)) for row in rows]
+        sizes = [row.size + row.file_size for row in rows]
         count = fitting(sizes, room, alone=alone)
         if count < len(rows):
             batch.is_last = False

@@ -113,13 +113,24 @@ def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
     """A row if queue_job currently runs this lane; its endpoint may be deleted."""
     return SQL(
         """SELECT e.id, e.company_id, e.code,
-            CASE WHEN e.ordering = 'none' THEN e.parallel_lanes ELSE 1 END,
-            COALESCE(j.retry, 0) > 0
+            CASE WHEN e.ordering = 'endpoint' THEN 1 ELSE e.parallel_lanes END,
+            COALESCE(j.retry, 0) > 0, COALESCE(h.ordering_in_force, 'none')
         FROM queue_job j LEFT JOIN bwt_webhook_outbound_endpoint e ON e.id = %s
+        LEFT JOIN bwt_webhook_outbound_endpoint_health h ON h.endpoint_id = e.id
         WHERE j.uuid = %s AND j.method_name = 'run_lane' AND j.state = 'started'""",
         endpoint_id,
         job_uuid,
     )
+
+
+def not_waiting_for_disk(statement: SQL) -> SQL:
+    """This statement; the commit of its transaction returns at once.
+
+    For what a crash of PostgreSQL may undo: wake-ups and a watchdog that are as they
+    were a second before wake a lane too often. The first request waits for this commit;
+    that of the claim, before it, writes all of them to disk.
+    """
+    return SQL("SET LOCAL synchronous_commit = off; %s", statement)
 
 
 def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:

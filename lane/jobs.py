@@ -49,6 +49,7 @@ class Duty(NamedTuple):
     code: str | None
     lanes: int | None  # that may run at the same time
     was_killed: bool = False  # this job ran before, and its worker ended
+    ordering: str = "none"  # that waiting deliveries are grouped by
 
 
 class RunnerAddress(NamedTuple):
@@ -210,7 +211,8 @@ def running_lane(cr, job_uuid: str | None, endpoint_id: int) -> Duty | None:
 def supersede_wake_ups(cr, endpoint_id: int, job_uuid: str, now) -> list[bool]:
     """Close the pending wake-ups of an endpoint; per wake-up: its lane was killed."""
     reason = f"superseded by the lane of job {job_uuid}"
-    cr.execute(job_sql.supersede_wake_ups(endpoint_id, now, reason))
+    found = job_sql.supersede_wake_ups(endpoint_id, now, reason)
+    cr.execute(job_sql.not_waiting_for_disk(found))
     return [was_killed for (was_killed,) in cr.fetchall()]
 
 
@@ -278,7 +280,7 @@ class Housekeeping:
         self.was_killed = False  # a superseded wake-up was that of a killed lane
         self._watchdog = None
         self._next_clock = 0.0
-        self._has_requested_lane = False
+        self.may_request_lane = True
 
     def is_due(self, clock: float) -> bool:
         return clock >= self._next_clock
@@ -306,10 +308,9 @@ class Housekeeping:
 
     def request_another_lane(self):
         """There is work for one more lane; each lane requests the next slot once."""
-        if not self._has_requested_lane:
-            self._has_requested_lane = True
-            request_another_lane(self.endpoint, self.job_uuid)
-            self.cr.commit()
+        self.may_request_lane = False
+        request_another_lane(self.endpoint, self.job_uuid)
+        self.cr.commit()
 
     def retire(self, now):
         """Close the watchdog, in the transaction of the last check."""

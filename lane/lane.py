@@ -91,7 +91,7 @@ class Lane:
             if self.slot is None:
                 return Report(why="left to the lane at work")
             self._start(duty, held)
-            self._drain()
+            self._drain(duty)
             hooks_at = call_interrupted_hooks(
                 self.endpoint, self.snapshot, self._may_call_hook
             )
@@ -123,9 +123,9 @@ class Lane:
         self.view = EndpointView(self.endpoint)
         self._read_claim()
 
-    def _drain(self):
+    def _drain(self, duty):
         """Decide, then act, until nothing is left to do."""
-        self.claim.regroup_if_order_changed()
+        self.claim.regroup_if_order_changed(duty.ordering)
         trust, threads = self.snapshot.trust, self.snapshot.max_in_flight
         with rare_collections(), SenderPool(trust.open_sender, threads) as self.pool:
             while (step := next_step(self._situation())) is not Step.STOP:
@@ -136,7 +136,12 @@ class Lane:
         view = self.view
         self.snapshot, self.health = view.snapshot, view.health
         self.claim = Claim(
-            self.endpoint, self.snapshot, self.health, self.position, self.job_uuid
+            self.endpoint,
+            self.snapshot,
+            self.health,
+            self.position,
+            self.job_uuid,
+            self.slot,
         )
 
     def _situation(self) -> Situation:
@@ -216,7 +221,7 @@ class Lane:
             else:
                 self.caution = self.caution.after_suspect()
             return None
-        self.claim.open_attempts(batch, self.slot, now)
+        self.claim.open_attempts(batch, now)
         self.cr.commit()
         return batch
 
@@ -238,8 +243,8 @@ class Lane:
         self.report.count_claim(self.snapshot.code, batch)
         if batch.failed_permanently:
             self.notices.notify()
-        has_slots_left = self.slot + 1 < self.snapshot.policy.parallel_lanes
-        if has_slots_left and not (batch.is_last or self.caution.builds):
+        may_request = not self.caution.builds and self.housekeeping.may_request_lane
+        if may_request and self.claim.leaves_work(batch):
             self.housekeeping.request_another_lane()
         if self.pool.is_stuck:
             self._ran_short(self.pool.shortage)

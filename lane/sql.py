@@ -321,13 +321,38 @@ def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
     )
 
 
-def claim_first_in_group(endpoint_id: int, now, limit: int, scan: int) -> SQL:
-    """Like `claim`, but only the first of each group; reads `scan` rows."""
+def _of_share(share) -> SQL:
+    """Rows of the groups that a lane claims first; all if it has no share.
+
+    It only keeps lanes from meeting at the same groups, so any hash will do, and lanes
+    may disagree on their number.
+    """
+    if share is None:
+        return SQL("TRUE")
+    slot, lanes = share
+    # Without a group, a delivery is one by itself.
+    return SQL(
+        "(hashtext(COALESCE(d.ordering_group, d.id::text)) & 2147483647) %% %s = %s",
+        lanes,
+        slot % lanes,
+    )
+
+
+def claim_first_in_group(
+    endpoint_id: int, now, limit: int, scan: int, share=None
+) -> SQL:
+    """Like `claim`, but only the first of each group; reads `scan` rows.
+
+    :param share: (slot, number of lanes): only groups of this lane's share
+    """
+    # Any number of lanes keep the order: a row is taken only if every one in front of
+    # it was finished when this statement began, and no finished one comes back in
+    # front. What another lane has locked or in flight is not finished.
     return SQL(
         """SELECT %s FROM bwt_webhook_outbound_delivery d
         WHERE d.id IN (
             SELECT id FROM bwt_webhook_outbound_delivery d
-            WHERE d.endpoint_id = %s AND %s %s
+            WHERE d.endpoint_id = %s AND %s %s AND %s
             ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
         ) AND %s %s AND %s AND %s
         ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
@@ -336,6 +361,7 @@ def claim_first_in_group(endpoint_id: int, now, limit: int, scan: int) -> SQL:
         endpoint_id,
         _IN_LINE,
         now,
+        _of_share(share),
         scan,
         _IN_LINE,
         now,
@@ -365,7 +391,7 @@ def _heads(endpoint_id: int) -> SQL:
     )
 
 
-def claim_heads(endpoint_id: int, now, limit: int) -> SQL:
+def claim_heads(endpoint_id: int, now, limit: int, share=None) -> SQL:
     """Like `claim_first_in_group`, by group: for few groups with long backlogs."""
     return SQL(
         """WITH %s SELECT %s FROM bwt_webhook_outbound_delivery d
@@ -374,7 +400,7 @@ def claim_heads(endpoint_id: int, now, limit: int) -> SQL:
             UNION ALL
             SELECT id FROM bwt_webhook_outbound_delivery d
             WHERE d.endpoint_id = %s AND %s %s AND d.ordering_group IS NULL
-        ) AND %s %s AND %s
+        ) AND %s %s AND %s AND %s
         ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
         FOR NO KEY UPDATE OF d SKIP LOCKED""",
         _heads(endpoint_id),
@@ -385,7 +411,24 @@ def claim_heads(endpoint_id: int, now, limit: int) -> SQL:
         _IN_LINE,
         now,
         _UNHURT,
+        _of_share(share),
         limit,
+    )
+
+
+def groups_of_others(endpoint_id: int, now, share, scan: int) -> SQL:
+    """How many groups of the shares of other lanes are among the first due rows."""
+    return SQL(
+        """SELECT count(DISTINCT COALESCE(d.ordering_group, d.id::text)) FROM (
+            SELECT d.id, d.ordering_group FROM bwt_webhook_outbound_delivery d
+            WHERE d.endpoint_id = %s AND %s %s
+            ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+        ) d WHERE NOT %s""",
+        endpoint_id,
+        _IN_LINE,
+        now,
+        scan,
+        _of_share(share),
     )
 
 

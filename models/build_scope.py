@@ -165,6 +165,7 @@ _READ = (
     "payload_json",
     "res_model",
     "res_id",
+    "origin",
     "skip_if_unchanged",
 )
 _FILE_COLUMNS = (
@@ -238,11 +239,13 @@ def without_build(env):
     return env(context=context)
 
 
-def read_scopes(deliveries, snapshot):
+def read_scopes(deliveries, snapshot, with_files=None):
     """Delivery id -> `BuildScope`, whose `delivery` is in the build's environment.
 
     The number of queries doesn't depend on the number of deliveries, and later steps
     make none per delivery.
+
+    :param with_files: ids of those that have files to send; None: not known
     """
     deliveries = in_build_env(deliveries, snapshot)
     env = deliveries.env
@@ -259,7 +262,8 @@ def read_scopes(deliveries, snapshot):
             formatted.append(line_id)
     if formatted:
         env[CONTEXT_LINE].browse(formatted).fetch(FORMAT_FIELDS)
-    files, payload_files = _read_files(deliveries)
+    having = deliveries if with_files is None else deliveries.browse(with_files)
+    files, payload_files = _read_files(having)
     endpoint = env[ENDPOINT].browse(snapshot.endpoint_id)
     company = env["res.company"].browse(snapshot.company_id)
     scopes = {}
@@ -285,6 +289,8 @@ def _read_files(deliveries):
     :return: delivery id -> form field -> file or list of files, and delivery id ->
         pairs of payload path and file; an error instead of a file that can't be read
     """
+    if not deliveries:
+        return {}, {}
     attachments = deliveries.env["ir.attachment"].search_fetch(
         [
             ("res_model", "=", DELIVERY),

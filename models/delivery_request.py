@@ -90,9 +90,12 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
 
     # Prepare
 
-    def _read_scopes(self, snapshot):
-        """What building these deliveries needs, as delivery id -> `BuildScope`."""
-        return read_scopes(self, snapshot)
+    def _read_scopes(self, snapshot, with_files=None):
+        """What building these deliveries needs, as delivery id -> `BuildScope`.
+
+        :param with_files: ids of those that have files to send; None: not known
+        """
+        return read_scopes(self, snapshot, with_files)
 
     def _in_build_env(self, snapshot):
         """These deliveries in the environment in which their hooks are called."""

@@ -328,7 +328,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
         """Propose the update, and the order that saving sets."""
         if not self.create_or_update:
             return
-        self.ordering, self.parallel_lanes = "key", 1
+        self.ordering = "key"
         if not self.update_path:
             path = (self.target_path or "/").partition("?")[0].rstrip("/")
             self.update_path = f"{path}/{{external_id}}"
@@ -349,7 +349,6 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
             # Otherwise a record may be created twice: by a second change of it, while
             # the response to the first is awaited.
             vals.setdefault("ordering", "key")
-            vals.setdefault("parallel_lanes", 1)
         if "reference_scope" in vals:
             vals["reference_scope"] = (vals["reference_scope"] or "").strip()
         return vals

@@ -230,7 +230,8 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         groups=GROUP_OPERATOR,
         help="Lanes (queue jobs) that may process this endpoint at the same time. "
         "More than one helps with a fast target, on a server with several "
-        "workers. With an ordering there is only one.",
+        "workers. With an ordering per key they share the keys. If all deliveries are "
+        "sent one after the other, there is only one.",
     )
     rate_limit = fields.Integer(
         groups=GROUP_OPERATOR,
@@ -331,7 +332,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
             schedule=RetrySchedule.parse(self.retry_schedule or ""),
             retry_on=StatusSet.parse(self.retry_on_status or ""),
             max_in_flight=self.max_in_flight,
-            parallel_lanes=1 if self.ordering != "none" else self.parallel_lanes,
+            parallel_lanes=1 if self.ordering == "endpoint" else self.parallel_lanes,
             ordering=self.ordering,
             rate_limit=self.rate_limit,
             rate_period=float(RATE_PERIODS[self.rate_period]),
@@ -403,12 +404,12 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     @api.constrains("ordering", "parallel_lanes")
     def _check_one_lane_keeps_order(self):
         for endpoint in self:
-            if endpoint.ordering != "none" and endpoint.parallel_lanes > 1:
+            if endpoint.ordering == "endpoint" and endpoint.parallel_lanes > 1:
                 raise misconfigured(
                     endpoint,
                     self.env._(
-                        "%(lanes)s parallel lanes can't keep an order. Set "
-                        "Parallel Lanes to 1, or Ordering to No Order.",
+                        "%(lanes)s parallel lanes can't send all deliveries one after "
+                        "the other. Set Parallel Lanes to 1, or order them per key.",
                         lanes=endpoint.parallel_lanes,
                     ),
                 )

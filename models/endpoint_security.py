@@ -35,7 +35,7 @@ from .endpoint_secrets import (
     secrets_of_other_kind,
 )
 from .errors import misconfigured, translate
-from .res_config_settings import egress_policy, egress_proxy
+from .res_config_settings import egress_parameters, egress_policy, egress_proxy
 
 SIGNING_MODES = [
     ("none", "None"),
@@ -456,9 +456,10 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         self.ensure_one()
         endpoint = self.sudo()
         values = {"egress": Policy(), "is_token": endpoint.auth_mode == "oauth2"}
+        parameters = egress_parameters(endpoint.env)
         parts = {
-            "egress": lambda: egress_policy(endpoint.env),
-            "proxy": lambda: egress_proxy(endpoint.env),
+            "egress": lambda: egress_policy(endpoint.env, parameters),
+            "proxy": lambda: egress_proxy(endpoint.env, parameters),
             "client_certificate": endpoint._usable_certificate,
             "signature": endpoint._signature,
             "credential": endpoint._credential,

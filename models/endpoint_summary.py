@@ -75,7 +75,7 @@ def _retry_summary(endpoint):
 
 def _pace_summary(endpoint):
     env = endpoint.env
-    lanes = 1 if endpoint.ordering != "none" else endpoint.parallel_lanes
+    lanes = 1 if endpoint.ordering == "endpoint" else endpoint.parallel_lanes
     texts = [
         {
             "none": env._(
@@ -85,7 +85,7 @@ def _pace_summary(endpoint):
             "key": env._(
                 "Deliveries with the same key are sent one after the other; "
                 "keys at the same time: up to %s.",
-                endpoint.max_in_flight,
+                endpoint.max_in_flight * lanes,
             ),
             "endpoint": env._("All deliveries are sent one after the other."),
         }[endpoint.ordering or "none"]

@@ -32,28 +32,37 @@ PARAMETER = f"{SECTION}.{OPTION}"
 PROXY_PARAMETER = f"{SECTION}.proxy"
 
 
-def egress_policy(env) -> Policy:
-    """The policy in force; raises ConfigurationError for an invalid text."""
-    return _parsed(
-        ", ".join(filter(None, [networks_of_odoo_conf(), _parameter(env, PARAMETER)]))
-    )
+def egress_policy(env, parameters=None) -> Policy:
+    """The policy in force; raises ConfigurationError for an invalid text.
+
+    :param parameters: from `egress_parameters`, if they were read
+    """
+    stored = (parameters or egress_parameters(env)).get(PARAMETER)
+    return _parsed(", ".join(filter(None, [networks_of_odoo_conf(), stored])))
 
 
-def egress_proxy(env) -> Proxy | None:
-    """The proxy to go through; raises ConfigurationError for an invalid text."""
-    return Proxy.parse(_parameter(env, PROXY_PARAMETER))
+def egress_proxy(env, parameters=None) -> Proxy | None:
+    """The proxy to go through; raises ConfigurationError for an invalid text.
+
+    :param parameters: from `egress_parameters`, if they were read
+    """
+    return Proxy.parse((parameters or egress_parameters(env)).get(PROXY_PARAMETER, ""))
 
 
-def _parameter(env, key) -> str:
-    """The current value of a system parameter in the database.
+def egress_parameters(env) -> dict[str, str]:
+    """The current values of both system parameters in the database, by key.
 
     Odoo's own reader is cached per process. A process that runs a lane doesn't notice a
     change by another one, and a change by `odoo shell` or SQL invalidates no cache.
     """
     env["ir.config_parameter"].flush_model(["key", "value"])
-    env.cr.execute("SELECT value FROM ir_config_parameter WHERE key = %s", (key,))
-    row = env.cr.fetchone()
-    return (row and row[0]) or ""
+    env.cr.execute(
+        "SELECT key, value FROM ir_config_parameter WHERE key IN %s",
+        ((PARAMETER, PROXY_PARAMETER),),
+    )
+    return {PARAMETER: "", PROXY_PARAMETER: ""} | {
+        key: value or "" for key, value in env.cr.fetchall()
+    }
 
 
 @lru_cache(maxsize=16)

@@ -9,12 +9,14 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+from caller import CallFailed
 from stage import connected_to, describe, tally, wait_until
 
 from receiver import status
 
 LOOSE, BY_KEY = "loose", "by-key"
 KEYS = 12
+LANES_EVERY = 5  # seconds between changes of the number of lanes
 # Seconds without an arrival: something is stuck. After a crash of PostgreSQL, Odoo
 # answers one request with an error for each dead connection in its pool, and the runner
 # of queue_job searches for jobs lost that way once a minute: two rounds are possible.
@@ -61,7 +63,11 @@ class Run:
     servers: list  # of OdooServer; the first one is hit
     receiver: object
     seed: int
+    keys: int = KEYS
+    lanes: int = 1  # of each endpoint, at most; their number changes all the time
+    delay: float = 0.02  # seconds that a response takes
     restarts: int = 0
+    lanes_at: float = 0  # monotonic clock of the next change
     uids: list[str] = field(default_factory=list)
 
     def __post_init__(self):
@@ -94,7 +100,7 @@ class Run:
 
     def _respond(self, exchange):
         """200 after a moment; one in twenty hears 503 the first time."""
-        time.sleep(0.02)
+        time.sleep(self.delay)
         is_busy = exchange.tries == 1 and exchange.request.json()["n"] % 20 == 7
         status(503 if is_busy else 200)(exchange)
 
@@ -126,7 +132,7 @@ class Run:
             code=code,
             count=count,
             first=first,
-            keys=KEYS,
+            keys=self.keys,
         )
 
     def _wait_for(self, check, wanted):
@@ -134,6 +140,7 @@ class Run:
         seen, since = self.receiver.total, time.monotonic()
         while check() < wanted:
             self._revive()
+            self._change_lanes()
             if self.receiver.total != seen:
                 seen, since = self.receiver.total, time.monotonic()
             if time.monotonic() - since > STILL:
@@ -158,6 +165,18 @@ class Run:
                 self.restarts += 1
                 server.kill()  # workers may outlive their master
                 server.start()
+
+    def _change_lanes(self):
+        """As an administrator would, on both endpoints."""
+        if self.lanes < 2 or time.monotonic() < self.lanes_at:
+            return
+        self.lanes_at = time.monotonic() + LANES_EVERY
+        with contextlib.suppress(CallFailed):  # a lane had the row at that moment
+            self.shop.caller.run(
+                "for code in codes:\n    endpoint(code).parallel_lanes = lanes",
+                codes=[LOOSE, BY_KEY],
+                lanes=self.random.randint(1, self.lanes),
+            )
 
     def _disorder(self):
         """Arrivals of a key behind a later one of the same key."""

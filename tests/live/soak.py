@@ -53,6 +53,19 @@ def workers_killed(cluster, origin, seed, deliveries, faults):
         return run.execute("workers killed", deliveries, drawn)
 
 
+def ordered_lanes(cluster, origin, seed, deliveries, faults):
+    """Several lanes with an order, their number changes, and workers are killed."""
+    with (
+        stage(cluster, "ordered", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database, workers=5, channels="root:4") as server,
+    ):
+        run = Run(shop, [server], receiver, seed, keys=200, lanes=4, delay=0.005)
+        drawn = [run.kill_worker, run.kill_server, run.stop_server]
+        drawn = random.Random(seed).choices(drawn, weights=[6, 1, 1], k=faults)
+        return run.execute("ordered lanes", deliveries, drawn)
+
+
 def backends_ended(cluster, origin, seed, deliveries, faults):
     """The server's database connections ended one after the other."""
     with (
@@ -93,6 +106,7 @@ def two_servers(cluster, origin, seed, deliveries, faults):
 SCENARIOS = {
     "server-killed": server_killed,
     "workers-killed": workers_killed,
+    "ordered-lanes": ordered_lanes,
     "backends-ended": backends_ended,
     "database-restarted": database_restarted,
     "two-servers": two_servers,

@@ -14,6 +14,7 @@ from soak import SCENARIOS
 SIZES = {  # deliveries, faults
     "server-killed": (600, 3),
     "workers-killed": (300, 3),
+    "ordered-lanes": (3000, 4),
     "backends-ended": (300, 4),
     "database-restarted": (300, 2),
     "two-servers": (300, 2),

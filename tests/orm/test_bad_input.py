@@ -137,9 +137,9 @@ class TestBadInput(OutboundCase):
                 "retry_schedule": "5s,5x"
             },
             r'status "200" can\'t be retried': {"retry_on_status": "200"},
-            r"2 parallel lanes can't keep an order": {
+            r"2 parallel lanes can't send all deliveries one after": {
                 "parallel_lanes": 2,
-                "ordering": "key",
+                "ordering": "endpoint",
             },
         }
         for pattern, vals in cases.items():

@@ -67,6 +67,18 @@ class TestClaim(OutboundCase):
         self.assertEqual(["a", "b", "c"], claimed_keys(self.take()))
         self.assertEqual(0, self.take().claimed)
 
+    def test_what_is_left_of_other_shares(self):
+        """A lane whose own keys are all in flight claims those of absent lanes."""
+        self.endpoint.write({"ordering": "key", "parallel_lanes": 3})
+        keys = [f"k{number}" for number in range(30)]
+        self.queue_keys(*keys, *keys)
+
+        batches = [claimed_keys(self.take(40)) for _claim in range(3)]
+
+        self.assertEqual(sorted(keys), sorted(batches[0] + batches[1]))
+        self.assertTrue(batches[0] and batches[1])
+        self.assertEqual([], batches[2])
+
     def test_what_the_first_of_an_order_keeps_waiting(self):
         """Waiting, in flight and in error without a date hold those behind; ended not.
 
@@ -227,6 +239,37 @@ class TestClaimTogether(CommittedCase):
 
         self.assertEqual((4, 2), (len(first), len(second)))
         self.assertEqual(set(ids), first | second)
+
+    def test_lanes_share_the_keys(self):
+        """Two lanes claim the first of different keys each, and together all of them.
+
+        Without shares one lane would claim all of them ahead and leave the other idle.
+        """
+        self.set_up(ordering="key")
+        keys = [f"k{number}" for number in range(20)]
+        for key in keys * 2:
+            self.queue(1, ordering_key=key)
+        now, claimed = utcnow(), []
+        with self.read_committed() as one, self.read_committed() as other:
+            for slot, lane in enumerate((one, other)):
+                lane.cr.execute("SET LOCAL lock_timeout = '1s'")
+                lane.cr.execute(
+                    sql.claim_first_in_group(self.endpoint_id, now, 40, 200, (slot, 2))
+                )
+                claimed.append({row[0] for row in lane.cr.fetchall()})
+            one.cr.execute(sql.groups_of_others(self.endpoint_id, now, (0, 2), 100))
+            of_other = one.cr.fetchone()[0]
+        with self.read_committed() as alone:
+            by_group = []
+            for slot in range(2):
+                alone.cr.execute(sql.claim_heads(self.endpoint_id, now, 40, (slot, 2)))
+                by_group.append({row[0] for row in alone.cr.fetchall()})
+
+        self.assertEqual(20, len(claimed[0] | claimed[1]))
+        self.assertFalse(claimed[0] & claimed[1])
+        self.assertTrue(claimed[0] and claimed[1])
+        self.assertEqual(claimed, by_group)
+        self.assertEqual(len(claimed[1]), of_other)
 
     def test_a_locked_predecessor_is_still_in_front(self):
         """A locked row blocks its group; SKIP LOCKED doesn't hide it."""

@@ -172,7 +172,7 @@ class TestExternalRefs(AnswerCase):
         self.upsert()
 
         self.assertEqual(
-            ("key", 1), (self.endpoint.ordering, self.endpoint.parallel_lanes)
+            ("key", 4), (self.endpoint.ordering, self.endpoint.parallel_lanes)
         )
         deliveries = self.queue({}, record=self.partner, ordering_key="a")
         deliveries |= self.queue({}, record=self.partner, ordering_key="b")
