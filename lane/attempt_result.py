@@ -34,7 +34,7 @@ class Claimed(NamedTuple):
     queue_number: int | None = None
     size: int = 0  # bytes of payload and headers as queued
     build_tries: int | None = None  # consecutive builds that ended the worker
-    file_size: int | None = None  # bytes of its files; None: not known
+    file_size: int | None = None  # bytes of its files as sent; None: not known
 
 
 @dataclass(eq=False, slots=True)

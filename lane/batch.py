@@ -256,7 +256,7 @@ class EndpointView:
 
     def _read(self):
         endpoint = self.endpoint
-        self.snapshot = endpoint._outbound_snapshot()
+        self.snapshot = endpoint._outbound_snapshot(endpoint.env.context.get("lang"))
         trust = self.snapshot.trust
         self.secrets = tuple(dict.fromkeys((*trust.secrets, *self.secrets)))
         self._is_open = endpoint.state == "active" and not endpoint.is_paused
@@ -406,18 +406,36 @@ class Claim:
     def _lock(self, limit, now, batch, *, alone) -> list[Claimed]:
         """Rows to process; an interrupted one comes first, and alone."""
         place = self.position.begin(now)
+        rows, is_interrupted = None, False
         if alone and place is None:
-            ordered = self.snapshot.ordering != "none"
-            rows = self._rows(sql.claim_interrupted(self.endpoint.id, now, ordered))
-            if rows:
-                batch.is_alone, batch.is_last = True, False
-                self.position.restart()  # there may be more of its kind
-                return rows
-        rows = self._lock_from(place, limit, now)
+            rows, is_interrupted = self._lock_interrupted(limit, now)
+        if is_interrupted:
+            batch.is_alone, batch.is_last = True, False
+            self.position.restart()  # there may be more of its kind
+            return rows
+        if rows is None:
+            rows = self._lock_from(place, limit, now)
         if alone and not rows and place is not None:
             rows = self._lock_from(None, limit, now)
         batch.is_last = len(rows) < limit
         return rows
+
+    def _lock_interrupted(self, limit, now) -> tuple[list[Claimed] | None, bool]:
+        """An interrupted delivery, and whether there was one.
+
+        Otherwise what is due, which one statement finds; None: not looked for.
+        """
+        endpoint_id = self.endpoint.id
+        if self.snapshot.ordering != "none":
+            rows = self._rows(sql.claim_interrupted(endpoint_id, now, ordered=True))
+            return rows or None, bool(rows)
+        self.cr.execute(sql.claim_interrupted_or_due(endpoint_id, now, limit))
+        found = self.cr.fetchall()
+        rows = [Claimed(*row) for *row, _is_interrupted in found]
+        is_interrupted = bool(found) and found[0][-1]
+        if not is_interrupted:
+            self.position.reached(rows)
+        return rows, is_interrupted
 
     def _lock_from(self, place, limit, now) -> list[Claimed]:
         endpoint_id = self.endpoint.id
@@ -453,9 +471,6 @@ class Claim:
         """The first of these that fit into `room` bytes, by their stored sizes."""
         if not rows:
             return rows
-        self.cr.execute(sql.file_bytes([row.id for row in rows]))
-        files = dict(self.cr.fetchall())
-        rows = [row._replace(file_size=files.get(row.id, 0)) for row in rows]
         sizes = [row.size + row.file_size for row in rows]
         count = fitting(sizes, room, alone=alone)
         if count < len(rows):

@@ -164,6 +164,44 @@ def supersede_wake_ups(endpoint_id: int, now, reason: str) -> SQL:
     )
 
 
+# Of a job that is yet to run; all other columns are those of the job that is copied.
+_PENDING = {
+    "state": "pending",
+    "retry": 0,
+    "max_retries": 0,
+    **dict.fromkeys(
+        (
+            *("date_enqueued", "date_started", "date_done", "date_cancelled"),
+            *("exec_time", "worker_pid", "graph_uuid", "result"),
+            *("exc_name", "exc_message", "exc_info"),
+        )
+    ),
+}
+
+
+def copy_job(columns, job_uuid: str, uuid: str, identity_key: str, eta, now) -> SQL:
+    """Insert a pending job that does the same as this one, at another time.
+
+    :param columns: all of the table
+    """
+    values = _PENDING | {
+        "uuid": uuid,
+        "identity_key": identity_key,
+        "eta": eta,
+        "date_created": now,
+    }
+    names = [name for name in columns if name != "id"]
+    return SQL(
+        "INSERT INTO queue_job (%s) SELECT %s FROM queue_job WHERE uuid = %s",
+        SQL(", ").join(map(SQL.identifier, names)),
+        SQL(", ").join(
+            SQL("%s", values[name]) if name in values else SQL.identifier(name)
+            for name in names
+        ),
+        job_uuid,
+    )
+
+
 def push_watchdog(watchdog_uuid: str, job_uuid: str, eta) -> SQL:
     """Move a lane's own wake-up further into the future.
 

@@ -11,6 +11,7 @@ import logging
 import time
 from datetime import datetime, timedelta
 from typing import NamedTuple
+from uuid import uuid4
 
 from psycopg2 import OperationalError
 
@@ -220,14 +221,21 @@ def start_watchdog(endpoint, duty: Duty, job_uuid: str) -> str:
     """Request the lane that runs if this one is killed; returns its job's uuid.
 
     queue_job checks for dead jobs up to a minute apart; this one starts within seconds.
-    It is created between a commit and the first request, so it makes no query: neither
-    for the endpoint (`duty` has it) nor for a job with the same key (there is none).
+    The first request waits for it: it is a copy of the lane's own job, by one
+    statement. Only if a user deleted that job meanwhile, queue_job creates it.
     """
+    uuid, eta = str(uuid4()), utcnow() + WATCHDOG_DELAY
+    key = job_sql.watchdog_key(endpoint.id, job_uuid)
+    cr, job_fields = endpoint.env.cr, endpoint.env["queue.job"]._fields.values()
+    columns = [each.name for each in job_fields if each.store and each.column_type]
+    cr.execute(job_sql.copy_job(columns, job_uuid, uuid, key, eta, utcnow()))
+    if cr.rowcount:
+        return uuid
     plain = _plain(endpoint, duty.company_id)
     job = Job(
         plain.run_lane,
-        eta=utcnow() + WATCHDOG_DELAY,
-        identity_key=job_sql.watchdog_key(endpoint.id, job_uuid),
+        eta=eta,
+        identity_key=key,
         max_retries=0,
         description=_description(duty.code),
     )

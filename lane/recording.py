@@ -10,6 +10,8 @@ from functools import partial
 from hashlib import sha256
 from operator import attrgetter
 
+from odoo.tools import SQL
+
 from ..services.errors import _lt
 from ..services.headers import joined
 from ..services.masking import mask_headers, mask_text, mask_url, url_secrets
@@ -58,20 +60,25 @@ def open_attempts(cr, snapshot, prepared: list[Prepared], owner, slot, now):
     """Mark as processing and insert attempts; to be committed before sending."""
     if not prepared:
         return
-    ids = [each.claimed.id for each in prepared]
-    cr.execute(sql.mark_processing(ids, owner, slot, now, attempts=1))
     attempt_ids = {}
     for page in pages(prepared, attrgetter("size"), count=PAGE):
+        ids = [each.claimed.id for each in page]
         rows = [_attempt_row(snapshot, each) for each in page]
-        found = _insert_attempts(cr, snapshot, rows, owner, now)
+        mark = sql.mark_processing(ids, owner, slot, now, attempts=1)
+        found = _insert_attempts(cr, snapshot, rows, owner, now, first=mark)
         attempt_ids.update((delivery_id, each_id) for each_id, delivery_id in found)
     for each in prepared:
         each.attempt_id = attempt_ids[each.claimed.id]
 
 
-def _insert_attempts(cr, snapshot, rows, owner, now):
+def _insert_attempts(cr, snapshot, rows, owner, now, *, first=None):
+    """Pairs (id of the attempt, id of its delivery).
+
+    :param first: a statement without a result, executed before in the same round trip
+    """
     endpoint_id, company_id = snapshot.endpoint_id, snapshot.company_id
-    cr.execute(sql.open_attempts(endpoint_id, company_id, owner, now, rows))
+    insert = sql.open_attempts(endpoint_id, company_id, owner, now, rows)
+    cr.execute(SQL("%s; %s", first, insert) if first else insert)
     return cr.fetchall()
 
 

@@ -247,6 +247,15 @@ def regroup(endpoint_id: int, ordering: str) -> SQL:
 
 # Claim --------------------------------------------------------------------------------
 
+# Files of messages have no part: they aren't sent. Base64 in the payload takes a third
+# more.
+_FILE_BYTES = SQL(
+    """sum(
+        CASE WHEN bwt_webhook_part LIKE '%%"in_payload": true%%'
+        THEN file_size::bigint * 4 / 3 ELSE file_size END
+    )::bigint"""
+)
+
 _CLAIMED = SQL(
     """d.id, d.name, d.state, d.attempt_count, d.retry_number, d.interruption_count,
     CASE WHEN d.ordering_key IS NOT NULL AND d.attempt_count = 0 THEN (
@@ -257,7 +266,12 @@ _CLAIMED = SQL(
         ORDER BY s.queue_number DESC LIMIT 1
     ) END AS superseded_by, d.next_attempt_at, d.queue_number,
     octet_length(d.payload_json) + octet_length(d.request_headers_json),
-    d.build_tries"""  # octet_length reads no large value
+    d.build_tries, COALESCE((
+        SELECT %s FROM ir_attachment
+        WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = d.id
+        AND bwt_webhook_part IS NOT NULL
+    ), 0)""",  # octet_length reads no large value
+    _FILE_BYTES,
 )
 
 _IN_LINE = SQL("d.state IN ('queued', 'error') AND d.next_attempt_at <= ")
@@ -298,17 +312,18 @@ def _from(place) -> SQL:
     return SQL("(d.next_attempt_at, d.queue_number) >= (%s, %s)", *place)
 
 
-def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
+def claim(endpoint_id: int, now, limit: int, place=None, unless=None) -> SQL:
     """Due deliveries of one endpoint, longest due first, locked for this lane.
 
     :param place: (next_attempt_at, queue_number) where to begin
+    :param unless: a condition; none are claimed if it is true
     """
     # SKIP LOCKED: lanes share the work without waiting for each other.
     # NO KEY: rows that refer to a delivery may still be inserted meanwhile.
     # WHERE matches the partial index; one more state and it scans the history.
     return SQL(
         """SELECT %s FROM bwt_webhook_outbound_delivery d
-        WHERE d.endpoint_id = %s AND %s %s AND %s AND %s
+        WHERE d.endpoint_id = %s AND %s %s AND %s AND %s AND NOT %s
         ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
         FOR NO KEY UPDATE OF d SKIP LOCKED""",
         _CLAIMED,
@@ -317,7 +332,27 @@ def claim(endpoint_id: int, now, limit: int, place=None) -> SQL:
         now,
         _from(place),
         _UNHURT,
+        unless or SQL("FALSE"),
         limit,
+    )
+
+
+def claim_interrupted_or_due(endpoint_id: int, now, limit: int) -> SQL:
+    """The interrupted delivery that has been due longest; if there is none, `claim`.
+
+    Without an order. In one statement, since the first request of a lane waits for it.
+    The last column tells whether it is an interrupted one.
+    """
+    return SQL(
+        """WITH interrupted AS (%s), due AS (%s)
+        SELECT *, TRUE FROM interrupted UNION ALL SELECT *, FALSE FROM due""",
+        claim_interrupted(endpoint_id, now, ordered=False),
+        claim(
+            endpoint_id,
+            now,
+            limit,
+            unless=SQL("EXISTS (SELECT 1 FROM interrupted)"),
+        ),
     )
 
 
@@ -465,18 +500,12 @@ def queued_bytes(ids: list[int]) -> SQL:
 
 
 def file_bytes(ids: list[int]) -> SQL:
-    """Bytes of the files that are sent with these deliveries, where there are any.
-
-    As they are sent: base64 in the payload takes a third more.
-    """
-    # Files of messages have no part: they aren't sent.
+    """Bytes of the files that are sent with these deliveries, where there are any."""
     return SQL(
-        """SELECT res_id, sum(
-            CASE WHEN bwt_webhook_part LIKE '%%"in_payload": true%%'
-            THEN file_size::bigint * 4 / 3 ELSE file_size END
-        )::bigint FROM ir_attachment
+        """SELECT res_id, %s FROM ir_attachment
         WHERE res_model = 'bwt.webhook.outbound.delivery' AND res_id = ANY(%s)
         AND bwt_webhook_part IS NOT NULL GROUP BY res_id""",
+        _FILE_BYTES,
         ids,
     )
 

@@ -350,9 +350,12 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
             tracking_disable=True,
         )
 
-    def _outbound_snapshot(self):
-        """This endpoint as an `EndpointSnapshot`, for the lane."""
-        return snapshot_of(self)
+    def _outbound_snapshot(self, lang=None):
+        """This endpoint as an `EndpointSnapshot`, for the lane.
+
+        :param lang: of its company, if that was read already
+        """
+        return snapshot_of(self, lang)
 
     @api.private
     def run_lane(self):

@@ -256,14 +256,16 @@ def _sources(header_rules, payload_rules, handler):
     return sources
 
 
-def snapshot_of(endpoint):
+def snapshot_of(endpoint, lang=None):
     """An endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
     An invalid rule doesn't fail the snapshot: it raises when a delivery needs it, with
     a message that names it.
+
+    :param lang: of its company; None: read it
     """
     endpoint.ensure_one()
-    context = build_context(endpoint)
+    context = build_context(endpoint, lang)
     endpoint = endpoint.with_user(SUPERUSER_ID)
     # The caller's context must have no effect.
     endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden  # on purpose
@@ -318,11 +320,11 @@ def snapshot_of(endpoint):
     )
 
 
-def build_context(endpoint):
+def build_context(endpoint, lang=None):
     """Context in which values are read, regardless of the caller."""
     context = {
         "allowed_company_ids": endpoint.sudo().company_id.ids,
-        "lang": company_lang(endpoint),
+        "lang": lang or company_lang(endpoint),
         "tz": "UTC",
     }
     for key in KEPT_CONTEXT:

@@ -60,7 +60,7 @@ def ordered_lanes(cluster, origin, seed, deliveries, faults):
         Receiver() as receiver,
         serving(cluster, shop.database, workers=5, channels="root:4") as server,
     ):
-        run = Run(shop, [server], receiver, seed, keys=200, lanes=4, delay=0.005)
+        run = Run(shop, [server], receiver, seed, keys=199, lanes=4, delay=0.005)
         drawn = [run.kill_worker, run.kill_server, run.stop_server]
         drawn = random.Random(seed).choices(drawn, weights=[6, 1, 1], k=faults)
         return run.execute("ordered lanes", deliveries, drawn)

@@ -113,6 +113,8 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(sql.claim_heads(endpoint_id, now, 100, share), line)
         self.assertPlan(sql.groups_of_others(endpoint_id, now, share, 160), due)
         self.assertPlan(sql.claim_interrupted(endpoint_id, now, False), due)
+        both = sql.claim_interrupted_or_due(endpoint_id, now, 100)
+        self.assertPlan(both, due)
         self.assertPlan(sql.claim_interrupted(endpoint_id, now, True), due, line)
         first = self.env[DELIVERY].search([("endpoint_id", "=", endpoint_id)], limit=1)
         self.assertPlan(sql.claim_one(first.id))
