@@ -31,7 +31,8 @@ shop, ordered = env["bwt.webhook.outbound.endpoint"].create([
             "target_path": "partner.name", "source_kind": "record_field",
             "source_expression": "name"}})]),
     dict(common, name="Ordered", code="ordered", target_path="/ordered",
-        handler_id=handler.id, ordering="key", retry_schedule="1s,1s,1s", max_in_flight=2),
+        handler_id=handler.id, ordering="key", retry_schedule="1s,1s,1s",
+        max_in_flight=2),
 ])
 shop.queue_deliveries([
     {{"payload": {{"n": n}}, "record": partner, "context_lines": {{"n": n}}}}
