@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools.safe_eval import dateutil, safe_eval
+from odoo.tools.safe_eval import dateutil, datetime, safe_eval, time
 
 from ..lane.batch import describe
 from ..lane.clock import utcnow
@@ -416,24 +416,41 @@ def build_again(deliveries):
         write_request(delivery, requested, vals)
 
 
-def filter_of(action, text=None):
-    """The filter of the action, or this one for its model, evaluated.
+def filter_of(action):
+    """The filter of the action, evaluated.
 
     :raise ValidationError: it can't be evaluated; the message says why
     """
-    # What Odoo offers to automation rules (`user`, `uid`, `time`, `datetime`,
-    # `dateutil`, `model`) and the names that its filter editor writes.
+    # What Odoo offers to automation rules: `user`, `model` and the plain ones.
     names = {
         **action.env["ir.actions.actions"]._get_eval_context(action),
         "model": action.env[action.model_id.model],
+    }
+    return evaluate_filter(action, action.bwt_webhook_domain, names)
+
+
+def evaluate_filter(action, text, names=None):
+    """A filter for records of the action's model, evaluated.
+
+    :param names: what it may use beside plain values. Who writes server actions has all
+        rights; the filters of others get no record, by which they could have them too.
+    :raise ValidationError: it can't be evaluated; the message says why
+    """
+    # With the names that the filter editor of Odoo writes.
+    names = {
+        "uid": action.env.uid,
+        "time": time,
+        "datetime": datetime,
+        "dateutil": dateutil,
         "relativedelta": dateutil.relativedelta.relativedelta,
         "context_today": lambda: fields.Date.context_today(action),
         "current_date": fields.Date.to_string(fields.Date.context_today(action)),
         "company_id": action.env.company.id,
         "company_ids": action.env.companies.ids,
         "allowed_company_ids": action.env.companies.ids,
+        **(names or {}),
     }
-    text = (text or action.bwt_webhook_domain or "").strip() or "[]"
+    text = (text or "").strip() or "[]"
     try:
         return Domain(safe_eval(text, names))
     except RETRIED_BY_ODOO:

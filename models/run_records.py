@@ -4,7 +4,7 @@
 
 from odoo.fields import Domain
 
-from .action_run import filter_of
+from .action_run import evaluate_filter
 
 
 class MatchingRecords:
@@ -19,7 +19,7 @@ class MatchingRecords:
         }
         env = run.env(user=user.id, su=False, context=context)
         self.model = env[action.model_id.model]
-        self.domain = filter_of(action.with_env(env).sudo(), run.domain or "[]")
+        self.domain = evaluate_filter(action.with_env(env).sudo(), run.domain)
 
     def count(self) -> int:
         return self.model.search_count(self.domain)

@@ -196,6 +196,29 @@ class TestRunsRefused(RunCase):
         with self.assertRaises(ValueError):
             self.backfill(domain=[("gone", "=", 1)])
 
+    def test_a_filter_with_the_rights_of_another(self):
+        """A record in a filter would give all rights to those who write filters."""
+        admin = new_test_user(self.env, "run-admin", ADMINISTRATOR)
+        for text in (
+            "[('id', 'in', user.sudo().search([]).ids)]",
+            "[('id', 'in', model.search([]).ids)]",
+            "[('id', 'in', uid.env['res.users'].ids)]",
+            "[('name', '=', b64encode(b'x'))]",
+        ):
+            run = self.backfill_draft().with_user(admin)
+            run.domain = text
+            with self.subTest(text):
+                self.assertIn("can't be evaluated", run.matching_message)
+                with self.refused("can't be evaluated"):
+                    run.action_start_run()
+        run.domain = (
+            "[('create_uid', '!=', uid), ('company_id', 'in', [False, *company_ids]), "
+            "('create_date', '<', context_today() - relativedelta(days=1)), "
+            "('write_date', '<', datetime.datetime.now()), "
+            "('create_date', '>', time.strftime('%Y-01-01'))]"
+        )
+        self.assertIn("minutes at this pace", run.matching_message)
+
     def test_endpoint_without_an_action(self):
         """The button says what is missing."""
         self.shop.unlink()
