@@ -280,6 +280,7 @@ _UNHURT = SQL("d.failure_reason IS DISTINCT FROM 'interrupted'")
 
 # A predecessor is any unfinished row in front, never what SKIP LOCKED left out: a row
 # that an operator holds locked is still in front.
+COUNTED_BY_KEY = 1000  # deliveries of which a run finds those that can be sent
 _FIRST_IN_LINE = SQL(
     """NOT EXISTS (
         SELECT 1 FROM bwt_webhook_outbound_delivery p
@@ -1015,6 +1016,41 @@ def write_ordering_in_force(endpoint_id: int, ordering: str) -> SQL:
 
 
 # The last check, the sweep ------------------------------------------------------------
+
+
+def count_due(endpoint_id: int, now, limit: int, by_key: bool) -> SQL:
+    """How many deliveries could be sent now and are not yet, up to `limit`.
+
+    :param by_key: without those behind another one of their key, which may wait long;
+        of the first ones alone
+    """
+    if not by_key:
+        return SQL(
+            """SELECT count(*) FROM (
+                SELECT 1 FROM bwt_webhook_outbound_delivery d
+                WHERE d.endpoint_id = %s AND %s %s LIMIT %s
+            ) due""",
+            endpoint_id,
+            _IN_LINE,
+            now,
+            limit,
+        )
+    return SQL(
+        """SELECT count(*) FROM (
+            SELECT 1 FROM (
+                SELECT endpoint_id, ordering_group, queue_number
+                FROM bwt_webhook_outbound_delivery d
+                WHERE d.endpoint_id = %s AND %s %s
+                ORDER BY d.next_attempt_at, d.queue_number LIMIT %s
+            ) d WHERE %s LIMIT %s
+        ) due""",
+        endpoint_id,
+        _IN_LINE,
+        now,
+        limit + COUNTED_BY_KEY,
+        _FIRST_IN_LINE,
+        limit,
+    )
 
 
 def next_due(endpoint_id: int, ordered: bool, place=None) -> SQL:

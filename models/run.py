@@ -35,7 +35,8 @@ STATES = [
 ENGINE = frozenset(
     "state origin user_id company_ids_json last_id max_id total_count processed_count "
     "queued_count not_built_count not_built_message message started_at ended_at fed_at "
-    "after_delivery_id until_delivery_id allowance batch_limit reconciliation_id "
+    "after_delivery_id until_delivery_id allowance ahead_limit batch_limit "
+    "reconciliation_id "
     "check_number verdicts endpoint_id company_id res_model".split()
 )
 # What a run sends is fixed once it was started.
@@ -68,6 +69,7 @@ class BwtWebhookOutboundRun(models.Model):
         default="backfill",
         required=True,
         readonly=True,
+        copy=False,
         help="The origin of its deliveries.",
     )
     reconciliation_id = fields.Many2one(
@@ -178,6 +180,14 @@ class BwtWebhookOutboundRun(models.Model):
         copy=False,
         aggregator=False,
         help="Records that its pace had left over at the last batch.",
+    )
+    ahead_limit = fields.Integer(
+        string="Deliveries Ahead",
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        help="Deliveries of the endpoint that may wait before it queues more. Fewer if "
+        "they are sent slowly.",
     )
     batch_limit = fields.Integer(
         readonly=True,
@@ -401,6 +411,14 @@ class BwtWebhookOutboundRun(models.Model):
         """Refuse where no batch could queue anything."""
         self._check_action_choice()
         self.endpoint_id._check_queueable()
+        if self.check_number != self.reconciliation_id.check_number:
+            raise refused(
+                self,
+                self.env._(
+                    "its reconciliation was checked again, and what it would queue is "
+                    "in that result now. Press Queue on the reconciliation."
+                ),
+            )
         other = self.search(
             [
                 ("action_id", "=", self.action_id.id),

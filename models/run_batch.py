@@ -7,9 +7,12 @@ from datetime import timedelta
 from math import ceil
 from typing import NamedTuple
 
+from psycopg2 import errors as pg_errors
+
 from odoo import SUPERUSER_ID
 from odoo.tools import SQL
 
+from ..lane import sql
 from ..lane.batch import describe
 from .action_guard import guarded
 from .action_queue import compile_action
@@ -27,22 +30,11 @@ INTERVAL_MAX = timedelta(seconds=60)
 # Due deliveries of the endpoint, in seconds of the run's pace, that may wait for the
 # lane: live ones are queued behind them.
 AHEAD_SECONDS = 2.0
+AHEAD_AT_FIRST = 10  # deliveries, until it is known how fast the lane is
 BURST_SECONDS = 5.0  # of its pace that a run makes up for after a delay
 WAITS = "waits"
-
-
-def due_deliveries(endpoint_id: int, now, limit: int) -> SQL:
-    """How many deliveries of the endpoint wait for the lane, up to `limit`."""
-    return SQL(
-        """SELECT count(*) FROM (
-            SELECT 1 FROM bwt_webhook_outbound_delivery
-            WHERE endpoint_id = %s AND state IN ('queued', 'error')
-            AND next_attempt_at <= %s LIMIT %s
-        ) due""",
-        endpoint_id,
-        now,
-        limit,
-    )
+# Records of the batch that another transaction is writing, or has written meanwhile.
+WRITTEN_MEANWHILE = (pg_errors.LockNotAvailable, pg_errors.SerializationFailure)
 
 
 def feed(run, now, *, is_paced=True):
@@ -69,11 +61,19 @@ def feed(run, now, *, is_paced=True):
         pace = _Pace(run, now)
         limit = min(pace.records(), run.batch_limit)
         if limit < 1:
+            if pace.is_blocked and run.message != (message := _waits_behind(run)):
+                run.message = message
             pace.store(0)
             return pace.interval()
     began = time.monotonic()
     with guarded(run.env) as outcome:
-        batch, result = _queue_next(run, limit, now)
+        batch = _next_batch(run, limit, now)
+        if is_paced and not _keep_as_read(batch.records):
+            run.message = run.env._(
+                "It waits: another transaction is writing one of the next records."
+            )
+            return INTERVAL
+        result = _queue(run, batch.records)
     if outcome.error is not None:
         run._end("failed", describe(run.env, outcome.error))
         return INTERVAL
@@ -95,6 +95,7 @@ class _Pace:
         self.now = now
         self.clock = now.timestamp()
         self.allowance = self._allowance()
+        self.ahead = 0
 
     def _allowance(self):
         run, rate = self.run, self.rate
@@ -105,16 +106,42 @@ class _Pace:
         return min(run.allowance + elapsed * rate, max(rate * BURST_SECONDS, 1.0))
 
     def records(self) -> int:
-        ahead = max(ceil(self.rate * AHEAD_SECONDS), 1)
-        run = self.run
-        run.env.cr.execute(due_deliveries(run.endpoint_id.id, self.now, ahead))
-        [(waiting,)] = run.env.cr.fetchall()
-        return min(int(self.allowance), ahead - waiting)
+        most = max(ceil(self.rate * AHEAD_SECONDS), 1)
+        endpoint = self.run.endpoint_id
+        self.run.env.cr.execute(
+            sql.count_due(endpoint.id, self.now, most, endpoint.ordering == "key")
+        )
+        [(waiting,)] = self.run.env.cr.fetchall()
+        self.ahead = self._ahead(waiting, most)
+        return min(int(self.allowance), self.ahead - waiting)
+
+    def _ahead(self, waiting, most):
+        """What the lane sends in one to two seconds, as far as the run can tell.
+
+        Half of it still waits after a second: the lane is slower. A quarter: faster.
+        """
+        ahead = min(self.run.ahead_limit or AHEAD_AT_FIRST, most)
+        if waiting * 2 > ahead:
+            return max(ahead // 2, 1)
+        if waiting * 4 <= ahead:
+            return min(ahead * 2, most)
+        return ahead
+
+    @property
+    def is_blocked(self):
+        """Whether what waits has hardly moved for some seconds."""
+        return self.allowance >= 1.0 and self.ahead <= 1
 
     def store(self, queued):
         """Remember what is left of the allowance."""
         self.allowance -= queued
-        self.run.write({"fed_at": self.clock, "allowance": self.allowance})
+        self.run.write(
+            {
+                "fed_at": self.clock,
+                "allowance": self.allowance,
+                "ahead_limit": self.ahead,
+            }
+        )
 
     def interval(self):
         """Until one more record may be queued."""
@@ -158,6 +185,13 @@ def _waits_for(run):
     return ""
 
 
+def _waits_behind(run):
+    return run.env._(
+        "It waits: earlier deliveries of the endpoint are sent slowly, or not at all. "
+        "Open the deliveries of the endpoint to see why."
+    )
+
+
 class RunOverRecords(ServerActionRun):
     """A server action that queues existing records: nothing has changed on them."""
 
@@ -191,17 +225,55 @@ def _next_batch(run, limit, now):
     return Batch(records, count, records[-1:].id or run.last_id, count < limit)
 
 
-def _queue_next(run, limit, now):
-    """The `Batch`, and the `RunResult` of its deliveries.
+def _keep_as_read(records) -> bool:
+    """Prevent writes to the records until the batch is committed.
+
+    What a user writes meanwhile would be queued before the values that the batch has
+    read, and these would be the last that the receiver gets.
+    :return: False if one was written since the batch began: it has to begin again
+    """
+    if not records:
+        return True
+    env = records.env
+    try:
+        with env.cr.savepoint(flush=False):
+            for table, ids in _rows_of(records).items():
+                env.cr.execute(_lock_rows(table, ids), log_exceptions=False)
+    except WRITTEN_MEANWHILE:
+        return False
+    return True
+
+
+def _rows_of(records):
+    """Table -> ids of the rows that hold the records, those they inherit included."""
+    found = {}
+    if records._auto and records._table_query is None:  # else it may be a view
+        found[records._table] = records.ids
+    for name, link in records._inherits.items():
+        for table, ids in _rows_of(records.sudo().mapped(link)).items():
+            found[table] = [*found.get(table, ()), *ids]
+    return found
+
+
+def _lock_rows(table, ids) -> SQL:
+    # FOR SHARE: other batches may read them, and rows that refer to them be inserted.
+    return SQL(
+        "SELECT id FROM %s WHERE id = ANY(%s) ORDER BY id FOR SHARE NOWAIT",
+        SQL.identifier(table),
+        ids,
+    )
+
+
+def _queue(run, records):
+    """The `RunResult` of deliveries for these records.
 
     :raise: what prevents it for any record
     """
-    batch = _next_batch(run, limit, now)
-    action = run.action_id.with_env(batch.records.env).sudo()
+    action = run.action_id.with_env(records.env).sudo()
     compile_action(action)  # one error, not one for each record
-    if not batch.records:
-        return batch, RunResult()
-    return batch, RunOverRecords(action, run.origin).queue(batch.records)
+    if not records:
+        return RunResult()
+    return RunOverRecords(action, run.origin).queue(records)
 
 
 def _record(run, batch, result, took):

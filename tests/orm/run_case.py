@@ -64,8 +64,11 @@ class RunCase(ServerActionCase):
         waiting = self.env[DELIVERY].search(
             [("endpoint_id", "=", self.endpoint.id), ("state", "=", "queued")]
         )
-        waiting.write({"state": "done", "next_attempt_at": False})
-        waiting.flush_recordset()
+        self.end(waiting)
+
+    def end(self, deliveries):
+        deliveries.write({"state": "done", "next_attempt_at": False})
+        deliveries.flush_recordset()
 
     def work_off(self, run, batches=60):
         for _batch in range(batches):

@@ -19,7 +19,6 @@ from odoo.addons.bwt_webhooks_outbound.models.reconciliation_check import (
     last_deliveries,
     stored_payloads,
 )
-from odoo.addons.bwt_webhooks_outbound.models.run_batch import due_deliveries
 
 from ..constants import ATTEMPT, DELIVERY, OPERATOR
 from .common import OutboundCase
@@ -124,8 +123,10 @@ class TestQueryPlans(OutboundCase):
 
     def test_runs(self):
         """What waits is counted by the index of what is due, and no job is searched."""
-        due = due_deliveries(self.endpoint.id, utcnow(), 100)
+        due = sql.count_due(self.endpoint.id, utcnow(), 100, False)
         self.assertPlan(due, f"{TABLE}_due")
+        due = sql.count_due(self.endpoint.id, utcnow(), 100, True)
+        self.assertPlan(due, f"{TABLE}_due", f"{TABLE}_line")
         self.assertPlan(job_sql.hasten(job_sql.run_key(7), utcnow()))
         self.assertPlan(job_sql.runs_without_job(utcnow()))
         self.assertPlan(job_sql.checks_without_job())

@@ -102,6 +102,56 @@ class TestRuns(RunCase):
         self.feed(run)
         self.assertEqual(4, run.processed_count, "two seconds of its pace")
 
+    def test_a_slow_lane(self):
+        """What waits is worth two seconds of the lane, not of a pace that it misses."""
+        self.make_contacts(500)
+        run = self.backfill(pace=6000)
+        longest = 0
+        for second in range(40):
+            self.now += timedelta(seconds=1)
+            run_batch.feed(run, self.now)
+            waiting = self.waiting_deliveries()
+            if second > 12:
+                longest = max(longest, len(waiting))
+            self.end(waiting[:5])
+
+        self.assertLessEqual(longest, 12)
+        self.assertGreater(run.queued_count, 5 * 25)
+
+    def test_nothing_moves(self):
+        """It says why it queues nothing."""
+        run = self.backfill(pace=600)
+        for _second in range(8):
+            self.now += timedelta(seconds=1)
+            run_batch.feed(run, self.now)
+
+        self.assertRegex(run.message, "It waits: earlier deliveries of the endpoint")
+        self.work_off(run)
+        self.assertFalse(run.message)
+
+    def test_a_key_that_is_blocked(self):
+        """What waits behind a delivery of its key isn't sent: it delays nobody."""
+        self.endpoint.ordering = "key"
+        first, *others = self.endpoint.queue_deliveries(
+            [{"payload": {"n": n}, "record": self.contacts[0]} for n in range(60)]
+        )
+        first.write({"state": "error", "next_attempt_at": False})
+        self.env.flush_all()
+        run = self.backfill(pace=600)
+
+        for _second in range(4):
+            self.now += timedelta(seconds=1)
+            run_batch.feed(run, self.now)
+            self.end(self.waiting_deliveries() - self.env[DELIVERY].union(*others))
+
+        self.assertEqual("done", run.state)
+
+    def waiting_deliveries(self):
+        return self.env[DELIVERY].search(
+            [("endpoint_id", "=", self.endpoint.id), ("state", "=", "queued")],
+            order="queue_number",
+        )
+
     def test_a_slow_build_makes_batches_smaller(self):
         """A transaction of a minute would hold up vacuum, and lose much to a kill."""
         self.assertEqual(25, run_batch._next_limit(1000, 100, 4.0))
@@ -223,7 +273,7 @@ class TestRuns(RunCase):
         self.feed(run)
         counts = []
         for pace in (120, 1200):
-            run.pace = pace
+            run.write({"pace": pace, "ahead_limit": 2 * pace // 60})
             run.flush_recordset()
             self.env.invalidate_all()
             self.now += timedelta(seconds=1)

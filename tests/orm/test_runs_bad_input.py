@@ -219,6 +219,17 @@ class TestRunsRefused(RunCase):
         )
         self.assertIn("minutes at this pace", run.matching_message)
 
+    def test_copies(self):
+        """Duplicate makes a draft, of a run that a reconciliation started too."""
+        admin = new_test_user(self.env, "run-admin", ADMINISTRATOR)
+        run = self.backfill()
+        run.sudo().write({"origin": "reconciliation"})
+
+        copy = run.with_user(admin).copy()
+
+        self.assertEqual(("draft", "backfill"), (copy.state, copy.origin))
+        self.assertEqual((0, False), (copy.processed_count, copy.started_at))
+
     def test_endpoint_without_an_action(self):
         """The button says what is missing."""
         self.shop.unlink()
