@@ -144,7 +144,7 @@ class BwtWebhookOutboundActionChoice(models.AbstractModel):
         """`vals` with the action that was chosen, and its name as name."""
         vals = dict(vals)
         choice = vals.pop("action_choice", None)
-        if choice:
+        if choice and str(choice).isdecimal():
             vals["action_id"] = int(choice)
         action = self.env["ir.actions.server"].sudo().browse(vals.get("action_id"))
         if action.exists() and not vals.get("name"):

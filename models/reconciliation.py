@@ -15,7 +15,8 @@ from .action_guard import guarded
 from .const import GROUP_OPERATOR, PACE, RECONCILIATION, RUN
 from .endpoint_snapshot import active_lang
 from .errors import refused
-from .reconciliation_check import MISSING, VERDICTS, step
+from .reconciliation_check import MISSING, VERDICTS, problem_of, step
+from .reconciliation_result import delete_results, new_missing
 from .run import PACE_MAX, UNENDED
 
 _logger = logging.getLogger(__name__)
@@ -26,7 +27,9 @@ ENGINE = frozenset(
     "state user_id company_ids_json last_id check_number is_nightly message "
     "started_at checked_at endpoint_id company_id res_model".split()
 ) | frozenset(COUNTS)
-SETTINGS = {"action_id", "action_choice", "domain", "date_field"}
+# Which records must have arrived, and how: a result belongs to these.
+SETTINGS = {"action_id", "action_choice", "domain", "date_field", "since_days"}
+SINCE_MAX = 36_500
 
 
 def _count(label, help_text):
@@ -164,9 +167,15 @@ class BwtWebhookOutboundReconciliation(models.Model):
                         field=each.date_field,
                     ),
                 )
-            if each.since_days < 0:
+            if not 0 <= each.since_days <= SINCE_MAX:
                 raise refused(
-                    each, self.env._("Since is negative. Enter 0 for all records.")
+                    each,
+                    self.env._(
+                        "Since is %(days)s days. Enter 1 to %(most)s, or 0 for all "
+                        "records.",
+                        days=each.since_days,
+                        most=SINCE_MAX,
+                    ),
                 )
             if not 1 <= each.pace <= PACE_MAX:
                 raise refused(
@@ -195,17 +204,34 @@ class BwtWebhookOutboundReconciliation(models.Model):
         if not self.env.su:
             self.check_access("write")
             self._refuse_engine_fields(vals, {})
+        is_setting = bool(SETTINGS & vals.keys())
+        for each in self if is_setting else ():
+            each.sudo()._refuse_at_work()
         result = super().write(vals)
-        if SETTINGS & vals.keys():
+        if is_setting:
             self._check_endpoint_access()
             self._read_as_current_user()
         return result
 
     def _read_as_current_user(self):
-        """Who says what is checked sees no record that they may not read."""
+        """Who says what is checked sees no record that they may not read.
+
+        What was found with other settings isn't queued with these.
+        """
         self.sudo().write(
-            {"user_id": self.env.uid, "company_ids_json": self.env.companies.ids}
+            dict.fromkeys(COUNTS, 0)
+            | {
+                "user_id": self.env.uid,
+                "company_ids_json": self.env.companies.ids,
+                "checked_at": False,
+                "message": False,
+            }
         )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_at_work(self):
+        for each in self.sudo():
+            each._refuse_at_work()
 
     # Buttons
 
@@ -260,10 +286,14 @@ class BwtWebhookOutboundReconciliation(models.Model):
     def _queue_found(self, *verdicts):
         self.ensure_one()
         self.check_access("write")
-        if self.state == "checking":
+        self.sudo()._refuse_at_work()
+        if self.sudo()._is_of_another_action():
             raise refused(
                 self,
-                self.env._("it is checking now. Wait until the check is completed."),
+                self.env._(
+                    "its server action is for another model or endpoint since the last "
+                    "check. Press Check Now."
+                ),
             )
         if not sum(self[f"{name}_count"] for name in verdicts):
             raise refused(
@@ -291,19 +321,9 @@ class BwtWebhookOutboundReconciliation(models.Model):
     # Checks, with sudo
 
     def _begin(self, is_nightly=False):
-        if self.state == "checking":
-            raise refused(
-                self,
-                self.env._("it is checking now. Wait until the check is completed."),
-            )
-        if self._has_run():
-            raise refused(
-                self,
-                self.env._(
-                    "a run still queues what the last check found. Wait for it, or "
-                    "cancel it."
-                ),
-            )
+        self._refuse_at_work()
+        if self._is_of_another_action():
+            self._compute_of_action()
         self._check_settings()
         self.write(
             dict.fromkeys(COUNTS, 0)
@@ -321,6 +341,30 @@ class BwtWebhookOutboundReconciliation(models.Model):
             return
         while self.state == "checking":
             self._step()
+
+    def _refuse_at_work(self):
+        """Refuse while a check or a run relies on settings and results."""
+        if self.state == "checking":
+            raise refused(
+                self,
+                self.env._("it is checking now. Wait until the check is completed."),
+            )
+        if self._has_run():
+            raise refused(
+                self,
+                self.env._(
+                    "a run still queues what the last check found. Wait for it, or "
+                    "cancel it."
+                ),
+            )
+
+    def _is_of_another_action(self):
+        """Whether the server action has changed since endpoint and model were stored."""
+        action = self.action_id
+        return (
+            action.bwt_webhook_endpoint_id != self.endpoint_id
+            or action.model_id.model != self.res_model
+        )
 
     def _has_run(self):
         domain = [("reconciliation_id", "=", self.id), ("state", "in", UNENDED)]
@@ -349,29 +393,34 @@ class BwtWebhookOutboundReconciliation(models.Model):
         return bool(self.env.cr.fetchone())
 
     def _step(self):
-        is_end = False
-        with guarded(self.env) as outcome:
-            is_end = step(self, utcnow())
-        if outcome.error is not None:
-            message = describe(self.env, outcome.error)
-            self.write({"state": "idle", "message": message})
+        is_end, problem = False, problem_of(self)
+        if not problem:
+            with guarded(self.env) as outcome:
+                is_end = step(self, utcnow())
+            if outcome.error is not None:
+                problem = describe(self.env, outcome.error)
+        if problem:
+            self._abort(problem)
         elif is_end:
             self._finish()
+
+    def _abort(self, message):
+        """End the check without a result; its counts would read as one."""
+        self.write(dict.fromkeys(COUNTS, 0) | {"state": "idle", "message": message})
+        self.env.flush_all()
+        self.env.cr.execute(delete_results(self.id, self.check_number))
+        if self.is_nightly:
+            self._notify(message)
 
     def _finish(self):
         """Notify of what wasn't known, and forget the results before."""
         self.write({"state": "idle", "checked_at": utcnow()})
         self.env.flush_all()
-        self.env.cr.execute(_new_missing(self.id, self.check_number))
+        self.env.cr.execute(new_missing(self.id, self.check_number))
         [(has_new,)] = self.env.cr.fetchall()
-        self.env.cr.execute(
-            SQL(
-                "DELETE FROM bwt_webhook_outbound_reconciliation_result "
-                "WHERE reconciliation_id = %s AND check_number < %s",
-                self.id,
-                self.check_number,
-            )
-        )
+        # A run that was started at the same moment reads those before.
+        if not self._has_run():
+            self.env.cr.execute(delete_results(self.id, 0, self.check_number - 1))
         _logger.info(
             "reconciliation id=%s missing=%s new=%s",
             self.id,
@@ -380,31 +429,39 @@ class BwtWebhookOutboundReconciliation(models.Model):
         )
         if not self.missing_count:
             self.activity_unlink([ACTIVITY])
-        elif has_new:
+        elif has_new and self.schedule != "none":
             self._notify()
         if self.schedule == "repair" and self.is_nightly:
             self._repair()
 
-    def _notify(self):
-        """One open activity for the responsible user, whatever is found meanwhile."""
+    def _notify(self, problem=""):
+        """One open activity for the responsible user, about the last check.
+
+        :param problem: why the check was not completed
+        """
         user = self.endpoint_id.responsible_id
         kind = self.env.ref(ACTIVITY, raise_if_not_found=False)
         if not user or not kind:
             return
-        if self.activity_ids.filtered(lambda each: each.activity_type_id == kind):
-            return
         # Mails are sent by the mail queue: a job must not wait for a mail server.
         lang = active_lang(self.env, user.lang)
-        self.with_context(lang=lang, mail_notify_force_send=False).activity_schedule(
-            ACTIVITY,
-            summary=self.env._("Records are missing at the receiver"),
-            note=self.env._(
+        told = self.with_context(lang=lang, mail_notify_force_send=False)
+        if problem:
+            summary = told.env._("A nightly check was not completed")
+            note = told.env._("Whether records are missing isn't known. %s", problem)
+        else:
+            summary = told.env._("Records are missing at the receiver")
+            note = told.env._(
                 "%s records have not arrived. Open them, and press Queue Missing, "
                 "Queue Failed Again or Queue Outdated.",
                 self.missing_count,
-            ),
-            user_id=user.id,
-        )
+            )
+        values = {"summary": summary, "note": note}
+        known = told.activity_ids.filtered(lambda each: each.activity_type_id == kind)
+        if known:
+            known.write(values)
+        else:
+            told.activity_schedule(ACTIVITY, user_id=user.id, **values)
 
     def _repair(self):
         with guarded(self.env) as outcome:
@@ -448,21 +505,3 @@ class BwtWebhookOutboundReconciliation(models.Model):
         self.env.flush_all()
         for each in self.sudo().browse(jobs.checks_without_job(self.env.cr)):
             jobs.request_check(each)
-
-
-def _new_missing(reconciliation_id: int, number: int) -> SQL:
-    """Whether a check has found a record missing that the one before has not."""
-    return SQL(
-        """SELECT EXISTS (
-            SELECT 1 FROM bwt_webhook_outbound_reconciliation_result c
-            WHERE c.reconciliation_id = %(id)s AND c.check_number = %(number)s
-            AND c.verdict = ANY(%(missing)s) AND NOT EXISTS (
-                SELECT 1 FROM bwt_webhook_outbound_reconciliation_result p
-                WHERE p.reconciliation_id = %(id)s AND p.check_number = %(number)s - 1
-                AND p.verdict = ANY(%(missing)s) AND p.res_id = c.res_id
-            )
-        )""",
-        id=reconciliation_id,
-        number=number,
-        missing=list(MISSING),
-    )

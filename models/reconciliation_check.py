@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 from typing import NamedTuple
 
+from odoo import SUPERUSER_ID
 from odoo.fields import Datetime, Domain
 from odoo.tools import SQL
 
@@ -14,11 +15,12 @@ from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
 from ..services.paths import read_path, write_path
 from .action_changes import changes_path
+from .action_guard import guarded
 from .action_queue import compile_action
 from .run_records import matching
 
 CHUNK = 2000  # records that are read at a time
-BUILT_AT_ONCE = 200  # payloads that are compared at a time
+BUILT_AT_ONCE = 50  # payloads that are compared at a time
 STEP_SECONDS = 5.0  # of a transaction
 
 VERDICTS = [
@@ -36,26 +38,54 @@ MISSING = ("never_queued", "failed", "outdated", "canceled")
 STORED = (*MISSING, "waiting")
 
 
+def problem_of(reconciliation):
+    """Why no record can be checked; empty if they can."""
+    env, user = reconciliation.env, reconciliation.user_id
+    action = reconciliation.action_id
+    if not action:
+        return env._("Its server action was deleted. Choose another one.")
+    if action.model_id.model not in env:
+        return env._(
+            "The model %s isn't installed any more. Choose another server action.",
+            reconciliation.res_model,
+        )
+    if reconciliation._is_of_another_action():
+        return env._(
+            "Its server action is for another model or endpoint now. Press Check Now."
+        )
+    if not (user.active or user.id == SUPERUSER_ID):
+        return env._(
+            "The user who saved it is archived, and records are searched with their "
+            "rights. Change its filter or another setting as another user."
+        )
+    return ""
+
+
 class LastDelivery(NamedTuple):
-    """The last delivery about a record, and the last one that is done."""
+    """The last delivery about a record, and the last one that is done.
+
+    known_at: records written before have the values of that one's payload
+    """
 
     res_id: int
     delivery_id: int | None
     state: str | None
     waits: bool | None
     done_id: int | None
-    done_queued_at: object
+    known_at: object
 
 
 def last_deliveries(action_id: int, res_model: str, ids: list[int]) -> SQL:
     """`LastDelivery` of each of these records, by the index on the record."""
     # One index lookup per record; payloads are not read. OFFSET 0 keeps PostgreSQL from
     # reading all deliveries of the action for each record, by their own index.
+    # create_date is when the transaction began, as is a record's write_date: what it
+    # wrote after it had queued is compared. A replay repeats an earlier payload.
     return SQL(
         """SELECT r.id, l.id, l.state,
             l.state IN ('draft', 'queued', 'processing')
             OR (l.state = 'error' AND l.next_attempt_at IS NOT NULL),
-            n.id, COALESCE(n.queued_at, n.create_date)
+            n.id, CASE WHEN n.origin IS DISTINCT FROM 'replay' THEN n.create_date END
         FROM unnest(%(ids)s::int[]) AS r (id)
         CROSS JOIN LATERAL (
             SELECT max(d.id) AS last_id, max(d.id) FILTER (WHERE d.state = 'done')
@@ -116,8 +146,12 @@ class Check:
             limit=CHUNK,
         )
 
-    def verdicts(self, records):
-        """Id of each record -> (verdict, id of its last delivery)."""
+    def verdicts(self, records, deadline=None):
+        """Id of each record -> (verdict, id of its last delivery).
+
+        :param records: in the order of their ids
+        :param deadline: monotonic seconds; after it, of the first records alone
+        """
         self.env.flush_all()
         self.env.cr.execute(
             last_deliveries(self.action.id, records._name, list(records.ids))
@@ -131,9 +165,14 @@ class Check:
                 compared[last.res_id] = last
             else:
                 found[last.res_id] = verdict, last.delivery_id
-        for start in range(0, len(compared), BUILT_AT_ONCE):
-            part = dict(list(compared.items())[start : start + BUILT_AT_ONCE])
-            found |= self._compare(records.browse(part), part)
+        ids = sorted(compared)
+        for start in range(0, len(ids), BUILT_AT_ONCE):
+            if start and deadline and time.monotonic() > deadline:
+                return {each: found[each] for each in found if each < ids[start]}
+            part = ids[start : start + BUILT_AT_ONCE]
+            found |= self._compare(
+                records.browse(part), {each: compared[each] for each in part}
+            )
         return found
 
     def _verdict(self, record, last):
@@ -145,9 +184,12 @@ class Check:
         if last.state in ("error", "dead_letter"):
             return "failed"
         if last.state == "canceled":
-            return None if last.done_id else "canceled"
+            if last.done_id:
+                return None
+            # It may be canceled because nothing had changed since one that is deleted.
+            return "not_checkable" if self._is_too_old(record) else "canceled"
         written = self._date(record, "write_date")
-        if written and last.done_queued_at and written < last.done_queued_at:
+        if written and last.known_at and written < last.known_at:
             return "delivered"
         return None
 
@@ -174,7 +216,8 @@ class Check:
         built = self._built(records)
         found = {}
         for record_id, last in lasts.items():
-            if built.get(record_id) == self._comparable(stored.get(last.done_id)):
+            sent = self._comparable(stored.get(last.done_id))
+            if record_id in built and built[record_id] == sent:
                 verdict = "delivered"
             else:
                 verdict = "canceled" if last.state == "canceled" else "outdated"
@@ -185,9 +228,9 @@ class Check:
         """Record id -> its payload of today; without those that can't be built."""
         action = self.action.with_env(records.env).sudo()
         build = compile_action(action)
-        try:
+        with guarded(self.env) as outcome:
             requests = build(records)
-        except Exception:  # of one record: find out which
+        if outcome.error is not None:  # of one record: find out which
             if len(records) < 2:
                 return {}
             half = len(records) // 2
@@ -222,20 +265,21 @@ def step(reconciliation, now):
     :return: whether all are checked
     """
     check = Check(reconciliation, now)
-    began = time.monotonic()
+    deadline = time.monotonic() + STEP_SECONDS
     counts = dict.fromkeys(dict(VERDICTS), 0)
     last_id, is_end = reconciliation.last_id, False
     while True:
         records = check.behind(last_id)
-        is_end = len(records) < CHUNK
         if not records:
+            is_end = True
             break
-        found = check.verdicts(records)
+        found = check.verdicts(records, deadline)
+        is_end = len(found) == len(records) < CHUNK
         for verdict, _delivery_id in found.values():
             counts[verdict] += 1
         _store(reconciliation, records._name, found)
-        last_id = records[-1].id
-        if is_end or time.monotonic() - began > STEP_SECONDS:
+        last_id = max(found)
+        if is_end or time.monotonic() > deadline:
             break
         records.env.invalidate_all()  # memory stays that of one chunk
     reconciliation.write(

@@ -1,11 +1,12 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 from odoo import api, fields, models
+from odoo.tools import SQL
 
 from .const import DELIVERY, RECONCILIATION
 from .delivery_record import open_record, record_labels
 from .fields import CopiedRelation
-from .reconciliation_check import STORED, VERDICTS
+from .reconciliation_check import MISSING, STORED, VERDICTS
 
 
 class BwtWebhookOutboundReconciliationResult(models.Model):
@@ -66,3 +67,33 @@ class BwtWebhookOutboundReconciliationResult(models.Model):
         self.ensure_one()
         self.check_access("read")
         return open_record(self)
+
+
+def new_missing(reconciliation_id: int, number: int) -> SQL:
+    """Whether a check has found a record missing that those before have not."""
+    return SQL(
+        """SELECT EXISTS (
+            SELECT 1 FROM bwt_webhook_outbound_reconciliation_result c
+            WHERE c.reconciliation_id = %(id)s AND c.check_number = %(number)s
+            AND c.verdict = ANY(%(missing)s) AND NOT EXISTS (
+                SELECT 1 FROM bwt_webhook_outbound_reconciliation_result p
+                WHERE p.reconciliation_id = %(id)s AND p.check_number < %(number)s
+                AND p.verdict = ANY(%(missing)s) AND p.res_model = c.res_model
+                AND p.res_id = c.res_id
+            )
+        )""",
+        id=reconciliation_id,
+        number=number,
+        missing=list(MISSING),
+    )
+
+
+def delete_results(reconciliation_id: int, first: int, last: int | None = None) -> SQL:
+    """Forget what these checks have found."""
+    return SQL(
+        """DELETE FROM bwt_webhook_outbound_reconciliation_result
+        WHERE reconciliation_id = %s AND check_number BETWEEN %s AND %s""",
+        reconciliation_id,
+        first,
+        first if last is None else last,
+    )

@@ -44,6 +44,13 @@ class ReconciliationCase(RunCase):
             {"state": "done", "next_attempt_at": False, "processed_at": utcnow()}
         )
         cls.env.flush_all()
+        # As if a later transaction than that of the records had queued them.
+        cls.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_delivery SET create_date = create_date + "
+            "interval '1 minute' WHERE id = ANY(%s)",
+            (deliveries.ids,),
+        )
+        cls.env.invalidate_all()
 
     def check(self):
         """A whole check, as its jobs do it."""
@@ -172,7 +179,7 @@ class TestReconciliation(ReconciliationCase):
         self.shop.with_context(
             active_model="res.partner", active_ids=self.contacts[0].ids
         ).run()
-        self.last_deliveries(self.contacts[0])[:1].state = "canceled"
+        self.last_deliveries(self.contacts[0]).sorted("id")[-1].state = "canceled"
 
         self.check()
 
@@ -224,6 +231,79 @@ class TestReconciliation(ReconciliationCase):
         self.check()
 
         self.assertIn(bad.id, self.found("outdated"))
+
+    def test_written_after_it_was_queued(self):
+        """In the same transaction, as by a workflow that continues: it is outdated."""
+        contact = self.contacts[0]
+        self.shop.with_context(
+            active_model="res.partner", active_ids=contact.ids
+        ).run()
+        contact.name = "Written later in the transaction"
+        self.env.flush_all()
+        self.last_deliveries(contact).write({"state": "done"})
+
+        self.check()
+
+        self.assertEqual({contact.id}, self.found("outdated"))
+
+    def test_an_earlier_payload_was_replayed(self):
+        """The receiver has the earlier one: the replay came last."""
+        contact, same = self.contacts[:2]
+        earlier = self.last_deliveries(contact)
+        contact.name = "Changed"
+        self.env.flush_all()
+        self.shop.with_context(
+            active_model="res.partner", active_ids=contact.ids
+        ).run()
+        (earlier | self.last_deliveries(same)).action_create_replay_delivery()
+        replays = self.env[DELIVERY].search([("origin", "=", "replay")])
+        self.assertEqual({contact.id, same.id}, set(replays.mapped("res_id")))
+        self.last_deliveries(contact | same).write({"state": "done"})
+
+        self.check()
+
+        self.assertEqual({contact.id}, self.found("outdated"))
+
+    def test_written_back_and_deleted_after_the_retention(self):
+        """Old records that a response wrote to, whose deliveries are deleted.
+
+        None of them is missing, so none is reported: not those that were canceled
+        because nothing had changed since a delivery that is deleted either.
+        """
+        deleted, canceled = self.contacts[:3], self.contacts[3:6]
+        self.env.cr.execute(
+            "UPDATE res_partner SET create_date = now() - interval '200 days' "
+            "WHERE id = ANY(%s)",
+            ((deleted | canceled).ids,),
+        )
+        self.endpoint.retention_days = 90
+        self.contacts.write({"ref": "written back"})
+        self.touch(self.contacts)
+        self.last_deliveries(deleted).unlink()
+        self.last_deliveries(canceled).write({"state": "canceled"})
+
+        self.check()
+
+        self.assertEqual({"not_checkable": 6, "delivered": 19}, self.counts())
+        self.assertEqual(0, self.reconciliation.missing_count)
+
+    def test_dates_without_a_time(self):
+        """A date field is compared as one, whatever the hour of the check."""
+        field = self.env["ir.model.fields"].create(
+            {
+                "name": "x_day",
+                "model_id": self.model.id,
+                "ttype": "date",
+                "field_description": "Day",
+            }
+        )
+        self.contacts[:5].write({"x_day": "2001-02-03"})
+        self.contacts[5:].write({"x_day": utcnow().date()})
+        self.reconciliation.write({"date_field": field.name, "since_days": 1})
+
+        self.check()
+
+        self.assertEqual(20, sum(self.counts().values()))
 
     def test_queue_missing(self):
         """A run queues what was never queued or was canceled, and nothing else."""
@@ -315,6 +395,46 @@ class TestNightlyCheck(ReconciliationCase):
         expected = sorted(sum((each.ids for each in missing.values()), []))
         self.assertEqual(expected, self.sent_ids(run))
 
+    def test_a_check_by_hand_of_one_without_schedule(self):
+        """Who pressed Check Now sees the result: no activity for others."""
+        self.endpoint.responsible_id = new_test_user(
+            self.env, "responsible", ADMINISTRATOR
+        )
+        self.last_deliveries(self.contacts[0]).state = "dead_letter"
+
+        self.check()
+
+        self.assertEqual(1, self.reconciliation.failed_count)
+        self.assertFalse(self.activities())
+
+    def test_not_completed(self):
+        """Told, and closed by the next one; what it had found before is no news then."""
+        user = new_test_user(self.env, "responsible", ADMINISTRATOR)
+        self.endpoint.responsible_id = user
+        self.reconciliation.schedule = "report"
+        self.last_deliveries(self.contacts[0]).state = "dead_letter"
+        self.night()
+        self.activities().unlink()
+        self.env.cr.execute(
+            "UPDATE bwt_webhook_outbound_action_line SET source_expression = 'gone' "
+            "WHERE action_id = %s",
+            (self.shop.id,),
+        )
+        self.env.invalidate_all()
+        self.touch(self.contacts[5])
+
+        self.night()
+
+        self.assertIn("gone", self.reconciliation.message)
+        self.assertEqual({}, self.counts())
+        self.assertIn("not completed", self.activities().summary)
+        self.assertIn("gone", str(self.activities().note))
+        self.activities().unlink()
+        self.shop.bwt_webhook_field_ids.source_expression = "name"
+        self.night()
+        self.assertEqual(set(self.contacts[0].ids), self.found("failed"))
+        self.assertFalse(self.activities(), "it is known")
+
     def test_without_schedule(self):
         """By hand only."""
         self.env[RECONCILIATION]._cron_check()
@@ -343,7 +463,7 @@ class TestBadInput(ReconciliationCase):
                 self.reconciliation.date_field = name
 
     def test_numbers(self):
-        with self.refused("Since is negative"):
+        with self.refused("Since is -1 days. Enter 1 to 36500, or 0"):
             self.reconciliation.since_days = -1
         with self.refused("Enter 1 to 30000"):
             self.reconciliation.pace = 0
@@ -387,6 +507,123 @@ class TestBadInput(ReconciliationCase):
 
         with self.refused("a run still queues"):
             self.reconciliation.action_check()
+
+    def test_settings_at_work(self):
+        """A check or a run doesn't continue with other settings than it began with."""
+        missing = self.make_missing(2)
+        self.reconciliation.action_check()
+        for vals in ({"domain": "[]"}, {"since_days": 5}, {"date_field": "create_date"}):
+            with self.subTest(vals), self.refused("it is checking now"):
+                self.reconciliation.write(vals)
+        with self.refused("it is checking now"):
+            self.reconciliation.unlink()
+        self.reconciliation.run_check()
+        run = self.env[RUN].browse(self.reconciliation.action_queue_failed()["res_id"])
+        with self.refused("a run still queues"):
+            self.reconciliation.domain = "[]"
+        with self.refused("a run still queues"):
+            self.reconciliation.unlink()
+        self.work_off(run)
+
+        self.assertEqual(sorted(missing["failed"].ids), self.sent_ids(run))
+        self.reconciliation.domain = "[]"
+        self.assertEqual({}, self.counts(), "found with another filter")
+        self.reconciliation.unlink()
+
+    def test_the_action_is_for_another_model_now(self):
+        """Ids of one model aren't queued as those of another."""
+        self.make_missing(2)
+        self.check()
+        self.env.cr.execute(
+            "UPDATE ir_act_server SET model_id = %s WHERE id = %s",
+            (self.env["ir.model"]._get_id("res.users"), self.shop.id),
+        )
+        self.env.invalidate_all()
+
+        with self.refused("for another model or endpoint since .* Press Check Now"):
+            self.reconciliation.action_queue_missing()
+        self.reconciliation.write({"domain": "[]"})
+        self.check()
+        self.assertEqual("res.users", self.reconciliation.res_model)
+        self.assertFalse(self.reconciliation.message)
+
+    def test_the_action_changes_during_a_check(self):
+        """It ends with a message and without a result."""
+        self.reconciliation.action_check()
+        self.shop.bwt_webhook_endpoint_id = self.env[ENDPOINT].create(
+            {"name": "O", "code": "o", "target_hostname": self.receiver.url}
+        )
+
+        self.reconciliation.run_check()
+
+        self.assertEqual("idle", self.reconciliation.state)
+        self.assertIn("another model or endpoint", self.reconciliation.message)
+        self.check()
+        self.assertEqual("o", self.reconciliation.endpoint_id.code)
+
+    def test_model_uninstalled(self):
+        self.reconciliation.action_check()
+        self.env.cr.execute(
+            "UPDATE ir_model SET model = 'x.gone' WHERE id = %s", (self.model.id,)
+        )
+        self.env.invalidate_all()
+
+        self.reconciliation.run_check()
+
+        self.assertIn("isn't installed any more", self.reconciliation.message)
+        with self.refused("aren't stored"):
+            self.reconciliation.action_check()
+
+    def test_who_saved_it_is_archived(self):
+        admin = new_test_user(
+            self.env, "run-admin", f"{ADMINISTRATOR},base.group_partner_manager"
+        )
+        self.reconciliation.with_user(admin).domain = str(self.domain)
+        admin.active = False
+
+        self.check()
+
+        self.assertIn("The user who saved it is archived", self.reconciliation.message)
+        self.assertFalse(self.reconciliation.checked_at)
+
+    def test_a_field_that_the_user_may_not_read(self):
+        """The check says so instead of telling what the field contains."""
+        admin = new_test_user(
+            self.env, "run-admin", f"{ADMINISTRATOR},base.group_partner_manager"
+        )
+        self.patch(self.env["res.partner"]._fields["ref"], "groups", "base.group_system")
+        self.reconciliation.with_user(admin).domain = "[('ref', '=', 'x')]"
+
+        self.check()
+
+        self.assertRegex(self.reconciliation.message, "ref|Reference")
+        self.assertFalse(self.reconciliation.checked_at)
+
+    def test_resume_after_another_check(self):
+        """Its result is gone: it would end as done without having queued it."""
+        self.make_missing(2)
+        self.check()
+        run = self.env[RUN].browse(self.reconciliation.action_queue_failed()["res_id"])
+        run._end("failed", "Why")
+        self.check()
+
+        with self.refused("was checked again"):
+            run.action_resume_run()
+
+    def test_a_run_that_starts_during_a_check(self):
+        """Two users press at the same moment: the result that a run reads is kept."""
+        missing = self.make_missing(2)
+        self.check()
+        # Their transactions don't see each other.
+        values = {"state": "checking", "check_number": 2, "last_id": 0}
+        run = self.reconciliation._start_run(["failed"])
+        self.reconciliation.write(values)
+
+        self.reconciliation.run_check()
+        self.assertEqual("idle", self.reconciliation.state)
+        self.work_off(run)
+
+        self.assertEqual(sorted(missing["failed"].ids), self.sent_ids(run))
 
     def test_whose_records(self):
         """Of who saved the settings, not of who presses Check Now."""
