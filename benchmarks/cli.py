@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
-from benchmarks import old_rows, profiling, screens, throughput, timing
+from benchmarks import missing, old_rows, profiling, screens, throughput, timing
 from benchmarks.ground import Ground, Target
 from benchmarks.report import circumstances, show_table, write_json
 from tools import fetch
@@ -50,6 +50,9 @@ class Size:
     burst: int = 2_000
     steady_seconds: int = 60
     memory: int = 10_000
+    records: int = 1_000_000
+    live_seconds: int = 20
+    paces: tuple = (600, 6_000)
 
 
 QUICK = Size(
@@ -66,6 +69,9 @@ QUICK = Size(
     burst=500,
     steady_seconds=15,
     memory=4_000,
+    records=100_000,
+    live_seconds=10,
+    paces=(600, 6_000),
 )
 
 
@@ -83,9 +89,10 @@ SCENARIOS = {
     "slow": (throughput.slow_target, "a target that takes 50 ms"),
     "steady": (timing.steady, "1,000 deliveries a second"),
     "recovery": (timing.recovery, "a worker is killed while it sends"),
+    "backfill": (missing.backfill, "live deliveries beside a run"),
     "screens": (screens.screens, "lists, groups and reports of 100,000 deliveries"),
 }
-NAMES = (*SCENARIOS, "history", "memory")
+NAMES = (*SCENARIOS, "history", "memory", "missing")
 
 
 class Bench:
@@ -117,6 +124,10 @@ class Bench:
                     title = "large deliveries, one worker"
                     scenario = throughput.memory(ground, self.size)
                     self.note("memory", title, scenario)
+            if "missing" in self.wanted:
+                ground.endpoint("orders")
+                title = "which of many records have not arrived"
+                self.note("missing", title, missing.missing(ground, self.size))
 
     def history(self, ground):
         """The same on a database of many rows, with a server of its own."""
