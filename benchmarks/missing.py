@@ -146,7 +146,8 @@ while reconciliation.state == "checking" and time.monotonic() < until:
     took.append(time.monotonic() - started)
 result = {
     "took": took, "queries": env.cr.sql_log_count - before, "peak": memory()[0],
-    "is_checking": reconciliation.state == "checking", "message": reconciliation.message,
+    "is_checking": reconciliation.state == "checking",
+    "message": reconciliation.message,
 }
 """
 
@@ -235,7 +236,7 @@ def _check(ground, count, what, chosen):
     return Row(
         f"check of {count:,} records, {what}: listed wrongly",
         f"{seconds:.1f} s, {queries:,} queries, {len(took)} steps of at most "
-        f"{max(took):.1f} s, {seen['peak'] - before:.0f} MiB more, peak {seen['peak']:.0f}",
+        f"{max(took):.1f} s, {seen['peak'] - before:.0f} MiB more",
         wrong,
         0,
         0,
