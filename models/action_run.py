@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from odoo import fields
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools.safe_eval import dateutil, datetime, safe_eval, time
+from odoo.tools.safe_eval import datetime, dateutil, safe_eval, time
 
 from ..lane.batch import describe
 from ..lane.clock import utcnow

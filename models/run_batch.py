@@ -24,13 +24,15 @@ from .run_records import matching
 ORIGINS_OF_RUNS = ("backfill", "reconciliation")
 BATCH_MAX = 1000  # records of a batch
 BATCH_SECONDS = 1.0  # a batch that takes longer is followed by smaller ones
-INTERVAL = timedelta(seconds=1)  # between two batches
+INTERVAL = timedelta(seconds=1)  # between two batches, at least
+INTERVAL_OF_FEW = timedelta(seconds=1.5)  # a job costs more than a few records
+FEW = 20  # records
 CHECK = timedelta(seconds=30)  # until a run that waits looks again
 INTERVAL_MAX = timedelta(seconds=60)
 # Due deliveries of the endpoint, in seconds of the run's pace, that may wait for the
 # lane: live ones are queued behind them.
-AHEAD_SECONDS = 2.0
-AHEAD_AT_FIRST = 10  # deliveries, until it is known how fast the lane is
+AHEAD_SECONDS = 2.0  # more than between two batches
+AHEAD_AT_FIRST = FEW  # deliveries, until it is known how fast the lane is
 BURST_SECONDS = 5.0  # of its pace that a run makes up for after a delay
 WAITS = "waits"
 # Records of the batch that another transaction is writing, or has written meanwhile.
@@ -116,15 +118,15 @@ class _Pace:
         return min(int(self.allowance), self.ahead - waiting)
 
     def _ahead(self, waiting, most):
-        """What the lane sends in one to two seconds, as far as the run can tell.
+        """What the lane sends until the next batch or a little longer.
 
-        Half of it still waits after a second: the lane is slower. A quarter: faster.
+        A quarter still waits at the next batch: the lane is slower. An eighth: faster.
         """
         ahead = min(self.run.ahead_limit or AHEAD_AT_FIRST, most)
-        if waiting * 2 > ahead:
+        if waiting * 4 > ahead:
             return max(ahead // 2, 1)
-        if waiting * 4 <= ahead:
-            return min(ahead * 2, most)
+        if waiting * 8 <= ahead:
+            return min(ahead + ahead // 2 + 1, most)
         return ahead
 
     @property
@@ -144,9 +146,11 @@ class _Pace:
         )
 
     def interval(self):
-        """Until one more record may be queued."""
+        """Until the next batch: until some more records may be queued, or one."""
         missing = timedelta(seconds=(1.0 - self.allowance) / self.rate)
-        return min(max(missing, INTERVAL), INTERVAL_MAX)
+        few = timedelta(seconds=FEW / self.rate)
+        least = min(max(few, INTERVAL), INTERVAL_OF_FEW)
+        return min(max(missing, least), INTERVAL_MAX)
 
 
 def _problem(run):
@@ -249,7 +253,7 @@ def _rows_of(records):
     found = {}
     if records._auto and records._table_query is None:  # else it may be a view
         found[records._table] = records.ids
-    for name, link in records._inherits.items():
+    for link in records._inherits.values():
         for table, ids in _rows_of(records.sudo().mapped(link)).items():
             found[table] = [*found.get(table, ()), *ids]
     return found
