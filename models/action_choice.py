@@ -83,6 +83,10 @@ class BwtWebhookOutboundActionChoice(models.AbstractModel):
     @api.onchange("action_choice")
     def _onchange_action_choice(self):
         self._inverse_action_choice()
+        for each in self:
+            action = each.sudo().action_id
+            if action and each.name in (False, each._fields["name"].default(each)):
+                each.name = action.name
 
     @api.depends("action_id")
     def _compute_of_action(self):

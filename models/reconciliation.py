@@ -332,6 +332,7 @@ class BwtWebhookOutboundReconciliation(models.Model):
                 "message": False,
                 "last_id": 0,
                 "check_number": self.check_number + 1,
+                "checked_at": False,
                 "started_at": utcnow(),
                 "is_nightly": is_nightly,
             }
@@ -359,7 +360,7 @@ class BwtWebhookOutboundReconciliation(models.Model):
             )
 
     def _is_of_another_action(self):
-        """Whether the server action has changed since endpoint and model were stored."""
+        """Whether its action has changed since endpoint and model were stored."""
         action = self.action_id
         return (
             action.bwt_webhook_endpoint_id != self.endpoint_id
@@ -406,7 +407,10 @@ class BwtWebhookOutboundReconciliation(models.Model):
 
     def _abort(self, message):
         """End the check without a result; its counts would read as one."""
-        self.write(dict.fromkeys(COUNTS, 0) | {"state": "idle", "message": message})
+        self.write(
+            dict.fromkeys(COUNTS, 0)
+            | {"state": "idle", "message": message, "checked_at": False}
+        )
         self.env.flush_all()
         self.env.cr.execute(delete_results(self.id, self.check_number))
         if self.is_nightly:

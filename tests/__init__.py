@@ -55,6 +55,7 @@ from .orm import (
     test_lane_record,
     test_limited_paths,
     test_locked_jobs,
+    test_missing_recipes,
     test_neutralize,
     test_oauth,
     test_odd_responses,

@@ -2,6 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What users do, in a real browser."""
 
+import os
 from unittest import SkipTest
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     DELIVERY,
     ENDPOINT,
     OPERATOR,
+    RECONCILIATION,
     RUN,
 )
 from odoo.addons.bwt_webhooks_outbound.tests.receiver import Receiver, status
@@ -135,6 +137,32 @@ class Tours:
         self.assertEqual(("running", 60), (run.state, run.pace))
         run.run_batch()
         self.assertEqual(1, run.queued_count)
+
+    def test_reconciliation(self):
+        """What is missing is found, listed and queued by clicks; then nothing is."""
+        contact = self.env["res.partner"].create({"name": "Tour: missing contact"})
+        action = self.env["ir.actions.server"].create(
+            {
+                "name": "Tour: contact to the shop",
+                "model_id": self.env["ir.model"]._get("res.partner").id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": self.make_endpoint("/orders").id,
+                "bwt_webhook_field_ids": [
+                    Command.create({"usage": "field", "source_expression": "name"})
+                ],
+            }
+        )
+        # Checks and runs are jobs, and no worker sees what a test has not committed.
+        self.enterContext(patch.dict(os.environ, {"QUEUE_JOB__NO_DELAY": "1"}))
+
+        self.tour("webhooks_reconciliation", url="/odoo/webhooks-reconciliations")
+
+        delivery = self.env[DELIVERY].search(
+            [("res_id", "=", contact.id), ("server_action_id", "=", action.id)]
+        )
+        self.assertEqual(("done", "reconciliation"), (delivery.state, delivery.origin))
+        self.tour("webhooks_reconciliation_again", url="/odoo/webhooks-reconciliations")
+        self.assertEqual(0, self.env[RECONCILIATION].search([]).missing_count)
 
     def test_refusal(self):
         """What is wrong with an endpoint is read in a dialog, not in a traceback."""

@@ -235,9 +235,7 @@ class TestReconciliation(ReconciliationCase):
     def test_written_after_it_was_queued(self):
         """In the same transaction, as by a workflow that continues: it is outdated."""
         contact = self.contacts[0]
-        self.shop.with_context(
-            active_model="res.partner", active_ids=contact.ids
-        ).run()
+        self.shop.with_context(active_model="res.partner", active_ids=contact.ids).run()
         contact.name = "Written later in the transaction"
         self.env.flush_all()
         self.last_deliveries(contact).write({"state": "done"})
@@ -252,12 +250,16 @@ class TestReconciliation(ReconciliationCase):
         earlier = self.last_deliveries(contact)
         contact.name = "Changed"
         self.env.flush_all()
-        self.shop.with_context(
-            active_model="res.partner", active_ids=contact.ids
-        ).run()
+        self.shop.with_context(active_model="res.partner", active_ids=contact.ids).run()
         (earlier | self.last_deliveries(same)).action_create_replay_delivery()
         replays = self.env[DELIVERY].search([("origin", "=", "replay")])
         self.assertEqual({contact.id, same.id}, set(replays.mapped("res_id")))
+        self.env.cr.execute(
+            "UPDATE res_partner SET write_date = write_date - interval '1 hour' "
+            "WHERE id = ANY(%s)",
+            ((contact | same).ids,),
+        )
+        self.env.invalidate_all()
         self.last_deliveries(contact | same).write({"state": "done"})
 
         self.check()
@@ -408,7 +410,7 @@ class TestNightlyCheck(ReconciliationCase):
         self.assertFalse(self.activities())
 
     def test_not_completed(self):
-        """Told, and closed by the next one; what it had found before is no news then."""
+        """The responsible user is told; what was known before is no news later."""
         user = new_test_user(self.env, "responsible", ADMINISTRATOR)
         self.endpoint.responsible_id = user
         self.reconciliation.schedule = "report"
@@ -512,7 +514,11 @@ class TestBadInput(ReconciliationCase):
         """A check or a run doesn't continue with other settings than it began with."""
         missing = self.make_missing(2)
         self.reconciliation.action_check()
-        for vals in ({"domain": "[]"}, {"since_days": 5}, {"date_field": "create_date"}):
+        for vals in (
+            {"domain": "[]"},
+            {"since_days": 5},
+            {"date_field": "create_date"},
+        ):
             with self.subTest(vals), self.refused("it is checking now"):
                 self.reconciliation.write(vals)
         with self.refused("it is checking now"):
@@ -591,7 +597,9 @@ class TestBadInput(ReconciliationCase):
         admin = new_test_user(
             self.env, "run-admin", f"{ADMINISTRATOR},base.group_partner_manager"
         )
-        self.patch(self.env["res.partner"]._fields["ref"], "groups", "base.group_system")
+        self.patch(
+            self.env["res.partner"]._fields["ref"], "groups", "base.group_system"
+        )
         self.reconciliation.with_user(admin).domain = "[('ref', '=', 'x')]"
 
         self.check()
@@ -659,5 +667,5 @@ class TestBadInput(ReconciliationCase):
         made = form.save()
 
         self.assertEqual(admin, made.user_id)
-        self.assertEqual("Reconciliation", made.name)
+        self.assertEqual("Contact to the shop", made.name)
         self.assertEqual(30, made.since_days)
