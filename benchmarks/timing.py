@@ -134,10 +134,11 @@ def burst(ground, size):
     sent = ground.caller.run(workload.BURST, code="orders", count=size.burst)
     run = ground.finish(sent, ["orders"], size.burst, before)
     ground.wait_for_idle()
-    [(requested, ran)] = ground.query(
-        "SELECT count(*), count(date_started) FROM queue_job "
+    [(ran,)] = ground.query(
+        "SELECT count(date_started) FROM queue_job "
         "WHERE identity_key LIKE 'bwt_webhook_outbound:lane:%'"
     )
+    requested = size.burst  # one by each transaction; those that didn't run may be gone
     scenario = f"{size.burst:,} deliveries in as many transactions"
     yield Row(
         f"{scenario}: after the last commit",

@@ -32,6 +32,11 @@ _logger = logging.getLogger(__name__)
 
 WATCHDOG_DELAY = timedelta(seconds=5)
 KEEP_EVERY = 1.0  # seconds
+# A lane that supersedes so many wake-ups at once expects more. They are then requested
+# for later, when it has superseded them, and it waits for some time before it ends.
+BURST = 10
+BURST_PAUSE = 1.5  # seconds
+IN_BURST_DELAY = timedelta(seconds=2)
 RUN_LATEST = timedelta(minutes=2)  # no batch is requested for a later time
 UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
 KILLED = "The worker was killed; another lane of the endpoint continues."
@@ -79,16 +84,27 @@ class QueueState(NamedTuple):
 # neither does, so no wake-up is lost and none starts too early.
 
 
-def wake(endpoint, eta: datetime | None = None, *, transaction: str | None = None):
+def wake(
+    endpoint,
+    eta: datetime | None = None,
+    *,
+    transaction: str | None = None,
+    in_burst: bool = False,
+):
     """Request a lane for `endpoint`, at `eta` (naive UTC) or immediately.
 
     :param transaction: this transaction's number, if the caller knows it
+    :param in_burst: with `transaction`: a lane waits for more and will find what was
+        queued; the wake-up is for the rare case that it ends before
 
     Any number of deliveries in one transaction make one job. The key is never shared
     between transactions: one that relied on another's pending wake-up, and committed
     only after that job had checked the queue, would leave its delivery unsent.
     """
-    transaction = transaction or _transaction(endpoint)
+    if not transaction:
+        transaction, in_burst = _transaction(endpoint)
+    if in_burst and not eta:
+        eta = utcnow() + IN_BURST_DELAY
     moment = int(eta.timestamp()) if eta else "now"
     _request(endpoint, job_sql.wake_up_key(endpoint.id, transaction, moment), eta)
 
@@ -119,8 +135,9 @@ def request_another_lane(endpoint, job_uuid: str):
 
 def request_notification(endpoint):
     """Request a notification on what this transaction could not queue."""
+    number, _in_burst = _transaction(endpoint)
     endpoint.with_delay(
-        identity_key=job_sql.notification_key(endpoint.id, _transaction(endpoint)),
+        identity_key=job_sql.notification_key(endpoint.id, number),
         description=f"Notify of webhooks that were not queued: {endpoint.code}",
     ).notify_not_queued()
 
@@ -172,9 +189,9 @@ def _request(endpoint, identity_key, eta):
     ).run_lane()
 
 
-def _transaction(endpoint) -> str:
-    endpoint.env.cr.execute(sql.transaction_id())
-    return endpoint.env.cr.fetchone()[0]
+def _transaction(endpoint) -> tuple[str, bool]:
+    endpoint.env.cr.execute(sql.transaction(endpoint.id))
+    return endpoint.env.cr.fetchone()
 
 
 def _plain(endpoint, company_id: int):
@@ -287,11 +304,17 @@ class Housekeeping:
         self.superseded = 0
         self.was_killed = False  # a superseded wake-up was that of a killed lane
         self._watchdog = None
+        self._burst_until_clock = None  # while this lane is the one of a burst
         self._next_clock = 0.0
         self.may_request_lane = True
 
     def is_due(self, clock: float) -> bool:
         return clock >= self._next_clock
+
+    def expects_more(self, clock: float) -> bool:
+        """Whether wake-ups wait, so that this lane finds their deliveries."""
+        until = self._burst_until_clock
+        return until is not None and clock < until and not self.budget.others_wait
 
     def keep(self) -> bool:
         """True if wake-ups were superseded: their deliveries can be claimed now.
@@ -305,6 +328,7 @@ class Housekeeping:
         found = len(killed)
         self.was_killed = self.was_killed or any(killed)
         self.superseded += found
+        self._note_burst(found)
         self._push_watchdog(now)
         self.cr.commit()
         if not first:
@@ -313,6 +337,17 @@ class Housekeeping:
             requeue_dead_jobs(self.cr)  # of another server, killed meanwhile
             self.cr.commit()
         return bool(found)
+
+    def _note_burst(self, found: int):
+        until = time.monotonic() + BURST_PAUSE
+        if self._burst_until_clock is not None:
+            if found:
+                self._burst_until_clock = until
+            elif time.monotonic() >= self._burst_until_clock:
+                self._burst_until_clock = None
+                self.slots.end_burst()
+        elif found >= BURST and self.slots.begin_burst():
+            self._burst_until_clock = until
 
     def request_another_lane(self):
         """There is work for one more lane; each lane requests the next slot once."""

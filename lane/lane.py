@@ -25,7 +25,7 @@ from .recovery import recover_interrupted
 from .report import FailureNotices, Report, notify_of_circuit
 from .response_hooks import call_due_hooks, call_interrupted_hooks
 from .slot import read_committed, slots
-from .step import POLL, Backlog, Caution, Situation, Step, next_step
+from .step import AWAIT_POLL, POLL, Backlog, Caution, Situation, Step, next_step
 from .translation import translate
 
 _logger = logging.getLogger(__name__)
@@ -166,6 +166,7 @@ class Lane:
             backlog=self.backlog,
             caution=self.caution,
             permit_wait=permit_wait,
+            expects_more=self.housekeeping.expects_more(clock),
         )
 
     # Claim ----------------------------------------------------------------------------
@@ -256,6 +257,10 @@ class Lane:
     def _sleep(self):
         """Wait for the next rate-limit permit."""
         time.sleep(max((self.not_before - utcnow()).total_seconds(), 0.001))
+
+    def _await(self):
+        """Wait for what is expected to be queued."""
+        time.sleep(AWAIT_POLL)
 
     # Responses ------------------------------------------------------------------------
 
@@ -382,4 +387,5 @@ class Lane:
         Step.CHECK: _check,
         Step.COLLECT: _collect,
         Step.SLEEP: _sleep,
+        Step.AWAIT: _await,
     }

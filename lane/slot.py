@@ -46,6 +46,20 @@ class Slots:
             # Rolling back releases the lock: a lane may need this slot.
             self.cr.execute("ROLLBACK TO SAVEPOINT bwt_borrowed_slot")
 
+    def begin_burst(self) -> bool:
+        """Let the endpoint's new wake-ups wait for this lane, until `end_burst`."""
+        self.cr.execute("SAVEPOINT bwt_burst")
+        self.cr.execute(sql.try_burst(self.endpoint_id))
+        if self.cr.fetchone()[0]:
+            return True
+        self.end_burst()
+        return False
+
+    def end_burst(self):
+        # Rolling back releases the lock, and only that: the slot was locked before.
+        self.cr.execute("ROLLBACK TO SAVEPOINT bwt_burst")
+        self.cr.execute("RELEASE SAVEPOINT bwt_burst")
+
     def check(self):
         """Raise OperationalError if the slot was lost with its connection."""
         self.cr.execute("SELECT 1")

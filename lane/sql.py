@@ -12,11 +12,16 @@ from functools import lru_cache
 from odoo.tools import SQL
 
 from .job_sql import lane_job_due
-from .locks import ALERTS, COMPARED, SLOTS
+from .locks import ALERTS, BURST, COMPARED, SLOTS
 
 SUPERUSER = 1
 
 # Queueing -----------------------------------------------------------------------------
+
+# True while a lane holds the lock; a shared lock of a moment disturbs nobody.
+_IN_BURST = f"""NOT CASE
+    WHEN pg_try_advisory_lock_shared({BURST[0]}, endpoint_id)
+    THEN pg_advisory_unlock_shared({BURST[0]}, endpoint_id) ELSE FALSE END"""
 
 QUEUED_COLUMNS = (
     "name",
@@ -37,14 +42,15 @@ QUEUED_COLUMNS = (
     "origin",
 )
 # Queue numbers follow the order of the rows. `now()` is what the ORM writes: the start
-# of the transaction. The transaction's number is part of the key of its wake-up.
+# of the transaction. The transaction's number is part of the key of its wake-up, and a
+# lane in a burst lets that wait.
 QUEUE_DELIVERIES_VALUES = f"""
     INSERT INTO bwt_webhook_outbound_delivery (
         {", ".join(QUEUED_COLUMNS)}, queue_number, endpoint_id, company_id,
         retry_number, attempt_count, replay_count, interruption_count,
         queue_to_done_seconds, end_to_end_seconds,
         create_date, create_uid, write_date, write_uid
-    ) VALUES %s RETURNING id, pg_current_xact_id()::text"""
+    ) VALUES %s RETURNING id, pg_current_xact_id()::text, {_IN_BURST}"""
 QUEUE_DELIVERIES_TEMPLATE = (
     "("
     + "%%s, " * len(QUEUED_COLUMNS)
@@ -135,9 +141,16 @@ def delete_lines(ids: list[int]) -> SQL:
     )
 
 
-def transaction_id() -> SQL:
-    """The number of this transaction, the same in all its savepoints."""
-    return SQL("SELECT pg_current_xact_id()::text")
+def transaction(endpoint_id: int) -> SQL:
+    """The number of this transaction, and whether a lane of the endpoint is in a burst.
+
+    The number is the same in all its savepoints.
+    """
+    return SQL(
+        "SELECT pg_current_xact_id()::text, %s FROM (SELECT %s AS endpoint_id) AS e",
+        SQL(_IN_BURST),
+        endpoint_id,
+    )
 
 
 # Slot and recovery --------------------------------------------------------------------
@@ -166,6 +179,11 @@ def try_compared(endpoint_id: int, places: list[int]) -> SQL:
 def try_alerts(endpoint_id: int) -> SQL:
     """True if no other lane notifies about this endpoint until our transaction ends."""
     return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", ALERTS[0], endpoint_id)
+
+
+def try_burst(endpoint_id: int) -> SQL:
+    """True if this lane is the one that wake-ups of its endpoint may wait for."""
+    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", BURST[0], endpoint_id)
 
 
 def slots_in_use(endpoint_id: int) -> SQL:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 POLL = 0.1  # seconds between checks for new work while requests are in flight
+AWAIT_POLL = 0.02  # seconds between them while nothing is and more is expected
 CAREFUL = 100  # deliveries to build one at a time after a lane was killed
 GRACE = 0.1  # seconds that each of these waits for the response to the previous one
 PERMIT_WAIT = 1.0  # seconds; for a later rate-limit permit a new lane is started
@@ -27,6 +28,7 @@ class Step(Enum):
     CHECK = "check whether something is due"
     COLLECT = "wait for responses"
     SLEEP = "wait for the next rate-limit permit"
+    AWAIT = "wait for deliveries that are expected"
     STOP = "end the lane"
 
 
@@ -86,6 +88,7 @@ class Situation(NamedTuple):
     backlog: Backlog
     caution: Caution
     permit_wait: float | None  # seconds to the next permit; None: none is missing
+    expects_more: bool = False  # many transactions queue, and wait for this lane
 
 
 def next_step(now: Situation) -> Step:
@@ -102,7 +105,9 @@ def next_step(now: Situation) -> Step:
         step = _next_claim(now)
         if step:
             return step
-    return Step.COLLECT if now.outstanding else Step.STOP
+    if now.outstanding:
+        return Step.COLLECT
+    return Step.AWAIT if now.expects_more and now.may_claim else Step.STOP
 
 
 def _has_space(now: Situation) -> bool:
@@ -126,7 +131,8 @@ def _next_claim(now: Situation) -> Step | None:
         if is_idle and now.permit_wait is not None and now.permit_wait > 0:
             return Step.SLEEP if now.permit_wait <= PERMIT_WAIT else None
         return _claim(now)
-    if now.clock - backlog.checked_clock >= POLL:
+    poll = AWAIT_POLL if is_idle and now.expects_more else POLL
+    if now.clock - backlog.checked_clock >= poll:
         return Step.CHECK
     if is_idle and backlog.is_due is None and now.permit_wait is not None:
         return Step.CHECK

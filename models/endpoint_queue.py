@@ -212,9 +212,10 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         requested = read_requests(self, requests, now, vals)
         apply_settle(self, requested, now)
         if self._has_foreign_hooks():
-            deliveries, transaction = self._create_deliveries(requested), None
+            deliveries = self._create_deliveries(requested)
+            transaction, in_burst = None, False
         else:
-            deliveries, transaction = self._insert_deliveries(requested)
+            deliveries, transaction, in_burst = self._insert_deliveries(requested)
         _attach_files(deliveries, requested)
         if self._runs_without_jobs():
             deliveries.process_delivery()
@@ -222,7 +223,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         # One wake-up for what is due, one for the earliest later date.
         dates = {each.vals["next_attempt_at"] for each in requested}
         if any(due <= now for due in dates):
-            jobs.wake(self, transaction=transaction)
+            jobs.wake(self, transaction=transaction, in_burst=in_burst)
         later = [due for due in dates if due > now]
         if later:
             jobs.wake(self, eta=min(later), transaction=transaction)
@@ -258,7 +259,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
     def _insert_deliveries(self, requested):
         """Create by one INSERT and one for the lines: the same rows as `create`.
 
-        :return: the deliveries and the number of the transaction
+        :return: the deliveries, the number of the transaction, and whether a lane is
+            at work that waits for more
         """
         cr = self.env.cr
         shared = {
@@ -281,7 +283,8 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         ids = [row[0] for row in found]
         self._insert_lines(ids, requested)
         self.invalidate_recordset(["outbound_delivery_ids"])
-        return self._silent_deliveries().browse(ids), found[0][1] if found else None
+        _id, transaction, in_burst = found[-1] if found else (None, None, False)
+        return self._silent_deliveries().browse(ids), transaction, in_burst
 
     def _insert_lines(self, ids, requested):
         """The context lines of deliveries, by one INSERT."""

@@ -2,17 +2,20 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Wake-ups: requested with the work, superseded, and exactly one left behind."""
 
+import time
 from datetime import timedelta
 
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, jobs, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 from odoo.addons.bwt_webhooks_outbound.lane.recovery import find_stuck_endpoints
+from odoo.addons.bwt_webhooks_outbound.lane.slot import Slots
 
 from ..constants import DELIVERY
 from ..receiver import status
 from .common import CommittedCase, duty_on, wake_ups
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)  # dates of jobs have no fractions
 
 
 class TestWaking(CommittedCase):
@@ -50,6 +53,55 @@ class TestWaking(CommittedCase):
             self.assertEqual(["done"], self.states(early))
 
         self.assertEqual([None], self.pending())
+
+    def test_wake_ups_of_a_burst_wait_for_the_lane(self):
+        """While a lane is in a burst, new wake-ups are requested for later.
+
+        queue_job's runner would start each of them, to find that a lane is at work.
+        """
+        with self.registry.cursor() as cr:
+            held = Slots(cr, self.endpoint_id)
+            self.assertTrue(held.take_slot(0))
+            self.assertTrue(held.begin_burst())
+
+            before = utcnow()
+            self.queue(1)
+            [eta] = self.pending()
+            self.assertGreaterEqual(eta, before + jobs.IN_BURST_DELAY - SECOND)
+
+            held.end_burst()
+            self.queue(2)
+            self.assertIn(None, self.pending())
+            with self.registry.cursor() as other:
+                self.assertFalse(Slots(other, self.endpoint_id).take_slot(0))
+                self.assertTrue(Slots(other, self.endpoint_id).begin_burst())
+
+    def test_one_burst_at_a_time(self):
+        """Of two lanes one is waited for; the other one ends as it would otherwise."""
+        with self.registry.cursor() as one, self.registry.cursor() as other:
+            self.assertTrue(Slots(one, self.endpoint_id).begin_burst())
+            self.assertFalse(Slots(other, self.endpoint_id).begin_burst())
+            other.execute("SELECT 1")
+
+    def test_a_lane_stays_in_a_burst(self):
+        """Many wake-ups at once: the lane sends what is queued while it waits."""
+        for number in range(jobs.BURST):
+            self.queue(number)
+        late = []
+
+        def queue_late(exchange):
+            status(200)(exchange)
+            if not late and self.receiver.total == jobs.BURST:
+                time.sleep(0.3)  # all others are recorded by then
+                late.extend(self.queue("late"))
+
+        self.receiver.script("/in", queue_late)
+
+        report = self.run_lane()
+
+        self.assertEqual(jobs.BURST + 1, report.superseded)
+        self.assertEqual(["done"], self.states(late))
+        self.assertEqual([], self.pending())
 
     def test_one_wake_up_at_the_earliest_retry(self):
         """After failures one wake-up is left, at the earliest next attempt."""

@@ -5,6 +5,7 @@
 import pytest
 
 from lane.step import (
+    AWAIT_POLL,
     CAREFUL,
     GRACE,
     PERMIT_WAIT,
@@ -123,6 +124,19 @@ def test_time_is_up():
     assert Step.COLLECT is step(IN_FLIGHT, may_claim=False, waiting=0)
     assert Step.RECORD is step(may_claim=False, unrecorded=4)
     assert Step.STOP is step(may_claim=False)
+
+
+def test_waits_for_what_is_expected():
+    """In a burst the lane stays, since the wake-ups of that time wait for it.
+
+    It checks more often than beside requests: nothing else would notice new work.
+    """
+    checked = Backlog(NOW - AWAIT_POLL / 2, False)
+
+    assert Step.AWAIT is step(backlog=checked, expects_more=True)
+    assert Step.CHECK is step(backlog=Backlog(NOW - 2 * AWAIT_POLL), expects_more=True)
+    assert Step.COLLECT is step(IN_FLIGHT, backlog=checked, expects_more=True)
+    assert Step.STOP is step(backlog=checked, expects_more=True, may_claim=False)
 
 
 def test_shortage():
