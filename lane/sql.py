@@ -583,11 +583,13 @@ def last_requests(endpoint_id: int, subjects: list[str]) -> SQL:
 
 
 def replays(ids: list[int]) -> SQL:
-    """Those of these deliveries that a user has replayed."""
+    """Those of these deliveries that a user has replayed, or a run of a user."""
     return SQL(
         """SELECT id FROM bwt_webhook_outbound_delivery
-        WHERE id = ANY(%s) AND replayed_from_delivery_id IS NOT NULL""",
-        ids,
+        WHERE id = ANY(%(ids)s) AND replayed_from_delivery_id IS NOT NULL
+        UNION SELECT queued_id FROM bwt_webhook_outbound_run_delivery
+        WHERE queued_id = ANY(%(ids)s)""",
+        ids=ids,
     )
 
 

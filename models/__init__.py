@@ -34,6 +34,7 @@ from . import ir_attachment
 from . import ir_cron
 from . import connector_mixin
 from . import run
+from . import run_delivery
 from . import reconciliation
 from . import reconciliation_result
 from . import res_config_settings

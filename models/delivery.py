@@ -13,6 +13,7 @@ from .const import (
     FAILURE_REASONS,
     HTTP_METHODS,
     ORIGINS,
+    RUN,
     UNFINISHED,
 )
 from .delivery_access import check_relations, check_to_write, checked_to_create
@@ -387,6 +388,14 @@ class BwtWebhookOutboundDelivery(models.Model):
         "a worker was killed, to find a handler that kills it.",
     )
 
+    replay_run_id = fields.Many2one(
+        comodel_name=RUN,
+        string="Replayed by Run",
+        compute="_compute_replay_run_id",
+        search="_search_replay_run_id",
+        help="The last run over past deliveries that has queued it.",
+    )
+
     # `state` is in WHERE, never in the key: ended rows are not in the index.
     _due = models.Index(
         "(endpoint_id, next_attempt_at, queue_number) "
@@ -509,6 +518,24 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     def _search_age_days(self, operator, value):
         return age_domain(self, operator, value)
+
+    def _compute_replay_run_id(self):
+        listed = self.env[f"{RUN}.delivery"].sudo()
+        rows = listed._read_group(
+            [("queued_id", "in", self.ids)], ["queued_id"], ["run_id:max"]
+        )
+        runs = dict(rows)
+        for delivery in self:
+            delivery.replay_run_id = runs.get(delivery.id)
+
+    def _search_replay_run_id(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        listed = self.env[f"{RUN}.delivery"].sudo()
+        found = listed._search(
+            [("run_id", "in", list(value)), ("queued_id", "!=", False)]
+        )
+        return [("id", "in", found.subselect("queued_id"))]
 
     @api.depends("message_uid")
     def _compute_message_ref(self):

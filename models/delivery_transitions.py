@@ -46,6 +46,9 @@ TRANSITIONS = {
     "queue": Transition(("draft", "error"), _lt("queued")),
     "send_now": Transition(("queued",), _lt("sent now")),
     "retry_now": Transition(("error", "dead_letter"), _lt("queued again")),
+    "resend": Transition(
+        ("done", "error", "dead_letter", "canceled"), _lt("queued again")
+    ),
     "reset": Transition(("error", "dead_letter", "canceled"), _lt("reset to draft")),
     "cancel": Transition(("draft", "error", "dead_letter", "queued"), _lt("canceled")),
     "dead_letter": Transition(("draft", "error"), _lt("dead-lettered")),
@@ -238,6 +241,12 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             endpoint._check_queueable()
         self.filtered(lambda each: each.state == "dead_letter").retry_number = 0
         self._put_in_queue()
+
+    def _do_resend(self):
+        """As Retry, of what has ended too: the same message ID, place and history."""
+        for endpoint in self.endpoint_id:
+            endpoint._check_queueable()
+        self._put_in_queue(fresh=True)
 
     def _do_reset(self):
         self._note_edit()  # what is queued from a draft is built from the record again

@@ -36,8 +36,8 @@ ENGINE = frozenset(
     "state origin user_id company_ids_json last_id max_id total_count processed_count "
     "queued_count not_built_count not_built_message message started_at ended_at fed_at "
     "after_delivery_id until_delivery_id allowance ahead_limit batch_limit "
-    "reconciliation_id "
-    "check_number verdicts endpoint_id company_id res_model".split()
+    "reconciliation_id check_number verdicts endpoint_id company_id res_model "
+    "replay_with replay_states replay_summary left_count left_message".split()
 )
 # What a run sends is fixed once it was started.
 FIXED_ONCE_STARTED = frozenset({"action_id", "action_choice", "domain"})
@@ -133,6 +133,42 @@ class BwtWebhookOutboundRun(models.Model):
         copy=False,
         help="Why the first one was not built.",
     )
+    replay_with = fields.Selection(
+        selection=[("same", "The Same Message ID"), ("new", "A New Message ID")],
+        string="Replay With",
+        readonly=True,
+        copy=False,
+        help="Of a run over past deliveries. The same: the delivery itself is queued "
+        "again, and the receiver drops what it has. A new one: a copy is queued, with "
+        "the origin Replay.",
+    )
+    replay_states = fields.Char(
+        string="Replayed States",
+        readonly=True,
+        copy=False,
+        help="Technical names of the states of the deliveries that it queues again.",
+    )
+    replay_summary = fields.Text(
+        string="Replayed Deliveries",
+        readonly=True,
+        copy=False,
+        help="Which deliveries it queues again.",
+    )
+    left_count = fields.Integer(
+        string="Not Replayed",
+        readonly=True,
+        copy=False,
+        default=0,
+        help="Deliveries that were deleted or changed since the run was started, or "
+        "that could not be queued.",
+    )
+    left_message = fields.Text(
+        string="Not Replayed Because",
+        readonly=True,
+        copy=False,
+        help="Why the first ones were not replayed, and how many of them for each "
+        "reason.",
+    )
     progress = fields.Float(
         compute="_compute_progress",
         help="Share of the records that are processed, in percent.",
@@ -203,7 +239,22 @@ class BwtWebhookOutboundRun(models.Model):
         "Another run of this server action has not ended. Wait for it, or cancel it.",
     )
 
+    # Two replays would send a delivery twice.
+    _one_replay_per_endpoint = models.UniqueIndex(
+        "(endpoint_id) WHERE state IN ('running', 'paused') "
+        "AND replay_with IS NOT NULL",
+        "Another replay of this endpoint has not ended. Wait for it, or cancel it.",
+    )
+
     # Settings
+
+    @api.depends("action_id")
+    def _compute_of_action(self):
+        replays = self.filtered("replay_with")
+        super(BwtWebhookOutboundRun, self - replays)._compute_of_action()
+        for run in replays:  # they have no server action
+            run.endpoint_id = run.endpoint_id
+            run.res_model = run.res_model
 
     @api.depends("state", "processed_count", "total_count")
     def _compute_progress(self):
@@ -231,7 +282,7 @@ class BwtWebhookOutboundRun(models.Model):
     @api.constrains("action_id")
     def _check_action(self):
         for run in self.sudo():
-            if run.state == "draft":
+            if run.state == "draft" and not run.replay_with:
                 run._check_action_choice()
 
     @api.constrains("pace")
@@ -363,6 +414,8 @@ class BwtWebhookOutboundRun(models.Model):
 
     def _deliveries_domain(self):
         """Its deliveries: of one action, one run at a time queues with this origin."""
+        if self.replay_with:
+            return [("replay_run_id", "=", self.id)]
         domain = [
             ("server_action_id", "=", self.sudo().action_id.id),
             ("origin", "=", self.origin),
@@ -409,6 +462,10 @@ class BwtWebhookOutboundRun(models.Model):
 
     def _check_startable(self):
         """Refuse where no batch could queue anything."""
+        if self.replay_with:
+            self.endpoint_id._check_queueable()
+            self._check_only_replay()
+            return
         self._check_action_choice()
         self.endpoint_id._check_queueable()
         if self.check_number != self.reconciliation_id.check_number:
@@ -436,6 +493,46 @@ class BwtWebhookOutboundRun(models.Model):
                     name=other.name,
                 ),
             )
+
+    def _check_only_replay(self):
+        other = self.search(
+            [
+                ("endpoint_id", "=", self.endpoint_id.id),
+                ("replay_with", "!=", False),
+                ("state", "in", UNENDED),
+                ("id", "!=", self.id),
+            ],
+            limit=1,
+        )
+        if other:
+            raise refused(
+                self,
+                self.env._(
+                    'the replay "%(name)s" of the same endpoint has not ended, and '
+                    "would send deliveries twice. Wait for it, or cancel it.",
+                    name=other.name,
+                ),
+            )
+
+    def _start_replay(self, deliveries, domain):
+        """Store what the domain finds, and request the first batch.
+
+        :param deliveries: an empty recordset, with the rights of the user
+        """
+        self._check_startable()
+        env = deliveries.env
+        self.write(
+            {
+                "user_id": env.user.id,
+                "company_ids_json": env.companies.ids,
+                "after_delivery_id": self._last_delivery_id(),
+                "started_at": utcnow(),
+            }
+        )
+        count = self.env[f"{RUN}.delivery"]._fill(self, deliveries, domain)
+        self.write({"total_count": count, "max_id": count})
+        self._set("running", False)
+        self._request_batch()
 
     def _start(self, user, companies):
         """Count the records as `user` and request the first batch."""

@@ -19,9 +19,10 @@ from .action_queue import compile_action
 from .action_run import RunResult, ServerActionRun
 from .endpoint_summary import waiting_message
 from .reconciliation_check import MatchingResults
+from .run_delivery import PastDeliveries
 from .run_records import matching
 
-ORIGINS_OF_RUNS = ("backfill", "reconciliation")
+ORIGINS_OF_RUNS = ("backfill", "reconciliation", "replay")
 BATCH_MAX = 1000  # records of a batch
 BATCH_SECONDS = 1.0  # a batch that takes longer is followed by smaller ones
 INTERVAL = timedelta(seconds=1)  # between two batches, at least
@@ -69,13 +70,16 @@ def feed(run, now, *, is_paced=True):
             return pace.interval()
     began = time.monotonic()
     with guarded(run.env) as outcome:
-        batch = _next_batch(run, limit, now)
-        if is_paced and not _keep_as_read(batch.records):
-            run.message = run.env._(
-                "It waits: another transaction is writing one of the next records."
-            )
-            return INTERVAL
-        result = _queue(run, batch.records)
+        if run.replay_with:
+            batch, result = _replay_next(run, limit)
+        else:
+            batch = _next_batch(run, limit, now)
+            if is_paced and not _keep_as_read(batch.records):
+                run.message = run.env._(
+                    "It waits: another transaction is writing one of the next records."
+                )
+                return INTERVAL
+            result = _queue(run, batch.records)
     if outcome.error is not None:
         run._end("failed", describe(run.env, outcome.error))
         return INTERVAL
@@ -156,6 +160,17 @@ class _Pace:
 def _problem(run):
     """Why the run can never continue as it is; empty if it can."""
     env, action, user = run.env, run.action_id, run.user_id
+    if not run.replay_with and (problem := _problem_of_action(env, run, action)):
+        return problem
+    if not user.exists() or not (user.active or user.id == SUPERUSER_ID):
+        return env._(
+            "The user who started it is archived, and records are searched with their "
+            "rights. Create another run."
+        )
+    return ""
+
+
+def _problem_of_action(env, run, action):
     if not action.exists():
         return env._("Its server action was deleted. Create another run.")
     if action.model_id.model not in env:
@@ -167,11 +182,6 @@ def _problem(run):
     if action.bwt_webhook_endpoint_id != run.endpoint_id:
         return env._(
             "Its server action sends to another endpoint now. Create another run."
-        )
-    if not user.exists() or not (user.active or user.id == SUPERUSER_ID):
-        return env._(
-            "The user who started it is archived, and records are searched with their "
-            "rights. Create another run."
         )
     return ""
 
@@ -278,6 +288,19 @@ def _queue(run, records):
     if not records:
         return RunResult()
     return RunOverRecords(action, run.origin).queue(records)
+
+
+def _replay_next(run, limit):
+    past = PastDeliveries(run)
+    count, last_id, queued = past.queue_next(limit)
+    left = sum(past.left.values())
+    if left:
+        values = {"left_count": run.left_count + left}
+        if not run.left_message:
+            values["left_message"] = past.left_message()
+        run.write(values)
+    batch = Batch(range(count), count, last_id, last_id >= run.max_id)
+    return batch, RunResult(queued=queued)
 
 
 def _record(run, batch, result, took):

@@ -75,6 +75,7 @@ from .orm import (
     test_recent_results,
     test_reconciliation,
     test_recover,
+    test_replay_of_a_span,
     test_refused_results,
     test_repetition,
     test_report,

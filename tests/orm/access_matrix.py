@@ -112,6 +112,7 @@ MATRIX = {
         "create": READERS,
         "unlink": READERS,
         "action_recover": READERS,
+        "action_start_replay": READERS,
     },
     "bwt.webhook.outbound.run": {
         # Who starts one sends data, as who configures what is sent.
@@ -122,6 +123,12 @@ MATRIX = {
         "action_cancel_run": READERS,
         "action_view_deliveries": READERS,
         "action_view_not_built": READERS,
+    },
+    "bwt.webhook.outbound.run.delivery": {
+        "read": NOBODY,
+        "write": NOBODY,
+        "create": NOBODY,
+        "unlink": NOBODY,
     },
     "bwt.webhook.outbound.reconciliation": {
         **CONFIGURATION,
