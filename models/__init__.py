@@ -37,4 +37,6 @@ from . import run
 from . import run_delivery
 from . import reconciliation
 from . import reconciliation_result
+from . import record_button
+from . import base
 from . import res_config_settings

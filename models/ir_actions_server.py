@@ -2,7 +2,7 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 import textwrap
 
-from odoo import Command, api, fields, models
+from odoo import Command, api, fields, models, tools
 from odoo.exceptions import ValidationError
 
 from ..services.errors import ServiceError
@@ -517,17 +517,39 @@ class IrActionsServer(models.Model):
     def create(self, vals_list):
         actions = super().create(vals_list)
         actions._bwt_webhook_bind()
+        actions._bwt_webhook_renew_forms()
         return actions
 
     def write(self, vals):
+        is_renewed = {"state", "model_id"} & vals.keys()
+        if is_renewed:
+            self._bwt_webhook_renew_forms()  # those of the former model
         result = super().write(vals)
-        if {"state", "model_id"} & vals.keys():
+        if is_renewed:
             self._bwt_webhook_bind()
+            self._bwt_webhook_renew_forms()
         if (
             "base_automation_id" in vals
         ):  # a constraint can't name another addon's field
             self._check_bwt_webhook_automation()
         return result
+
+    def unlink(self):
+        self._bwt_webhook_renew_forms()
+        return super().unlink()
+
+    @api.model
+    @tools.ormcache()
+    def _bwt_webhook_models(self):
+        """Names of the models whose records server actions send."""
+        actions = self.sudo().search_fetch([("state", "=", STATE)], ["model_id"])
+        return frozenset(actions.model_id.mapped("model"))
+
+    def _bwt_webhook_renew_forms(self):
+        """Forms have a button if a server action sends their records."""
+        if any(each.state == STATE for each in self):
+            self.env.registry.clear_cache()
+            self.env.registry.clear_cache("templates")
 
     def _bwt_webhook_bind(self):
         """Put "Webhook Deliveries" into the Action menu of models that queue some.

@@ -74,6 +74,7 @@ from .orm import (
     test_raw_bodies,
     test_recent_results,
     test_reconciliation,
+    test_record_button,
     test_recover,
     test_replay_of_a_span,
     test_refused_results,

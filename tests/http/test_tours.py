@@ -164,6 +164,37 @@ class Tours:
         self.tour("webhooks_reconciliation_again", url="/odoo/webhooks-reconciliations")
         self.assertEqual(0, self.env[RECONCILIATION].search([]).missing_count)
 
+    def test_replay_of_a_span(self):
+        """Accepted deliveries are counted, and sent again as new messages."""
+        endpoint = self.make_endpoint("/orders")
+        delivery = endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
+        self.assertEqual("done", delivery.state)
+
+        self.tour("webhooks_replay", url=f"/odoo/{ENDPOINT}/{endpoint.id}")
+
+        run = self.env[RUN].search([("endpoint_id", "=", endpoint.id)])
+        self.assertEqual(("running", "new"), (run.state, run.replay_with))
+        run.run_batch()
+        self.assertEqual(("done", 1), (run.state, run.queued_count))
+        first, second = self.receiver.wait_for_requests(2)
+        self.assertNotEqual(first.webhook_id, second.webhook_id)
+
+    def test_button_on_a_contact(self):
+        """The form of a contact shows its deliveries and opens them."""
+        endpoint = self.make_endpoint("/contacts")
+        contact = self.env["res.partner"].create({"name": "Tour: contact"})
+        action = self.env["ir.actions.server"].create(
+            {
+                "name": "Tour: contact to the shop",
+                "model_id": self.env["ir.model"]._get("res.partner").id,
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": endpoint.id,
+            }
+        )
+        action.with_context(active_model="res.partner", active_ids=contact.ids).run()
+
+        self.tour("webhooks_record_button", url=f"/odoo/res.partner/{contact.id}")
+
     def test_refusal(self):
         """What is wrong with an endpoint is read in a dialog, not in a traceback."""
         self.tour("webhooks_refusal")

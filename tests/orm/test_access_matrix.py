@@ -204,6 +204,11 @@ class TestAccessMatrix(TrustCase):
                 **company,
             },
             RUN: {"name": "R", "action_id": cls._server_action().id},
+            f"{RUN}.delivery": {
+                "run_id": cls.env[RUN].create({"name": "Replay"}).id,
+                "position": 1,
+                "delivery_id": 1,
+            },
             ACTION_FILE: {
                 "action_id": cls._server_action().id,
                 "send_as": "base64",
