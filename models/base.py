@@ -33,4 +33,3 @@ class Base(models.AbstractModel):
                     )
                 )
         return arch, view
-

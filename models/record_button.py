@@ -12,6 +12,15 @@ from .reconciliation_check import MISSING, LastDelivery, last_deliveries
 REFERENCES_SHOWN = 3
 
 
+def count_and_last(query) -> SQL:
+    """How many deliveries a query finds, and the id of the newest one."""
+    # Materialized: else the newest one may be looked for in all of history.
+    return SQL(
+        "WITH about AS MATERIALIZED (%s) SELECT count(*), max(id) FROM about",
+        query.select(),
+    )
+
+
 class BwtWebhookOutboundRecordButton(models.AbstractModel):
     """The server's side of the button; stores nothing."""
 
@@ -32,13 +41,7 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         about = deliveries._search(
             [("res_model", "=", model_name), ("res_id", "=", record.id)]
         )
-        # Materialized: else the newest one may be looked for in all of history.
-        [(count, last_id)] = self.env.execute_query(
-            SQL(
-                "WITH about AS MATERIALIZED (%s) SELECT count(*), max(id) FROM about",
-                about.select(),
-            )
-        )
+        [(count, last_id)] = self.env.execute_query(count_and_last(about))
         last = deliveries.browse(last_id or ())
         labels = dict(deliveries._fields["state"]._description_selection(self.env))
         return {
@@ -115,6 +118,7 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
     def _arrives(self, check, record):
         """Whether a delivery since the check is done, or on its way."""
         action = check.sudo().action_id
+        self.env[DELIVERY].flush_model()
         rows = self.env.execute_query(
             last_deliveries(action.id, record._name, [record.id])
         )
@@ -129,7 +133,11 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         endpoints = self.env[ENDPOINT].search_fetch([], ["reference_scope"])
         refs = self.env[EXTERNAL_REF].search(
             [
-                ("reference_scope", "in", list(set(endpoints.mapped("reference_scope")))),
+                (
+                    "reference_scope",
+                    "in",
+                    list(set(endpoints.mapped("reference_scope"))),
+                ),
                 ("res_model", "=", record._name),
                 ("res_id", "=", record.id),
             ],

@@ -135,7 +135,6 @@ class BwtWebhookOutboundRun(models.Model):
     )
     replay_with = fields.Selection(
         selection=[("same", "The Same Message ID"), ("new", "A New Message ID")],
-        string="Replay With",
         readonly=True,
         copy=False,
         help="Of a run over past deliveries. The same: the delivery itself is queued "
@@ -251,10 +250,10 @@ class BwtWebhookOutboundRun(models.Model):
     @api.depends("action_id")
     def _compute_of_action(self):
         replays = self.filtered("replay_with")
-        super(BwtWebhookOutboundRun, self - replays)._compute_of_action()
         for run in replays:  # they have no server action
             run.endpoint_id = run.endpoint_id
             run.res_model = run.res_model
+        return super(BwtWebhookOutboundRun, self - replays)._compute_of_action()
 
     @api.depends("state", "processed_count", "total_count")
     def _compute_progress(self):

@@ -115,8 +115,10 @@ class PastDeliveries:
         states = (self.run.replay_states or "").split(",")
         started_at = self.run.started_at
         fitting = readable.filtered(
-            lambda each: each.state in states
-            and not (each.queued_at and each.queued_at > started_at)
+            lambda each: (
+                each.state in states
+                and not (each.queued_at and each.queued_at > started_at)
+            )
         )
         changed = len(readable) - len(fitting)
         self.left[env._("changed since the run was started")] += changed

@@ -19,6 +19,7 @@ from odoo.addons.bwt_webhooks_outbound.models.reconciliation_check import (
     last_deliveries,
     stored_payloads,
 )
+from odoo.addons.bwt_webhooks_outbound.models.record_button import count_and_last
 
 from ..constants import ATTEMPT, DELIVERY, OPERATOR
 from .common import OutboundCase
@@ -98,6 +99,16 @@ class TestQueryPlans(OutboundCase):
             if node["Node Type"] == "Seq Scan"
         }
         self.assertFalse(scanned & {TABLE, f"{TABLE}_attempt", "queue_job"}, plan)
+
+    def test_button_on_a_record(self):
+        """The form of a record reads its own deliveries, for users of a company too."""
+        user = new_test_user(self.env, "plan-button", OPERATOR)
+        deliveries = self.env[DELIVERY].with_user(user)
+        about = [("res_model", "=", "res.partner"), ("res_id", "=", 7)]
+
+        query = count_and_last(deliveries._search(about))
+
+        self.assertPlan(query, f"{TABLE}_about")
 
     def test_claims(self):
         """Each claim finds its rows by the index of what is due, or of the groups."""

@@ -73,11 +73,11 @@ class TestReplayOfASpan(RunCase):
 
         found = self.env[DELIVERY].search(run._deliveries_domain())
         copies = found.sorted("queue_number")
-        self.assertEqual(
-            done.sorted("queue_number"), copies.replayed_from_delivery_id
-        )
+        self.assertEqual(done.sorted("queue_number"), copies.replayed_from_delivery_id)
         self.assertEqual({"replay"}, set(copies.mapped("origin")))
-        self.assertFalse(set(done.mapped("message_uid")) & set(copies.mapped("message_uid")))
+        self.assertFalse(
+            set(done.mapped("message_uid")) & set(copies.mapped("message_uid"))
+        )
         self.assertEqual({"done"}, set(done.mapped("state")))
 
     def test_span_and_states_say_which(self):
@@ -92,7 +92,9 @@ class TestReplayOfASpan(RunCase):
             return self.env[DELIVERY].search(self.dialog(**values)._domain())
 
         self.assertEqual(dead, found())
-        self.assertEqual(done | canceled | dead | late, found(with_done=True, with_canceled=True))
+        self.assertEqual(
+            done | canceled | dead | late, found(with_done=True, with_canceled=True)
+        )
         queued = found(with_done=True, span_by="queued")
         self.assertNotIn(late, queued)
         self.assertFalse(found(with_done=True, until=self.ended_at - HOUR))

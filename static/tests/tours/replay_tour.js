@@ -1,7 +1,7 @@
-import {DIALOG, RECORD, press, stateIs} from "./steps";
+import {DIALOG, RECORD, onPhone, press, stateIs} from "./steps";
 import {registry} from "@web/core/registry";
 
-const BUTTON = ".o_form_view button[name=webhook_deliveries]";
+const BUTTON = "button[name=webhook_deliveries]";
 
 registry.category("web_tour.tours").add("webhooks_replay", {
   steps: () => [
@@ -43,6 +43,11 @@ registry.category("web_tour.tours").add("webhooks_replay", {
 
 registry.category("web_tour.tours").add("webhooks_record_button", {
   steps: () => [
+    ...onPhone({
+      content: "Open the buttons that a phone hides",
+      trigger: ".o_form_view .o-form-buttonbox .o_button_more",
+      run: "click",
+    }),
     {
       content: "How many, and how the last one ended",
       trigger: `${BUTTON}:contains("1"):contains("Done")`,
