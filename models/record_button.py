@@ -131,12 +131,13 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
     def _references(self, record):
         """IDs of the record at receivers."""
         endpoints = self.env[ENDPOINT].search_fetch([], ["reference_scope"])
+        scopes = set(endpoints.mapped("reference_scope"))
         refs = self.env[EXTERNAL_REF].search(
             [
                 (
                     "reference_scope",
                     "in",
-                    list(set(endpoints.mapped("reference_scope"))),
+                    list(scopes),
                 ),
                 ("res_model", "=", record._name),
                 ("res_id", "=", record.id),

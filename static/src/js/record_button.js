@@ -21,7 +21,6 @@ export class RecordButton extends Component {
   static props = {...standardWidgetProps};
 
   setup() {
-    this.action = useService("action");
     this.orm = useService("orm");
     this.state = useState({figures: {}});
     useRecordObserver((record) => this.follow(record.resId, record.dirty));
@@ -70,8 +69,10 @@ export class RecordButton extends Component {
   }
 
   async open() {
+    // Not those of useService: a menu that is closed ends their calls.
+    const {action, orm} = this.env.services;
     const args = [this.props.record.resModel, this.resId];
-    this.action.doAction(await this.orm.call(MODEL, "action_open_deliveries", args));
+    await action.doAction(await orm.call(MODEL, "action_open_deliveries", args));
   }
 }
 
