@@ -134,11 +134,7 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         scopes = set(endpoints.mapped("reference_scope"))
         refs = self.env[EXTERNAL_REF].search(
             [
-                (
-                    "reference_scope",
-                    "in",
-                    list(scopes),
-                ),
+                ("reference_scope", "in", list(scopes)),
                 ("res_model", "=", record._name),
                 ("res_id", "=", record.id),
             ],
