@@ -60,6 +60,10 @@ PYTHON_PACKAGES = (
     "websocket-client",
     "hypothesis",
     "standardwebhooks",
+    # Receivers' own libraries, which must accept what is signed; a parser of metrics.
+    "stripe",
+    "slack-sdk",
+    "prometheus-client",
     "authlib",
     "babel",
 )
@@ -79,6 +83,9 @@ URLLIB3_1_PACKAGES = (
     "hypothesis",
     "freezegun",
     "standardwebhooks",
+    "stripe",
+    "slack-sdk",
+    "prometheus-client",
     "authlib",
     "babel",
     "cryptography",
