@@ -327,7 +327,10 @@ class BwtWebhookOutboundEndpoint(models.Model):
         6. On active endpoints, refuse settings that would stop every delivery.
         7. Refuse a backend that the user may not read.
         """
-        vals_list = [self._clean_answer(self._clean_target(vals)) for vals in vals_list]
+        vals_list = [
+            self._with_preset(self._clean_answer(self._clean_target(vals)))
+            for vals in vals_list
+        ]
         for vals in vals_list:
             if vals.get("signing_secret_input"):
                 self.new(vals)._check_new_signing_secret(vals)
@@ -369,7 +372,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         if "company_id" in vals:
             self._refuse_company_change(vals["company_id"])
             moved = self.filtered(lambda each: each.company_id.id != vals["company_id"])
-        given = self._clean_answer(self._clean_target(vals))
+        given = self._with_preset(self._clean_answer(self._clean_target(vals)))
         self._check_new_signing_secret(given)
         vals, secrets = self._split_secrets(self._with_body_reader(given))
         signed_otherwise = self._signed_otherwise(vals)

@@ -12,8 +12,13 @@ from ..services.egress.policy import Policy, check_url
 from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.http.tls import describe, tls_context
-from ..services.signing import SECRET_PREFIX, check_new_secret, new_secret
-from ..services.snippets import hmac_snippets, standard_snippets
+from ..services.signing import (
+    SECRET_PREFIXES,
+    check_new_secret,
+    new_private_key,
+    new_secret,
+    public_key_of,
+)
 from ..services.trust import (
     Credential,
     HmacSignature,
@@ -34,6 +39,7 @@ from .endpoint_secrets import (
     secret_input,
     secrets_of_other_kind,
 )
+from .endpoint_signing import snippets_of
 from .errors import misconfigured, translate
 from .res_config_settings import egress_parameters, egress_policy, egress_proxy
 
@@ -41,6 +47,7 @@ SIGNING_MODES = [
     ("none", "None"),
     ("standard", "Standard Webhooks"),
     ("hmac", "HMAC Header"),
+    ("template", "HMAC by Template"),
 ]
 
 AUTH_MODES = [
@@ -72,6 +79,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.endpoint.security"
     _description = "Outbound Webhook Endpoint: Security"
+    _inherit = "bwt.webhook.outbound.endpoint.signing"
 
     auth_mode = fields.Selection(
         selection=AUTH_MODES,
@@ -112,7 +120,8 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         groups=GROUP_OPERATOR,
         help="Standard Webhooks (standardwebhooks.com): ID, time and signature in "
         "three headers. HMAC Header: one header, as GitHub and Shopify send "
-        "it. Changing the mode removes the secret.",
+        "it. HMAC by Template: over a time and the body, as Stripe and Slack send it. "
+        "Changing the mode removes the secret.",
     )
     secret_expires_at = fields.Datetime(
         string="Old Secret Until",
@@ -126,7 +135,11 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         string="Signature Header", default="X-Hub-Signature-256", groups=GROUP_OPERATOR
     )
     hmac_algorithm = fields.Selection(
-        selection=[("sha256", "SHA-256"), ("sha512", "SHA-512")],
+        selection=[
+            ("sha256", "SHA-256"),
+            ("sha512", "SHA-512"),
+            ("sha1", "SHA-1 (old receivers)"),
+        ],
         string="Algorithm",
         default="sha256",
         required=True,
@@ -213,20 +226,15 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         "hmac_algorithm",
         "hmac_encoding",
         "hmac_prefix",
+        "signature_value_template",
+        "signature_text_template",
+        "signature_time_header",
+        "signing_public_key",
     )
     def _compute_verify(self):
         for endpoint in self:
-            python = node = False
-            if endpoint.signing_mode == "standard":
-                python, node = standard_snippets()
-            elif endpoint.signing_mode == "hmac":
-                python, node = hmac_snippets(
-                    endpoint.hmac_header_name or "",
-                    algorithm=endpoint.hmac_algorithm,
-                    encoding=endpoint.hmac_encoding,
-                    prefix=endpoint.hmac_prefix or "",
-                )
-            endpoint.verify_python, endpoint.verify_node = python, node
+            snippets = snippets_of(endpoint) or (False, False)
+            endpoint.verify_python, endpoint.verify_node = snippets
 
     @api.depends("client_certificate")
     def _compute_client_certificate_info(self):
@@ -254,7 +262,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             mode = vals.get("signing_mode") or endpoint.signing_mode
             # Without a mode yet, the form of the secret determines its kind.
             standard = mode == "standard" or (
-                mode != "hmac" and secret.startswith(SECRET_PREFIX)
+                mode in (False, "none") and secret.startswith(SECRET_PREFIXES)
             )
             try:
                 check_new_secret(secret, standard=standard)
@@ -345,7 +353,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
     def _check_signature(self):
         """Check what is known before there is a secret, which is generated later."""
-        if self.signing_mode == "hmac":
+        if self.signing_mode in ("hmac", "template"):
             check_header(self.hmac_header_name or "", self.hmac_prefix or "")
             refuse_connection_header(self.hmac_header_name)
         if self.signing_mode != "none" and self.signing_secret:
@@ -419,14 +427,19 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
                 self.hmac_encoding,
                 self.hmac_prefix or "",
             )
-        if self.signing_mode != "standard":
+        if self.signing_mode not in ("standard", "template"):
             return None
         until = self.secret_expires_at
-        return StandardSignature(
-            self.signing_secret or "",
-            self.old_secret or "",
-            until.replace(tzinfo=timezone.utc).timestamp() if until else 0.0,
-        )
+        secrets = {
+            "secret": self.signing_secret or "",
+            "old_secret": self.old_secret or "",
+            "old_until": until.replace(tzinfo=timezone.utc).timestamp()
+            if until
+            else 0.0,
+        }
+        if self.signing_mode == "template":
+            return self._template_signature(**secrets)
+        return StandardSignature(**secrets)
 
     def _credential(self):
         """The `Credential` of each request, None without one; raises ServiceError."""
@@ -503,24 +516,28 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         self.check_access("write")
         return self.env["bwt.webhook.outbound.secret"]._dialog(self)
 
-    def _generate_secret(self, overlap_hours):
-        """Store a new signing secret; returns it, to be shown once.
+    def _generate_secret(self, overlap_hours, kind="secret"):
+        """Store a new signing secret; returns what the receiver gets, shown once.
 
-        :param overlap_hours: how long the previous one signs too (Standard Webhooks; an
-            HMAC header has only one signature)
+        :param overlap_hours: how long the previous one signs too, if a request can
+            have two signatures (see `signs_twice`)
+        :param kind: of Standard Webhooks: "secret", or "key" for an ed25519 key, of
+            which the receiver gets the public part only
         """
         self.ensure_one()
         self.check_access("write")
         if self.signing_mode != "standard":
             secret = random_secrets.token_hex(32)
+        else:
+            secret = new_private_key() if kind == "key" else new_secret()
+        if not self.signs_twice:
             self._store_secrets({"signing_secret": secret})
             return secret
-        secret = new_secret()
         old = self.sudo().signing_secret if overlap_hours > 0 else False
         self._store_secrets({"signing_secret": secret, "old_secret": old})
         until = fields.Datetime.now() + timedelta(hours=overlap_hours)
         self.write({"secret_expires_at": until if old else False})
-        return secret
+        return public_key_of(secret) or secret
 
     def action_remove_client_certificate(self):
         """Remove the client certificate."""

@@ -3,6 +3,7 @@
 """Code shown to users: a request as a curl command, and how to verify a signature."""
 
 import json
+import re
 from collections.abc import Mapping
 from shlex import quote
 from string import Template
@@ -67,9 +68,162 @@ exports.verify = (body, headers) => {
 """)
 
 
+_KEY_PYTHON = """\
+# pip install cryptography
+import base64
+import os
+import time
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+def verify(body: bytes, headers, tolerance=300) -> None:
+    \"\"\"Raises InvalidSignature or ValueError when it isn't from us.
+
+    Header names in lower case. The public key is the one of the endpoint.
+    \"\"\"
+    public = os.environ["WEBHOOK_PUBLIC_KEY"].removeprefix("whpk_")
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public))
+    message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
+    if abs(time.time() - int(timestamp)) > tolerance:
+        raise ValueError("too old or too new")
+    for each in headers["webhook-signature"].split(" "):
+        version, _comma, signature = each.partition(",")
+        if version == "v1a":
+            signed = f"{message_id}.{timestamp}.".encode() + body
+            return key.verify(base64.b64decode(signature), signed)
+    raise ValueError("no signature of this kind")
+"""
+
+_KEY_NODE = """\
+const crypto = require("node:crypto");
+
+// Before the 32 bytes of an ed25519 key in its usual form (RFC 8410).
+const START = Buffer.from("302a300506032b6570032100", "hex");
+
+// body: a Buffer of the raw bytes. Throws when it isn't from us.
+exports.verify = (body, headers, tolerance = 300) => {
+    const text = process.env.WEBHOOK_PUBLIC_KEY.replace(/^whpk_/, "");
+    const key = crypto.createPublicKey({
+        key: Buffer.concat([START, Buffer.from(text, "base64")]),
+        format: "der",
+        type: "spki",
+    });
+    const time = headers["webhook-timestamp"];
+    if (!(Math.abs(Date.now() / 1000 - Number(time)) <= tolerance)) {
+        throw new Error("too old or too new");
+    }
+    const head = Buffer.from(`${headers["webhook-id"]}.${time}.`);
+    const signed = Buffer.concat([head, body]);
+    const isOurs = (headers["webhook-signature"] || "")
+        .split(" ")
+        .filter((each) => each.startsWith("v1a,"))
+        .map((each) => Buffer.from(each.slice(4), "base64"))
+        .some((each) => crypto.verify(null, signed, key, each));
+    if (!isOurs) {
+        throw new Error("wrong signature");
+    }
+};
+"""
+
+_TEMPLATE_PYTHON = Template("""\
+import base64
+import hmac
+import os
+import re
+import time
+
+
+def verify(body: bytes, headers, tolerance=300) -> None:
+    \"\"\"Raises ValueError when it isn't from us. Header names in lower case.\"\"\"
+    given = headers.get($header, "")
+    message_id = headers.get("webhook-id", "")
+    found = re.search($time_pattern, headers.get($time_header, ""))
+    timestamp = found[1] if found else "0"
+    if $is_timed and abs(time.time() - int(timestamp)) > tolerance:
+        raise ValueError("too old or too new")
+
+    def filled(text):
+        text = text.replace("{timestamp}", timestamp)
+        return text.replace("{message_id}", message_id)
+
+    signed = filled($before).encode() + body + filled($after).encode()
+    key = os.environ["WEBHOOK_SECRET"].encode()
+    digest = hmac.digest(key, signed, $algorithm)
+    expected = filled($item).replace("{signature}", $encoded)
+    # A list has a second signature while the secret is replaced.
+    if not any(hmac.compare_digest(expected, each) for each in given.split(",")):
+        raise ValueError("wrong signature")
+""")
+
+_TEMPLATE_NODE = Template("""\
+const crypto = require("node:crypto");
+
+// body: a Buffer of the raw bytes. Throws when it isn't from us.
+exports.verify = (body, headers, tolerance = 300) => {
+    const id = headers["webhook-id"] || "";
+    const found = (headers[$time_header] || "").match(new RegExp($time_pattern));
+    const time = found ? found[1] : "0";
+    if ($is_timed_js && !(Math.abs(Date.now() / 1000 - Number(time)) <= tolerance)) {
+        throw new Error("too old or too new");
+    }
+    const filled = (text) =>
+        text.replace("{timestamp}", time).replace("{message_id}", id);
+    const mac = crypto.createHmac($algorithm, process.env.WEBHOOK_SECRET);
+    mac.update(filled($before)).update(body).update(filled($after));
+    const item = filled($item).replace("{signature}", mac.digest($encoding));
+    const expected = Buffer.from(item);
+    // A list has a second signature while the secret is replaced.
+    const isOurs = (headers[$header] || "")
+        .split(",")
+        .map((each) => Buffer.from(each))
+        .some(
+            (each) =>
+                each.length === expected.length &&
+                crypto.timingSafeEqual(each, expected)
+        );
+    if (!isOurs) {
+        throw new Error("wrong signature");
+    }
+};
+""")
+
+
 def standard_snippets():
     """(Python, Node) for Standard Webhooks."""
     return _STANDARD_PYTHON, _STANDARD_NODE
+
+
+def key_snippets():
+    """(Python, Node) for Standard Webhooks with an ed25519 key (v1a)."""
+    return _KEY_PYTHON, _KEY_NODE
+
+
+def template_snippets(header, value, signed, time_header, *, algorithm, encoding):
+    """(Python, Node) for a signature by templates, which must be valid."""
+    before, _body, after = signed.partition("{body}")
+    prefix = value.split("{timestamp}")[0].rpartition(",")[2]
+    pattern = "(\\d+)" if time_header else f"{re.escape(prefix)}(\\d+)"
+    is_timed = bool(time_header) or "{timestamp}" in value
+    values = {
+        "header": json.dumps(header.lower()),
+        "time_header": json.dumps((time_header or header).lower()),
+        "time_pattern": json.dumps(pattern),
+        "is_timed": str(is_timed),
+        "is_timed_js": json.dumps(is_timed),
+        "before": json.dumps(before),
+        "after": json.dumps(after),
+        "item": json.dumps(
+            next(each for each in value.split(",") if "{signature}" in each)
+        ),
+        "algorithm": json.dumps(algorithm),
+        "encoding": json.dumps(encoding),
+        "encoded": _ENCODED[encoding],
+    }
+    return _TEMPLATE_PYTHON.substitute(values), _TEMPLATE_NODE.substitute(values)
+
+
+_ENCODED = {"hex": "digest.hex()", "base64": "base64.b64encode(digest).decode()"}
 
 
 def hmac_snippets(header, *, algorithm, encoding, prefix):
@@ -79,9 +233,7 @@ def hmac_snippets(header, *, algorithm, encoding, prefix):
         "algorithm": json.dumps(algorithm),
         "encoding": json.dumps(encoding),
         "prefix": json.dumps(prefix),
-        "encoded": "digest.hex()"
-        if encoding == "hex"
-        else "base64.b64encode(digest).decode()",
+        "encoded": _ENCODED[encoding],
     }
     return _HMAC_PYTHON.substitute(values), _HMAC_NODE.substitute(values)
 

@@ -10,8 +10,9 @@ from .http.client import Sender
 from .http.encoding import EncodedRequest
 from .http.proxy import Proxy
 from .masking import SHORTEST_MASKED
+from .signature_template import TemplateSignature
 from .signing import (
-    SECRET_PREFIX,
+    SECRET_PREFIXES,
     bare_token,
     base64_text,
     hmac_header,
@@ -111,7 +112,7 @@ class Trust:
 
     egress: Policy
     credential: Credential | None = None
-    signature: StandardSignature | HmacSignature | None = None
+    signature: StandardSignature | HmacSignature | TemplateSignature | None = None
     secrets: tuple[str, ...] = field(default=(), repr=False)
     client_certificate: str | None = field(default=None, repr=False)
     proxy: Proxy | None = field(default=None, repr=False)
@@ -162,7 +163,8 @@ def masked_forms(*secrets):
         if isinstance(secret, tuple):
             forms += [base64_text(":".join(secret)), secret[1]]
         elif secret:
-            secret = secret.removeprefix(SECRET_PREFIX)
+            for prefix in SECRET_PREFIXES:
+                secret = secret.removeprefix(prefix)
             forms += [secret, bare_token(secret)]
     return tuple(dict.fromkeys(form for form in forms if len(form) >= SHORTEST_MASKED))
 

@@ -96,6 +96,7 @@ from .orm import (
     test_settings,
     test_settings_page,
     test_settle_window,
+    test_signature_schemes,
     test_signing_secret,
     test_transitions,
     test_translation,

@@ -29,6 +29,18 @@ class BwtWebhookOutboundSecret(models.TransientModel):
     has_signing_secret = fields.Boolean(
         related="endpoint_id.has_signing_secret", related_sudo=False
     )
+    signs_twice = fields.Boolean(related="endpoint_id.signs_twice", related_sudo=False)
+    kind = fields.Selection(
+        selection=[
+            ("secret", "Shared Secret (v1)"),
+            ("key", "Key Pair (v1a, ed25519)"),
+        ],
+        string="Kind of Secret",
+        default="secret",
+        required=True,
+        help="Of Standard Webhooks. Shared Secret: libraries in many languages verify "
+        "it. Key Pair: the receiver gets a public key, with which nobody can sign.",
+    )
     overlap_hours = fields.Integer(
         string="Keep Old Secret For (Hours)",
         default=24,
@@ -57,11 +69,11 @@ class BwtWebhookOutboundSecret(models.TransientModel):
                 )
 
     @api.model
-    def _dialog(self, endpoint, secret=False):
+    def _dialog(self, endpoint, secret=False, kind="secret"):
         """The action that opens this for an endpoint, showing a secret if given."""
         context = {"default_endpoint_id": endpoint.id}
         if secret:
-            context["default_secret"] = secret
+            context |= {"default_secret": secret, "default_kind": kind}
         return {
             "type": "ir.actions.act_window",
             "name": self.env._("Signing Secret"),
@@ -74,5 +86,6 @@ class BwtWebhookOutboundSecret(models.TransientModel):
     def action_generate(self):
         """Generate the secret; returns the dialog that shows it."""
         self.ensure_one()
-        secret = self.endpoint_id._generate_secret(self.overlap_hours)
-        return self._dialog(self.endpoint_id, secret)
+        kind = self.kind if self.signing_mode == "standard" else "secret"
+        secret = self.endpoint_id._generate_secret(self.overlap_hours, kind)
+        return self._dialog(self.endpoint_id, secret, kind)
