@@ -80,7 +80,7 @@ class SentRequest(NamedTuple):
                 return found
         return request
 
-    def as_sent(self, known, trust, cr):
+    def as_sent(self, known, snapshot, cr):
         """The request as it was sent, for a record that can't be read any more.
 
         Headers that were stored masked are those of `known`.
@@ -91,7 +91,7 @@ class SentRequest(NamedTuple):
         url = self.url
         if MASK in url:
             url = known.target_url
-        headers = self._headers_as_sent(known, trust)
+        headers = self._headers_as_sent(known, snapshot)
         if headers is None:
             return None
         request = known.replaced(
@@ -104,14 +104,15 @@ class SentRequest(NamedTuple):
             request = self._with_body(request, cr)
             encoded = encode(build_transport_kwargs(request))
             is_same = body_hash(encoded.body) == self.body_hash
-            if is_same and stored_url(encoded.url, trust.secrets) == self.url:
+            secrets = snapshot.trust.secrets
+            if is_same and stored_url(encoded.url, secrets) == self.url:
                 return request
         return None
 
-    def _headers_as_sent(self, known, trust):
+    def _headers_as_sent(self, known, snapshot):
         """Headers without those of each attempt; None if one isn't known."""
         built = {name.lower(): value for name, value in known.raw("headers").items()}
-        own = _own_headers(trust)
+        own = _own_headers(snapshot)
         headers = {}
         for name, value in json.loads(self.headers).items():
             key = name.lower()
@@ -254,7 +255,7 @@ class Comparison:
         subject = subject_of(delivery)
         if not subject:
             return prepared
-        found = request_hash(prepared.encoded, self.snapshot.trust, delivery)
+        found = request_hash(prepared.encoded, self.snapshot, delivery)
         if prepared.claimed.id in self.skipped_ids and subject in self.busy:
             return Postponed(prepared.claimed, utcnow() + AGAIN)
         last = self.last.get(subject)
@@ -281,16 +282,21 @@ def subject_of(delivery) -> str | None:
     return f"{delivery.res_model},{delivery.res_id}"
 
 
-def _own_headers(trust):
-    """Lower-case names of the headers of credential and signature."""
-    signature = getattr(trust.signature, "header", None)
-    names = (trust.credential and trust.credential.name, signature)
+def _own_headers(snapshot):
+    """Lower-case names of the headers of credential, signature and extras."""
+    trust, extras = snapshot.trust, snapshot.extras
+    names = [
+        trust.credential and trust.credential.name,
+        getattr(trust.signature, "header", None),
+        getattr(trust.signature, "timestamp_header", None),
+        *(extras.header_names if extras else ()),
+    ]
     return {name.lower() for name in names if name}
 
 
-def request_hash(encoded, trust, delivery) -> str:
+def request_hash(encoded, snapshot, delivery) -> str:
     """SHA-256 of method, URL, body and headers, without what is new in each message."""
-    ignored = NOT_COMPARED | _own_headers(trust)
+    ignored = NOT_COMPARED | _own_headers(snapshot)
     lines = sorted(
         f"{name.lower()}: {value}"
         for name, value in encoded.headers

@@ -5,6 +5,7 @@ from . import value_source
 from . import endpoint_policy
 from . import endpoint_signing
 from . import endpoint_security
+from . import endpoint_extras
 from . import endpoint_oauth
 from . import endpoint_backend
 from . import payload_list

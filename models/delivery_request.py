@@ -252,7 +252,7 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
             long_texts=long_texts,
             **data,
         )
-        return sent.as_sent(known, snapshot.trust, self.env.cr)
+        return sent.as_sent(known, snapshot, self.env.cr)
 
     def _files_to_send(self, scope):
         """The files of this delivery; raises the error of one that can't be read."""
@@ -452,12 +452,17 @@ class BwtWebhookOutboundDeliveryRequest(models.AbstractModel):
         message_uid = scope.delivery.message_uid
         headers = dict(request.raw("headers"))
         set_header(headers, "webhook-id", message_uid)
+        extras = snapshot.extras
         try:
+            if extras is not None:
+                extras.add_headers(headers, message_uid)
             kwargs = build_transport_kwargs(request.replaced(headers=headers))
             encoded = encode(kwargs)
             if snapshot.answer is not None and snapshot.answer.body_limit:
                 encoded = encoded._replace(response_limit=snapshot.answer.body_limit)
-            return snapshot.trust.apply(encoded, message_uid, time.time())
+            # Signed before it is compressed: see docs/decisions.md.
+            encoded = snapshot.trust.apply(encoded, message_uid, time.time())
+            return encoded if extras is None else extras.compress(encoded)
         except ServiceError as error:
             raise scope.delivery._outbound_fault(error) from error
 

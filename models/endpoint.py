@@ -50,6 +50,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
         "mail.activity.mixin",
         "bwt.webhook.outbound.endpoint.policy",
         "bwt.webhook.outbound.endpoint.security",
+        "bwt.webhook.outbound.endpoint.extras",
         "bwt.webhook.outbound.endpoint.oauth",
         "bwt.webhook.outbound.endpoint.backend",
         "bwt.webhook.outbound.endpoint.queue",

@@ -13,6 +13,7 @@ from ..lane import sql
 from ..lane.jobs import KEPT_CONTEXT
 from ..services.answer_rules import AnswerSnapshot
 from ..services.errors import ServiceError
+from ..services.request_extras import RequestExtras
 from ..services.template import EXTERNAL, EXTERNAL_ID
 from .const import DELIVERY
 from .endpoint_policy import DeliveryPolicy
@@ -177,6 +178,7 @@ class EndpointSnapshot:
     rebuilds: each attempt is built again, instead of repeating the body sent before
     skips_unchanged: nothing is sent that the receiver got as its last request
     tracks_requests: attempts store what later requests are compared with
+    extras: headers and compression that the endpoint adds, None if it adds none
     line_sources: what defines a context line's value -> compiled source
     """
 
@@ -207,6 +209,7 @@ class EndpointSnapshot:
     rebuilds: bool = False
     skips_unchanged: bool = False
     tracks_requests: bool = False
+    extras: RequestExtras | None = None
     line_sources: dict = field(default_factory=dict)
 
     @property
@@ -317,6 +320,7 @@ def snapshot_of(endpoint, lang=None):
         rebuilds=endpoint.rebuild_each_attempt,
         skips_unchanged=endpoint.skip_if_unchanged,
         tracks_requests=_tracks_requests(endpoint),
+        extras=endpoint._request_extras(),
     )
 
 

@@ -252,7 +252,11 @@ def as_curl(method, url, headers, body, *, form=None, files=()):
         words.append("--globoff")  # curl interprets brackets as patterns
     words.append(f"--url {quote(mask_url(url))}")
     masked = mask_headers(headers)
+    # A text body was compressed on its way: curl sends it as it is shown.
+    is_text = form is not None or bool(files) or not is_binary(body)
     for name, value in masked.items() if isinstance(masked, Mapping) else masked:
+        if is_text and (name.lower(), value) == ("content-encoding", "gzip"):
+            continue
         if name.lower() not in _LEFT_TO_CURL:
             # "Name:" would remove a header, "Name;" sends it empty
             line = f"{name}: {value}" if value else f"{name};"
@@ -267,11 +271,16 @@ def as_curl(method, url, headers, body, *, form=None, files=()):
 
 
 def _data(body):
+    if is_binary(body):
+        return "--data-binary @body.bin"
+    return f"--data-raw {quote(body if isinstance(body, str) else body.decode())}"
+
+
+def is_binary(body):
+    """Whether no shell can pass this body as an argument."""
     if isinstance(body, bytes):
         try:
             body = body.decode("utf-8")
         except UnicodeDecodeError:
-            body = "\0"
-    if "\0" in body:  # no shell can pass it as an argument
-        return "--data-binary @body.bin"
-    return f"--data-raw {quote(body)}"
+            return True
+    return "\0" in (body or "")

@@ -81,6 +81,7 @@ from .orm import (
     test_repetition,
     test_report,
     test_request_arrives,
+    test_request_additions,
     test_request_build,
     test_retention,
     test_rpc_leaks,

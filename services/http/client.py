@@ -166,7 +166,7 @@ class Link:
         """Send the whole request. Raises OSError, TimeoutError."""
         self._deadline = deadline
         self.has_received = False
-        body = encoded.body
+        body = encoded.compressed or encoded.body
         data = encoded.head()
         if body and len(body) <= _JOIN:
             data += body

@@ -44,6 +44,7 @@ class EncodedRequest(NamedTuple):  # made twice per delivery: a dataclass is slo
     headers: all headers, in the order they are sent, Host first
     body: None without a body
     response_limit: bytes to keep of the response body, None for the usual limit
+    compressed: the body as it is sent, None to send `body` itself
     """
 
     method: str
@@ -55,6 +56,7 @@ class EncodedRequest(NamedTuple):  # made twice per delivery: a dataclass is slo
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
     response_limit: int | None = None
+    compressed: bytes | None = None
 
     def with_headers(self, extra):
         """The request with more headers: a mapping, or pairs of name and value.
