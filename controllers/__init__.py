@@ -1,3 +1,4 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
+from . import metrics
 from . import runner_check

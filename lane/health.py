@@ -183,6 +183,12 @@ HOUR = timedelta(hours=1)
 RESULTS = ("succeeded", "retried", "failed")
 # One column per bucket of the histogram of durations.
 BUCKETS = (*(f"ms_{bound}" for bound in BOUNDS), "ms_more")
+# Failure reasons; what fails for another one is counted by its result alone.
+REASONS = (
+    *("dns", "connect", "tls", "timeout", "interrupted", "egress", "redirect"),
+    *("http_4xx", "http_5xx", "response", "answer", "build", "handler"),
+)
+REASON_COLUMNS = {reason: f"reason_{reason}" for reason in REASONS}
 # Neither a success nor a failure: a handler postponed or canceled the delivery.
 _NOT_COUNTED = ("retry", "canceled")
 
@@ -206,8 +212,11 @@ def count_attempts(cr, endpoint_id: int, slot: int | None, results):
             end = start + HOUR
             counts = hours[start]
         counts[_result(result.attempt_state, result.next_attempt_at)] += 1
+        if result.reason in REASON_COLUMNS:
+            counts[REASON_COLUMNS[result.reason]] += 1
         if duration := _duration(result):
             counts[BUCKETS[bucket(duration)]] += 1
+            counts["ms_total"] += duration
     _add(cr, endpoint_id, slot, hours)
 
 
@@ -220,6 +229,7 @@ def count_interrupted(cr, endpoint_id: int, slot: int, interrupted):
     for started_at, is_retried in interrupted:
         counts = hours[hour_of(started_at)]
         counts["retried" if is_retried else "failed"] += 1
+        counts[REASON_COLUMNS["interrupted"]] += 1
     _add(cr, endpoint_id, slot, hours)
 
 

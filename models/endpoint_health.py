@@ -186,7 +186,7 @@ def check_runner_if_late(env):
 def current_circuit(endpoint):
     """State and failure streak of the circuit as the next lane will see them.
 
-    In SQL: `_is_closed_sql`.
+    In SQL: `circuit_closed_sql`.
     """
     row = endpoint.health_ids[:1]
     if row.circuit_state in (False, "closed"):
@@ -207,7 +207,7 @@ def circuit_domain(states):
             """(SELECT CASE WHEN %s THEN 'closed' ELSE h.circuit_state END
             FROM bwt_webhook_outbound_endpoint_health h
             WHERE h.endpoint_id = %s) IN %s""",
-            _is_closed_sql(model, alias, query),
+            circuit_closed_sql(model, alias, query),
             SQL.identifier(alias, "id"),
             tuple(states),
         )
@@ -215,7 +215,7 @@ def circuit_domain(states):
     return Domain.custom(to_sql=is_one_of)
 
 
-def _is_closed_sql(endpoints, alias, query):
+def circuit_closed_sql(endpoints, alias, query):
     """Whether an open circuit (row `h`) is closed, though no lane recorded it yet.
 
     Closed by a user after it opened, or disabled. Lanes apply the same rule, see
@@ -280,7 +280,7 @@ def health_sql(endpoints, alias, query):
         ) END""",
         state=endpoints._field_to_sql(alias, "state", query),
         is_paused=endpoints._field_to_sql(alias, "is_paused", query),
-        is_closed=_is_closed_sql(endpoints, alias, query),
+        is_closed=circuit_closed_sql(endpoints, alias, query),
         id=SQL.identifier(alias, "id"),
         late=fields.Datetime.now() - LATE,
         least=LEAST_SUCCESS,

@@ -12,15 +12,22 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from ..lane.clock import utcnow
-from ..lane.health import BUCKETS, RESULTS
+from ..lane.health import BUCKETS, REASON_COLUMNS, RESULTS
 from .const import ENDPOINT
 
 _logger = logging.getLogger(__name__)
 
 KEPT = timedelta(days=62)  # a chart of 30 days, and the 30 days before them
 COLUMNS = (*RESULTS, *BUCKETS)
-_NAMES = SQL(", ").join(map(SQL.identifier, COLUMNS))
-_SUMS = SQL(", ").join(SQL("sum(%s)", SQL.identifier(name)) for name in COLUMNS)
+STORED = (*COLUMNS, "ms_total", *REASON_COLUMNS.values())
+
+
+def sums_of(columns):
+    """`sum(a), sum(b), ...`"""
+    return SQL(", ").join(SQL("sum(%s)", SQL.identifier(name)) for name in columns)
+
+
+_SUMS = sums_of(COLUMNS)
 
 
 def _bucket(label):
@@ -87,6 +94,23 @@ class BwtWebhookOutboundEndpointHour(models.Model):
     ms_30000 = _bucket("Up to 30 s")
     ms_60000 = _bucket("Up to 60 s")
     ms_more = _bucket("Longer Than 60 s")
+    ms_total = fields.Float(
+        string="Total Duration", readonly=True, help="Of all requests, in ms."
+    )
+    # Attempts by failure reason, also those that a retry follows.
+    reason_dns = _bucket("Failed: Name Not Resolved")
+    reason_connect = _bucket("Failed: Connection Failed")
+    reason_tls = _bucket("Failed: TLS")
+    reason_timeout = _bucket("Failed: Timeout")
+    reason_interrupted = _bucket("Failed: Interrupted")
+    reason_egress = _bucket("Failed: Address Refused")
+    reason_redirect = _bucket("Failed: Redirect")
+    reason_http_4xx = _bucket("Failed: HTTP 4xx")
+    reason_http_5xx = _bucket("Failed: HTTP 5xx")
+    reason_response = _bucket("Failed: Invalid Response")
+    reason_answer = _bucket("Failed: Response Condition")
+    reason_build = _bucket("Failed: Request Not Built")
+    reason_handler = _bucket("Failed: Handler")
 
     # Rows without a slot are never in conflict: NULLs differ from each other.
     _lane_unique = models.UniqueIndex("(endpoint_id, hour, lane_slot)")
@@ -130,8 +154,8 @@ class BwtWebhookOutboundEndpointHour(models.Model):
                     (endpoint_id, hour, %(names)s)
                 SELECT endpoint_id, hour, %(sums)s FROM gone
                 GROUP BY endpoint_id, hour""",
-                names=_NAMES,
-                sums=_SUMS,
+                names=SQL(", ").join(map(SQL.identifier, STORED)),
+                sums=sums_of(STORED),
             )
         )
         self.invalidate_model()

@@ -72,19 +72,24 @@ def _parsed(text) -> Policy:
 
 def networks_of_odoo_conf() -> str:
     """What odoo.conf allows, as text; empty without such an option."""
+    return option_of_odoo_conf(OPTION)
+
+
+def option_of_odoo_conf(name) -> str:
+    """An option of our section in odoo.conf, as text; empty if it isn't there."""
     # Odoo ignores sections of addons: the file is read here, again when it changes.
     path = config["config"]
     try:
-        return _section(path, os.stat(path).st_mtime_ns)
+        return _section(path, os.stat(path).st_mtime_ns).get(name, "")
     except (OSError, TypeError):
         return ""
 
 
 @lru_cache(maxsize=4)
-def _section(path, _changed) -> str:
+def _section(path, _changed) -> dict:
     parser = configparser.RawConfigParser()
     parser.read([path])
-    return parser.get(SECTION, OPTION, fallback="")
+    return dict(parser[SECTION]) if SECTION in parser else {}
 
 
 PREFIX = "bwt_webhook_default_"

@@ -56,6 +56,7 @@ from .orm import (
     test_limited_paths,
     test_locked_jobs,
     test_missing_recipes,
+    test_metrics,
     test_neutralize,
     test_oauth,
     test_odd_responses,
