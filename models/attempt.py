@@ -183,6 +183,21 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         "call.",
     )
 
+    content_message = fields.Char(
+        related="delivery_id.content_message", string="Content"
+    )
+    payload_size = fields.Integer(
+        string="Size of the Deleted Payload",
+        readonly=True,
+        aggregator=False,
+        help="Bytes of the payload before it was deleted.",
+    )
+    response_size = fields.Integer(
+        string="Size of the Deleted Response Body",
+        readonly=True,
+        aggregator=False,
+        help="Bytes of the stored response body before it was deleted.",
+    )
     hook_values = fields.Text(
         string="Response Values to Store",
         readonly=True,
@@ -216,7 +231,10 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     @api.depends("http_method", "target_url", "request_headers_json", "payload_json")
     def _compute_curl_command(self):
         for attempt in self:
-            attempt.curl_command = attempt.target_url and _curl_of(attempt)
+            if message := attempt.content_message:
+                attempt.curl_command = f"# {message}"  # a comment, pasted by mistake
+            else:
+                attempt.curl_command = attempt.target_url and _curl_of(attempt)
 
 
 def _curl_of(attempt):

@@ -6,6 +6,7 @@ from odoo import Command, api, fields, models
 from odoo.tools import SQL
 
 from ..lane.clock import utcnow
+from . import content_retention
 from .const import (
     DELIVERY_STATES,
     ENDPOINT,
@@ -40,6 +41,7 @@ from .queue_request import (
 _logger = logging.getLogger(__name__)
 
 RETENTION_BATCH = 1000
+CONTENT_BATCH = 500  # deliveries whose content is deleted in one transaction
 # Written by a user, these replace what a server action would build.
 CONTENT = {"payload_json", "endpoint_id", "res_model", "res_id"}
 # And these are what a retry doesn't repeat.
@@ -395,6 +397,40 @@ class BwtWebhookOutboundDelivery(models.Model):
         search="_search_replay_run_id",
         help="The last run over past deliveries that has queued it.",
     )
+    content_deleted_at = fields.Datetime(
+        readonly=True,
+        copy=False,
+        help="When payload, headers, bodies, context lines, files and messages were "
+        "deleted. Dates, status, sizes, message ID and record are kept.",
+    )
+    content_deletion = fields.Selection(
+        selection=content_retention.REASONS,
+        string="Content Deleted By",
+        readonly=True,
+        copy=False,
+        help="Content Retention: of the endpoint. Contact Forgotten: an administrator "
+        "had the data of a contact deleted.",
+    )
+    content_message = fields.Char(
+        string="Content",
+        compute="_compute_content_message",
+        help="When and why the content was deleted. Empty if it is stored.",
+    )
+    payload_size = fields.Integer(
+        string="Size of the Deleted Payload",
+        readonly=True,
+        copy=False,
+        aggregator=False,
+        help="Bytes of the payload before it was deleted.",
+    )
+    # Not readable: a value that has few possible contents could be found with it.
+    payload_hash = fields.Char(
+        string="SHA-256 of the Deleted Payload",
+        readonly=True,
+        copy=False,
+        groups=fields.NO_ACCESS,
+        help="With which reconciliations compare what was delivered.",
+    )
 
     # `state` is in WHERE, never in the key: ended rows are not in the index.
     _due = models.Index(
@@ -412,7 +448,16 @@ class BwtWebhookOutboundDelivery(models.Model):
     )
     _about = models.Index("(res_model, res_id) WHERE res_id IS NOT NULL")
     _ended = models.Index(
-        "(endpoint_id, processed_at) WHERE state IN ('done', 'canceled')"
+        "(endpoint_id, processed_at) "
+        "WHERE state IN ('done', 'canceled') AND content_deleted_at IS NULL"
+    )
+    _failed_ended = models.Index(
+        "(endpoint_id, (COALESCE(processed_at, write_date))) "
+        "WHERE state IN ('error', 'dead_letter') AND next_attempt_at IS NULL "
+        "AND content_deleted_at IS NULL"
+    )
+    _emptied = models.Index(
+        "(endpoint_id, state, processed_at) WHERE content_deleted_at IS NOT NULL"
     )
     # What users filter for, the newest first; most deliveries are never in it. With the
     # columns that groups by endpoint and reason read, and the rule of companies: they
@@ -628,6 +673,13 @@ class BwtWebhookOutboundDelivery(models.Model):
         for delivery in self:
             delivery.file_ids = by_delivery.get(delivery._origin.id, found.browse())
 
+    @api.depends("content_deleted_at", "content_deletion", "processed_at")
+    @api.depends_context("lang", "tz")
+    def _compute_content_message(self):
+        for delivery in self:
+            message = DeliveryStatusMessage(delivery).content_deleted()
+            delivery.content_message = message
+
     @api.depends("attempt_ids")
     def _compute_curl_command(self):
         for delivery in self:
@@ -720,8 +772,10 @@ class BwtWebhookOutboundDelivery(models.Model):
 
     @api.autovacuum
     def _gc_ended_deliveries(self):
-        """Delete done and canceled deliveries older than `retention_days`, one batch.
+        """Delete deliveries past the retention of their endpoint, one batch.
 
+        Done and canceled ones after `retention_days`; dead letters, and errors that
+        need attention, after `failed_retention_days`.
         Attempts, context lines, files and messages are deleted with them.
         :return: how many were deleted and whether more are left: the vacuum commits
             and calls again for those
@@ -740,19 +794,7 @@ class BwtWebhookOutboundDelivery(models.Model):
     @api.model
     def _lock_expired(self, limit):
         """Ids of up to `limit` deliveries past their retention, oldest first."""
-        # By endpoint, so that each reads its own range of the partial index.
-        self.env.cr.execute(
-            SQL(
-                """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
-                    SELECT id FROM bwt_webhook_outbound_delivery
-                    WHERE endpoint_id = e.id AND state IN ('done', 'canceled')
-                    AND processed_at < %(now)s - e.retention_days * interval '1 day'
-                    ORDER BY processed_at LIMIT %(limit)s
-                ) d WHERE e.retention_days > 0 LIMIT %(limit)s""",
-                now=utcnow(),
-                limit=limit,
-            )
-        )
+        self.env.cr.execute(expired(utcnow(), limit))
         ids = [row[0] for row in self.env.cr.fetchall()]
         self.env.cr.execute(
             SQL(
@@ -764,9 +806,66 @@ class BwtWebhookOutboundDelivery(models.Model):
         )
         return [row[0] for row in self.env.cr.fetchall()]
 
+    @api.autovacuum
+    def _gc_content(self):
+        """Delete the content of what ended more than `content_days` ago, one batch.
+
+        :return: as `_gc_ended_deliveries`
+        """
+        deliveries = self.sudo()
+        try:
+            with self.env.cr.savepoint():
+                self.env.flush_all()
+                self.env.cr.execute(content_retention.expired(utcnow(), CONTENT_BATCH))
+                ids = [row[0] for row in self.env.cr.fetchall()]
+                found = content_retention.delete_content(
+                    deliveries.env, ids, "retention", utcnow()
+                )
+        except TAKEN:  # one of them is in use: retry with a new transaction
+            self.env.invalidate_all(flush=False)
+            return 0, 1
+        if found:
+            _logger.info("content retention emptied=%s", len(found))
+        return len(found), int(len(found) == CONTENT_BATCH)
+
     def _refused(self, text):
         """The error that names this delivery; `text` has the reason and what to do."""
         return refused(self, text)
+
+
+def expired(now, limit: int) -> SQL:
+    """Ids of deliveries past the retention of their endpoint, oldest first."""
+    # By endpoint, so that each reads its own ranges of the partial indexes: those of
+    # deliveries with content, and that of deliveries whose content was deleted.
+    return SQL(
+        """SELECT d.id FROM bwt_webhook_outbound_endpoint e CROSS JOIN LATERAL (
+            (SELECT id FROM bwt_webhook_outbound_delivery
+            WHERE e.retention_days > 0 AND endpoint_id = e.id
+            AND state IN ('done', 'canceled') AND content_deleted_at IS NULL
+            AND processed_at < %(now)s - e.retention_days * interval '1 day'
+            ORDER BY processed_at LIMIT %(limit)s)
+            UNION ALL
+            (SELECT id FROM bwt_webhook_outbound_delivery
+            WHERE e.failed_retention_days > 0 AND endpoint_id = e.id
+            AND state IN ('error', 'dead_letter') AND next_attempt_at IS NULL
+            AND content_deleted_at IS NULL AND COALESCE(processed_at, write_date)
+                < %(now)s - e.failed_retention_days * interval '1 day'
+            ORDER BY COALESCE(processed_at, write_date) LIMIT %(limit)s)
+            UNION ALL
+            (SELECT o.id FROM (VALUES
+                ('done', e.retention_days), ('canceled', e.retention_days),
+                ('dead_letter', e.failed_retention_days)
+            ) kept (state, days) CROSS JOIN LATERAL (
+                SELECT id FROM bwt_webhook_outbound_delivery
+                WHERE endpoint_id = e.id AND state = kept.state
+                AND content_deleted_at IS NOT NULL
+                AND processed_at < %(now)s - kept.days * interval '1 day'
+                ORDER BY processed_at LIMIT %(limit)s
+            ) o WHERE kept.days > 0 LIMIT %(limit)s)
+        ) d LIMIT %(limit)s""",
+        now=now,
+        limit=limit,
+    )
 
 
 def _seconds(start, end) -> float:

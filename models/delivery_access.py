@@ -40,6 +40,10 @@ ENGINE_COLUMNS = (
     "needs_build",
     "build_tries",
     "edited_at_attempt",
+    "content_deleted_at",
+    "content_deletion",
+    "payload_size",
+    "payload_hash",
     "company_id",
 )
 COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")

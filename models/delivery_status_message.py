@@ -5,7 +5,7 @@
 from babel.dates import format_timedelta
 
 from odoo.exceptions import ValidationError
-from odoo.tools.misc import babel_locale_parse, get_lang
+from odoo.tools.misc import babel_locale_parse, format_date, get_lang
 
 from ..lane.clock import utcnow
 from ..services.errors import ServiceError
@@ -41,6 +41,8 @@ class DeliveryStatusMessage:
 
     def text(self):
         """The whole message: what happened and what to do next."""
+        if self.delivery.content_deleted_at and self.delivery.state != "done":
+            return self._message_emptied()
         return getattr(self, f"_message_{self.delivery.state}")()
 
     def next_attempt(self):
@@ -62,6 +64,8 @@ class DeliveryStatusMessage:
 
     def needs_correction(self):
         """Whether it fails again unless the draft is corrected first."""
+        if self.delivery.content_deleted_at:
+            return False
         if self.delivery.state == "dead_letter":
             return self._content_was_refused()
         return (
@@ -87,7 +91,35 @@ class DeliveryStatusMessage:
         """What failed; False unless in Error or Dead Letter."""
         return self.delivery.state in ("error", "dead_letter") and self._failure()
 
+    def content_deleted(self):
+        """When and why its content was deleted; False if it is stored."""
+        moment = self.delivery.content_deleted_at
+        if not moment:
+            return False
+        date = format_date(self.env, moment)
+        if self.delivery.content_deletion == "forget":
+            return self.env._(
+                "Content was deleted on %s, because a contact was forgotten.", date
+            )
+        ended = self.delivery.processed_at or moment
+        return self.env._(
+            "Content was deleted on %(date)s, %(days)s days after the delivery ended.",
+            date=date,
+            days=max((moment - ended).days, 0),
+        )
+
     # One message per state
+
+    def _message_emptied(self):
+        """It can't be sent again."""
+        what = self._failure() if self.delivery.state == "dead_letter" else False
+        again = self.env._(
+            "It can't be sent again: its content was deleted. To send its record, run "
+            "the server action or a backfill."
+        )
+        if self.delivery.state == "canceled":
+            what = self.env._("Canceled: it wasn't sent.")
+        return self._joined(what, again)
 
     def _message_draft(self):
         if not self.delivery.endpoint_id:

@@ -10,6 +10,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import SQL, split_every
+from odoo.tools.misc import format_date
 
 from ..lane import jobs, sql
 from ..lane.clock import utcnow
@@ -56,6 +57,10 @@ TRANSITIONS = {
         ("draft", "done", "error", "dead_letter", "canceled"), _lt("replayed")
     ),
 }
+
+
+# They send what is stored, so they need it.
+NEED_CONTENT = {"queue", "send_now", "retry_now", "reset", "replay"}
 
 
 class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
@@ -165,6 +170,8 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         except pg_errors.LockNotAvailable:
             fit, unfit = self, [(self[:1], self.env._("being sent right now"))]
         for delivery, why in unfit:
+            if delivery.content_deleted_at and name in NEED_CONTENT:
+                raise refused(delivery, delivery._why_not_sent_again())
             done = TRANSITIONS[name].done(self.env)
             raise refused(
                 delivery,
@@ -215,7 +222,22 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             if each.state not in transition.sources
         ]
         fit = locked.filtered(lambda each: each.state in transition.sources)
+        if transition in [TRANSITIONS[name] for name in NEED_CONTENT]:
+            emptied = fit.filtered("content_deleted_at")
+            left += [(each, self.env._("without its content")) for each in emptied]
+            fit -= emptied
         return self & fit, left
+
+    def _why_not_sent_again(self):
+        return self.env._(
+            "its content was deleted on %s, so it can't be sent again. Run its server "
+            "action on the record, or backfill it.",
+            format_date(self.env, self.content_deleted_at),
+        )
+
+    def _refuse_emptied(self):
+        for delivery in self.filtered("content_deleted_at"):
+            raise refused(delivery, delivery._why_not_sent_again())
 
     def _apply(self, name):
         deliveries = self.sudo()
@@ -249,6 +271,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         self._put_in_queue(fresh=True)
 
     def _do_reset(self):
+        self._refuse_emptied()
         self._note_edit()  # what is queued from a draft is built from the record again
         self.write(
             {
@@ -289,6 +312,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         self.endpoint_id._wake_next_in_group()
 
     def _do_replay(self):
+        self._refuse_emptied()
         replays = self.browse()
         for delivery in self:
             number = delivery.replay_count + 1
@@ -418,6 +442,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
 
         :param fresh: start the retry schedule again
         """
+        self._refuse_emptied()
         build_again(self)
         self._check_sizes()
         now = utcnow()

@@ -136,6 +136,8 @@ BOUNDS = {
     "rate_limit": (0, 1_000_000),
     "circuit_threshold": (0, 1_000_000),
     "retention_days": (0, 36_500),
+    "failed_retention_days": (0, 36_500),
+    "content_days": (0, 36_500),
     "settle_seconds": (0, SECONDS_MAX),
     "settle_max_seconds": (0, SECONDS_MAX),
 }
@@ -173,6 +175,19 @@ def bounds_message(endpoints, name, value) -> str | None:
         value=value,
         low=low,
         high=high,
+    )
+
+
+def content_days_message(env, content_days, retention_days) -> str | None:
+    """What is wrong with a content retention beside a retention; None: nothing."""
+    if content_days <= retention_days or retention_days <= 0:
+        return None
+    return env._(
+        "content is deleted after %(content)s days, and deliveries are deleted after "
+        "%(kept)s already. Enter at most %(kept)s as content retention, or a longer "
+        "retention.",
+        content=content_days,
+        kept=retention_days,
     )
 
 
@@ -314,7 +329,24 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         required=True,
         groups=GROUP_OPERATOR,
         help="Done and canceled deliveries are deleted after this many days. 0: "
-        "never. Errors and dead letters are kept.",
+        "never. Errors and dead letters have a retention of their own.",
+    )
+    failed_retention_days = fields.Integer(
+        string="Retention of Failures (days)",
+        default=0,
+        required=True,
+        groups=GROUP_OPERATOR,
+        help="Dead letters, and errors that need attention, are deleted after this "
+        "many days, whether or not anybody has looked at them. 0: never.",
+    )
+    content_days = fields.Integer(
+        string="Content Retention (days)",
+        default=0,
+        required=True,
+        groups=GROUP_OPERATOR,
+        help="Payload, headers, bodies, context lines, files and messages of done, "
+        "canceled and dead-lettered deliveries are deleted after this many days. They "
+        "can't be retried or replayed then. 0: kept as long as the delivery.",
     )
     responsible_id = fields.Many2one(
         comodel_name="res.users",
@@ -393,6 +425,13 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
             for name in BOUNDS:
                 if message := bounds_message(self, name, endpoint[name]):
                     raise misconfigured(endpoint, message)
+
+    @api.constrains("retention_days", "content_days")
+    def _check_content_days(self):
+        for endpoint in self:
+            content, kept = endpoint.content_days, endpoint.retention_days
+            if message := content_days_message(endpoint.env, content, kept):
+                raise misconfigured(endpoint, message)
 
     @api.constrains("settle_seconds", "settle_max_seconds")
     def _check_settle_window(self):

@@ -2,7 +2,6 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """What has become of records: a verdict for each, by the deliveries of one action."""
 
-import json
 import time
 from datetime import timedelta
 from typing import NamedTuple
@@ -11,12 +10,10 @@ from odoo import SUPERUSER_ID
 from odoo.fields import Datetime, Domain
 from odoo.tools import SQL
 
-from ..services.errors import ServiceError
 from ..services.jsonable import to_json_value
-from ..services.paths import read_path, write_path
-from .action_changes import changes_path
 from .action_guard import guarded
 from .action_queue import compile_action
+from .content_retention import comparable, compared_without, payload_hash, without
 from .run_records import matching
 
 CHUNK = 2000  # records that are read at a time
@@ -105,9 +102,18 @@ def last_deliveries(action_id: int, res_model: str, ids: list[int]) -> SQL:
 
 def stored_payloads(ids: list[int]) -> SQL:
     return SQL(
-        "SELECT id, payload_json FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s)",
+        """SELECT id, payload_json, payload_hash, content_deleted_at IS NOT NULL
+        FROM bwt_webhook_outbound_delivery WHERE id = ANY(%s)""",
         ids,
     )
+
+
+class StoredPayload(NamedTuple):
+    """What a delivery has sent; of one whose content was deleted, the hash alone."""
+
+    payload: str | None
+    payload_hash: str | None
+    is_deleted: bool
 
 
 class Check:
@@ -123,8 +129,11 @@ class Check:
         self.action = reconciliation.action_id
         self.records = matching(reconciliation, reconciliation.user_id)
         self.now = now
-        days = reconciliation.endpoint_id.retention_days
-        self.horizon = now - timedelta(days=days) if days > 0 else None
+        self.path = compared_without(self.action)
+        endpoint = reconciliation.endpoint_id
+        days = endpoint.retention_days, endpoint.failed_retention_days
+        days = min((each for each in days if each > 0), default=0)
+        self.horizon = now - timedelta(days=days) if days else None
 
     def domain(self):
         """The filter, and since when."""
@@ -212,17 +221,26 @@ class Check:
     def _compare(self, records, lasts):
         """Whether the payload of today is that of the last delivery that is done."""
         self.env.cr.execute(stored_payloads([each.done_id for each in lasts.values()]))
-        stored = dict(self.env.cr.fetchall())
+        stored = {row[0]: StoredPayload(*row[1:]) for row in self.env.cr.fetchall()}
         built = self._built(records)
         found = {}
         for record_id, last in lasts.items():
-            sent = self._comparable(stored.get(last.done_id))
-            if record_id in built and built[record_id] == sent:
+            sent = stored.get(last.done_id)
+            is_same = record_id in built and self._is_same(built[record_id], sent)
+            if is_same is None:
+                verdict = "not_checkable"
+            elif is_same:
                 verdict = "delivered"
             else:
                 verdict = "canceled" if last.state == "canceled" else "outdated"
             found[record_id] = verdict, last.delivery_id
         return found
+
+    def _is_same(self, built, stored):
+        """Whether the payload was delivered; None if that isn't known any more."""
+        if stored is None or not stored.is_deleted:
+            return built == comparable(stored and stored.payload, self.path)
+        return stored.payload_hash and payload_hash(built) == stored.payload_hash
 
     def _built(self, records):
         """Record id -> its payload of today; without those that can't be built."""
@@ -236,27 +254,9 @@ class Check:
             half = len(records) // 2
             return self._built(records[:half]) | self._built(records[half:])
         return {
-            each["record"].id: self._without_changes(to_json_value(each["payload"]))
+            each["record"].id: without(to_json_value(each["payload"]), self.path)
             for each in requests
         }
-
-    def _comparable(self, text):
-        try:
-            return self._without_changes(json.loads(text))
-        except (TypeError, ValueError, RecursionError):
-            return None
-
-    def _without_changes(self, payload):
-        """What changed then isn't known now."""
-        if not self.action.bwt_webhook_add_changes:
-            return payload
-        path = changes_path(self.action)
-        try:
-            if read_path(payload, path) is None:
-                return payload
-            return write_path(payload, path, None)
-        except ServiceError:
-            return payload
 
 
 def step(reconciliation, now):

@@ -23,7 +23,7 @@ from ..services.errors import ServiceError
 from ..services.http.proxy import Proxy
 from ..services.retry import RetrySchedule
 from .const import ENDPOINT
-from .endpoint_policy import bounds_message
+from .endpoint_policy import bounds_message, content_days_message
 from .errors import capitalized, translate
 
 SECTION = "bwt_webhooks_outbound"
@@ -94,7 +94,10 @@ def _section(path, _changed) -> dict:
 
 PREFIX = "bwt_webhook_default_"
 # Fields of the endpoint whose default can be set.
-DEFAULTS = ("retry_schedule", "timeout_seconds", "retention_days")
+DEFAULTS = (
+    *("retry_schedule", "timeout_seconds"),
+    *("retention_days", "failed_retention_days", "content_days"),
+)
 HIDDEN = "***"  # shown instead of the proxy's password
 
 
@@ -143,6 +146,20 @@ class ResConfigSettings(models.TransientModel):
         string="Default Retention (days)",
         groups="base.group_system",
         help="Done and canceled deliveries are deleted after this many days. 0: never.",
+    )
+
+    bwt_webhook_default_failed_retention_days = fields.Integer(
+        string="Default Retention of Failures (days)",
+        groups="base.group_system",
+        help="Dead letters, and errors that need attention, are deleted after this "
+        "many days, whether or not anybody has looked at them. 0: never.",
+    )
+    bwt_webhook_default_content_days = fields.Integer(
+        string="Default Content Retention (days)",
+        groups="base.group_system",
+        help="Payload, headers, bodies and files of ended deliveries are deleted after "
+        "this many days. They can't be retried or replayed then. 0: kept as long as "
+        "the delivery.",
     )
 
     @api.depends("bwt_webhook_default_retry_schedule")
@@ -224,6 +241,10 @@ class ResConfigSettings(models.TransientModel):
 
     def _set_defaults(self):
         endpoints = self.env[ENDPOINT]
+        days = self[f"{PREFIX}content_days"], self[f"{PREFIX}retention_days"]
+        if message := content_days_message(self.env, *days):
+            label = self._fields[f"{PREFIX}content_days"]
+            raise self._invalid(label._description_string(self.env), message)
         for name, stored in self._defaults().items():
             label = self._fields[PREFIX + name]._description_string(self.env)
             value = self[PREFIX + name]

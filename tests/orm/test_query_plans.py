@@ -4,7 +4,6 @@
 
 import json
 from ast import literal_eval
-from datetime import timedelta
 from unittest.mock import patch
 
 from lxml import etree
@@ -14,6 +13,7 @@ from odoo.tools import SQL
 
 from odoo.addons.bwt_webhooks_outbound.lane import job_sql, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
+from odoo.addons.bwt_webhooks_outbound.models import content_retention, delivery
 from odoo.addons.bwt_webhooks_outbound.models.overview import failures_sql, waiting_sql
 from odoo.addons.bwt_webhooks_outbound.models.reconciliation_check import (
     last_deliveries,
@@ -460,13 +460,12 @@ class TestQueryPlans(OutboundCase):
         found = self.env[DELIVERY]._lock_expired(100)
         self.assertEqual(100, len(found))
         self.assertEqual(2, self.env.cr.sql_log_count - before)
-        self.assertPlan(
-            SQL(
-                """SELECT id FROM bwt_webhook_outbound_delivery
-                WHERE endpoint_id = %s AND state IN ('done', 'canceled')
-                AND processed_at < %s ORDER BY processed_at LIMIT 100""",
-                self.endpoint.id,
-                utcnow() - timedelta(days=90),
-            ),
-            f"{TABLE}_ended",
-        )
+        for index in ("ended", "failed_ended", "emptied"):
+            self.assertPlan(delivery.expired(utcnow(), 100), f"{TABLE}_{index}")
+
+    def test_content_retention(self):
+        """The same for content: deliveries without any are not read again."""
+        self.env.cr.execute("UPDATE bwt_webhook_outbound_endpoint SET content_days = 5")
+        for index in ("ended", "failed_ended"):
+            query = content_retention.expired(utcnow(), 100)
+            self.assertPlan(query, f"{TABLE}_{index}")
