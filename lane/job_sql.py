@@ -55,6 +55,22 @@ def checks_without_job() -> SQL:
     )
 
 
+def forget_key(forget_id: int) -> str:
+    """The next step of a search for the data of a contact, or of its deletion."""
+    return f"bwt_webhook_forget:{forget_id}"
+
+
+def forgets_without_job() -> SQL:
+    """Those that search or delete, without a job that waits."""
+    return SQL(
+        """SELECT r.id FROM bwt_webhook_outbound_forget r
+        WHERE r.state IN ('searching', 'deleting') AND NOT EXISTS (
+            SELECT 1 FROM queue_job j WHERE j.state IN ('pending', 'enqueued')
+            AND j.identity_key = 'bwt_webhook_forget:' || r.id
+        )"""
+    )
+
+
 def hasten(identity_key: str, eta) -> SQL:
     """Start a waiting job at this time, if it would start later."""
     return SQL(
@@ -335,7 +351,8 @@ def requeue_dead_jobs() -> SQL:
             WHERE j.state = 'started' AND (j.model_name, j.method_name) IN (
                 ('bwt.webhook.outbound.endpoint', 'run_lane'),
                 ('bwt.webhook.outbound.run', 'run_batch'),
-                ('bwt.webhook.outbound.reconciliation', 'run_check')
+                ('bwt.webhook.outbound.reconciliation', 'run_check'),
+                ('bwt.webhook.outbound.forget', 'run_forget')
             ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1

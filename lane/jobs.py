@@ -167,6 +167,21 @@ def request_check(reconciliation):
     ).run_check()
 
 
+def request_forget(forget):
+    """Request the next step of a search or deletion; one job waits at a time."""
+    _plain(forget, forget.company_id.id).with_delay(
+        identity_key=job_sql.forget_key(forget.id),
+        max_retries=0,
+        description=f"Forget a contact: {forget.id}",
+    ).run_forget()
+
+
+def forgets_without_job(cr) -> list[int]:
+    """Ids of those that search or delete and whose next step nobody will start."""
+    cr.execute(job_sql.forgets_without_job())
+    return [row[0] for row in cr.fetchall()]
+
+
 def checks_without_job(cr) -> list[int]:
     """Ids of reconciliations that check and whose next step nobody will start."""
     cr.execute(job_sql.checks_without_job())

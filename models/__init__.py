@@ -41,4 +41,5 @@ from . import reconciliation
 from . import reconciliation_result
 from . import record_button
 from . import base
+from . import forget
 from . import res_config_settings

@@ -14,6 +14,7 @@ ANSWER_VALUE = "bwt.webhook.outbound.endpoint.answer.value"
 EXTERNAL_REF = "bwt.webhook.outbound.external.ref"
 RUN = "bwt.webhook.outbound.run"
 RECONCILIATION = "bwt.webhook.outbound.reconciliation"
+FORGET = "bwt.webhook.outbound.forget"
 ACTION_STATE = "bwt_webhook_outbound"  # of server actions that queue deliveries
 PACE = 600  # records a minute that a run queues by default
 

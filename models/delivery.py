@@ -12,6 +12,8 @@ from .const import (
     ENDPOINT,
     EXTERNAL_REF,
     FAILURE_REASONS,
+    FORGET,
+    GROUP_ADMIN,
     HTTP_METHODS,
     ORIGINS,
     RUN,
@@ -415,6 +417,17 @@ class BwtWebhookOutboundDelivery(models.Model):
         string="Content",
         compute="_compute_content_message",
         help="When and why the content was deleted. Empty if it is stored.",
+    )
+    forget_ids = fields.Many2many(
+        comodel_name=FORGET,
+        relation="bwt_webhook_outbound_forget_delivery",
+        column1="delivery_id",
+        column2="forget_id",
+        string="Found for Contacts",
+        readonly=True,
+        copy=False,
+        groups=GROUP_ADMIN,
+        help="It was found when data of a contact was to be deleted.",
     )
     payload_size = fields.Integer(
         string="Size of the Deleted Payload",

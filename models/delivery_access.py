@@ -43,10 +43,13 @@ ENGINE_COLUMNS = (
     "content_deleted_at",
     "content_deletion",
     "payload_size",
-    "payload_hash",
+    "forget_ids",
     "company_id",
 )
-COMPUTED = ("queue_to_done_seconds", "end_to_end_seconds", "company_id")
+COMPUTED = (
+    *("queue_to_done_seconds", "end_to_end_seconds", "company_id"),
+    "forget_ids",  # written from the other side
+)
 # Its place in the queue and its record: fixed once it is queued.
 FIXED_ONCE_QUEUED = (
     *("endpoint_id", "res_model", "res_id"),

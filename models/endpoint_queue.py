@@ -18,6 +18,7 @@ from .const import (
     ACTION_STATE,
     CONTEXT_LINE,
     DELIVERY,
+    FORGET,
     GROUP_OPERATOR,
     PACE,
     RECONCILIATION,
@@ -407,6 +408,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
             jobs.wake(endpoint)
         self.env[RUN]._wake_interrupted()
         self.env[RECONCILIATION]._wake_interrupted()
+        self.env[FORGET]._wake_interrupted()
         endpoint_health.check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):

@@ -48,6 +48,7 @@ from .orm import (
     test_field_values,
     test_files,
     test_foreign_transactions,
+    test_forget,
     test_forms,
     test_handlers,
     test_headers_and_url,

@@ -164,6 +164,23 @@ class Tours:
         self.tour("webhooks_reconciliation_again", url="/odoo/webhooks-reconciliations")
         self.assertEqual(0, self.env[RECONCILIATION].search([]).missing_count)
 
+    def test_forget(self):
+        """A contact is forgotten by clicks: search, counts, confirm, and it is said."""
+        # It runs in jobs, and no worker sees what a test has not committed.
+        self.enterContext(patch.dict(os.environ, {"QUEUE_JOB__NO_DELAY": "1"}))
+        contact = self.env["res.partner"].create(
+            {"name": "Tour: contact", "email": "tour.contact@example.com"}
+        )
+        endpoint = self.make_endpoint("/orders")
+        delivery = endpoint.queue_delivery({"email": contact.email})
+        self.assertEqual("done", delivery.state)
+
+        self.tour("webhooks_forget", url=f"/odoo/res.partner/{contact.id}")
+
+        self.env.invalidate_all()
+        self.assertEqual("{}", delivery.payload_json)
+        self.assertIn("webhook deliveries", contact.message_ids[:1].body)
+
     def test_replay_of_a_span(self):
         """Accepted deliveries are counted, and sent again as new messages."""
         endpoint = self.make_endpoint("/orders")

@@ -147,6 +147,18 @@ MATRIX = {
         **RECORD,
         "action_view_record": READERS,
     },
+    # Who deletes what others may need.
+    "bwt.webhook.outbound.forget": {
+        "read": ADMINISTRATOR,
+        "write": ADMINISTRATOR,
+        "create": "- - - - + - +",  # for the user's own company
+        "unlink": ADMINISTRATOR,
+        "action_search": ADMINISTRATOR,
+        "action_delete_content": ADMINISTRATOR,
+        "action_cancel_forget": ADMINISTRATOR,
+        "action_view_deliveries": ADMINISTRATOR,
+        "action_view_references": ADMINISTRATOR,
+    },
     # Part of a server action: for Settings administrators, who are none of these.
     "bwt.webhook.outbound.action.line": {
         "read": NOBODY,

@@ -19,6 +19,7 @@ from ..constants import (
     DELIVERY,
     ENDPOINT,
     EXTERNAL_REF,
+    FORGET,
     HANDLER,
     HANDLER_RULE,
     OPERATOR,
@@ -47,6 +48,9 @@ STATES = {
     "action_pause_run": "running",
     "action_resume_run": "paused",
     "action_cancel_run": "running",
+    "action_search": "draft",
+    "action_delete_content": "found",
+    "action_cancel_forget": "found",
 }
 ARGUMENTS = {"action_bulk": ["cancel"]}
 # Of the model, not of records.
@@ -203,6 +207,7 @@ class TestAccessMatrix(TrustCase):
                 "res_id": cls.partner.id,
                 **company,
             },
+            FORGET: {"partner_id": cls.partner.id},
             RUN: {"name": "R", "action_id": cls._server_action().id},
             f"{RUN}.delivery": {
                 "run_id": cls.env[RUN].create({"name": "Replay"}).id,
@@ -317,6 +322,8 @@ class TestAccessMatrix(TrustCase):
             (ENDPOINT, "run_lane"),
             (ENDPOINT, "backfill"),
             (RUN, "run_batch"),
+            (FORGET, "run_forget"),
+            (DELIVERY, "_gc_content"),
             (DELIVERY, "process_delivery"),
             (HANDLER, "execute_outbound"),
             (ENDPOINT, "_trust"),

@@ -141,6 +141,7 @@ class TestQueryPlans(OutboundCase):
         self.assertPlan(job_sql.hasten(job_sql.run_key(7), utcnow()))
         self.assertPlan(job_sql.runs_without_job(utcnow()))
         self.assertPlan(job_sql.checks_without_job())
+        self.assertPlan(job_sql.forgets_without_job())
 
     def test_reconciliation(self):
         """By the index on the record, one lookup each: the history isn't scanned."""
