@@ -71,6 +71,17 @@ def forgets_without_job() -> SQL:
     )
 
 
+def count_with_texts(patterns: list[str]) -> SQL:
+    """How many jobs of this addon have one of these patterns in a text."""
+    return SQL(
+        """SELECT count(*) FROM queue_job
+        WHERE channel LIKE 'root.webhooks%%' AND lower(concat_ws(
+            E'\\n', name, result, exc_name, exc_message, exc_info
+        )) LIKE ANY(%s)""",
+        patterns,
+    )
+
+
 def hasten(identity_key: str, eta) -> SQL:
     """Start a waiting job at this time, if it would start later."""
     return SQL(

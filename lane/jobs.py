@@ -41,6 +41,7 @@ RUN_LATEST = timedelta(minutes=2)  # no batch is requested for a later time
 UNTIL_LOCKED = 0.05  # seconds between a job's start and the lock on its row
 KILLED = "The worker was killed; another lane of the endpoint continues."
 UNINSTALLED = "Cancelled: the webhooks addon was uninstalled"
+MODEL = "queue.job"
 JOB_FUNCTION = "<bwt.webhook.outbound.endpoint>.run_lane"
 # Kept in the context if code calls the steps directly: tests and scripts run without
 # jobs.
@@ -165,6 +166,12 @@ def request_check(reconciliation):
         max_retries=0,
         description=f"Check what was delivered: {reconciliation.name}",
     ).run_check()
+
+
+def count_with_texts(cr, patterns) -> int:
+    """How many of our jobs have a result or an error that is LIKE one of these."""
+    cr.execute(job_sql.count_with_texts(patterns))
+    return cr.fetchone()[0]
 
 
 def request_forget(forget):

@@ -335,7 +335,9 @@ class BwtWebhookOutboundForget(models.Model):
         """End it; content that was deleted is not restored."""
         for each in self:
             each._require("draft", "found", *AT_WORK)
-            each.sudo()._end("canceled", self.env._("%s canceled it.", self.env.user.name))
+            each.sudo()._end(
+                "canceled", self.env._("%s canceled it.", self.env.user.name)
+            )
         return True
 
     def action_view_deliveries(self):
@@ -354,7 +356,9 @@ class BwtWebhookOutboundForget(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "bwt_webhooks_outbound.action_webhook_outbound_external_ref"
         )
-        ids = self.env[EXTERNAL_REF].search([("id", "in", self.sudo().reference_ids.ids)])
+        ids = self.env[EXTERNAL_REF].search(
+            [("id", "in", self.sudo().reference_ids.ids)]
+        )
         return action | {"domain": [("id", "in", ids.ids)], "context": {}}
 
     def _require(self, *states):
@@ -462,8 +466,10 @@ class BwtWebhookOutboundForget(models.Model):
     def _accessible(self, model_name):
         """The model with the rights of the user who requested it."""
         companies = self.company_ids_json or []
-        return self.env[model_name].with_user(self.user_id).with_context(
-            allowed_company_ids=companies, active_test=False
+        return (
+            self.env[model_name]
+            .with_user(self.user_id)
+            .with_context(allowed_company_ids=companies, active_test=False)
         )
 
     def _count(self):
@@ -550,7 +556,9 @@ class BwtWebhookOutboundForget(models.Model):
             canceled=self.canceled_count,
         )
         self.partner_id.message_post(
-            body=note, author_id=self.user_id.partner_id.id, subtype_xmlid="mail.mt_note"
+            body=note,
+            author_id=self.user_id.partner_id.id,
+            subtype_xmlid="mail.mt_note",
         )
 
     def _left_message(self, count):

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from odoo.tools import SQL, email_normalize
 
+from ..lane import jobs
 from .const import ATTEMPT, CONTEXT_LINE, DELIVERY, FORGET
 from .content_retention import texts_about_deliveries
 from .delivery_record import _models_in_use
@@ -257,8 +258,7 @@ class Search:
         for name, column in (("mail.message", "model"), ("mail.activity", "res_model")):
             where = SQL("t.%s = ANY(%s)", SQL.identifier(column), names)
             counts[name] = self._count(self.env[name], patterns, where)
-        where = SQL("t.channel LIKE %s", "root.webhooks%")
-        counts["queue.job"] = self._count(self.env["queue.job"], patterns, where)
+        counts[jobs.MODEL] = jobs.count_with_texts(self.env.cr, patterns)
         found = {name: count for name, count in counts.items() if count}
         self.forget.others_json = json.dumps(found, sort_keys=True)
 

@@ -61,7 +61,7 @@ GROUPS = {
         *("models/field_", "models/path_", "models/payload_", "models/record_"),
         *("models/value_", "services/"),
     ),
-    "Runs": ("models/run", "models/reconciliation"),
+    "Runs": ("models/run", "models/reconciliation", "models/forget"),
     "On an endpoint": ("models/", "wizards/"),
     "While a lane sends": ("lane/", "controllers/"),
 }

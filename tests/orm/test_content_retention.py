@@ -89,7 +89,9 @@ class TestContentRetention(ContentCase):
         self.assertEqual(len(rows[1]["payload_json"]), attempt.payload_size)
         self.assertEqual(f"{self.receiver.url}/***", attempt.target_url)
         self.assertFalse(done.context_line_ids)
-        self.assertEqual(("res.partner", self.contact.id), (done.res_model, done.res_id))
+        self.assertEqual(
+            ("res.partner", self.contact.id), (done.res_model, done.res_id)
+        )
 
     def test_what_ended_and_what_did_not(self):
         """Done, canceled and dead-lettered ones; those that will be sent keep it."""
@@ -314,9 +316,7 @@ class TestReconciliationWithoutContent(ReconciliationCase):
         delivery = self.env[DELIVERY].search(
             [("server_action_id", "=", self.shop.id)], limit=1
         )
-        content_retention.delete_content(
-            self.env, delivery.ids, "retention", utcnow()
-        )
+        content_retention.delete_content(self.env, delivery.ids, "retention", utcnow())
         self.env.flush_all()
         self.env.cr.execute(
             "UPDATE bwt_webhook_outbound_delivery SET payload_hash = NULL"
@@ -335,9 +335,7 @@ class TestContentBesideUsers(CommittedCase):
         ids = self.queue(1, 2, 3)
         with self.transaction() as env:
             found = env[DELIVERY].browse(ids)
-            found.write(
-                {"state": "done", "processed_at": utcnow() - timedelta(days=9)}
-            )
+            found.write({"state": "done", "processed_at": utcnow() - timedelta(days=9)})
         with self.read_committed() as user, self.transaction() as env:
             user.cr.execute(
                 "SELECT 1 FROM bwt_webhook_outbound_delivery WHERE id = %s FOR UPDATE",

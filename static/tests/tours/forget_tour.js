@@ -1,4 +1,4 @@
-import {DIALOG, press, stateIs} from "./steps";
+import {DIALOG, onDesktop, press, stateIs} from "./steps";
 import {registry} from "@web/core/registry";
 
 const FORM = ".o_form_view";
@@ -36,19 +36,25 @@ registry.category("web_tour.tours").add("webhooks_forget", {
       run: "click",
     },
     stateIs("done"),
-    ...press("action_view_deliveries"),
-    {
-      content: "Open the delivery",
-      trigger: ".o_list_view .o_data_row td[name=state]",
-      run: "click",
-    },
-    {
-      content: "It says that its content was deleted",
-      trigger: `${FORM} div[name=alert_content_deleted]:contains("because a contact was forgotten")`,
-    },
-    {
-      content: "It can't be sent again",
-      trigger: `${FORM}:not(:has(button[name=action_create_replay_delivery]))`,
-    },
+    ...onDesktop(
+      {
+        content: "Open the deliveries",
+        trigger: `${FORM} button[name=action_view_deliveries]:enabled`,
+        run: "click",
+      },
+      {
+        content: "Open the delivery",
+        trigger: ".o_list_view .o_data_row td[name=state]",
+        run: "click",
+      },
+      {
+        content: "It says that its content was deleted",
+        trigger: `${FORM} div[name=alert_content_deleted]:contains("because a contact was forgotten")`,
+      },
+      {
+        content: "It can't be sent again",
+        trigger: `${FORM}:not(:has(button[name=action_create_replay_delivery]))`,
+      }
+    ),
   ],
 });
