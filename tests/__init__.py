@@ -26,6 +26,7 @@ from .orm import (
     test_claim,
     test_client_certificate,
     test_connector,
+    test_content_dump,
     test_content_retention,
     test_context_lines,
     test_contract,
