@@ -11,6 +11,7 @@ from odoo.tests.common import TransactionCase
 
 from odoo.addons.bwt_webhooks_outbound.models import (
     endpoint_policy,
+    forget_search,
     res_config_settings,
 )
 
@@ -115,7 +116,11 @@ class TestSettingsPage(TransactionCase):
 
     def test_system_parameters(self):
         """Every key in the code is on the page."""
-        keys = {res_config_settings.PARAMETER, res_config_settings.PROXY_PARAMETER}
+        keys = {
+            res_config_settings.PARAMETER,
+            res_config_settings.PROXY_PARAMETER,
+            forget_search.PARAMETER,
+        }
         for folder in ("models", "lane", "services", "wizards"):
             for path in (ROOT / folder).rglob("*.py"):
                 text = path.read_text()
