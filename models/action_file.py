@@ -16,6 +16,7 @@ from ..services.payload_files import (
     list_path,
 )
 from .action_changes import changes_path
+from .configuration_audit import owners, owners_of_new, recorded
 from .errors import form_warning, misconfigured
 from .file_selection import ATTACHMENT, Attachments, BinaryField
 from .path_reader import check_path, is_limited, reader_env
@@ -169,14 +170,21 @@ class BwtWebhookOutboundActionFile(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        return super().create([{**vals, **self._reader_values()} for vals in vals_list])
+        vals_list = [{**vals, **self._reader_values()} for vals in vals_list]
+        with recorded(self.env, owners_of_new(self, vals_list)):
+            return super().create(vals_list)
 
     def write(self, vals):
         if {"action_id", *_FOUND_BY} & vals.keys():
             vals = {"limited_to_user_id": False, **vals, **self._reader_values()}
         elif "limited_to_user_id" in vals and not self.env.su:
             vals = {name: vals[name] for name in vals if name != "limited_to_user_id"}
-        return super().write(vals)
+        with recorded(self.env, owners(self)):
+            return super().write(vals)
+
+    def unlink(self):
+        with recorded(self.env, owners(self)):
+            return super().unlink()
 
     @api.model
     def _reader_values(self):

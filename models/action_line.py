@@ -8,6 +8,7 @@ from ..services.payload_lists import LIST
 from ..services.value_map import parse_value_map
 from .action_changes import check_old_field
 from .action_file import check_payload_paths
+from .configuration_audit import owners, owners_of_new, recorded
 from .const import LIST_KIND, OLD_FIELD, OLD_FIELD_KIND
 from .endpoint_snapshot import CompiledSource
 from .record_payload import compile_record_payload, refuse_limited_fields
@@ -68,6 +69,19 @@ class BwtWebhookOutboundActionLine(models.Model):
         "confirmed'. A line '* = something' is the default for all other "
         "values.",
     )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        with recorded(self.env, owners_of_new(self, vals_list)):
+            return super().create(vals_list)
+
+    def write(self, vals):
+        with recorded(self.env, owners(self)):
+            return super().write(vals)
+
+    def unlink(self):
+        with recorded(self.env, owners(self)):
+            return super().unlink()
 
     @api.depends("action_id.model_id")
     @api.depends_context("webhook_model_name")

@@ -15,6 +15,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ..exceptions import WebhookProcessingConfigurationError
+from .configuration_audit import owners, owners_of_new, recorded
 
 # Fields of the endpoint that decide what a request contains, headers of authentication
 # and signature left out: these are made again for each attempt.
@@ -60,19 +61,22 @@ class BwtWebhookOutboundConfigPart(models.AbstractModel):
 
     @api.model_create_multi
     def create(self, vals_list):
-        parts = super().create(vals_list)
+        with recorded(self.env, owners_of_new(self, vals_list)):
+            parts = super().create(vals_list)
         raise_config_version(parts.sudo()._configured_endpoints())
         return parts
 
     def write(self, vals):
         endpoints = self.sudo()._configured_endpoints()
-        super().write(vals)
+        with recorded(self.env, owners(self)):
+            super().write(vals)
         raise_config_version(endpoints | self.sudo()._configured_endpoints())
         return True
 
     def unlink(self):
         endpoints = self.sudo()._configured_endpoints()
-        result = super().unlink()
+        with recorded(self.env, owners(self)):
+            result = super().unlink()
         raise_config_version(endpoints.exists())
         return result
 

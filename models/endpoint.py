@@ -3,6 +3,7 @@
 """The endpoint: identity, lifecycle, status and navigation."""
 
 import re
+from contextlib import nullcontext
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
@@ -13,6 +14,9 @@ from ..lane import diagnostics, jobs
 from ..lane.clock import utcnow
 from . import endpoint_alerts, endpoint_health, endpoint_hour, endpoint_summary
 from .configuration import ENDPOINT_FIELDS, empty_list_help, raise_config_version
+from .configuration_audit import is_recorded, recorded
+from .configuration_document import export_text
+from .configuration_import import ConfigurationImport
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
 from .endpoint_health import HEALTHS
 from .errors import misconfigured, refused
@@ -73,7 +77,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         selection=[("draft", "Draft"), ("active", "Active"), ("archived", "Archived")],
         default="active",
         required=True,
-        tracking=True,
         copy=False,
         help="Only an active endpoint accepts and sends deliveries. Waiting "
         "deliveries keep their place while the endpoint is in draft or "
@@ -87,7 +90,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
     )
     is_paused = fields.Boolean(
         copy=False,
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="A paused endpoint accepts deliveries but sends none until it is resumed.",
     )
@@ -106,7 +108,6 @@ class BwtWebhookOutboundEndpoint(models.Model):
         selection=HTTP_METHODS,
         default="post",
         required=True,
-        tracking=True,
         groups=GROUP_OPERATOR,
     )
     request_body_mode = fields.Selection(
@@ -342,18 +343,27 @@ class BwtWebhookOutboundEndpoint(models.Model):
         ]
         for vals in vals_list:
             vals["reference_scope"] = vals.get("reference_scope") or vals.get("code")
-        with self._unique_codes([vals.get("code") for vals in vals_list]):
-            endpoints = super().create(vals_list)
-        for model in WRITTEN_BY_LANES:
-            rows = [{"endpoint_id": endpoint.id} for endpoint in endpoints]
-            self.env[model].sudo().create(rows)
-        for endpoint, (_vals, secrets) in zip(endpoints, split, strict=True):
-            endpoint._store_secrets(secrets)
+        codes = [vals.get("code") for vals in vals_list]
+        with recorded(self.env) as audit:
+            with self._unique_codes(codes):
+                endpoints = super().create(vals_list)
+            audit.ignore(endpoints)
+            for model in WRITTEN_BY_LANES:
+                rows = [{"endpoint_id": endpoint.id} for endpoint in endpoints]
+                self.env[model].sudo().create(rows)
+            for endpoint, (_vals, secrets) in zip(endpoints, split, strict=True):
+                endpoint._store_secrets(secrets)
         endpoints._check_security()
         endpoints._check_backend_is_readable()
         return endpoints
 
     def write(self, vals):
+        """Change endpoints, as one message with old and new values; see `_change`."""
+        is_configured = is_recorded(self, vals)
+        with recorded(self.env, self) if is_configured else nullcontext():
+            return self._change(vals)
+
+    def _change(self, vals):
         """Change endpoints, in this order:
 
         1. Refuse another company for an endpoint with deliveries.
@@ -436,6 +446,32 @@ class BwtWebhookOutboundEndpoint(models.Model):
             .sudo()
             .search_count([("endpoint_id", "=", self.id), *domain])
         )
+
+    # Configuration as a document
+
+    @api.private
+    def export_configuration(self, company=None):
+        """The configuration as a JSON document, without secrets and IDs.
+
+        :param company: whose configuration; default: the current one. Endpoints in
+            `self` limit the document to them and what they use
+        :return: the document as text
+        """
+        return export_text(self, company)
+
+    @api.private
+    @api.model
+    def import_configuration(self, text, company=None, dry_run=True, delete=False):
+        """Import a document of `export_configuration`: all of it or nothing.
+
+        :param company: gets the records; default: the current one
+        :param dry_run: check everything and change nothing
+        :param delete: also remove what the document doesn't have
+        :return: the difference, see docs/moving.md
+        :raise WebhookProcessingConfigurationError: names each place in the document
+        """
+        document = ConfigurationImport(self.env, text, company, delete=delete)
+        return document.run(dry_run=dry_run)
 
     # Lifecycle
 

@@ -34,14 +34,12 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
     _description = "Outbound Webhook Endpoint: Backend"
 
     target_hostname = fields.Char(
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="Base URL with scheme, such as https://api.example.com, without a path.",
     )
     target_path = fields.Char(
         default="/",
         required=True,
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="Path below the host, with {tokens} for context values and an optional "
         "query, such as /orders/{order_id}?source=odoo.",

@@ -289,7 +289,6 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
     )
     create_or_update = fields.Boolean(
         string="Create or Update",
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="A record without an external reference is sent with HTTP Method and "
         "Target Path, which create it at the receiver; one with a reference is sent "
@@ -297,10 +296,9 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
         "after the other. Only one endpoint of a reference scope can create.",
     )
     update_method = fields.Selection(
-        HTTP_METHODS, default="put", tracking=True, groups=GROUP_OPERATOR
+        HTTP_METHODS, default="put", groups=GROUP_OPERATOR
     )
     update_path = fields.Char(
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="Path for a record that the receiver knows, such as "
         "/orders/{external_id}.",

@@ -45,12 +45,11 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
 
     oauth_token_url = fields.Char(
         string="Token URL",
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="URL that issues tokens, such as https://login.example.com/oauth/token.",
     )
     oauth_client_id = fields.Char(
-        string="Client ID", tracking=True, groups=GROUP_OPERATOR
+        string="Client ID", groups=GROUP_OPERATOR
     )
     oauth_scope = fields.Char(
         string="Scope",

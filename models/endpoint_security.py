@@ -26,6 +26,7 @@ from ..services.trust import (
     Trust,
     masked_forms,
 )
+from .configuration_audit import recorded
 from .const import GROUP_OPERATOR
 from .endpoint_oauth import TokenAwaited
 from .endpoint_secrets import (
@@ -74,6 +75,17 @@ CHECKED = {
 }
 
 
+def _changed_secrets(endpoints, secrets):
+    """By endpoint, the columns that a write of these secrets changes."""
+    changed = {}
+    for endpoint in endpoints:
+        own = endpoint.sudo()
+        columns = {name for name, value in secrets.items() if value or own[name]}
+        if columns:
+            changed[endpoint] = columns
+    return changed
+
+
 class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
     """Authentication, signature, their secrets, and the allowed addresses."""
 
@@ -86,21 +98,18 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         string="Authentication",
         default="none",
         required=True,
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="How requests are authenticated. A header set by a rule, the handler "
         "or the connector overrides this. Changing the mode removes the secret.",
     )
     auth_user = fields.Char(
         string="User",
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="User name of Basic authentication.",
     )
     auth_header_name = fields.Char(
         string="Key Header",
         default="X-Api-Key",
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="Name of the header that contains the API key.",
     )
@@ -116,7 +125,6 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         string="Signature",
         default="none",
         required=True,
-        tracking=True,
         groups=GROUP_OPERATOR,
         help="Standard Webhooks (standardwebhooks.com): ID, time and signature in "
         "three headers. HMAC Header: one header, as GitHub and Shopify send "
@@ -297,6 +305,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if not secrets:
             return
         self.check_access("write")
+        changed = _changed_secrets(self, secrets)
         # Locked first: the server logs a failed statement with all its values, and
         # after the lock the next one can't conflict with another transaction.
         self.env.flush_all()
@@ -308,8 +317,11 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             )
         )
         endpoint = self.sudo()
-        super(BwtWebhookOutboundEndpointSecurity, endpoint).write(secrets)
-        endpoint.flush_recordset(list(secrets))
+        with recorded(self.env, changed) as audit:
+            for each, columns in changed.items():
+                audit.note_secrets(each, columns)
+            super(BwtWebhookOutboundEndpointSecurity, endpoint).write(secrets)
+            endpoint.flush_recordset(list(secrets))
 
     def _check_written_security(self, vals, lost_secret):
         """Check these endpoints after a write of `vals` that could break them.

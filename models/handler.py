@@ -10,6 +10,7 @@ from odoo import api, fields, models
 from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
 from .configuration import HANDLER_FIELDS, empty_list_help, raise_config_version
+from .configuration_audit import recorded
 from .const import ENDPOINT, HANDLER_RULE
 from .endpoint_snapshot import CompiledHandler
 from .errors import misconfigured, refused
@@ -33,7 +34,6 @@ class BwtWebhookHandler(models.Model):
     )
     active = fields.Boolean(
         default=True,
-        tracking=True,
         help="An archived handler doesn't run: deliveries of its endpoints end in "
         "Error until it is restored or removed from the endpoint.",
     )
@@ -53,7 +53,6 @@ class BwtWebhookHandler(models.Model):
         [("model_driven", "Rules"), ("python", "Python Method")],
         required=True,
         default="model_driven",
-        tracking=True,
         help="Rules: the first active rule whose conditions are all met applies. "
         "Python Method: a model method marked with @webhook_callback decides.",
     )
@@ -91,11 +90,15 @@ class BwtWebhookHandler(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        with self._unique_codes([vals.get("code") for vals in vals_list]):
-            return super().create(vals_list)
+        codes = [vals.get("code") for vals in vals_list]
+        with recorded(self.env) as audit, self._unique_codes(codes):
+            handlers = super().create(vals_list)
+            audit.ignore(handlers)
+        return handlers
 
     def write(self, vals):
-        with self._unique_codes([vals.get("code")] * len(self)):
+        codes = [vals.get("code")] * len(self)
+        with recorded(self.env, self), self._unique_codes(codes):
             result = super().write(vals)
         if HANDLER_FIELDS & vals.keys():
             raise_config_version(self.sudo().outbound_endpoint_ids)

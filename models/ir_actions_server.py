@@ -1,6 +1,7 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 import textwrap
+from contextlib import nullcontext
 
 from odoo import Command, api, fields, models, tools
 from odoo.exceptions import ValidationError
@@ -19,6 +20,7 @@ from .action_file import FILE_FIELDS, check_payload_paths
 from .action_guard import guarded
 from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of
+from .configuration_audit import is_recorded, recorded
 from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD, RUN
 from .endpoint_policy import window_message
 from .endpoint_summary import missing_values_message
@@ -515,7 +517,9 @@ class IrActionsServer(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        actions = super().create(vals_list)
+        with recorded(self.env) as audit:
+            actions = super().create(vals_list)
+            audit.ignore(actions)
         actions._bwt_webhook_bind()
         actions._bwt_webhook_renew_forms()
         return actions
@@ -524,7 +528,10 @@ class IrActionsServer(models.Model):
         is_renewed = {"state", "model_id"} & vals.keys()
         if is_renewed:
             self._bwt_webhook_renew_forms()  # those of the former model
-        result = super().write(vals)
+        queues = self.filtered(lambda each: each.state == STATE)
+        is_configured = queues and is_recorded(self, vals)
+        with recorded(self.env, queues) if is_configured else nullcontext():
+            result = super().write(vals)
         if is_renewed:
             self._bwt_webhook_bind()
             self._bwt_webhook_renew_forms()
