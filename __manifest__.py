@@ -48,6 +48,7 @@
         "wizards/bwt_webhook_outbound_secret_views.xml",
         "wizards/bwt_webhook_outbound_send_test_views.xml",
         "wizards/bwt_webhook_outbound_recover_views.xml",
+        "wizards/bwt_webhook_outbound_configuration_views.xml",
         "views/res_config_settings_views.xml",
         "views/menus.xml",
     ],

@@ -459,6 +459,18 @@ class BwtWebhookOutboundEndpoint(models.Model):
         """
         return export_text(self, company)
 
+    def action_export_configuration(self):
+        """Open the dialog that downloads the configuration of these endpoints."""
+        self.check_access("write")
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Export Configuration"),
+            "res_model": "bwt.webhook.outbound.export.configuration",
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_endpoint_ids": [(6, 0, self.ids)]},
+        }
+
     @api.private
     @api.model
     def import_configuration(self, text, company=None, dry_run=True, delete=False):

@@ -27,6 +27,7 @@ from .orm import (
     test_client_certificate,
     test_configuration,
     test_configuration_audit,
+    test_configuration_dialogs,
     test_configuration_random,
     test_configuration_refused,
     test_connector,

@@ -52,6 +52,7 @@ MATRIX = {
         "action_generate_secret": ADMINISTRATOR,
         "action_remove_client_certificate": ADMINISTRATOR,
         "action_send_test": ADMINISTRATOR,
+        "action_export_configuration": ADMINISTRATOR,
         "action_backfill": ADMINISTRATOR,
         "action_check_runner": READERS,
         "action_recover": READERS,
@@ -97,6 +98,16 @@ MATRIX = {
     "bwt.webhook.outbound.delivery.attempt": RECORD,
     "bwt.webhook.outbound.delivery.report": RECORD,
     "bwt.webhook.outbound.secret": {**DIALOG, "action_generate": ADMINISTRATOR},
+    "bwt.webhook.outbound.export.configuration": {
+        **DIALOG,
+        "action_download": ADMINISTRATOR,
+    },
+    "bwt.webhook.outbound.import.configuration": {
+        **DIALOG,
+        "action_check": ADMINISTRATOR,
+        "action_import": ADMINISTRATOR,
+        "action_back": ADMINISTRATOR,
+    },
     "bwt.webhook.outbound.send.test": {
         **DIALOG,
         "action_preview": ADMINISTRATOR,
