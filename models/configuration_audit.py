@@ -22,7 +22,12 @@ from .const import ENDPOINT
 
 _KEY = "bwt_webhook_configuration_audit"
 # Where tracking values of a type are stored; all other types: as text.
-_COLUMNS = {"boolean": "integer", "integer": "integer", "float": "float", "text": "text"}
+_COLUMNS = {
+    "boolean": "integer",
+    "integer": "integer",
+    "float": "float",
+    "text": "text",
+}
 
 
 class Audit:
@@ -83,9 +88,7 @@ def recorded(env, records=None):
 def is_recorded(model, vals):
     """Whether a write of these values may change what is recorded."""
     values, parts = document_fields(model)
-    return not vals.keys().isdisjoint(
-        {*values, *parts, *AUDITED.get(model._name, ())}
-    )
+    return not vals.keys().isdisjoint({*values, *parts, *AUDITED.get(model._name, ())})
 
 
 def owners(parts):

@@ -81,7 +81,9 @@ def _text_of_part(env, model_name, value):
     found = []
     for name, each in value.items():
         if isinstance(each, list) and fields[name].type == "one2many":
-            text = "; ".join(_text_of_part(env, fields[name].comodel_name, one) for one in each)
+            text = "; ".join(
+                _text_of_part(env, fields[name].comodel_name, one) for one in each
+            )
             text = text and f"({text})"
         else:
             text = text_of(env, model_name, name, each)

@@ -15,8 +15,15 @@ from odoo.exceptions import AccessError
 from odoo.fields import NO_ACCESS
 
 from ..services.masking import MASK, is_sensitive
-from .const import ACTION_STATE, ANSWER_RULE, ANSWER_VALUE, ENDPOINT, GROUP_ADMIN
-from .const import HANDLER, HANDLER_RULE
+from .const import (
+    ACTION_STATE,
+    ANSWER_RULE,
+    ANSWER_VALUE,
+    ENDPOINT,
+    GROUP_ADMIN,
+    HANDLER,
+    HANDLER_RULE,
+)
 from .endpoint_secrets import INPUTS
 from .errors import refused
 
@@ -259,11 +266,15 @@ def secrets_of(endpoint):
 
 def actions_of(endpoints):
     """The server actions that queue deliveries of these endpoints, sorted."""
-    actions = endpoints.env[ACTION].sudo().search(
-        [
-            ("state", "=", ACTION_STATE),
-            ("bwt_webhook_endpoint_id", "in", endpoints.ids),
-        ]
+    actions = (
+        endpoints.env[ACTION]
+        .sudo()
+        .search(
+            [
+                ("state", "=", ACTION_STATE),
+                ("bwt_webhook_endpoint_id", "in", endpoints.ids),
+            ]
+        )
     )
     return actions.with_context(lang="en_US").sorted(
         lambda each: (each.model_id.model, each.name, each.id)

@@ -63,7 +63,9 @@ class Reader:
             try:
                 text = text.decode("utf-8-sig")
             except UnicodeDecodeError as error:
-                raise self._refused([self.env._("it is not UTF-8: %s", error)]) from None
+                raise self._refused(
+                    [self.env._("it is not UTF-8: %s", error)]
+                ) from None
         text = (text or "").lstrip("\ufeff")
         if len(text) > SIZE_MAX:
             raise self._refused([self.env._("it is larger than 20 MB.")])
@@ -443,8 +445,10 @@ class Reader:
             return backends
         found = backends.search([]).filtered(lambda each: each.display_name == name)
         return found.filtered(
-            lambda each: each.sudo()._get_backend_scope_company_id()
-            in (False, None, self.company.id)
+            lambda each: (
+                each.sudo()._get_backend_scope_company_id()
+                in (False, None, self.company.id)
+            )
         )
 
     def resolve(self, node, name, value):

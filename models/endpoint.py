@@ -357,6 +357,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
         endpoints._check_backend_is_readable()
         return endpoints
 
+    # `_change` calls it.
+    # pylint: disable-next=method-required-super
     def write(self, vals):
         """Change endpoints, as one message with old and new values; see `_change`."""
         is_configured = is_recorded(self, vals)

@@ -295,9 +295,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
         "with Update Method and Update Path. Deliveries about one record are sent one "
         "after the other. Only one endpoint of a reference scope can create.",
     )
-    update_method = fields.Selection(
-        HTTP_METHODS, default="put", groups=GROUP_OPERATOR
-    )
+    update_method = fields.Selection(HTTP_METHODS, default="put", groups=GROUP_OPERATOR)
     update_path = fields.Char(
         groups=GROUP_OPERATOR,
         help="Path for a record that the receiver knows, such as "

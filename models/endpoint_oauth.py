@@ -48,9 +48,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
         groups=GROUP_OPERATOR,
         help="URL that issues tokens, such as https://login.example.com/oauth/token.",
     )
-    oauth_client_id = fields.Char(
-        string="Client ID", groups=GROUP_OPERATOR
-    )
+    oauth_client_id = fields.Char(string="Client ID", groups=GROUP_OPERATOR)
     oauth_scope = fields.Char(
         string="Scope",
         groups=GROUP_OPERATOR,

@@ -300,12 +300,15 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         mode = vals.get("signing_mode")
         return self.filtered(lambda each: mode and each.signing_mode != mode)
 
-    def _store_secrets(self, secrets):
-        """Write columns of secrets for a user who may write the endpoint."""
+    def _store_secrets(self, secrets, *, is_reported=False):
+        """Write columns of secrets for a user who may write the endpoint.
+
+        :param is_reported: the caller's own message names them
+        """
         if not secrets:
             return
         self.check_access("write")
-        changed = _changed_secrets(self, secrets)
+        changed = {} if is_reported else _changed_secrets(self, secrets)
         # Locked first: the server logs a failed statement with all its values, and
         # after the lock the next one can't conflict with another transaction.
         self.env.flush_all()
@@ -400,7 +403,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
                 continue
             if "old_secret" in removed:
                 removed["secret_expires_at"] = False
-            endpoint._store_secrets(removed)
+            endpoint._store_secrets(removed, is_reported=True)
             notify_removed(endpoint.with_user(self.env.user).sudo(), removed)
             if "auth_secret" in removed:
                 lost_secret += self.browse(endpoint.id)

@@ -62,6 +62,9 @@ GROUPS = {
         *("models/value_", "services/"),
     ),
     "Runs": ("models/run", "models/reconciliation", "models/forget"),
+    "Moving configuration": (
+        *("models/configuration_", "wizards/export_conf", "wizards/import_conf"),
+    ),
     "On an endpoint": ("models/", "wizards/"),
     "While a lane sends": ("lane/", "controllers/"),
 }
@@ -78,6 +81,7 @@ PAGES = {
         SETTINGS,
         *("On an endpoint", "Paths, values and rules", "Handlers", "Server actions"),
         "Queueing",
+        "Moving configuration",
     ),
 }
 

@@ -121,7 +121,9 @@ def difference_html(env, found):
         counts[entry.status] += 1
     summary = ", ".join(f"{label}: {counts[key]}" for key, label in labels.items())
     parts = [Markup("<p><b>%s</b></p>") % summary]
-    parts += [Markup("<p class='text-warning'>%s</p>") % text for text in found.warnings]
+    parts += [
+        Markup("<p class='text-warning'>%s</p>") % text for text in found.warnings
+    ]
     parts += [
         _entry(env, found, entry, labels)
         for entry in found.entries

@@ -116,6 +116,16 @@ class Tours:
         paths = [request.path for request in self.receiver.wait_for_requests(2)]
         self.assertEqual(["/missing", "/orders"], paths)
 
+    def test_configuration(self):
+        """A document is chosen, its difference read, and exactly that imported."""
+        endpoint = self.make_endpoint("/orders")
+
+        self.tour("webhooks_configuration")
+
+        new = self.env[ENDPOINT].search([("code", "=", "tour-new")])
+        self.assertEqual("/v2", endpoint.target_path)
+        self.assertEqual("draft", new.state)
+
     def test_run(self):
         """A run over existing records is started, paused and resumed by clicks."""
         endpoint = self.make_endpoint("/orders")

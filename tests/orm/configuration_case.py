@@ -84,9 +84,7 @@ class ConfigurationCase(TransactionCase):
                     ),
                 ],
                 "payload_rule_ids": [
-                    Command.create(
-                        {"target_path": "kind", "literal_value": "order"}
-                    ),
+                    Command.create({"target_path": "kind", "literal_value": "order"}),
                     Command.create(
                         {
                             "target_path": "customer",

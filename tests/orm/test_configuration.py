@@ -237,7 +237,9 @@ class TestConfiguration(ConfigurationCase):
         self.assertEqual(names, ordered.mapped("header_name"))
         paths = [path for path, _old, _new in self.changes(found)["orders"]]
         self.assertEqual(["header_rule_ids[X-New]", "header_rule_ids"], paths)
-        self.assertEqual(rules[0], self.document()["endpoints"][0]["header_rule_ids"][0])
+        self.assertEqual(
+            rules[0], self.document()["endpoints"][0]["header_rule_ids"][0]
+        )
 
     def test_ten_changes_by_hand_are_shown_exactly(self):
         """Each with its record, field, old and new value, and nothing else."""

@@ -8,10 +8,9 @@ import json
 from odoo.exceptions import UserError
 from odoo.tests import Form, tagged
 
+from ..constants import EXPORT_CONFIGURATION as EXPORT
+from ..constants import IMPORT_CONFIGURATION as IMPORT
 from .configuration_case import ConfigurationCase
-
-EXPORT = "bwt.webhook.outbound.export.configuration"
-IMPORT = "bwt.webhook.outbound.import.configuration"
 
 
 @tagged("post_install", "-at_install")

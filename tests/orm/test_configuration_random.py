@@ -29,9 +29,7 @@ values = st.fixed_dictionaries(
         "value_format": st.sampled_from([False, "text"]),
     }
 )
-active = st.fixed_dictionaries(
-    {"active": st.booleans(), "sequence": st.integers(0, 3)}
-)
+active = st.fixed_dictionaries({"active": st.booleans(), "sequence": st.integers(0, 3)})
 
 
 def rows(*parts, **fields):
@@ -53,9 +51,7 @@ header_rules = rows(
     header_name=st.sampled_from(["X-A", "X-B", "X-Api-Key"]),
     value_map=st.sampled_from([False, "a = b\n* = c"]),
 )
-payload_rules = rows(
-    active, values, target_path=st.sampled_from(["a", "b.c", "d.e.f"])
-)
+payload_rules = rows(active, values, target_path=st.sampled_from(["a", "b.c", "d.e.f"]))
 answer_rules = rows(
     active,
     name=texts,

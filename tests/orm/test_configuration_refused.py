@@ -144,7 +144,10 @@ class TestConfigurationRefused(ConfigurationCase):
 
     def test_a_code_of_another_company(self):
         self.assertRefused(
-            self.text, "endpoints[0].code", "used in another company", company=self.other
+            self.text,
+            "endpoints[0].code",
+            "used in another company",
+            company=self.other,
         )
 
     def test_two_records_of_one_code(self):

@@ -525,6 +525,15 @@ class TestDocumentedSamples(OutboundCase):
 
         self.assertEqual(("running", count), (run.state, run.total_count))
 
+    def test_moving_configuration(self):
+        """The sample of CI exports, shows no difference and imports."""
+        [sample] = self.blocks("By code, in CI", samples_of("docs/moving.md"))
+
+        names = self.run_block(sample)
+
+        records = names["difference"]["records"]
+        self.assertEqual({"unchanged"}, {each["status"] for each in records})
+
     def test_testing(self):
         """Every way to send at once does so."""
         for sample in self.blocks("Test your addon"):
