@@ -28,7 +28,11 @@ from .configuration_document import (
 from .configuration_reader import Reader
 from .const import ACTION_STATE, ENDPOINT
 from .endpoint_policy import bounds_message
+from .endpoint_secrets import INPUTS, KINDS
 from .errors import capitalized, translate
+
+# Another target is another host, most likely.
+TARGETS = ("target_hostname", "connector_backend_ref", "oauth_token_url")
 
 
 @dataclass
@@ -185,11 +189,28 @@ class ConfigurationImport:
         notes = []
         if entry.record is None:
             notes.append(self.env._("It arrives in draft."))
+        if own and self._loses_secrets(own, entry.changes):
+            notes.append(
+                self.env._(
+                    "Secrets of the former host or authentication are removed. Enter "
+                    "new ones afterwards."
+                )
+            )
         if missing:
             notes.append(
                 self.env._("Enter here, the document has none: %s", ", ".join(missing))
             )
         return notes
+
+    def _loses_secrets(self, endpoint, changes):
+        """Whether saving these changes removes a secret: see endpoint_secrets.py."""
+        changed = {change.path[0].field for change in changes}
+        bound = dict.fromkeys(TARGETS, INPUTS.values()) | KINDS
+        return any(
+            endpoint[column]
+            for name in changed & bound.keys()
+            for column in bound[name]
+        )
 
     def _only_here(self, section, known):
         """Entries of records that the document doesn't have."""

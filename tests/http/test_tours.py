@@ -17,6 +17,7 @@ from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     ALLOWED_NETWORKS,
     DELIVERY,
     ENDPOINT,
+    EXPORT_CONFIGURATION,
     OPERATOR,
     RECONCILIATION,
     RUN,
@@ -125,6 +126,12 @@ class Tours:
         new = self.env[ENDPOINT].search([("code", "=", "tour-new")])
         self.assertEqual("/v2", endpoint.target_path)
         self.assertEqual("draft", new.state)
+        administrator = self.env.ref("base.user_admin")
+        export = self.env[EXPORT_CONFIGURATION].with_user(administrator)
+        export = export.create({"endpoint_ids": [Command.set(endpoint.ids)]})
+        self.authenticate("admin", "admin")
+        answer = self.url_open(export.action_download()["url"])
+        self.assertEqual(endpoint.export_configuration(), answer.text)
 
     def test_run(self):
         """A run over existing records is started, paused and resumed by clicks."""

@@ -161,6 +161,22 @@ class TestConfiguration(ConfigurationCase):
         self.assertEqual("active", endpoint.state)
         self.assertEqual("planted-secret", endpoint.sudo().auth_secret)
 
+    def test_secrets_that_are_removed_are_said_before(self):
+        """Another host or authentication removes them, as when it is saved by hand."""
+        endpoint = self.make_all()
+        endpoint.write({"auth_mode": "bearer", "auth_secret_input": "planted-secret"})
+        for name, value in (
+            ("target_hostname", "https://other.example.com"),
+            ("auth_mode", "none"),
+        ):
+            document = self.document()
+            document["endpoints"][0][name] = value
+
+            found = self.load(document, dry_run=True)
+
+            self.assertIn("are removed", str(found["records"]), name)
+        self.assertNotIn("are removed", str(self.load(self.document())["records"]))
+
     def test_a_masked_header_keeps_its_value(self):
         """*** in the document means: as it is here; a new one is named."""
         endpoint = self.make_all()
