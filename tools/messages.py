@@ -75,13 +75,13 @@ PAGES = {
         SENDING,
         *("Nothing is sent", "On a delivery", "A request fails", "While a lane sends"),
         "Runs",
+        "Moving configuration",
         FORMS,
     ),
     "messages_settings.md": (
         SETTINGS,
         *("On an endpoint", "Paths, values and rules", "Handlers", "Server actions"),
         "Queueing",
-        "Moving configuration",
     ),
 }
 
