@@ -68,13 +68,17 @@ class Reader:
                 ) from None
         text = (text or "").lstrip("\ufeff")
         if len(text) > SIZE_MAX:
-            raise self._refused([self.env._("it is larger than 20 MB.")])
+            raise self._refused(
+                [self.env._("it is larger than 20 MB. Export fewer endpoints.")]
+            )
         try:
             document = json.loads(
                 text, parse_constant=_refuse_constant, object_pairs_hook=_unique
             )
         except RecursionError:
-            raise self._refused([self.env._("it is nested too deeply.")]) from None
+            raise self._refused(
+                [self.env._("it is nested too deeply. Export it again.")]
+            ) from None
         except ValueError as error:
             raise self._refused(
                 [

@@ -2,6 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Every model, user and way to touch a record: what is allowed against what happens."""
 
+import base64
+
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.service.model import call_kw
@@ -93,6 +95,7 @@ class TestAccessMatrix(TrustCase):
         cls.records[RECONCILIATION].write(
             {"never_queued_count": 1, "failed_count": 1, "outdated_count": 1}
         )
+        cls.records[IMPORT_CONFIGURATION].action_check()
         # What the dialog records, for the buttons that need it.
         about = cls.records[f"{DELIVERY}.context_line"].delivery_id
         cls.records[SEND_TEST].write({"step": "request", "delivery_id": about.id})
@@ -199,8 +202,17 @@ class TestAccessMatrix(TrustCase):
                 **source,
             },
             RECOVER: {"endpoint_id": cls.endpoint.id},
-            EXPORT_CONFIGURATION: {"endpoint_ids": [(6, 0, cls.endpoint.ids)]},
-            IMPORT_CONFIGURATION: {"document_name": "webhooks.json"},
+            EXPORT_CONFIGURATION: {
+                "endpoint_ids": [(6, 0, cls.endpoint.ids)],
+                "company_id": cls.env.company.id,
+            },
+            IMPORT_CONFIGURATION: {
+                "document": base64.b64encode(
+                    b'{"format": "bwt_webhooks_outbound.configuration",'
+                    b' "format_version": 1}'
+                ),
+                "company_id": cls.env.company.id,
+            },
             RECONCILIATION: {"name": "R", "action_id": cls._server_action().id},
             f"{RECONCILIATION}.result": {
                 "verdict": "failed",
