@@ -116,7 +116,7 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         return False
 
     def _arrives(self, check, record):
-        """Whether a delivery since the check is done, or on its way."""
+        """Whether the record as it is was delivered since the check, or is on its way."""
         action = check.sudo().action_id
         self.env[DELIVERY].flush_model()
         rows = self.env.execute_query(
@@ -125,8 +125,13 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         if not rows:
             return False
         last = LastDelivery(*rows[0])
-        done_at, checked_at = last.done_queued_at, check.started_at
-        return bool(last.waits or done_at and checked_at and done_at >= checked_at)
+        if last.waits:
+            return True
+        known_at, checked_at = last.known_at, check.started_at
+        if not known_at or not checked_at or known_at < checked_at:
+            return False
+        written = record.write_date if "write_date" in record._fields else None
+        return not written or written <= known_at
 
     def _references(self, record):
         """IDs of the record at receivers."""
