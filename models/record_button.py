@@ -107,7 +107,7 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
                 ],
                 limit=1,
             )
-            if found and not self._arrives(check, record):
+            if found and not self._arrives(check, record, found.delivery_id):
                 return self.env._(
                     'Found by the reconciliation "%(name)s", checked %(date)s (UTC).',
                     name=check.name,
@@ -115,8 +115,11 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
                 )
         return False
 
-    def _arrives(self, check, record):
-        """Whether the record as it is was delivered since the check, or is on its way."""
+    def _arrives(self, check, record, checked_delivery):
+        """Whether the record as it is was delivered since the check, or is on its way.
+
+        :param checked_delivery: the last one about it at the time of the check
+        """
         action = check.sudo().action_id
         self.env[DELIVERY].flush_model()
         rows = self.env.execute_query(
@@ -127,11 +130,10 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
         last = LastDelivery(*rows[0])
         if last.waits:
             return True
-        known_at, checked_at = last.known_at, check.started_at
-        if not known_at or not checked_at or known_at < checked_at:
+        if not last.known_at or last.done_id <= (checked_delivery.id or 0):
             return False
         written = record.write_date if "write_date" in record._fields else None
-        return not written or written <= known_at
+        return not written or written <= last.known_at
 
     def _references(self, record):
         """IDs of the record at receivers."""

@@ -298,10 +298,14 @@ class TestOverview(OutboundCase):
                 ("name", "not like", "%_new"),
             ]
         )
-        found = {each.name: self.env[each.model].browse(each.res_id) for each in actions}
-        # A dialog is no page: it is opened over one.
+        found = {
+            each.name: self.env[each.model].browse(each.res_id) for each in actions
+        }
+        # A dialog is opened over a page, and an entry of an Action menu for a record.
         paths = {
-            name: action.path for name, action in found.items() if action.target != "new"
+            name: action.path
+            for name, action in found.items()
+            if action.target != "new" and not action.binding_model_id
         }
 
         self.assertEqual("webhooks", paths["action_webhook_outbound_overview"])
