@@ -152,7 +152,7 @@ def burst(ground, size):
     )
     figure = f"{ran:,} of {requested:,} wake-ups ran"
     share = ran / max(requested, 1)
-    yield Row(f"{scenario}: share run", figure, share, 0.3, 0.15, lower=True)
+    yield Row(f"{scenario}: share run", figure, share, 0.2, 0.1, lower=True)
 
 
 def steady(ground, size):
