@@ -116,7 +116,11 @@ class TestAccessibility(HttpCase):
             }
         )
         partner = self.env.ref("base.main_partner")
-        partner.message_post(body=partner.name)  # our forms have messages, too
+        # Our forms have messages and changed values, too.
+        partner.message_post(body=partner.name)
+        partner.email = "axe@example.com"
+        self.env.flush_all()
+        self.env.cr.precommit.run()
         script = self.env["ir.attachment"].create(
             {
                 "name": "axe.js",
@@ -131,7 +135,8 @@ class TestAccessibility(HttpCase):
                 self.page(
                     "res.partner", "list", context={"search_default_type_company": 1}
                 ),
-                self.page("res.partner", "form", partner),
+                self.page("res.partner", "form", partner)
+                | {"shows": ".o-mail-Message-tracking"},  # they are loaded later
                 self.page("ir.cron", "form", self.env.ref("base.autovacuum_job")),
                 self.settings("base_setup.action_general_configuration"),
             ],

@@ -391,6 +391,14 @@ class TestDesktopTours(Tours, TourCase):
         """
         endpoint = self.make_endpoint("/missing", name="Tour: failed", code="failed")
         endpoint.queue_delivery({"order": 42}, name="Tour: order S00042")
+        self.env["ir.actions.server"].create(
+            {
+                "name": "Tour: contact to the shop",
+                "model_id": self.env["ir.model"]._get_id("res.partner"),
+                "state": "bwt_webhook_outbound",
+                "bwt_webhook_endpoint_id": endpoint.id,
+            }
+        )
 
         self.tour("webhooks_every_choice", timeout=600)
 
