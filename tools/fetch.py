@@ -59,6 +59,7 @@ PYTHON_PACKAGES = (
     "freezegun",
     "websocket-client",
     "hypothesis",
+    "hatchling",  # builds the wheel
     "standardwebhooks",
     # Receivers' own libraries, which must accept what is signed; a parser of metrics.
     "stripe",

@@ -16,6 +16,10 @@ from ..models.run import PACE_MAX
 NOT_REPLAYED = ("draft", "queued", "processing")
 
 
+# A copy takes longer than a record that a server action queues; batches grow.
+FIRST_BATCH = 50
+
+
 class BwtWebhookOutboundRecover(models.TransientModel):
     """Counts the deliveries of a span and queues them again, at once or by a run."""
 
@@ -279,6 +283,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
                     "name": self.env._("Replay: %s", self.endpoint_id.sudo().name),
                     "origin": "replay",
                     "replay_with": self.replay_with,
+                    "batch_limit": FIRST_BATCH,
                     "replay_states": ",".join(self._states()),
                     "replay_summary": f"{self._span_text()}\n{self.summary or ''}",
                     "pace": self.pace,

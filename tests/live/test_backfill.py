@@ -84,6 +84,15 @@ result = ids[:missing]
 """
 
 
+REPLAY = """
+shop = env["bwt.webhook.outbound.endpoint"].search([("code", "=", code)])
+action = env["bwt.webhook.outbound.recover"].create({
+    "endpoint_id": shop.id, "with_done": True, "pace": pace,
+}).action_start_replay()
+result = env["bwt.webhook.outbound.run"].browse(action["res_id"]).name
+"""
+
+
 def run_of(shop, code):
     [run] = shop.rows(f"SELECT * FROM bwt_webhook_outbound_run WHERE name = '{code}'")
     return run
@@ -163,6 +172,45 @@ def test_killed(cluster, origin):
         run["queued_count"],
         run["not_built_count"],
     )
+
+
+def test_replay_killed(cluster, origin):
+    """Each past delivery is queued again once, whatever is killed meanwhile.
+
+    The same delivery with its message ID: every further arrival belongs to an attempt
+    that a kill has interrupted.
+    """
+    seed = int(os.environ.get("BWT_SEED") or random.randrange(10**6))
+    print(f"\nseed {seed}")
+    drawn = random.Random(seed)
+    count, kills = 300, 3
+    with (
+        stage(cluster, "replay", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database, workers=4, channels="root:3") as server,
+    ):
+        shop.endpoint("shop", receiver.url, circuit_threshold=0)
+        uids = shop.queue("shop", count)
+        shop.wait_for_states("shop", done=count)
+        name = shop.caller.run(REPLAY, code="shop", pace=PACE)
+        for moment in sorted(drawn.sample(range(10, count - 50), kills)):
+            wait_for_progress(shop, server, name, moment)
+            server.kill()
+            server.start()
+        wait_for_progress(shop, server, name, count)
+        wait_until(lambda: run_of(shop, name)["state"] == "done", STILL)
+        wait_until(lambda: shop.states("shop") == {"done": count}, STILL)
+        run, attempts = run_of(shop, name), shop.attempts("shop")
+        states = shop.states("shop")
+
+    arrived = receiver.counts()
+    interrupted = sum(each["state"] == "interrupted" for each in attempts)
+    print(f"{count} replayed, {kills} kills: {sum(arrived.values())} arrivals")
+    assert {"done": count} == states
+    assert (count, count) == (run["queued_count"], run["processed_count"])
+    assert set(uids) == set(arrived)
+    assert 2 == min(arrived.values())
+    assert sum(arrived.values()) <= 2 * count + interrupted
 
 
 def test_check_killed(cluster, origin):
