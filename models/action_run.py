@@ -452,7 +452,9 @@ def evaluate_filter(action, text, names=None):
     }
     text = (text or "").strip() or "[]"
     try:
-        return Domain(safe_eval(text, names))
+        domain = Domain(safe_eval(text, names))
+        domain.validate(action.env[action.model_id.model])
+        return domain
     except RETRIED_BY_ODOO:
         raise
     except Exception as error:  # any error of the expression

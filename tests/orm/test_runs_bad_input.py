@@ -190,10 +190,10 @@ class TestRunsRefused(RunCase):
             self.env[RUN].create({"action_id": code.id})
 
     def test_filter(self):
-        """Refused when it starts: a name that isn't known, a text that is no filter."""
+        """Refused when it starts: a name or a field that isn't known."""
         with self.refused("can't be evaluated"):
             self.backfill(domain="[('name', '=', nobody)]")
-        with self.assertRaises(ValueError):
+        with self.refused("can't be evaluated: Invalid field res.partner.gone"):
             self.backfill(domain=[("gone", "=", 1)])
 
     def test_a_filter_with_the_rights_of_another(self):
