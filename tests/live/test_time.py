@@ -35,6 +35,7 @@ def test_lane_ends_before_the_worker_is_killed(shop, server, receiver, code):
     uids = shop.queue(code, 180)
 
     shop.wait_for_states(code, 60, done=180)
+    shop.wait_for_idle(code)  # the last lane stores its result after that
     seen = tally(receiver, uids, shop.attempts(code), shop.states(code))
     lanes = [job for job in shop.jobs(code) if "recorded" in (job["result"] or "")]
     print(f"{len(lanes)} lanes for 9 s of work: {describe(seen)}")
