@@ -14,7 +14,10 @@ from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     ATTEMPT,
     DELIVERY,
     ENDPOINT,
+    FORGET,
     HANDLER,
+    RECONCILIATION,
+    RUN,
 )
 
 AXE = Path(os.environ.get("NODE_PATH", ""), "axe-core", "axe.min.js")
@@ -115,6 +118,11 @@ class TestAccessibility(HttpCase):
                 "bwt_webhook_endpoint_id": endpoint.id,
             }
         )
+        run = self.env[RUN].create({"action_id": action.id})
+        check = self.env[RECONCILIATION].create({"action_id": action.id})
+        forget = self.env[FORGET].create(
+            {"partner_id": self.env.ref("base.main_partner").id}
+        )
         partner = self.env.ref("base.main_partner")
         # Our forms have messages and changed values, too.
         partner.message_post(body=partner.name)
@@ -160,6 +168,11 @@ class TestAccessibility(HttpCase):
                 self.page(HANDLER, "list"),
                 self.page(HANDLER, "form", handler),
                 self.page("ir.actions.server", "form", action),
+                self.page(RUN, "list"),
+                self.page(RUN, "form", run),
+                self.page(RECONCILIATION, "list"),
+                self.page(RECONCILIATION, "form", check),
+                self.page(FORGET, "form", forget),
                 self.settings("bwt_webhooks_outbound.action_webhook_settings"),
             ],
         }
