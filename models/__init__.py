@@ -3,6 +3,7 @@
 from . import configuration
 from . import value_source
 from . import endpoint_policy
+from . import endpoint_secrets
 from . import endpoint_signing
 from . import endpoint_security
 from . import endpoint_extras

@@ -19,7 +19,9 @@ from ..services.errors import ConfigurationError, ServiceError, _lt
 from ..services.http.client import Sender
 from ..services.masking import mask_text
 from ..services.oauth import ClientCredentials, TokenRefused, fetch_token
+from ..services.secrets import SecretUnavailable
 from .const import GROUP_OPERATOR
+from .endpoint_secrets import token_stored, token_to_store
 from .errors import translate
 from .res_config_settings import egress_policy, egress_proxy
 
@@ -89,7 +91,8 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
 
     def _client_credentials(self) -> ClientCredentials:
         """The settings as one value; raises ConfigurationError if one is missing."""
-        if not (self.oauth_token_url and self.oauth_client_id and self.auth_secret):
+        secret = self._read_secret("auth_secret")
+        if not (self.oauth_token_url and self.oauth_client_id and secret):
             raise ConfigurationError(
                 _lt(
                     "OAuth2 needs the token URL, the client ID and the client secret. "
@@ -100,7 +103,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
         return ClientCredentials(
             self.oauth_token_url,
             self.oauth_client_id,
-            self.auth_secret,
+            secret,
             scope=self.oauth_scope or "",
             audience=(self.oauth_audience or "").strip(),
             resource=(self.oauth_resource or "").strip(),
@@ -310,10 +313,18 @@ class BwtWebhookOutboundEndpointToken(models.Model):
             )
         )
         row = self.env.cr.fetchone()
-        return row and TokenRow(*row)
+        if not row:
+            return row
+        row = TokenRow(*row)
+        try:
+            return row._replace(value=token_stored(row.value))
+        except SecretUnavailable:  # its key is gone: another one is requested
+            return row._replace(value=None, fingerprint=None, renew_at=0.0)
 
     def _keep(self, endpoint_id, **values):
-        """Write a row's columns."""
+        """Write a row's columns; the access token encrypted, if there is a key."""
+        if values.get("value"):
+            values["value"] = token_to_store(values["value"])
         self.env.cr.execute(
             SQL(
                 "UPDATE bwt_webhook_outbound_endpoint_token SET %s "

@@ -4,13 +4,33 @@
 
 A secret can be written but not read. It was entered for one origin (scheme, host,
 port), so any change of the target deletes it.
+
+What a column holds (clear text, a reference, ciphertext) is known only here and in
+`services/secrets.py`; everything that uses a secret calls `_read_secret`.
 """
 
-from odoo import fields
-from odoo.exceptions import UserError
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
 
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+from ..lane.slot import read_committed
 from ..services.egress.target_url import origin_of
-from .const import GROUP_ADMIN
+from ..services.errors import ServiceError
+from ..services.secrets import (
+    ENCRYPTED,
+    REFERENCES,
+    TEXT,
+    SecretUnavailable,
+    Store,
+    as_entered,
+)
+from .const import ENDPOINT, GROUP_ADMIN, GROUP_OPERATOR
+from .errors import misconfigured, translate
+from .res_config_settings import option_of_odoo_conf
 
 # The input of an administrator, and its column, which can't be read by a form, an
 # export or RPC, but only by code that runs as superuser.
@@ -32,6 +52,261 @@ BOUND_TO = {
     "requests": ("auth_secret", "signing_secret", "old_secret", "client_certificate"),
     "tokens": ("auth_secret", "client_certificate"),
 }
+COLUMNS = ("auth_secret", "signing_secret", "old_secret", "client_certificate")
+TOKEN = f"{ENDPOINT}.token"
+OPTIONS = ("secret_keys", "secret_env", "secret_folders")  # of odoo.conf
+RETRY_SECONDS = 60  # until a secret that couldn't be read is read again
+
+_read = ContextVar("bwt_webhooks_outbound_secrets", default=None)
+
+
+def secret_store() -> Store:
+    """How secrets are stored, as odoo.conf says now; raises SecretUnavailable."""
+    return _parsed(*map(option_of_odoo_conf, OPTIONS))
+
+
+@lru_cache(maxsize=4)
+def _parsed(*options):
+    return Store.parse(*options)
+
+
+@contextmanager
+def each_read_once():
+    """Within, a secret is decrypted or its file read once: all parts have one value."""
+    token = _read.set({})
+    try:
+        yield
+    finally:
+        _read.reset(token)
+
+
+def is_stored(endpoint, column):
+    """Whether there is such a secret, readable or not."""
+    return bool(endpoint.sudo()[column])
+
+
+def to_store(endpoints, values):
+    """Values of columns, with entered secrets as they are stored."""
+    stored = dict(values)
+    for column in COLUMNS:
+        if stored.get(column):
+            try:
+                stored[column] = secret_store().stored(
+                    stored[column], _bound_to(ENDPOINT, column)
+                )
+            except ServiceError as error:
+                raise misconfigured(endpoints[:1], error) from error
+    return stored
+
+
+def entered_again(endpoint, column):
+    """A stored secret as it can be entered in another column; False without one."""
+    stored = endpoint.sudo()[column]
+    if not stored:
+        return False
+    return as_entered(stored, endpoint._read_secret(column))
+
+
+def literal_of(entered):
+    """The secret that is entered itself; empty for a reference to one."""
+    return "" if entered.startswith(REFERENCES) else entered.removeprefix(TEXT)
+
+
+def token_to_store(value):
+    """An access token as it is stored."""
+    return value and secret_store().sealed(value, _bound_to(TOKEN, "value"))
+
+
+def token_stored(stored):
+    """A stored access token; raises SecretUnavailable."""
+    return stored and secret_store().value(stored, _bound_to(TOKEN, "value"))
+
+
+def _bound_to(model, column):
+    return f"{model}.{column}"
+
+
+def _labels(env):
+    return {
+        "auth_secret": env._("Secret"),
+        "signing_secret": env._("Signing Secret"),
+        "old_secret": env._("Previous Signing Secret"),
+        "client_certificate": env._("Client Certificate"),
+    }
+
+
+class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
+    """How the secrets of an endpoint are read, and what the form says of them."""
+
+    _name = "bwt.webhook.outbound.endpoint.secrets"
+    _description = "Outbound Webhook Endpoint: Stored Secrets"
+
+    secret_status = fields.Text(
+        string="Storage of Secrets",
+        compute="_compute_secret_status",
+        groups=GROUP_OPERATOR,
+        help="Where each secret is: in this database, encrypted or in clear text, or in "
+        "a file or variable of the server.",
+    )
+    secret_problem = fields.Text(
+        string="Problem with Secrets",
+        compute="_compute_secret_status",
+        groups=GROUP_OPERATOR,
+        help="Why a secret can't be read. Deliveries wait meanwhile.",
+    )
+
+    # Not of the columns, on which only superuser code may depend.
+    @api.depends("has_auth_secret", "has_signing_secret", "has_client_certificate")
+    def _compute_secret_status(self):
+        labels = _labels(self.env)
+        for endpoint in self:
+            said, problems = [], []
+            for column in COLUMNS:
+                stored = endpoint.sudo()[column]
+                if not stored:
+                    continue
+                try:
+                    endpoint._read_secret(column)
+                    text = _status(self.env, stored)
+                    said.append(f"{labels[column]}: {text}")
+                except ServiceError as error:
+                    text = translate(self.env, error)
+                    problems.append(f"{labels[column]}: {text}")
+            endpoint.secret_status = "\n".join(said)
+            endpoint.secret_problem = "\n".join(problems)
+
+    def _read_secret(self, column) -> str:
+        """The secret of a column, empty without one; the only reader of these columns.
+
+        :raise SecretUnavailable: it can't be read now
+        """
+        stored = self.sudo()[column]
+        if not stored:
+            return ""
+        known = _read.get()
+        key = (column, stored)
+        if known is not None and key in known:
+            return known[key]
+        value = secret_store().value(stored, _bound_to(ENDPOINT, column))
+        if known is not None:
+            known[key] = value
+        return value
+
+    def _readable_secret(self, column) -> str:
+        """Like `_read_secret`; empty if it can't be read."""
+        try:
+            return self._read_secret(column)
+        except SecretUnavailable:
+            return ""
+
+    @api.model
+    def _reencrypt_secrets(self, batch_size=100):
+        """Encrypt all secrets and access tokens with the first key of odoo.conf.
+
+        Each batch is a transaction of its own, so that an interrupted run continues
+        where it ended. References and what the first key encrypted are left alone.
+        :return: (number of values encrypted, ids of endpoints with one that can't be
+            read, which is left as it is)
+        :raise UserError: odoo.conf has no valid key
+        """
+        try:
+            current = secret_store().keys.current
+        except SecretUnavailable as error:
+            raise UserError(translate(self.env, error)) from error
+        if not current:
+            raise UserError(
+                self.env._(
+                    "There is no key to encrypt secrets with. Set secret_keys in "
+                    "section [bwt_webhooks_outbound] of odoo.conf."
+                )
+            )
+        self.env.flush_all()
+        count, unreadable = 0, set()
+        for model, id_column, columns in (
+            (ENDPOINT, "id", COLUMNS),
+            (TOKEN, "endpoint_id", ("value",)),
+        ):
+            last = 0
+            while last is not None:
+                with self.env.registry.cursor() as cr:
+                    read_committed(cr)
+                    table = self.env[model]._table
+                    rows = _locked(cr, table, id_column, columns, last, batch_size)
+                    for row_id, *stored in rows:
+                        changed = _encrypted_again(model, columns, stored)
+                        if changed is None:
+                            unreadable.add(row_id)
+                        elif changed:
+                            _update(cr, table, id_column, row_id, changed)
+                            count += len(changed)
+                last = rows[-1][0] if rows else None
+        self.env.invalidate_all(flush=False)
+        return count, sorted(unreadable)
+
+
+def _status(env, stored):
+    if stored.startswith(REFERENCES):
+        return env._('Read from "%s".', stored)
+    keys = secret_store().keys
+    if secret_store().is_current(stored):
+        return env._('Encrypted with key "%s".', keys.current)
+    if stored.startswith(ENCRYPTED):
+        return env._(
+            "Encrypted with an earlier key. Press Encrypt Again in Settings > Webhooks."
+        )
+    if keys.current:
+        return env._(
+            "Stored in clear text. Press Encrypt Again in Settings > Webhooks."
+        )
+    return env._("Stored in clear text. Set secret_keys in odoo.conf to encrypt it.")
+
+
+def _locked(cr, table, id_column, columns, last, limit):
+    identifiers = [SQL.identifier(name) for name in columns]
+    cr.execute(
+        SQL(
+            "SELECT %(id)s, %(columns)s FROM %(table)s "
+            "WHERE %(id)s > %(last)s AND num_nonnulls(%(columns)s) > 0 "
+            "ORDER BY %(id)s LIMIT %(limit)s FOR NO KEY UPDATE",
+            id=SQL.identifier(id_column),
+            columns=SQL(", ").join(identifiers),
+            table=SQL.identifier(table),
+            last=last,
+            limit=limit,
+        )
+    )
+    return cr.fetchall()
+
+
+def _encrypted_again(model, columns, stored):
+    """Columns to write; None if a value can't be read."""
+    store = secret_store()
+    changed = {}
+    for column, text in zip(columns, stored, strict=True):
+        if not text or store.is_current(text):
+            continue
+        bound_to = _bound_to(model, column)
+        try:
+            changed[column] = store.sealed(store.value(text, bound_to), bound_to)
+        except SecretUnavailable:
+            return None
+    return changed
+
+
+def _update(cr, table, id_column, row_id, values):
+    cr.execute(
+        SQL(
+            "UPDATE %s SET %s WHERE %s = %s",
+            SQL.identifier(table),
+            SQL(", ").join(
+                SQL("%s = %s", SQL.identifier(name), value)
+                for name, value in values.items()
+            ),
+            SQL.identifier(id_column),
+            row_id,
+        ),
+        log_exceptions=False,
+    )
 
 
 def secret_column(kind, label):
@@ -100,11 +375,8 @@ def columns_bound_to(targets):
 
 def removed_text(env, columns):
     """A message for users: these secrets were removed with their host."""
-    labels = {
-        "auth_secret": env._("Secret"),
-        "signing_secret": env._("Signing Secret"),
-        "client_certificate": env._("Client Certificate"),
-    }
+    labels = _labels(env)
+    del labels["old_secret"]  # removed with the current one
     return env._(
         "The target host has changed, so the secrets of the previous host were "
         "removed: %s. Enter them again for the new host.",

@@ -3,6 +3,7 @@
 """Part of the endpoint: secrets, authentication, signatures and egress checks."""
 
 import secrets as random_secrets
+import time
 from datetime import timedelta, timezone
 
 from odoo import api, fields, models
@@ -12,6 +13,7 @@ from ..services.egress.policy import Policy, check_url
 from ..services.errors import ServiceError
 from ..services.headers import check_header, refuse_connection_header
 from ..services.http.tls import describe, tls_context
+from ..services.secrets import SecretUnavailable
 from ..services.signing import (
     SECRET_PREFIXES,
     check_new_secret,
@@ -31,14 +33,20 @@ from .const import GROUP_OPERATOR
 from .endpoint_oauth import TokenAwaited
 from .endpoint_secrets import (
     INPUTS,
+    RETRY_SECONDS,
     changed_targets,
     columns_bound_to,
+    each_read_once,
+    entered_again,
+    is_stored,
+    literal_of,
     notify_removed,
     origins_of,
     removed_text,
     secret_column,
     secret_input,
     secrets_of_other_kind,
+    to_store,
 )
 from .endpoint_signing import snippets_of
 from .errors import misconfigured, translate
@@ -79,8 +87,11 @@ def _changed_secrets(endpoints, secrets):
     """By endpoint, the columns that a write of these secrets changes."""
     changed = {}
     for endpoint in endpoints:
-        own = endpoint.sudo()
-        columns = {name for name, value in secrets.items() if value or own[name]}
+        columns = {
+            name
+            for name, value in secrets.items()
+            if value or is_stored(endpoint, name)
+        }
         if columns:
             changed[endpoint] = columns
     return changed
@@ -223,10 +234,9 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
     @api.depends("auth_secret", "signing_secret", "client_certificate")
     def _compute_has_secrets(self):
         for endpoint in self:
-            secrets = endpoint.sudo()
-            endpoint.has_auth_secret = bool(secrets.auth_secret)
-            endpoint.has_signing_secret = bool(secrets.signing_secret)
-            endpoint.has_client_certificate = bool(secrets.client_certificate)
+            endpoint.has_auth_secret = is_stored(endpoint, "auth_secret")
+            endpoint.has_signing_secret = is_stored(endpoint, "signing_secret")
+            endpoint.has_client_certificate = is_stored(endpoint, "client_certificate")
 
     @api.depends(
         "signing_mode",
@@ -247,8 +257,8 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
     @api.depends("client_certificate")
     def _compute_client_certificate_info(self):
         for endpoint in self:
-            pem = endpoint.sudo().client_certificate
             try:
+                pem = endpoint._read_secret("client_certificate")
                 found = pem and describe(pem)
             except ServiceError as error:
                 endpoint.client_certificate_info = translate(self.env, error)
@@ -265,7 +275,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if not secret:
             return
         self._check_field_access(self._fields["signing_secret_input"], "write")
-        secret = secret.strip()
+        secret = literal_of(secret.strip())
         for endpoint in self if secret else ():
             mode = vals.get("signing_mode") or endpoint.signing_mode
             # Without a mode yet, the form of the secret determines its kind.
@@ -308,6 +318,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if not secrets:
             return
         self.check_access("write")
+        secrets = to_store(self, secrets)
         changed = {} if is_reported else _changed_secrets(self, secrets)
         # Locked first: the server logs a failed statement with all its values, and
         # after the lock the next one can't conflict with another transaction.
@@ -371,7 +382,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if self.signing_mode in ("hmac", "template"):
             check_header(self.hmac_header_name or "", self.hmac_prefix or "")
             refuse_connection_header(self.hmac_header_name)
-        if self.signing_mode != "none" and self.signing_secret:
+        if self.signing_mode != "none" and is_stored(self, "signing_secret"):
             self._signature().headers("msg", 0, b"")
 
     # Secrets of another host
@@ -397,7 +408,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             removed = {
                 column: False
                 for column in columns_bound_to(targets)
-                if endpoint[column] and column not in entered
+                if is_stored(endpoint, column) and column not in entered
             }
             if not removed:
                 continue
@@ -419,7 +430,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         lost = [
             column
             for name, column in INPUTS.items()
-            if column in bound and saved[column] and not self[name]
+            if column in bound and is_stored(saved, column) and not self[name]
         ]
         if not lost:
             return None
@@ -437,7 +448,7 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if self.signing_mode == "hmac":
             return HmacSignature(
                 self.hmac_header_name or "",
-                self.signing_secret or "",
+                self._read_secret("signing_secret"),
                 self.hmac_algorithm,
                 self.hmac_encoding,
                 self.hmac_prefix or "",
@@ -446,8 +457,8 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             return None
         until = self.secret_expires_at
         secrets = {
-            "secret": self.signing_secret or "",
-            "old_secret": self.old_secret or "",
+            "secret": self._read_secret("signing_secret"),
+            "old_secret": self._read_secret("old_secret"),
             "old_until": until.replace(tzinfo=timezone.utc).timestamp()
             if until
             else 0.0,
@@ -458,22 +469,24 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
     def _credential(self):
         """The `Credential` of each request, None without one; raises ServiceError."""
+        secret = self._read_secret("auth_secret")
         if self.auth_mode == "bearer":
-            return Credential.bearer(self.auth_secret)
+            return Credential.bearer(secret)
         if self.auth_mode == "basic":
-            return Credential.basic(self.auth_user, self.auth_secret)
+            return Credential.basic(self.auth_user, secret)
         if self.auth_mode == "api_key":
-            return Credential.api_key(self.auth_header_name, self.auth_secret)
+            return Credential.api_key(self.auth_header_name, secret)
         if self.auth_mode == "oauth2":
             return Credential.bearer(self._oauth_token())
         return None
 
     def _usable_certificate(self):
         """The client certificate as PEM, None without one; raises ServiceError."""
-        if not self.client_certificate:
+        certificate = self._read_secret("client_certificate")
+        if not certificate:
             return None
-        tls_context(self.client_certificate)
-        return self.client_certificate
+        tls_context(certificate)
+        return certificate
 
     def _trust(self) -> Trust:
         """The `Trust` of this endpoint; requests an OAuth2 access token if needed.
@@ -492,15 +505,20 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             "signature": endpoint._signature,
             "credential": endpoint._credential,
         }
-        for name, read in parts.items():
-            try:
-                values[name] = read()
-            except TokenAwaited as error:
-                values.setdefault("fault", error)
-                values["not_before"] = error.at
-            except ServiceError as error:
-                values.setdefault("fault", error)
-        return Trust(secrets=endpoint._masked(values.get("credential")), **values)
+        with each_read_once():
+            for name, read in parts.items():
+                try:
+                    values[name] = read()
+                except TokenAwaited as error:
+                    values.setdefault("fault", error)
+                    values["not_before"] = error.at
+                except SecretUnavailable as error:
+                    values.setdefault("fault", error)
+                    values["not_before"] = time.time() + RETRY_SECONDS
+                except ServiceError as error:
+                    values.setdefault("fault", error)
+            masked = endpoint._masked(values.get("credential"))
+        return Trust(secrets=masked, **values)
 
     def _masked(self, credential):
         token = ""
@@ -509,13 +527,17 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         return (
             *masked_forms(token),
             *self._auth_secrets(),
-            *masked_forms(self.signing_secret, self.old_secret),
+            *masked_forms(
+                self._readable_secret("signing_secret"),
+                self._readable_secret("old_secret"),
+            ),
         )
 
     def _auth_secrets(self):
-        if self.auth_mode == "basic" and self.auth_secret:
-            return masked_forms((self.auth_user or "", self.auth_secret))
-        return masked_forms(self.auth_secret)
+        secret = self._readable_secret("auth_secret")
+        if self.auth_mode == "basic" and secret:
+            return masked_forms((self.auth_user or "", secret))
+        return masked_forms(secret)
 
     def _delete_old_secret(self):
         """End the time in which the signing secret before this one signs too."""
@@ -548,7 +570,10 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         if not self.signs_twice:
             self._store_secrets({"signing_secret": secret})
             return secret
-        old = self.sudo().signing_secret if overlap_hours > 0 else False
+        try:
+            old = overlap_hours > 0 and entered_again(self, "signing_secret")
+        except ServiceError as error:
+            raise misconfigured(self, error) from error
         self._store_secrets({"signing_secret": secret, "old_secret": old})
         until = fields.Datetime.now() + timedelta(hours=overlap_hours)
         self.write({"secret_expires_at": until if old else False})

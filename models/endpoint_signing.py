@@ -51,6 +51,7 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
 
     _name = "bwt.webhook.outbound.endpoint.signing"
     _description = "Outbound Webhook Endpoint: Signatures"
+    _inherit = "bwt.webhook.outbound.endpoint.secrets"
 
     signature_preset = fields.Selection(
         selection=SIGNATURE_PRESETS,
@@ -128,10 +129,11 @@ class BwtWebhookOutboundEndpointSigning(models.AbstractModel):
     @api.depends("signing_mode", "has_signing_secret")
     def _compute_signing_public_key(self):
         for endpoint in self:
-            secret = endpoint.sudo().signing_secret
+            is_key = endpoint.signing_mode == "standard"
             try:
-                is_key = endpoint.signing_mode == "standard"
-                endpoint.signing_public_key = is_key and public_key_of(secret)
+                endpoint.signing_public_key = is_key and public_key_of(
+                    endpoint._read_secret("signing_secret")
+                )
             except ServiceError:  # shown where it is used: with each delivery
                 endpoint.signing_public_key = False
 
