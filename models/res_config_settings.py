@@ -15,6 +15,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from odoo import api, fields, models
+from odoo.exceptions import AccessError
 from odoo.tools import config
 
 from ..exceptions import WebhookProcessingConfigurationError
@@ -22,6 +23,7 @@ from ..services.egress.policy import Policy
 from ..services.errors import ServiceError
 from ..services.http.proxy import Proxy
 from ..services.retry import RetrySchedule
+from ..services.secrets import Keys
 from .const import ENDPOINT
 from .endpoint_policy import bounds_message, content_days_message
 from .errors import capitalized, translate
@@ -126,6 +128,13 @@ class ResConfigSettings(models.TransientModel):
         "Stored in the system parameter bwt_webhooks_outbound.proxy. Proxies of the "
         "server's environment are not used.",
     )
+    bwt_webhook_secret_keys = fields.Char(
+        string="Keys of Secrets",
+        compute="_compute_bwt_webhook_secret_keys",
+        groups="base.group_system",
+        help="Which key encrypts secrets, by secret_keys in section "
+        "[bwt_webhooks_outbound] of odoo.conf.",
+    )
     bwt_webhook_default_retry_schedule = fields.Char(
         string="Default Retry Schedule",
         groups="base.group_system",
@@ -171,6 +180,52 @@ class ResConfigSettings(models.TransientModel):
             except ServiceError as error:
                 said = error
             settings.bwt_webhook_default_retry_description = translate(self.env, said)
+
+    def _compute_bwt_webhook_secret_keys(self):
+        try:
+            current = Keys.parse(option_of_odoo_conf("secret_keys")).current
+        except ServiceError as error:
+            said = capitalized(translate(self.env, error))
+        else:
+            said = (
+                self.env._('New secrets are encrypted with key "%s".', current)
+                if current
+                else self.env._(
+                    "Secrets are stored in clear text. Set secret_keys in odoo.conf to "
+                    "encrypt them."
+                )
+            )
+        self.bwt_webhook_secret_keys = said
+
+    def action_bwt_webhook_encrypt(self):
+        """Encrypt all secrets with the first key of odoo.conf, and say what was done.
+
+        :raise AccessError: for a user without Settings rights
+        """
+        if not self.env.is_system():
+            raise AccessError(
+                self.env._(
+                    "Only Settings administrators can encrypt secrets again. Ask one."
+                )
+            )
+        count, unreadable = self.env[ENDPOINT]._reencrypt_secrets()
+        text = self.env._("Secrets and access tokens encrypted: %s.", count)
+        if unreadable:
+            names = self.env[ENDPOINT].sudo().browse(unreadable).mapped("display_name")
+            text += " " + self.env._(
+                "These endpoints have a secret that no key of odoo.conf reads: %s. "
+                "Add its key, or enter the secret again.",
+                ", ".join(names),
+            )
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "warning" if unreadable else "success",
+                "message": text,
+                "sticky": bool(unreadable),
+            },
+        }
 
     @api.model
     def get_values(self):

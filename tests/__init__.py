@@ -108,6 +108,7 @@ from .orm import (
     test_settle_window,
     test_signature_schemes,
     test_signing_secret,
+    test_stored_secrets,
     test_transitions,
     test_translation,
     test_trapped_jobs,

@@ -57,6 +57,7 @@ GROUPS = {
         *("models/action_", "models/ir_actions_server", "models/record_payload"),
     ),
     "Handlers": ("models/handler", "models/rule_engine", "services/outcome"),
+    "Secrets": ("services/secrets", "models/endpoint_secrets"),
     "Paths, values and rules": (
         *("models/field_", "models/path_", "models/payload_", "models/record_"),
         *("models/value_", "services/"),
