@@ -272,7 +272,10 @@ class TestStoredSecrets(CommittedCase):
         for change, expected in (
             (file.unlink, "No such file"),
             (lambda: file.write_text("\n"), "is empty"),
-            (lambda: self.configure(secret_folders="/run/secrets"), "not in an allowed"),
+            (
+                lambda: self.configure(secret_folders="/run/secrets"),
+                "not in an allowed",
+            ),
         ):
             change()
             self.assertIsNone(self.sent())
@@ -286,7 +289,11 @@ class TestStoredSecrets(CommittedCase):
         os.environ["HOOK_TOKEN"] = "from the environment"
         self.set_up(auth_secret_input="env:HOOK_TOKEN")
         self.assertEqual("Bearer from the environment", self.sent())
-        for entered in ("env:PATH", "file:/etc/passwd", f"file:{file}/../../etc/passwd"):
+        for entered in (
+            "env:PATH",
+            "file:/etc/passwd",
+            f"file:{file}/../../etc/passwd",
+        ):
             with self.assertRaisesRegex(UserError, "is not (allowed|in an allowed)"):
                 self.set_up(auth_secret_input=entered)
 
@@ -303,7 +310,7 @@ class TestStoredSecrets(CommittedCase):
             self.assertEqual(f"Bearer {stolen}", self.sent())
 
     def test_the_old_secret_is_read_by_the_same_way(self):
-        """Generate Secret keeps the old one: a reference, or encrypted for its field."""
+        """Generate Secret keeps the old one: a reference, or encrypted again."""
         os.environ["HOOK_TOKEN"] = f"whsec_{key(5)}"
         for entered in ("env:HOOK_TOKEN", f"whsec_{key(5)}"):
             self.configure(secret_keys=f"k1:{key(1)}", secret_env="HOOK_TOKEN")
