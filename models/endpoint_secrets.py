@@ -145,8 +145,8 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         string="Storage of Secrets",
         compute="_compute_secret_status",
         groups=GROUP_OPERATOR,
-        help="Where each secret is: in this database, encrypted or in clear text, or in "
-        "a file or variable of the server.",
+        help="Where each secret is: in this database, encrypted or in clear text, or "
+        "in a file or variable of the server.",
     )
     secret_problem = fields.Text(
         string="Problem with Secrets",

@@ -199,13 +199,15 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         fields.Char,
         string="Secret",
         help="Access token, password, API key or client secret. It is stored and "
-        "never shown again. Leave it empty to keep the current one.",
+        "never shown again. Leave it empty to keep the current one. env:NAME or "
+        "file:/path refers to a secret of the server, if odoo.conf allows it.",
     )
     signing_secret_input = secret_input(
         fields.Char,
         string="Signing Secret",
         help="A secret that the receiver gave you. It replaces the current secret "
-        "at once. Press Generate Secret to create a new one instead.",
+        "at once. Press Generate Secret to create a new one instead. env:NAME or "
+        "file:/path refers to a secret of the server, if odoo.conf allows it.",
     )
     client_certificate_input = secret_input(
         fields.Text,

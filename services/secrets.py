@@ -249,8 +249,8 @@ class Store:
         except OSError as error:
             raise SecretUnavailable(
                 _lt(
-                    '"%(reference)s" can\'t be read: %(problem)s. Put the secret there, '
-                    "readable for the server's user."
+                    '"%(reference)s" can\'t be read: %(problem)s. Put the secret '
+                    "there, readable for the server's user."
                 ),
                 reference=reference,
                 problem=error.strerror,
