@@ -11,7 +11,6 @@ What a column holds (clear text, a reference, ciphertext) is known only here and
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
@@ -25,12 +24,11 @@ from ..services.secrets import (
     REFERENCES,
     TEXT,
     SecretUnavailable,
-    Store,
     as_entered,
 )
 from .const import ENDPOINT, GROUP_ADMIN, GROUP_OPERATOR
 from .errors import misconfigured, translate
-from .res_config_settings import option_of_odoo_conf
+from .res_config_settings import egress_proxy, encrypt_proxy, secret_store
 
 # The input of an administrator, and its column, which can't be read by a form, an
 # export or RPC, but only by code that runs as superuser.
@@ -54,20 +52,9 @@ BOUND_TO = {
 }
 COLUMNS = ("auth_secret", "signing_secret", "old_secret", "client_certificate")
 TOKEN = f"{ENDPOINT}.token"
-OPTIONS = ("secret_keys", "secret_env", "secret_folders")  # of odoo.conf
 RETRY_SECONDS = 60  # until a secret that couldn't be read is read again
 
 _read = ContextVar("bwt_webhooks_outbound_secrets", default=None)
-
-
-def secret_store() -> Store:
-    """How secrets are stored, as odoo.conf says now; raises SecretUnavailable."""
-    return _parsed(*map(option_of_odoo_conf, OPTIONS))
-
-
-@lru_cache(maxsize=4)
-def _parsed(*options):
-    return Store.parse(*options)
 
 
 @contextmanager
@@ -159,8 +146,9 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
     @api.depends("has_auth_secret", "has_signing_secret", "has_client_certificate")
     def _compute_secret_status(self):
         labels = _labels(self.env)
+        proxy_problem = self._proxy_problem()
         for endpoint in self:
-            said, problems = [], []
+            said, problems = [], proxy_problem[:]
             for column in COLUMNS:
                 stored = endpoint.sudo()[column]
                 if not stored:
@@ -174,6 +162,16 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
                     problems.append(f"{labels[column]}: {text}")
             endpoint.secret_status = "\n".join(said)
             endpoint.secret_problem = "\n".join(problems)
+
+    def _proxy_problem(self):
+        try:
+            egress_proxy(self.env)
+        except SecretUnavailable as error:
+            text = translate(self.env, error)
+            return [self.env._("Proxy in Settings > Webhooks: %s", text)]
+        except ServiceError:  # fails each delivery with its message
+            return []
+        return []
 
     def _read_secret(self, column) -> str:
         """The secret of a column, empty without one; the only reader of these columns.
@@ -201,7 +199,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
 
     @api.model
     def _reencrypt_secrets(self, batch_size=100):
-        """Encrypt all secrets and access tokens with the first key of odoo.conf.
+        """Encrypt secrets, access tokens and the proxy by the first key of odoo.conf.
 
         Each batch is a transaction of its own, so that an interrupted run continues
         where it ended. References and what the first key encrypted are left alone.
@@ -220,8 +218,8 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
                     "section [bwt_webhooks_outbound] of odoo.conf."
                 )
             )
+        count, unreadable = encrypt_proxy(self.env), set()
         self.env.flush_all()
-        count, unreadable = 0, set()
         for model, id_column, columns in (
             (ENDPOINT, "id", COLUMNS),
             (TOKEN, "endpoint_id", ("value",)),

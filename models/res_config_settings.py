@@ -23,7 +23,7 @@ from ..services.egress.policy import Policy
 from ..services.errors import ServiceError
 from ..services.http.proxy import Proxy
 from ..services.retry import RetrySchedule
-from ..services.secrets import Keys
+from ..services.secrets import PREFIXES, REFERENCES, SecretUnavailable, Store
 from .const import ENDPOINT
 from .endpoint_policy import bounds_message, content_days_message
 from .errors import capitalized, translate
@@ -32,6 +32,7 @@ SECTION = "bwt_webhooks_outbound"
 OPTION = "allowed_networks"
 PARAMETER = f"{SECTION}.{OPTION}"
 PROXY_PARAMETER = f"{SECTION}.proxy"
+SECRET_OPTIONS = ("secret_keys", "secret_env", "secret_folders")
 
 
 def egress_policy(env, parameters=None) -> Policy:
@@ -47,8 +48,31 @@ def egress_proxy(env, parameters=None) -> Proxy | None:
     """The proxy to go through; raises ConfigurationError for an invalid text.
 
     :param parameters: from `egress_parameters`, if they were read
+    :raise SecretUnavailable: it is encrypted or a reference, and can't be read now
     """
-    return Proxy.parse((parameters or egress_parameters(env)).get(PROXY_PARAMETER, ""))
+    stored = (parameters or egress_parameters(env)).get(PROXY_PARAMETER, "")
+    return Proxy.parse(_readable_proxy(stored))
+
+
+def _readable_proxy(stored):
+    if not (stored or "").startswith(PREFIXES):
+        return stored or ""
+    return secret_store().value(stored, PROXY_PARAMETER)
+
+
+def encrypt_proxy(env) -> int:
+    """Encrypt a stored proxy with a password by the first key; 1 if it was changed."""
+    parameters = env["ir.config_parameter"].sudo()
+    stored = parameters.get_param(PROXY_PARAMETER) or ""
+    store = secret_store()
+    try:
+        proxy = _readable_proxy(stored)
+    except SecretUnavailable:  # the form of each endpoint says so
+        return 0
+    if not _password(proxy) or store.is_current(stored):
+        return 0
+    parameters.set_param(PROXY_PARAMETER, store.sealed(proxy, PROXY_PARAMETER))
+    return 1
 
 
 def egress_parameters(env) -> dict[str, str]:
@@ -85,6 +109,16 @@ def option_of_odoo_conf(name) -> str:
         return _section(path, os.stat(path).st_mtime_ns).get(name, "")
     except (OSError, TypeError):
         return ""
+
+
+def secret_store() -> Store:
+    """How secrets are stored, as odoo.conf says now; raises SecretUnavailable."""
+    return _store(*map(option_of_odoo_conf, SECRET_OPTIONS))
+
+
+@lru_cache(maxsize=4)
+def _store(*options) -> Store:
+    return Store.parse(*options)
 
 
 @lru_cache(maxsize=4)
@@ -125,6 +159,7 @@ class ResConfigSettings(models.TransientModel):
         groups="base.group_system",
         help="Requests are sent through this HTTP proxy, as in "
         "http://user:password@proxy.example:3128. A stored password is shown as ***. "
+        "Encrypted if odoo.conf has secret_keys; env:NAME or file:/path if it allows it. "
         "Stored in the system parameter bwt_webhooks_outbound.proxy. Proxies of the "
         "server's environment are not used.",
     )
@@ -183,7 +218,7 @@ class ResConfigSettings(models.TransientModel):
 
     def _compute_bwt_webhook_secret_keys(self):
         try:
-            current = Keys.parse(option_of_odoo_conf("secret_keys")).current
+            current = secret_store().keys.current
         except ServiceError as error:
             said = capitalized(translate(self.env, error))
         else:
@@ -241,7 +276,7 @@ class ResConfigSettings(models.TransientModel):
         values["bwt_webhook_networks_of_odoo_conf"] = "\n".join(
             _lines(networks_of_odoo_conf())
         )
-        values["bwt_webhook_proxy"] = _without_password(read(PROXY_PARAMETER))
+        values["bwt_webhook_proxy"] = _shown_proxy(read(PROXY_PARAMETER))
         values |= {PREFIX + name: value for name, value in self._defaults().items()}
         return values
 
@@ -257,8 +292,11 @@ class ResConfigSettings(models.TransientModel):
         before = self.get_values()
         if self.bwt_webhook_allowed_networks != before["bwt_webhook_allowed_networks"]:
             self._set_networks()
-        if (self.bwt_webhook_proxy or "") != before["bwt_webhook_proxy"]:
+        if (self.bwt_webhook_proxy or "") != (before["bwt_webhook_proxy"] or ""):
             self._set_proxy()
+            # This record stays in the database for some hours.
+            stored = self.env["ir.config_parameter"].get_param(PROXY_PARAMETER)
+            self.bwt_webhook_proxy = _shown_proxy(stored)
         self._set_defaults()
 
     def _set_networks(self):
@@ -276,12 +314,14 @@ class ResConfigSettings(models.TransientModel):
 
     def _set_proxy(self):
         parameters = self.env["ir.config_parameter"]
-        proxy = _with_password(
-            (self.bwt_webhook_proxy or "").strip(),
-            parameters.get_param(PROXY_PARAMETER),
-        )
+        proxy = (self.bwt_webhook_proxy or "").strip()
         try:
-            parsed = Proxy.parse(proxy)
+            if HIDDEN in proxy:
+                stored = parameters.get_param(PROXY_PARAMETER)
+                proxy = _with_password(proxy, _readable_proxy(stored))
+            parsed = Proxy.parse(_readable_proxy(proxy))
+            if _password(proxy):
+                proxy = secret_store().sealed(proxy, PROXY_PARAMETER)
         except ServiceError as error:
             raise self._invalid(self.env._("Proxy"), error) from error
         if parsed and parsed.credentials.endswith(f":{HIDDEN}"):
@@ -337,6 +377,16 @@ def _lines(text):
     """The entries of a list that is separated by commas or line breaks."""
     parts = (text or "").replace("\n", ",").split(",")
     return [part.strip() for part in parts if part.strip()]
+
+
+def _shown_proxy(stored):
+    """Without its password; a reference, and what can't be read, as it is stored."""
+    if (stored or "").startswith(REFERENCES):
+        return stored
+    try:
+        return _without_password(_readable_proxy(stored))
+    except SecretUnavailable:
+        return stored
 
 
 def _without_password(proxy):

@@ -83,6 +83,7 @@ PAGES = {
         SETTINGS,
         *("On an endpoint", "Paths, values and rules", "Handlers", "Server actions"),
         "Queueing",
+        "Secrets",
     ),
 }
 

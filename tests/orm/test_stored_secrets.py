@@ -18,6 +18,11 @@ from odoo.tests.common import get_db_name, new_test_user
 from odoo.tools import config, mute_logger
 from odoo.tools.misc import exec_pg_environ, find_pg_tool
 
+from odoo.addons.bwt_webhooks_outbound.models.res_config_settings import (
+    PROXY_PARAMETER,
+    egress_proxy,
+)
+
 from ..constants import ADMINISTRATOR, ENDPOINT, TOKEN
 from .common import CommittedCase
 
@@ -350,6 +355,52 @@ class TestStoredSecrets(CommittedCase):
         with self.transaction() as env:
             params = env[SETTINGS].create({}).action_bwt_webhook_encrypt()["params"]
         self.assertIn("Committed", params["message"])
+
+    def test_the_proxy_with_its_password(self):
+        """Encrypted when it is saved and by the button; without its key deliveries
+        wait. It can be a reference as a whole."""
+        self.addCleanup(self._set_proxy, None)
+        proxy = f"http://odoo:{PLANTED}-proxy@127.0.0.1:9"
+        self._set_proxy(proxy)
+        self.assertIn(PLANTED, self.dump())
+        self.configure(secret_keys=f"k1:{key(1)}")
+        with self.transaction() as env:
+            self.assertEqual((1, []), env[ENDPOINT]._reencrypt_secrets())
+        self.assertNotIn(PLANTED, self.dump())
+        with self.transaction() as env:
+            self.assertEqual("odoo:pl4nted-proxy", egress_proxy(env).credentials)
+            self.assertEqual("http://odoo:***@127.0.0.1:9", self._shown_proxy(env))
+            env[SETTINGS].create({"bwt_webhook_proxy": f"{proxy}9"}).execute()
+        self.assertNotIn(PLANTED, self.dump())
+        with self.transaction() as env:
+            self.assertEqual(99, egress_proxy(env).port)
+
+        self.configure()
+        self.assertIsNone(self.sent())
+        self.assertIn("Proxy in Settings", self.shown("secret_problem"))
+        with self.transaction() as env:
+            self.assertTrue(self._shown_proxy(env).startswith("enc:v1:k1:"))
+            # Without the key another one can be entered.
+            env[SETTINGS].create({"bwt_webhook_proxy": "http://127.0.0.1:9"}).execute()
+            self.assertEqual(9, egress_proxy(env).port)
+
+        self.configure(secret_env="HOOK_TOKEN")
+        os.environ["HOOK_TOKEN"] = proxy
+        with self.transaction() as env:
+            env[SETTINGS].create({"bwt_webhook_proxy": "env:HOOK_TOKEN"}).execute()
+            self.assertEqual("env:HOOK_TOKEN", self._shown_proxy(env))
+            self.assertEqual("odoo:pl4nted-proxy", egress_proxy(env).credentials)
+            with self.assertRaisesRegex(UserError, "Proxy: .*is not allowed"):
+                env[SETTINGS].create({"bwt_webhook_proxy": "env:PATH"}).execute()
+        self.assertNotIn(PLANTED, self.dump())
+
+    def _set_proxy(self, value):
+        with self.transaction() as env:
+            env["ir.config_parameter"].set_param(PROXY_PARAMETER, value)
+
+    def _shown_proxy(self, env):
+        name = "bwt_webhook_proxy"
+        return env[SETTINGS].default_get([name])[name]
 
     def test_nothing_else_reads_the_columns(self):
         """No attribute or key of these names outside of the one file that reads them.
