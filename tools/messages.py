@@ -77,13 +77,13 @@ PAGES = {
         *("Nothing is sent", "On a delivery", "A request fails", "While a lane sends"),
         "Runs",
         "Moving configuration",
+        "Secrets",
         FORMS,
     ),
     "messages_settings.md": (
         SETTINGS,
         *("On an endpoint", "Paths, values and rules", "Handlers", "Server actions"),
         "Queueing",
-        "Secrets",
     ),
 }
 
