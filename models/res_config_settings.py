@@ -159,8 +159,8 @@ class ResConfigSettings(models.TransientModel):
         groups="base.group_system",
         help="Requests are sent through this HTTP proxy, as in "
         "http://user:password@proxy.example:3128. A stored password is shown as ***. "
-        "Encrypted if odoo.conf has secret_keys. env:NAME or file:/path refers to one of "
-        "the server. "
+        "Encrypted if odoo.conf has secret_keys. env:NAME or file:/path refers to one "
+        "of the server. "
         "Stored in the system parameter bwt_webhooks_outbound.proxy. Proxies of the "
         "server's environment are not used.",
     )
