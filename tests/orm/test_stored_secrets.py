@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import tempfile
+import textwrap
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from odoo.addons.bwt_webhooks_outbound.models.res_config_settings import (
 
 from ..constants import ADMINISTRATOR, ENDPOINT, TOKEN
 from .common import CommittedCase
+from .test_documented_samples import samples_of
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = {"auth_secret", "signing_secret", "old_secret", "client_certificate"}
@@ -192,9 +194,13 @@ class TestStoredSecrets(CommittedCase):
         self.assertEqual(SIGN, sign)
         self.assertEqual(f"Bearer {AUTH}", self.sent())
 
+        [sample] = [
+            each for each in samples_of("docs/secrets.md") if each.language == "python"
+        ]
         with self.transaction() as env:
-            self.assertEqual((1, []), env[ENDPOINT]._reencrypt_secrets())
-            self.assertEqual((0, []), env[ENDPOINT]._reencrypt_secrets())
+            code = textwrap.dedent(sample.text).strip()
+            self.assertEqual((1, []), eval(code, {"env": env}))
+            self.assertEqual((0, []), eval(code, {"env": env}))
         self.assertEqual(auth, self.stored()[0])
         self.assertEqual(f"Bearer {AUTH}", self.sent())
         self.assertNotIn("clear", self.shown("secret_status"))
