@@ -198,9 +198,10 @@ class TestStoredSecrets(CommittedCase):
             each for each in samples_of("docs/secrets.md") if each.language == "python"
         ]
         with self.transaction() as env:
-            code = textwrap.dedent(sample.text).strip()
-            self.assertEqual((1, []), eval(code, {"env": env}))
-            self.assertEqual((0, []), eval(code, {"env": env}))
+            names = {"env": env}
+            for count in (1, 0):
+                exec("found = " + textwrap.dedent(sample.text).strip(), names)
+                self.assertEqual((count, []), names["found"])
         self.assertEqual(auth, self.stored()[0])
         self.assertEqual(f"Bearer {AUTH}", self.sent())
         self.assertNotIn("clear", self.shown("secret_status"))
