@@ -215,7 +215,7 @@ class TestRecipes(AnswerCase):
         kinds = {
             label: value for value, label in labels._description_selection(self.env)
         }
-        for row in self.recipe("Store the ID and status on the record"):
+        for row in self.recipe("Store the ID and address on the record"):
             self.value(
                 by_label[row["field"]],
                 row["path or header"],
