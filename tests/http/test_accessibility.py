@@ -118,12 +118,21 @@ class TestAccessibility(HttpCase):
                 "bwt_webhook_endpoint_id": endpoint.id,
             }
         )
-        run = self.env[RUN].create({"action_id": action.id})
-        check = self.env[RECONCILIATION].create({"action_id": action.id})
         forget = self.env[FORGET].create(
             {"partner_id": self.env.ref("base.main_partner").id}
         )
         partner = self.env.ref("base.main_partner")
+        domain = str([("id", "=", partner.id)])
+        run = endpoint.backfill(action, domain)
+        reconciliation = self.env[RECONCILIATION].create(
+            {"action_id": action.id, "domain": domain, "since_days": 0}
+        )
+        reconciliation.action_check()
+        reconciliation.run_check()
+        result = self.env[f"{RECONCILIATION}.result"].search(
+            [("reconciliation_id", "=", reconciliation.id)]
+        )
+        self.assertEqual(partner.id, result.res_id)
         # Our forms have messages and changed values, too.
         partner.message_post(body=partner.name)
         partner.email = "axe@example.com"
@@ -167,11 +176,13 @@ class TestAccessibility(HttpCase):
                 },
                 self.page(HANDLER, "list"),
                 self.page(HANDLER, "form", handler),
-                self.page("ir.actions.server", "form", action),
                 self.page(RUN, "list"),
                 self.page(RUN, "form", run),
                 self.page(RECONCILIATION, "list"),
-                self.page(RECONCILIATION, "form", check),
+                self.page(RECONCILIATION, "form", reconciliation),
+                # Users open a result as its record: there is no form of our own.
+                self.page(result._name, "list"),
+                self.page("ir.actions.server", "form", action),
                 self.page(FORGET, "form", forget),
                 self.settings("bwt_webhooks_outbound.action_webhook_settings"),
             ],

@@ -1,11 +1,33 @@
 import {ConfirmationDialog} from "@web/core/confirmation_dialog/confirmation_dialog";
 import {ListRenderer} from "@web/views/list/list_renderer";
 import {_t} from "@web/core/l10n/translation";
+import {browser} from "@web/core/browser/browser";
 import {listView} from "@web/views/list/list_view";
 import {registry} from "@web/core/registry";
 import {useService} from "@web/core/utils/hooks";
 
 const PHONE_COLUMNS = ["record_name", "failure_message", "age_text"];
+const STATES = "states_of_group";
+
+/** Reads, with each group, the states that its deliveries have. */
+class AttentionListModel extends listView.Model {
+  setup(params, services) {
+    const {config} = params;
+    // An aggregate of a column that is no number: Odoo reads those of numbers only.
+    const states = {name: "state", type: "integer", aggregator: "array_agg_distinct"};
+    super.setup(
+      {
+        ...params,
+        config: {
+          ...config,
+          fields: {...config.fields, [STATES]: states},
+          fieldsToAggregate: [...Object.keys(config.activeFields), STATES],
+        },
+      },
+      services
+    );
+  }
+}
 
 /** A list of deliveries whose groups have buttons that act on the whole group. */
 class AttentionListRenderer extends ListRenderer {
@@ -16,10 +38,22 @@ class AttentionListRenderer extends ListRenderer {
     this.action = useService("action");
     this.dialog = useService("dialog");
     this.groupButtons = [
-      {name: "retry_now", label: _t("Retry")},
-      {name: "dead_letter", label: _t("Dead Letter")},
-      {name: "cancel", label: _t("Cancel")},
+      {name: "retry_now", label: _t("Retry"), sources: ["error", "dead_letter"]},
+      {name: "dead_letter", label: _t("Dead Letter"), sources: ["draft", "error"]},
+      {
+        name: "cancel",
+        label: _t("Cancel"),
+        sources: ["draft", "error", "dead_letter", "queued"],
+      },
     ];
+  }
+
+  /** The buttons that would change at least one delivery of the group. */
+  buttonsOf({aggregates}) {
+    const {state: states} = aggregates;
+    return this.groupButtons.filter(
+      ({sources}) => !states || states.some((state) => sources.includes(state))
+    );
   }
 
   getActiveColumns() {
@@ -75,12 +109,26 @@ class AttentionListRenderer extends ListRenderer {
           await this.orm.call(resModel, "action_bulk_search", args)
         );
         await this.props.list.model.load();
+        browser.requestAnimationFrame(() =>
+          browser.requestAnimationFrame(() => this.keepFocus())
+        );
       },
     });
+  }
+
+  /** The group may be gone, and its button with it: the next group, or the search. */
+  keepFocus() {
+    if (document.activeElement === document.body) {
+      const next =
+        this.rootRef.el?.querySelector(".o_webhook_group_buttons button") ||
+        document.querySelector(".o_action_manager .o_searchview_input");
+      next?.focus({preventScroll: true});
+    }
   }
 }
 
 registry.category("views").add("webhook_attention_list", {
   ...listView,
+  Model: AttentionListModel,
   Renderer: AttentionListRenderer,
 });

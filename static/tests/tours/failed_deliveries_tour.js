@@ -30,6 +30,34 @@ function copies(button, text) {
   ];
 }
 
+// A phone's button is in a menu that is closed by then.
+function pressByKeyboard(button) {
+  return [
+    ...onDesktop({
+      content: `Press ${button} by keyboard`,
+      trigger: `.o_statusbar_buttons button[name="${button}"]:enabled`,
+      async run({anchor, press: pressKey}) {
+        anchor.focus();
+        await pressKey("Enter");
+      },
+    }),
+    ...onPhone(...press(button)),
+  ];
+}
+
+function focusIsIn(place) {
+  return {
+    content: `The focus is in ${place}`,
+    trigger: place,
+    async run({anchor}) {
+      const isFound = () => anchor.contains(document.activeElement);
+      await odoo.loader.modules.get("@odoo/hoot-dom").waitUntil(isFound, {
+        message: "The focus is lost",
+      });
+    },
+  };
+}
+
 registry.category("web_tour.tours").add("webhooks_failed_delivery", {
   steps: () => [
     ...openApp(),
@@ -70,12 +98,13 @@ registry.category("web_tour.tours").add("webhooks_failed_delivery", {
       run: "click",
     },
     stateIs("dead_letter"),
-    ...press("action_retry_now"),
+    ...pressByKeyboard("action_retry_now"),
     stateIs("done"),
     {
       content: "It says so",
       trigger: 'div[name="alert_done"]:contains("after 2 attempts")',
     },
+    focusIsIn(".o_form_view .o_content"),
   ],
 });
 
@@ -173,6 +202,20 @@ registry.category("web_tour.tours").add("webhooks_group_retry", {
       run: "click",
     },
     {
+      content: "A group of dead letters can't be dead-lettered again",
+      trigger: `${GROUP}:not(:has(button[name="dead_letter"])) button[name="cancel"]`,
+    },
+    {
+      content: "An endpoint with an error can",
+      trigger:
+        '.o_group_open:contains("Tour: shop orders (36)") button[name="dead_letter"]',
+    },
+    {
+      content: "So can the folded reason that the error has",
+      trigger:
+        '.o_group_header:contains("HTTP 410 Gone (1)") button[name="dead_letter"]',
+    },
+    {
       content: "Retry the group",
       trigger: `${GROUP} button[name="retry_now"]:visible`,
       run: "click",
@@ -190,5 +233,6 @@ registry.category("web_tour.tours").add("webhooks_group_retry", {
       content: "The other one is left",
       trigger: '.o_group_open:contains("Tour: shop orders (1)")',
     },
+    focusIsIn(".o_list_view"),
   ],
 });
