@@ -20,7 +20,7 @@ from odoo.tools import config
 
 from ..exceptions import WebhookProcessingConfigurationError
 from ..services.egress.policy import Policy
-from ..services.errors import ServiceError
+from ..services.errors import ServiceError, _lt
 from ..services.http.proxy import Proxy
 from ..services.retry import RetrySchedule
 from ..services.secrets import PREFIXES, REFERENCES, SecretUnavailable, Store
@@ -39,9 +39,11 @@ def egress_policy(env, parameters=None) -> Policy:
     """The policy in force; raises ConfigurationError for an invalid text.
 
     :param parameters: from `egress_parameters`, if they were read
+    :raise SecretUnavailable: odoo.conf can't be read now
     """
     stored = (parameters or egress_parameters(env)).get(PARAMETER)
-    return _parsed(", ".join(filter(None, [networks_of_odoo_conf(), stored])))
+    networks = _options_of_odoo_conf().get(OPTION)
+    return _parsed(", ".join(filter(None, [networks, stored])))
 
 
 def egress_proxy(env, parameters=None) -> Proxy | None:
@@ -103,17 +105,40 @@ def networks_of_odoo_conf() -> str:
 
 def option_of_odoo_conf(name) -> str:
     """An option of our section in odoo.conf, as text; empty if it isn't there."""
+    try:
+        return _options_of_odoo_conf().get(name, "")
+    except SecretUnavailable:
+        return ""
+
+
+def _options_of_odoo_conf() -> dict:
+    """Our section in odoo.conf, empty without a file or a section.
+
+    :raise SecretUnavailable: there is a file that can't be read now, which must not
+        be taken for one without keys: secrets would be stored in clear text
+    """
     # Odoo ignores sections of addons: the file is read here, again when it changes.
     path = config["config"]
     try:
-        return _section(path, os.stat(path).st_mtime_ns).get(name, "")
-    except (OSError, TypeError):
-        return ""
+        return _section(path, os.stat(path).st_mtime_ns)
+    except (FileNotFoundError, TypeError):
+        return {}
+    except (OSError, UnicodeError, configparser.Error) as error:
+        # Without the parser's own message, which quotes lines of the file.
+        problem = getattr(error, "strerror", None) or type(error).__name__
+        raise SecretUnavailable(
+            _lt(
+                "odoo.conf can't be read: %(problem)s. Correct the file, or let the "
+                "server's user read it."
+            ),
+            problem=problem,
+        ) from None
 
 
 def secret_store() -> Store:
     """How secrets are stored, as odoo.conf says now; raises SecretUnavailable."""
-    return _store(*map(option_of_odoo_conf, SECRET_OPTIONS))
+    options = _options_of_odoo_conf()
+    return _store(*(options.get(name, "") for name in SECRET_OPTIONS))
 
 
 @lru_cache(maxsize=4)
@@ -124,7 +149,8 @@ def _store(*options) -> Store:
 @lru_cache(maxsize=4)
 def _section(path, _changed) -> dict:
     parser = configparser.RawConfigParser()
-    parser.read([path])
+    with open(path, encoding="utf-8") as file:  # `read` skips one that can't be read
+        parser.read_file(file)
     return dict(parser[SECTION]) if SECTION in parser else {}
 
 

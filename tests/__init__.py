@@ -109,6 +109,7 @@ from .orm import (
     test_signature_schemes,
     test_signing_secret,
     test_stored_secrets,
+    test_stored_secrets_faults,
     test_transitions,
     test_translation,
     test_trapped_jobs,

@@ -51,7 +51,9 @@ class Records(logging.Handler):
         self.lines.append(self.format(record))
 
 
-class TestStoredSecrets(CommittedCase):
+class StoredCase(CommittedCase):
+    """An endpoint with planted secrets, and an odoo.conf of the test's own."""
+
     def setUp(self):
         super().setUp()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
@@ -155,6 +157,8 @@ class TestStoredSecrets(CommittedCase):
             env.cr.rollback()
             return json.dumps(texts, default=str)
 
+
+class TestStoredSecrets(StoredCase):
     def test_planted_secrets_are_found_nowhere(self):
         """In each mode: dump, log at debug level, what RPC reads; clear: its column."""
         (self.folder / "sign").write_text(f"{SIGN}\n")
