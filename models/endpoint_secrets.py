@@ -12,6 +12,8 @@ What a column holds (clear text, a reference, ciphertext) is known only here and
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from psycopg2.errors import LockNotAvailable
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
@@ -53,6 +55,8 @@ BOUND_TO = {
 COLUMNS = ("auth_secret", "signing_secret", "old_secret", "client_certificate")
 TOKEN = f"{ENDPOINT}.token"
 RETRY_SECONDS = 60  # until a secret that couldn't be read is read again
+# A save of an endpoint takes less; the caller's own transaction would never end.
+LOCK_TIMEOUT = "10s"
 
 _read = ContextVar("bwt_webhooks_outbound_secrets", default=None)
 
@@ -205,13 +209,14 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         where it ended. References and what the first key encrypted are left alone.
         :return: (number of values encrypted, ids of endpoints with one that can't be
             read, which is left as it is)
-        :raise UserError: odoo.conf has no valid key
+        :raise UserError: odoo.conf has no valid key; a row is locked by another
+            transaction, or by changes of the caller that aren't committed
         """
         try:
-            current = secret_store().keys.current
+            store = secret_store()  # one for all batches
         except SecretUnavailable as error:
             raise UserError(translate(self.env, error)) from error
-        if not current:
+        if not store.keys.current:
             raise UserError(
                 self.env._(
                     "There is no key to encrypt secrets with. Set secret_keys in "
@@ -229,17 +234,34 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
                 with self.env.registry.cursor() as cr:
                     read_committed(cr)
                     table = self.env[model]._table
-                    rows = _locked(cr, table, id_column, columns, last, batch_size)
+                    rows = self._locked(cr, table, id_column, columns, last, batch_size)
                     for row_id, *stored in rows:
-                        changed = _encrypted_again(model, columns, stored)
-                        if changed is None:
+                        changed, is_readable = _encrypted_again(
+                            store, model, columns, stored
+                        )
+                        # An access token is requested again.
+                        if not is_readable and model == ENDPOINT:
                             unreadable.add(row_id)
-                        elif changed:
+                        if changed:
                             _update(cr, table, id_column, row_id, changed)
                             count += len(changed)
                 last = rows[-1][0] if rows else None
         self.env.invalidate_all(flush=False)
         return count, sorted(unreadable)
+
+    def _locked(self, cr, *selection):
+        """The next rows; refuses to wait for a lock that is kept."""
+        cr.execute(SQL("SELECT set_config('lock_timeout', %s, true)", LOCK_TIMEOUT))
+        try:
+            return _rows(cr, *selection)
+        except LockNotAvailable as error:
+            raise UserError(
+                self.env._(
+                    "An endpoint is being changed by another transaction, so its "
+                    "secrets were not encrypted. In a shell, commit your changes "
+                    "first. Then encrypt again: what was done already is kept."
+                )
+            ) from error
 
 
 def _status(env, stored):
@@ -259,7 +281,7 @@ def _status(env, stored):
     return env._("Stored in clear text. Set secret_keys in odoo.conf to encrypt it.")
 
 
-def _locked(cr, table, id_column, columns, last, limit):
+def _rows(cr, table, id_column, columns, last, limit):
     identifiers = [SQL.identifier(name) for name in columns]
     cr.execute(
         SQL(
@@ -271,15 +293,15 @@ def _locked(cr, table, id_column, columns, last, limit):
             table=SQL.identifier(table),
             last=last,
             limit=limit,
-        )
+        ),
+        log_exceptions=False,
     )
     return cr.fetchall()
 
 
-def _encrypted_again(model, columns, stored):
-    """Columns to write; None if a value can't be read."""
-    store = secret_store()
-    changed = {}
+def _encrypted_again(store, model, columns, stored):
+    """Columns to write, and whether all values of the row can be read."""
+    changed, is_readable = {}, True
     for column, text in zip(columns, stored, strict=True):
         if not text or store.is_current(text):
             continue
@@ -287,8 +309,8 @@ def _encrypted_again(model, columns, stored):
         try:
             changed[column] = store.sealed(store.value(text, bound_to), bound_to)
         except SecretUnavailable:
-            return None
-    return changed
+            is_readable = False
+    return changed, is_readable
 
 
 def _update(cr, table, id_column, row_id, values):

@@ -6,10 +6,50 @@ import os
 
 from odoo.exceptions import UserError
 
-from .test_stored_secrets import AUTH, StoredCase, key
+from ..constants import ENDPOINT, TOKEN
+from .test_stored_secrets import AUTH, PLANTED, StoredCase, key
 
 
 class TestStoredSecretsFaults(StoredCase):
+    def test_an_unreadable_secret_leaves_no_other_in_clear_text(self):
+        """The rotation encrypts what it can, also of an endpoint that it names."""
+        self.configure(secret_keys=f"gone:{key(9)}")
+        self.enter()
+        self.configure()
+        # The other one has the lost key.
+        self.set_up(state="draft", auth_secret_input=AUTH)
+
+        self.configure(secret_keys=f"k1:{key(1)}")
+        with self.transaction() as env:
+            count, unreadable = env[ENDPOINT]._reencrypt_secrets()
+
+        self.assertEqual((1, [self.endpoint_id]), (count, unreadable))
+        self.assertNotIn(PLANTED, self.dump())
+
+    def test_an_access_token_without_its_key_is_nothing_to_enter(self):
+        """It is requested again, so the rotation doesn't name its endpoint."""
+        self.configure(secret_keys=f"gone:{key(9)}")
+        with self.transaction() as env:
+            env[TOKEN]._keep(self.endpoint_id, value="pl4nted-token")
+        self.configure(secret_keys=f"k1:{key(1)}")
+
+        with self.transaction() as env:
+            _count, unreadable = env[ENDPOINT]._reencrypt_secrets()
+
+        self.assertEqual([], unreadable)
+
+    def test_a_rotation_waits_for_no_lock_of_its_own(self):
+        """In a shell, after a write that isn't committed, it would wait for ever."""
+        self.enter()
+        self.configure(secret_keys=f"k1:{key(1)}")
+        with self.transaction() as env:
+            self.endpoint(env).name = "Not committed"
+            # The test must end, whatever happens: a limit by PostgreSQL.
+            env.cr.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+            with self.assertRaisesRegex(UserError, "commit your changes first"):
+                env[ENDPOINT]._reencrypt_secrets()
+            env.cr.rollback()
+
     def test_an_odoo_conf_that_can_not_be_read_allows_no_clear_text(self):
         """Half written or without the right to read it, it isn't one without keys."""
         self.configure(secret_keys=f"k1:{key(1)}")
