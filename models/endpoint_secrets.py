@@ -163,7 +163,8 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
                     said.append(f"{labels[column]}: {text}")
                 except ServiceError as error:
                     text = translate(self.env, error)
-                    problems.append(f"{labels[column]}: {text}")
+                    to_add = problems if endpoint._uses_secret(column) else said
+                    to_add.append(f"{labels[column]}: {text}")
             endpoint.secret_status = "\n".join(said)
             endpoint.secret_problem = "\n".join(problems)
 
@@ -193,6 +194,15 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
         if known is not None:
             known[key] = value
         return value
+
+    def _uses_secret(self, column):
+        """Whether requests need the secret of a column; others are not read."""
+        if column == "auth_secret":
+            return self.auth_mode != "none"
+        if column == "old_secret":
+            until = self.secret_expires_at
+            return bool(until) and until > fields.Datetime.now()
+        return column != "signing_secret" or self.signing_mode != "none"
 
     def _readable_secret(self, column) -> str:
         """Like `_read_secret`; empty if it can't be read."""

@@ -457,10 +457,10 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
             )
         if self.signing_mode not in ("standard", "template"):
             return None
-        until = self.secret_expires_at
+        until, signs_too = self.secret_expires_at, self._uses_secret("old_secret")
         secrets = {
             "secret": self._read_secret("signing_secret"),
-            "old_secret": self._read_secret("old_secret"),
+            "old_secret": self._read_secret("old_secret") if signs_too else "",
             "old_until": until.replace(tzinfo=timezone.utc).timestamp()
             if until
             else 0.0,
@@ -471,6 +471,8 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
 
     def _credential(self):
         """The `Credential` of each request, None without one; raises ServiceError."""
+        if not self._uses_secret("auth_secret"):
+            return None
         secret = self._read_secret("auth_secret")
         if self.auth_mode == "bearer":
             return Credential.bearer(secret)

@@ -3,8 +3,11 @@
 """Stored secrets when something else is wrong: odoo.conf, another secret, a lock."""
 
 import os
+from datetime import timedelta
 
 from odoo.exceptions import UserError
+
+from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 
 from ..constants import ENDPOINT, TOKEN
 from .test_stored_secrets import AUTH, PLANTED, StoredCase, key
@@ -49,6 +52,31 @@ class TestStoredSecretsFaults(StoredCase):
             with self.assertRaisesRegex(UserError, "commit your changes first"):
                 env[ENDPOINT]._reencrypt_secrets()
             env.cr.rollback()
+
+    def test_an_old_secret_that_no_longer_signs_stops_nothing(self):
+        """A reference may be taken away when its time is over; it is deleted later."""
+        os.environ["HOOK_TOKEN"] = f"whsec_{key(5)}"
+        self.configure(secret_env="HOOK_TOKEN")
+        self.set_up(signing_mode="standard", signing_secret_input="env:HOOK_TOKEN")
+        with self.transaction() as env:
+            self.endpoint(env)._generate_secret(24)
+            self.assertTrue(self.endpoint(env)._trust().signature.old_secret)
+            self.endpoint(env).secret_expires_at = utcnow() - timedelta(hours=1)
+        os.environ.pop("HOOK_TOKEN")
+
+        with self.transaction() as env:
+            self.assertIsNone(self.endpoint(env)._trust().fault)
+            self.assertFalse(self.endpoint(env).secret_problem)
+
+    def test_a_secret_that_is_not_used_stops_nothing(self):
+        """Without authentication, a stored secret isn't read."""
+        self.configure(secret_keys=f"k1:{key(1)}")
+        self.set_up(auth_secret_input=AUTH)
+        self.configure()
+
+        with self.transaction() as env:
+            self.assertIsNone(self.endpoint(env)._trust().fault)
+            self.assertFalse(self.endpoint(env).secret_problem)
 
     def test_an_odoo_conf_that_can_not_be_read_allows_no_clear_text(self):
         """Half written or without the right to read it, it isn't one without keys."""
