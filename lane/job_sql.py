@@ -130,7 +130,7 @@ def cancel_all(reason: str) -> SQL:
             date_cancelled = now() AT TIME ZONE 'UTC'
         WHERE model_name IN (
             'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run',
-            'bwt.webhook.outbound.reconciliation'
+            'bwt.webhook.outbound.reconciliation', 'bwt.webhook.outbound.forget'
         ) AND state NOT IN ('done', 'cancelled', 'failed')""",
         reason,
     )
