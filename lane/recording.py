@@ -12,6 +12,7 @@ from operator import attrgetter
 
 from odoo.tools import SQL
 
+from ..services.differences import Shown
 from ..services.errors import _lt
 from ..services.headers import joined
 from ..services.masking import mask_headers, mask_text, mask_url, url_secrets
@@ -159,6 +160,24 @@ def _row(
         subject,
         request_hash,
         snapshot.config_version,
+    )
+
+
+def shown_request(prepared: Prepared, secrets) -> Shown:
+    """A request that is not sent, as an attempt would store it."""
+    request, encoded = prepared.request, prepared.encoded
+    headers = {
+        name: storable_text(mask_text(value, secrets) if secrets else value)
+        for name, value in mask_headers(dict(encoded.headers)).items()
+    }
+    body = _payload_text(request, encoded.body)
+    return Shown(
+        method=request.http_method,
+        url=stored_url(encoded.url, secrets),
+        headers=headers,
+        body=storable_text(mask_text(body, secrets) if secrets else body),
+        is_json=request.request_body_mode not in ("raw", "csv"),
+        files=request.multipart_file_keys_label or "",
     )
 
 

@@ -259,13 +259,15 @@ def _sources(header_rules, payload_rules, handler):
     return sources
 
 
-def snapshot_of(endpoint, lang=None):
+def snapshot_of(endpoint, lang=None, trust=None):
     """An endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
     An invalid rule doesn't fail the snapshot: it raises when a delivery needs it, with
     a message that names it.
 
     :param lang: of its company; None: read it
+    :param trust: of what is not sent; None: its own, with an access token if it needs
+        one
     """
     endpoint.ensure_one()
     context = build_context(endpoint, lang)
@@ -300,7 +302,7 @@ def snapshot_of(endpoint, lang=None):
         body_mode=endpoint.request_body_mode,
         hostname="" if backend_fault else endpoint._base_url_for_snapshot(),
         policy=endpoint._policy(),
-        trust=endpoint._trust(),
+        trust=endpoint._trust() if trust is None else trust,
         header_rules=header_rules,
         payload_rules=payload_rules,
         handler=handler or None,
