@@ -71,6 +71,24 @@ def forgets_without_job() -> SQL:
     )
 
 
+def dry_run_key(dry_run_id: int) -> str:
+    """The job of a dry run."""
+    return f"bwt_webhook_dry_run:{dry_run_id}"
+
+
+def dry_runs_without_job() -> SQL:
+    """Dry runs that wait or run, without a job that waits or is started."""
+    # A started job of a killed worker is set back to pending.
+    return SQL(
+        """SELECT r.id FROM bwt_webhook_outbound_dry_run r
+        WHERE r.state IN ('waiting', 'running') AND NOT EXISTS (
+            SELECT 1 FROM queue_job j
+            WHERE j.state IN ('pending', 'enqueued', 'started')
+            AND j.identity_key = 'bwt_webhook_dry_run:' || r.id
+        )"""
+    )
+
+
 def count_with_texts(patterns: list[str]) -> SQL:
     """How many jobs of this addon have one of these patterns in a text."""
     return SQL(
@@ -130,7 +148,8 @@ def cancel_all(reason: str) -> SQL:
             date_cancelled = now() AT TIME ZONE 'UTC'
         WHERE model_name IN (
             'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run',
-            'bwt.webhook.outbound.reconciliation', 'bwt.webhook.outbound.forget'
+            'bwt.webhook.outbound.reconciliation', 'bwt.webhook.outbound.forget',
+            'bwt.webhook.outbound.dry.run'
         ) AND state NOT IN ('done', 'cancelled', 'failed')""",
         reason,
     )
@@ -363,7 +382,8 @@ def requeue_dead_jobs() -> SQL:
                 ('bwt.webhook.outbound.endpoint', 'run_lane'),
                 ('bwt.webhook.outbound.run', 'run_batch'),
                 ('bwt.webhook.outbound.reconciliation', 'run_check'),
-                ('bwt.webhook.outbound.forget', 'run_forget')
+                ('bwt.webhook.outbound.forget', 'run_forget'),
+                ('bwt.webhook.outbound.dry.run', 'run_dry_run')
             ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
         )
         UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1

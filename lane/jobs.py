@@ -189,6 +189,21 @@ def forgets_without_job(cr) -> list[int]:
     return [row[0] for row in cr.fetchall()]
 
 
+def request_dry_run(dry_run):
+    """Request the job of a dry run."""
+    _plain(dry_run, dry_run.company_id.id).with_delay(
+        identity_key=job_sql.dry_run_key(dry_run.id),
+        max_retries=0,
+        description=f"Compare with past deliveries: {dry_run.endpoint_id.name}",
+    ).run_dry_run()
+
+
+def dry_runs_without_job(cr) -> list[int]:
+    """Ids of those that wait or run and whose job is gone."""
+    cr.execute(job_sql.dry_runs_without_job())
+    return [row[0] for row in cr.fetchall()]
+
+
 def checks_without_job(cr) -> list[int]:
     """Ids of reconciliations that check and whose next step nobody will start."""
     cr.execute(job_sql.checks_without_job())

@@ -43,4 +43,6 @@ from . import reconciliation_result
 from . import record_button
 from . import base
 from . import forget
+from . import dry_run
+from . import dry_run_result
 from . import res_config_settings

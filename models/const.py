@@ -15,6 +15,7 @@ EXTERNAL_REF = "bwt.webhook.outbound.external.ref"
 RUN = "bwt.webhook.outbound.run"
 RECONCILIATION = "bwt.webhook.outbound.reconciliation"
 FORGET = "bwt.webhook.outbound.forget"
+DRY_RUN = "bwt.webhook.outbound.dry.run"
 ACTION_STATE = "bwt_webhook_outbound"  # of server actions that queue deliveries
 PACE = 600  # records a minute that a run queues by default
 

@@ -18,6 +18,7 @@ from .const import (
     ACTION_STATE,
     CONTEXT_LINE,
     DELIVERY,
+    DRY_RUN,
     FORGET,
     GROUP_OPERATOR,
     PACE,
@@ -409,6 +410,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         self.env[RUN]._wake_interrupted()
         self.env[RECONCILIATION]._wake_interrupted()
         self.env[FORGET]._wake_interrupted()
+        self.env[DRY_RUN]._wake_interrupted()
         endpoint_health.check_runner_if_late(self.env)
 
     def _runs_without_jobs(self):
@@ -478,6 +480,29 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
                 ),
             )
         return self.env[RUN]._action_new(found[0], self)
+
+    def action_compare(self):
+        """Open a dry run: past deliveries built again with the settings of today."""
+        self.ensure_one()
+        return self.env[DRY_RUN]._action_new(self)
+
+    def action_duplicate_for_trial(self):
+        """Copy the endpoint and its handler, and open a dry run with their settings.
+
+        The copy is a draft: it is edited and compared, and nothing is sent to it.
+        """
+        self.ensure_one()
+        self.check_access("write")
+        trial = self.copy(
+            {
+                "name": self.env._("%s (trial)", self.name),
+                "reference_scope": self.sudo().reference_scope,
+            }
+        )
+        if self.handler_id:
+            name = self.env._("%s (trial)", self.handler_id.name)
+            trial.handler_id = self.handler_id.copy({"name": name})
+        return self.env[DRY_RUN]._action_new(self, settings=trial)
 
 
 def _attach_files(deliveries, requested):

@@ -11,7 +11,7 @@ from ..callback import is_webhook_callback
 from ..services.request import OutboundRequest
 from .configuration import HANDLER_FIELDS, empty_list_help, raise_config_version
 from .configuration_audit import recorded
-from .const import ENDPOINT, HANDLER_RULE
+from .const import DRY_RUN, ENDPOINT, HANDLER_RULE
 from .endpoint_snapshot import CompiledHandler
 from .errors import misconfigured, refused
 
@@ -186,6 +186,21 @@ class BwtWebhookHandler(models.Model):
                 ),
             )
         return getattr(model, method_name)
+
+    def action_compare(self):
+        """Open a dry run of an endpoint that uses it, with this handler."""
+        self.ensure_one()
+        self.check_access("write")
+        endpoint = self.outbound_endpoint_ids[:1]
+        if not endpoint:
+            raise refused(
+                self,
+                self.env._(
+                    "no endpoint uses it. Press Compare with Past Deliveries on the "
+                    "endpoint whose deliveries you want, and choose this handler there."
+                ),
+            )
+        return self.env[DRY_RUN]._action_new(endpoint, handler=self)
 
     @api.private
     def execute_outbound(self, delivery, request_data=None):

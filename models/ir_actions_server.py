@@ -21,7 +21,7 @@ from .action_guard import guarded
 from .action_queue import compile_action
 from .action_run import ServerActionRun, filter_of
 from .configuration_audit import is_recorded, recorded
-from .const import DELIVERY, ENDPOINT, GROUP_OPERATOR, OLD_FIELD, RUN
+from .const import DELIVERY, DRY_RUN, ENDPOINT, GROUP_OPERATOR, OLD_FIELD, RUN
 from .endpoint_policy import window_message
 from .endpoint_summary import missing_values_message
 from .errors import misconfigured, translate
@@ -505,6 +505,13 @@ class IrActionsServer(models.Model):
         """Open a new run of this action over existing records."""
         self.ensure_one()
         return self.env[RUN]._action_new(self, self.bwt_webhook_endpoint_id)
+
+    def action_bwt_webhook_compare(self):
+        """Open a dry run: payloads built again, against those of past deliveries."""
+        self.ensure_one()
+        return self.env[DRY_RUN]._action_new(
+            self.bwt_webhook_endpoint_id, action=self.sudo()
+        )
 
     def _bwt_webhook_leave(self):
         """On uninstall: delete its actions, and the schedules that use them."""

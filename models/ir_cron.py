@@ -18,3 +18,7 @@ class IrCron(models.Model):
     def action_bwt_webhook_backfill(self):
         """Open a new run of its server action, whose form its own form extends."""
         return self.ir_actions_server_id.action_bwt_webhook_backfill()
+
+    def action_bwt_webhook_compare(self):
+        """Open a dry run of its server action, as above."""
+        return self.ir_actions_server_id.action_bwt_webhook_compare()

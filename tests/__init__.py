@@ -45,6 +45,8 @@ from .orm import (
     test_documented_samples,
     test_draft,
     test_draft_values,
+    test_dry_run,
+    test_dry_run_isolated,
     test_endpoint_code,
     test_endpoint_lifecycle,
     test_endpoint_status,

@@ -314,6 +314,7 @@ class Receiver:
         self._stopped = threading.Event()
         self._listener = self._acceptor = None
         self._connections = set()
+        self.accepted = 0  # connections so far, whatever came on them
         self._requests = []
         self._counts = collections.Counter()
         self._total = 0
@@ -438,6 +439,7 @@ class Receiver:
                 connection, _address = listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(
                 target=self._serve, args=(connection,), daemon=True
             ).start()

@@ -63,6 +63,7 @@ GROUPS = {
         *("models/value_", "services/"),
     ),
     "Runs": ("models/run", "models/reconciliation", "models/forget"),
+    "Dry runs": ("models/dry_run", "lane/isolation"),
     "Moving configuration": (
         *("models/configuration_", "wizards/export_conf", "wizards/import_conf"),
     ),

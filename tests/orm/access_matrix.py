@@ -33,7 +33,7 @@ DIALOG = dict.fromkeys(("read", "write", "create", "unlink"), ADMINISTRATOR)
 RECORD = {"read": READERS, "write": NOBODY, "create": NOBODY, "unlink": NOBODY}
 
 MATRIX = {
-    "bwt.webhook.handler": CONFIGURATION,
+    "bwt.webhook.handler": {**CONFIGURATION, "action_compare": ADMINISTRATOR},
     "bwt.webhook.outbound.handler.rule": CONFIGURATION,
     "bwt.webhook.outbound.handler.rule.condition": CONFIGURATION,
     "bwt.webhook.outbound.handler.rule.assignment": CONFIGURATION,
@@ -54,6 +54,8 @@ MATRIX = {
         "action_send_test": ADMINISTRATOR,
         "action_export_configuration": ADMINISTRATOR,
         "action_backfill": ADMINISTRATOR,
+        "action_compare": ADMINISTRATOR,
+        "action_duplicate_for_trial": ADMINISTRATOR,
         "action_check_runner": READERS,
         "action_recover": READERS,
         "action_view_outbound_deliveries": READERS,
@@ -169,6 +171,25 @@ MATRIX = {
         "action_cancel_forget": ADMINISTRATOR,
         "action_view_deliveries": ADMINISTRATOR,
         "action_view_references": ADMINISTRATOR,
+    },
+    "bwt.webhook.outbound.dry.run": {
+        **CONFIGURATION,
+        "create": NOBODY,  # by the buttons
+        "action_start_dry_run": ADMINISTRATOR,
+        "action_cancel_dry_run": ADMINISTRATOR,
+        "action_view_results": READERS,
+        "action_view_unchanged": READERS,
+        "action_view_changed": READERS,
+        "action_view_cancel": READERS,
+        "action_view_dead_letter": READERS,
+        "action_view_done": READERS,
+        "action_view_retry": READERS,
+        "action_view_error": READERS,
+        "action_view_not_compared": READERS,
+    },
+    "bwt.webhook.outbound.dry.run.result": {
+        **RECORD,
+        "action_view_delivery": READERS,
     },
     # Part of a server action: for Settings administrators, who are none of these.
     "bwt.webhook.outbound.action.line": {

@@ -19,6 +19,7 @@ from ..constants import (
     ATTEMPT,
     CONDITION,
     DELIVERY,
+    DRY_RUN,
     ENDPOINT,
     EXPORT_CONFIGURATION,
     EXTERNAL_REF,
@@ -55,6 +56,8 @@ STATES = {
     "action_search": "draft",
     "action_delete_content": "found",
     "action_cancel_forget": "found",
+    "action_start_dry_run": "draft",
+    "action_cancel_dry_run": "running",
 }
 ARGUMENTS = {"action_bulk": ["cancel"]}
 # Of the model, not of records.
@@ -224,6 +227,15 @@ class TestAccessMatrix(TrustCase):
                 **company,
             },
             FORGET: {"partner_id": cls.partner.id},
+            DRY_RUN: {"limit_count": 5, "endpoint_id": cls.endpoint.id},
+            f"{DRY_RUN}.result": {
+                "dry_run_id": cls.env[DRY_RUN]
+                .create({"endpoint_id": cls.endpoint.id})
+                .id,
+                "delivery_id": delivery.id,
+                "verdict": "changed",
+                **company,
+            },
             RUN: {"name": "R", "action_id": cls._server_action().id},
             f"{RUN}.delivery": {
                 "run_id": cls.env[RUN].create({"name": "Replay"}).id,
@@ -289,6 +301,9 @@ class TestAccessMatrix(TrustCase):
         if way == "action_backfill":  # it needs one; undone with the try
             self._server_action().bwt_webhook_endpoint_id = record
             self.env.flush_all()
+        if (model, way) == (HANDLER, "action_compare"):
+            self.endpoint.handler_id = record
+            self.env.flush_all()
         self.env.invalidate_all()
         values = self.values[model]
         name = next(iter(values))
@@ -339,6 +354,7 @@ class TestAccessMatrix(TrustCase):
             (ENDPOINT, "backfill"),
             (RUN, "run_batch"),
             (FORGET, "run_forget"),
+            (DRY_RUN, "run_dry_run"),
             (DELIVERY, "_gc_content"),
             (DELIVERY, "process_delivery"),
             (HANDLER, "execute_outbound"),

@@ -4,7 +4,7 @@ import {registry} from "@web/core/registry";
 import {standardWidgetProps} from "@web/views/widgets/standard_widget_props";
 
 const INTERVAL = 2000; // Milliseconds
-const AT_WORK = ["running", "checking", "searching", "deleting"];
+const AT_WORK = ["waiting", "running", "checking", "searching", "deleting"];
 
 /** Reads the form's run or reconciliation again while it is at work. */
 class FollowRun extends Component {
