@@ -15,9 +15,14 @@ from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
 # of this name would hide Python's own. Hence the absolute imports.
 from odoo.addons.bwt_webhooks_outbound.tests.constants import (
     ALLOWED_NETWORKS,
+    ASSIGNMENT,
+    CONDITION,
     DELIVERY,
+    DRY_RUN,
     ENDPOINT,
     EXPORT_CONFIGURATION,
+    HANDLER,
+    HANDLER_RULE,
     OPERATOR,
     RECONCILIATION,
     RUN,
@@ -197,6 +202,49 @@ class Tours:
         self.env.invalidate_all()
         self.assertEqual("{}", delivery.payload_json)
         self.assertIn("webhook deliveries", contact.message_ids[:1].body)
+
+    def test_dry_run(self):
+        """A rule is tried on a copy, compared, and what would differ is read."""
+        # It runs in a job, and no worker sees what a test has not committed.
+        self.enterContext(patch.dict(os.environ, {"QUEUE_JOB__NO_DELAY": "1"}))
+        endpoint = self.make_endpoint("/orders")
+        for number in (1, 2):
+            delivery = endpoint.queue_delivery(
+                {"order": number}, name=f"Tour: order {number}"
+            )
+            self.assertEqual("done", delivery.state)
+        handler = self.env[HANDLER].create({"name": "Tour: mark", "code": "tour-mark"})
+        rule = self.env[HANDLER_RULE].create(
+            {"name": "Second", "handler_id": handler.id, "result_status": "mutate"}
+        )
+        self.env[CONDITION].create(
+            {
+                "rule_id": rule.id,
+                "source_kind": "request_field",
+                "source_expression": "payload.order",
+                "operator": "equals",
+                "expected_value": "2",
+            }
+        )
+        self.env[ASSIGNMENT].create(
+            {
+                "rule_id": rule.id,
+                "target_scope": "payload",
+                "target_expression": "kind",
+                "source_kind": "literal",
+                "literal_value": "express",
+            }
+        )
+
+        self.tour("webhooks_dry_run", url=f"/odoo/{ENDPOINT}/{endpoint.id}")
+
+        dry_run = self.env[DRY_RUN].search([("endpoint_id", "=", endpoint.id)])
+        self.assertEqual(handler, dry_run.handler_id)
+        self.assertEqual(
+            (1, 1), (dry_run.changed_count, dry_run.unchanged_count), dry_run.message
+        )
+        self.receiver.wait_for_requests(2)
+        self.assertEqual(2, self.receiver.total)
 
     def test_replay_of_a_span(self):
         """Accepted deliveries are counted, and sent again as new messages."""
