@@ -42,6 +42,7 @@
         "views/bwt_webhook_outbound_reconciliation_result_views.xml",
         "views/bwt_webhook_outbound_reconciliation_views.xml",
         "views/bwt_webhook_outbound_forget_views.xml",
+        "views/bwt_webhook_outbound_dry_run_result_views.xml",
         "views/bwt_webhook_outbound_dry_run_views.xml",
         "views/queue_job_views.xml",
         "views/ir_actions_server_views.xml",

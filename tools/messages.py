@@ -76,7 +76,7 @@ PAGES = {
     "messages.md": (
         SENDING,
         *("Nothing is sent", "On a delivery", "A request fails", "While a lane sends"),
-        "Runs",
+        *("Runs", "Dry runs"),
         "Moving configuration",
         "Secrets",
         FORMS,
