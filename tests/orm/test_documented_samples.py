@@ -526,6 +526,19 @@ class TestDocumentedSamples(OutboundCase):
 
         self.assertEqual(("running", count), (run.state, run.total_count))
 
+    def test_callback_of_a_dry_run(self):
+        """A callback that follows the sample does nothing in a dry run."""
+        [sample] = self.blocks(
+            "Nothing is sent or changed", samples_of("docs/dry_run.md")
+        )
+        body = textwrap.indent(sample.text + 'return "sent"', "    ")
+        names = {}
+        exec(f"def callback(self):\n{body}", names)
+
+        self.assertEqual("sent", names["callback"](self.shop))
+        dry = self.shop.with_context(webhook_dry_run=True)
+        self.assertIsNone(names["callback"](dry))
+
     def test_moving_configuration(self):
         """The sample of CI exports, shows no difference and imports."""
         [sample] = self.blocks("By code, in CI", samples_of("docs/moving.md"))
