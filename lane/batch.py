@@ -256,7 +256,9 @@ class EndpointView:
 
     def _read(self):
         endpoint = self.endpoint
-        self.snapshot = endpoint._outbound_snapshot(endpoint.env.context.get("lang"))
+        self.snapshot = endpoint._outbound_snapshot(
+            endpoint.env.context.get("lang"), is_committed=True
+        )
         trust = self.snapshot.trust
         self.secrets = tuple(dict.fromkeys((*trust.secrets, *self.secrets)))
         self._is_open = endpoint.state == "active" and not endpoint.is_paused

@@ -155,15 +155,22 @@ def cancel_all(reason: str) -> SQL:
     )
 
 
-def started_lane_job(job_uuid: str, endpoint_id: int) -> SQL:
-    """A row if queue_job currently runs this lane; its endpoint may be deleted."""
+def started_lane_job(job_uuid: str, endpoint_id: int, locks_slot: SQL) -> SQL:
+    """A row if queue_job currently runs this lane; its endpoint may be deleted.
+
+    :param locks_slot: an expression that locks a slot of `e.id`
+    """
     return SQL(
         """SELECT e.id, e.company_id, e.code,
             CASE WHEN e.ordering = 'endpoint' THEN 1 ELSE e.parallel_lanes END,
-            COALESCE(j.retry, 0) > 0, COALESCE(h.ordering_in_force, 'none')
+            COALESCE(j.retry, 0) > 0, COALESCE(h.ordering_in_force, 'none'), p.lang,
+            %s
         FROM queue_job j LEFT JOIN bwt_webhook_outbound_endpoint e ON e.id = %s
+        LEFT JOIN res_company c ON c.id = e.company_id
+        LEFT JOIN res_partner p ON p.id = c.partner_id
         LEFT JOIN bwt_webhook_outbound_endpoint_health h ON h.endpoint_id = e.id
         WHERE j.uuid = %s AND j.method_name = 'run_lane' AND j.state = 'started'""",
+        locks_slot,
         endpoint_id,
         job_uuid,
     )

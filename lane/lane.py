@@ -87,7 +87,7 @@ class Lane:
                 return None
             if duty.endpoint_id is None:
                 return Report(why="the endpoint is gone")
-            self.slot = held.take(duty.lanes)
+            self.slot = 0 if duty.has_slot else held.take(duty.lanes, first=1)
             if self.slot is None:
                 return Report(why="left to the lane at work")
             self._start(duty, held)
@@ -108,7 +108,7 @@ class Lane:
             self.given, duty, held, self.job_uuid, self.budget
         )
         self.housekeeping.keep()
-        self.endpoint = self.given._for_lane()
+        self.endpoint = self.given._for_lane(duty.company_id, duty.lang)
         self.notices = FailureNotices(self.endpoint)
         killed = jobs.free_dead_jobs(self.endpoint, utcnow())
         if killed or duty.was_killed or self.housekeeping.was_killed:

@@ -30,9 +30,9 @@ class Slots:
         self.cr = cr
         self.endpoint_id = endpoint_id
 
-    def take(self, lanes: int) -> int | None:
-        """Lock a free slot; returns its number, or None."""
-        slots_of_lanes = range(min(lanes, len(SLOTS)))
+    def take(self, lanes: int, first: int = 0) -> int | None:
+        """Lock a free slot from `first` on; returns its number, or None."""
+        slots_of_lanes = range(first, min(lanes, len(SLOTS)))
         return next((slot for slot in slots_of_lanes if self.take_slot(slot)), None)
 
     @contextmanager

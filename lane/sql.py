@@ -158,7 +158,12 @@ def transaction(endpoint_id: int) -> SQL:
 
 def try_slot(endpoint_id: int, slot: int) -> SQL:
     """True if the slot is locked until the transaction of this cursor ends."""
-    return SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
+    return SQL("SELECT %s", locks_slot(endpoint_id, slot))
+
+
+def locks_slot(endpoint_id: int | SQL, slot: int) -> SQL:
+    """Like `try_slot`, as an expression of another statement."""
+    return SQL("pg_try_advisory_xact_lock(%s, %s)", SLOTS[slot], endpoint_id)
 
 
 def try_compared(endpoint_id: int, places: list[int]) -> SQL:

@@ -26,7 +26,7 @@ from .const import (
     RUN,
 )
 from .endpoint_policy import apply_settle
-from .endpoint_snapshot import company_lang, snapshot_of
+from .endpoint_snapshot import active_lang, active_rules, company_lang, snapshot_of
 from .errors import refused
 from .queue_request import read_requests
 
@@ -344,23 +344,42 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         endpoint = self.with_user(SUPERUSER_ID)
         return endpoint.with_context({})  # pylint: disable=W8121  # nothing is kept
 
-    def _for_lane(self):
-        """This endpoint for a lane: superuser, its company, no other context."""
+    def _for_lane(self, company_id=None, lang=None):
+        """This endpoint for a lane: superuser, its company, no other context.
+
+        :param company_id: of the endpoint, if it was read already
+        :param lang: of that company's partner; read only without `company_id`
+        """
         self.ensure_one()
         endpoint = self._without_context()
+        if company_id:
+            lang = active_lang(self.env, lang)
+        else:
+            company_id, lang = endpoint.company_id.id, company_lang(endpoint)
         return endpoint.with_context(
-            allowed_company_ids=endpoint.company_id.ids,
-            lang=company_lang(endpoint),
+            allowed_company_ids=[company_id],
+            lang=lang,
             tz="UTC",
             tracking_disable=True,
         )
 
-    def _outbound_snapshot(self, lang=None):
+    def _outbound_snapshot(self, lang=None, *, is_committed=False):
         """This endpoint as an `EndpointSnapshot`, for the lane.
 
         :param lang: of its company, if that was read already
+        :param is_committed: this transaction has changed no rule
         """
-        return snapshot_of(self, lang)
+        return snapshot_of(self, lang, is_committed=is_committed)
+
+    @tools.ormcache("self.id", "field_name", "config_version", "self.env.lang")
+    def _lasting_rules(self, field_name, config_version):
+        """The compiled rules of one kind that this version of the endpoint has.
+
+        None if some of them hold records, so that they must be compiled for each
+        transaction. The first request of a lane waits for the others.
+        """
+        rules = active_rules(self, field_name)
+        return rules._compiled() if all(each._is_lasting() for each in rules) else None
 
     @api.private
     def run_lane(self):

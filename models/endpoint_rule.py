@@ -63,6 +63,14 @@ class BwtWebhookOutboundEndpointRuleMixin(models.AbstractModel):
         """These rules, in their order, as values for some batches."""
         raise NotImplementedError
 
+    def _is_lasting(self):
+        """Whether the compiled rule holds no record and nothing of its environment."""
+        if self.value_format or self.if_empty:
+            return False
+        if self.source_kind == "literal":  # without tokens, which may name fields
+            return not {"{", "\\"} & set(self.literal_value or "")
+        return self.source_kind in ("context_key", "request_field")
+
     def _source_owner(self):
         return self.endpoint_id
 
@@ -155,6 +163,9 @@ class BwtWebhookOutboundEndpointPayloadRule(models.Model):
 
     def _payload_target(self):
         return self.target_path or ""
+
+    def _is_lasting(self):
+        return super()._is_lasting() and "*" not in self._payload_target()
 
     def _compiled(self):
         return compile_payload(

@@ -92,8 +92,11 @@ def compile_or_refuse(env, kind, expression, literal, **options):
 
 
 def _refuses(error):
+    # Not the error itself, whose traceback holds this transaction.
+    kind, template, values = type(error), error.template, error.values
+
     def read(scope):
-        raise type(error)(error.template, **error.values)
+        raise kind(template, **values)
 
     return read
 
@@ -259,7 +262,7 @@ def _sources(header_rules, payload_rules, handler):
     return sources
 
 
-def snapshot_of(endpoint, lang=None, trust=None):
+def snapshot_of(endpoint, lang=None, trust=None, *, is_committed=False):
     """An endpoint as an `EndpointSnapshot`: rules, handler and policy compiled.
 
     An invalid rule doesn't fail the snapshot: it raises when a delivery needs it, with
@@ -268,17 +271,22 @@ def snapshot_of(endpoint, lang=None, trust=None):
     :param lang: of its company; None: read it
     :param trust: of what is not sent; None: its own, with an access token if it needs
         one
+    :param is_committed: this transaction has changed no rule, so what others know of
+        this version of the endpoint is true
     """
     endpoint.ensure_one()
     context = build_context(endpoint, lang)
     endpoint = endpoint.with_user(SUPERUSER_ID)
     # The caller's context must have no effect.
     endpoint = endpoint.with_context(context)  # pylint: disable=context-overridden  # on purpose
+    # One statement: fields of other groups, such as secrets, would be read by more.
+    endpoint.fetch(_columns(endpoint))
     # Read first: a change that is committed meanwhile must not be taken for this one.
     config_version = endpoint.config_version
+    version = config_version if is_committed else None
     handler = endpoint.handler_id and endpoint.handler_id._compiled()
-    header_rules = _compiled_rules(endpoint, "header_rule_ids")
-    payload_rules = _compiled_rules(endpoint, "payload_rule_ids")
+    header_rules = _compiled_rules(endpoint, "header_rule_ids", version)
+    payload_rules = _compiled_rules(endpoint, "payload_rule_ids", version)
     body = endpoint._compiled_body()
     backend, backend_fault, is_archived = _backend(endpoint)
     has_hook = backend is not None or endpoint.env[DELIVERY]._has_response_hook()
@@ -324,6 +332,11 @@ def snapshot_of(endpoint, lang=None, trust=None):
         tracks_requests=_tracks_requests(endpoint),
         extras=endpoint._request_extras(),
     )
+
+
+def _columns(endpoint):
+    fields = endpoint._fields.items()
+    return [name for name, each in fields if each.store and each.column_type]
 
 
 def build_context(endpoint, lang=None):
@@ -386,12 +399,19 @@ def _tracks_requests(endpoint):
     return is_compared
 
 
-def _compiled_rules(endpoint, field_name):
-    """Active rules of one kind, in their order, read in one query."""
+def _compiled_rules(endpoint, field_name, version=None):
+    """Active rules of one kind; those of a committed version may be known already."""
+    if version is not None:
+        known = endpoint._lasting_rules(field_name, version)
+        if known is not None:
+            return known
+    return active_rules(endpoint, field_name)._compiled()
+
+
+def active_rules(endpoint, field_name):
+    """The endpoint's active rules of one kind, in their order, read in one query."""
     rules = endpoint.env[endpoint._fields[field_name].comodel_name]
-    return rules.search_fetch(
-        [("endpoint_id", "=", endpoint.id)], rules._READ
-    )._compiled()
+    return rules.search_fetch([("endpoint_id", "=", endpoint.id)], rules._READ)
 
 
 def _backend(endpoint):

@@ -204,7 +204,7 @@ class TestQueryPlans(OutboundCase):
         }
         used = {node.get("Index Name") for node in self.plan(supersede)}
         self.assertTrue(used & by_key, used)
-        self.assertPlan(job_sql.started_lane_job("x", 1))
+        self.assertPlan(job_sql.started_lane_job("x", 1, SQL("FALSE")))
         self.assertPlan(job_sql.push_watchdog("x", "y", utcnow()))
         self.assertPlan(job_sql.close_watchdog("x", utcnow()))
         self.assertPlan(job_sql.others_waiting(self.endpoint.id, utcnow()))
