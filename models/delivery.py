@@ -129,10 +129,16 @@ class BwtWebhookOutboundDelivery(models.Model):
         help="Number of retry schedule delays already used.",
     )
     queue_to_done_seconds = fields.Float(
-        compute="_compute_durations", store=True, aggregator="avg"
+        string="Queue to Done (s)",
+        compute="_compute_durations",
+        store=True,
+        aggregator="avg",
     )
     end_to_end_seconds = fields.Float(
-        compute="_compute_durations", store=True, aggregator="avg"
+        string="End to End (s)",
+        compute="_compute_durations",
+        store=True,
+        aggregator="avg",
     )
     request_headers_json = fields.Text(
         string="Headers",
@@ -519,6 +525,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         "context_line_ids.source_kind",
         "context_line_ids.literal_value",
     )
+    @api.depends_context("lang", "tz")
     def _compute_status_message(self):
         for delivery in self:
             delivery.status_message = DeliveryStatusMessage(delivery).text()
@@ -543,6 +550,7 @@ class BwtWebhookOutboundDelivery(models.Model):
             delivery.is_scheduled = bool(due and due > now)
 
     @api.depends("state", "next_attempt_at")
+    @api.depends_context("lang", "tz")
     def _compute_next_attempt_summary(self):
         for delivery in self:
             message = DeliveryStatusMessage(delivery)
@@ -563,6 +571,7 @@ class BwtWebhookOutboundDelivery(models.Model):
             delivery.external_ref_id = found.get(key)
 
     @api.depends("create_date")
+    @api.depends_context("lang")
     def _compute_age_text(self):
         for delivery in self:
             made = delivery.create_date

@@ -173,6 +173,7 @@ class BwtWebhookOutboundDryRun(models.Model):
     )
 
     @api.depends("endpoint_id", "action_name")
+    @api.depends_context("lang")
     def _compute_name(self):
         for each in self:
             what = each.action_name or each.endpoint_id.sudo().name or ""

@@ -501,7 +501,15 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def _move(self, state, allowed):
         for endpoint in self:
             if endpoint.state not in allowed:
-                raise refused(endpoint, self.env._("it is already %s.", endpoint.state))
+                labels = dict(self._fields["state"]._description_selection(self.env))
+                raise refused(
+                    endpoint,
+                    self.env._(
+                        "it is in state %s. Use the buttons that its form shows in "
+                        "that state.",
+                        labels[endpoint.state],
+                    ),
+                )
         self.write({"state": state})
         return True
 

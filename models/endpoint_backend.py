@@ -335,6 +335,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             )
         ),
     )
+    @api.depends_context("lang")
     def _compute_payload_sample(self):
         for endpoint in self:
             record = endpoint.payload_sample_ref
@@ -342,6 +343,7 @@ class BwtWebhookOutboundEndpointBackend(models.AbstractModel):
             endpoint.payload_sample = is_shown and table_of_endpoint(endpoint, record)
 
     @api.depends("target_hostname", "target_path", "http_method")
+    @api.depends_context("lang")
     def _compute_url_preview(self):
         for endpoint in self:
             endpoint.url_preview = endpoint_summary.url_preview(endpoint)

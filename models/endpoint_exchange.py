@@ -232,6 +232,7 @@ class BwtWebhookOutboundEndpointExchange(models.AbstractModel):
             for name in (*_RULE_FIELDS, *SOURCE_FIELDS, *FORMAT_FIELDS, *LIST_FIELDS)
         ),
     )
+    @api.depends_context("lang")
     def _compute_body_sample(self):
         for endpoint in self:
             record = endpoint.payload_sample_ref

@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 CIRCUIT_STATES = [
     ("closed", "Closed"),
-    ("open", "Open"),
+    ("open", "Open (Waiting)"),
     ("half_open", "Half-Open (Probing)"),
     ("manual", "Stopped by Receiver (410)"),
 ]

@@ -81,6 +81,7 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
     )
 
     @api.depends("auth_mode")
+    @api.depends_context("lang")
     def _compute_oauth_problem(self):
         tokens = self.env[TOKEN].sudo()
         for endpoint in self:

@@ -372,6 +372,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         )
 
     @api.depends("retry_schedule")
+    @api.depends_context("lang")
     def _compute_retry_description(self):
         for endpoint in self:
             try:
@@ -390,6 +391,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
         "ordering",
         "circuit_threshold",
     )
+    @api.depends_context("lang")
     def _compute_policy_summary(self):
         for endpoint in self:
             endpoint.policy_summary = endpoint_summary.policy_summary(endpoint)

@@ -181,6 +181,7 @@ class BwtWebhookOutboundEndpointQueue(models.AbstractModel):
         for endpoint in self:
             endpoint.oldest_due_at = dates.get(endpoint.id)
 
+    @api.depends_context("lang")
     def _compute_queue_trouble(self):
         now = utcnow()
         for endpoint in self:

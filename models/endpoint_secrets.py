@@ -148,6 +148,7 @@ class BwtWebhookOutboundEndpointSecrets(models.AbstractModel):
 
     # Not of the columns, on which only superuser code may depend.
     @api.depends("has_auth_secret", "has_signing_secret", "has_client_certificate")
+    @api.depends_context("lang")
     def _compute_secret_status(self):
         labels = _labels(self.env)
         proxy_problem = self._proxy_problem()

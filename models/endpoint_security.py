@@ -251,12 +251,14 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         "signature_time_header",
         "signing_public_key",
     )
+    @api.depends_context("lang")
     def _compute_verify(self):
         for endpoint in self:
             snippets = snippets_of(endpoint) or (False, False)
             endpoint.verify_python, endpoint.verify_node = snippets
 
     @api.depends("client_certificate")
+    @api.depends_context("lang")
     def _compute_client_certificate_info(self):
         for endpoint in self:
             try:

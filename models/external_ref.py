@@ -73,6 +73,7 @@ class BwtWebhookOutboundExternalRef(models.Model):
     )
 
     @api.depends("res_model", "res_id")
+    @api.depends_context("lang")
     def _compute_record_name(self):
         self.record_name = False
         for model_name, refs in self.grouped("res_model").items():

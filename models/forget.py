@@ -181,11 +181,13 @@ class BwtWebhookOutboundForget(models.Model):
     started_at = fields.Datetime(readonly=True, copy=False)
     ended_at = fields.Datetime(readonly=True, copy=False)
 
+    @api.depends_context("lang")
     def _compute_name(self):
         for each in self:
             each.name = self.env._("Forget a Contact, %s", each.id or self.env._("new"))
 
     @api.depends("partner_id")
+    @api.depends_context("lang")
     def _compute_terms_message(self):
         for each in self:
             each.terms_message = each.partner_id and "\n".join(each._terms_lines())

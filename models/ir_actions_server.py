@@ -172,6 +172,7 @@ class IrActionsServer(models.Model):
         "Empty: changes.",
     )
     bwt_webhook_uses_changes = fields.Boolean(
+        string="Uses Changes",
         compute="_compute_bwt_webhook_uses_changes",
         store=True,
         help="A setting of the action needs the values before a change.",
@@ -272,6 +273,7 @@ class IrActionsServer(models.Model):
         "bwt_webhook_without_records",
         "bwt_webhook_domain",
     )
+    @api.depends_context("lang")
     def _compute_bwt_webhook_fault(self):
         for action in self:
             action.bwt_webhook_fault = False
@@ -410,6 +412,7 @@ class IrActionsServer(models.Model):
         return payload | self.bwt_webhook_context_ids
 
     @api.depends("state", "bwt_webhook_endpoint_id", "bwt_webhook_context_ids.target")
+    @api.depends_context("lang")
     def _compute_bwt_webhook_hint(self):
         for action in self:
             given = {
@@ -449,6 +452,7 @@ class IrActionsServer(models.Model):
         "bwt_webhook_add_changes",
         "bwt_webhook_changes_path",
     )
+    @api.depends_context("lang")
     def _compute_bwt_webhook_sample(self):
         for action in self:
             action.bwt_webhook_sample = False

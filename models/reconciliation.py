@@ -171,7 +171,7 @@ class BwtWebhookOutboundReconciliation(models.Model):
                 raise refused(
                     each,
                     self.env._(
-                        "Since is %(days)s days. Enter 1 to %(most)s, or 0 for all "
+                        "Since (Days) is %(days)s. Enter 1 to %(most)s, or 0 for all "
                         "records.",
                         days=each.since_days,
                         most=SINCE_MAX,

@@ -234,6 +234,7 @@ class ResConfigSettings(models.TransientModel):
     )
 
     @api.depends("bwt_webhook_default_retry_schedule")
+    @api.depends_context("lang")
     def _compute_bwt_webhook_default_retry_description(self):
         for settings in self:
             schedule = settings.bwt_webhook_default_retry_schedule
@@ -243,6 +244,7 @@ class ResConfigSettings(models.TransientModel):
                 said = error
             settings.bwt_webhook_default_retry_description = translate(self.env, said)
 
+    @api.depends_context("lang")
     def _compute_bwt_webhook_secret_keys(self):
         try:
             current = secret_store().keys.current

@@ -262,6 +262,7 @@ class BwtWebhookOutboundRun(models.Model):
             run.progress = 100 if run.state == "done" else min(share * 100, 100)
 
     @api.depends("action_id", "domain", "pace", "state")
+    @api.depends_context("lang")
     def _compute_matching_message(self):
         for run in self:
             run.matching_message = False
@@ -472,7 +473,8 @@ class BwtWebhookOutboundRun(models.Model):
                 self,
                 self.env._(
                     "its reconciliation was checked again, and what it would queue is "
-                    "in that result now. Press Queue on the reconciliation."
+                    "in that result now. Press a Queue button of "
+                    "the reconciliation."
                 ),
             )
         other = self.search(

@@ -101,6 +101,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
     )
 
     @api.depends("endpoint_id")
+    @api.depends_context("lang")
     def _compute_waits(self):
         for recover in self:
             recover.waits = waiting_message(recover.endpoint_id)
@@ -147,6 +148,7 @@ class BwtWebhookOutboundRecover(models.TransientModel):
         "action_choice",
         "domain",
     )
+    @api.depends_context("lang")
     def _compute_delivery_count(self):
         deliveries = self.env[DELIVERY]
         labels = dict(self._fields["failure_reason"]._description_selection(self.env))

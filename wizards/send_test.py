@@ -160,6 +160,7 @@ class BwtWebhookOutboundSendTest(models.TransientModel):
             test.attempt_id = test.delivery_id.attempt_ids[:1]
 
     @api.depends("endpoint_id")
+    @api.depends_context("lang")
     def _compute_runner_warning(self):
         for test in self:
             test.runner_warning = runner_warning(test.endpoint_id)

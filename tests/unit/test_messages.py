@@ -14,7 +14,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 ONE_SENTENCE = {
     "Keep the old secret for 0 to 8760 hours.",
     "Preview the request first, then send it.",
-    "it is already <...>.",
     "its record was deleted, so it can't be opened.",
 }
 # Words that readers of other products don't know, see the terms of the guides.
