@@ -63,6 +63,7 @@ from .orm import (
     test_hourly_figures,
     test_interrupted_hooks,
     test_lane_record,
+    test_languages,
     test_lasting_rules,
     test_limited_paths,
     test_locked_jobs,

@@ -154,7 +154,7 @@ def psql(_options):
 
 
 def pot(_options):
-    """Export the translatable texts."""
+    """Export the translatable texts, and give them to all languages."""
     fetch.ensure("odoo")
     target = REPOSITORY / "i18n" / f"{ADDON}.pot"
     target.parent.mkdir(exist_ok=True)
@@ -169,6 +169,8 @@ def pot(_options):
             databases.run(database, "i18n export", "-o", target, ADDON)
         finally:
             databases.drop(database)
+    command = [fetch.odoo_python(), "-m", "tools.translations"]
+    subprocess.run(command, cwd=REPOSITORY, env=child_environment(), check=True)
     if translations.only_dates_differ(before, target.read_text()):
         target.write_text(before)
         say(f"{target.relative_to(REPOSITORY)} is up to date")
