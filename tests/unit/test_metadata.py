@@ -122,3 +122,25 @@ def test_one_licence():
         heading
     )
     assert "LGPL-3.0 or later." in (ROOT / "README.rst").read_text()
+
+
+def test_versions():
+    """The version that is installed has its section, newest first, as have migrations.
+
+    The package takes its version from the manifest.
+    """
+    manifest = ast.literal_eval((ROOT / "__manifest__.py").read_text())
+    text = (ROOT / "CHANGELOG.md").read_text()
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    versions = [re.findall(r"19\.0\.\d+\.\d+\.\d+", each) for each in headings]
+    listed = [each for found in versions for each in reversed(found)]
+
+    assert listed == sorted(listed, key=_numbers, reverse=True)
+    assert (manifest["version"], "19.0.1.0.0") == (listed[0], listed[-1])
+    for folder in (ROOT / "migrations").iterdir():
+        assert _numbers(listed[-1]) < _numbers(folder.name) <= _numbers(listed[0])
+    assert "__manifest__.py" in (ROOT / "pyproject.toml").read_text()
+
+
+def _numbers(version):
+    return [int(part) for part in version.split(".")]
