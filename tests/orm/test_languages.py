@@ -15,7 +15,7 @@ from ..receiver import status
 from .common import OutboundCase
 
 FOLDER = Path(__file__).resolve().parents[2] / "i18n"
-LANGUAGES = {"fr": "fr_FR", "es": "es_ES"}
+LANGUAGES = {"de": "de_DE", "fr": "fr_FR", "es": "es_ES"}
 ADDON = "bwt_webhooks_outbound"
 # What a text has in every language: values, markup, code.
 FIXED = re.compile(
