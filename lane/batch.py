@@ -322,9 +322,12 @@ class Claim:
         now = utcnow()
         place = self.position.begin(now)
         is_ordered = self.snapshot.ordering != "none"
+        began = time.monotonic()
         self.cr.execute(sql.next_due(self.endpoint.id, is_ordered, place))
         row = self.cr.fetchone()
         self.cr.commit()
+        if place is None:
+            self.position.full.took(time.monotonic() - began)
         is_due = bool(row and row[0] and row[0] <= now)
         if is_due and place is None:
             self.position.restart()  # the claim must find it, too
@@ -408,6 +411,9 @@ class Claim:
     def _lock(self, limit, now, batch, *, alone) -> list[Claimed]:
         """Rows to process; an interrupted one comes first, and alone."""
         place = self.position.begin(now)
+        if self.position.full.is_slow:
+            self.cr.execute(sql.oldest_transaction())
+            self.position.claims(self.cr.fetchone()[0], now)
         rows, is_interrupted = None, False
         if alone and place is None:
             rows, is_interrupted = self._lock_interrupted(limit, now)
@@ -417,7 +423,7 @@ class Claim:
             return rows
         if rows is None:
             rows = self._lock_from(place, limit, now)
-        if alone and not rows and place is not None:
+        if alone and not rows and place is not None and not self.position.full.is_slow:
             rows = self._lock_from(None, limit, now)
         batch.is_last = len(rows) < limit
         return rows
@@ -431,8 +437,10 @@ class Claim:
         if self.snapshot.ordering != "none":
             rows = self._rows(sql.claim_interrupted(endpoint_id, now, ordered=True))
             return rows or None, bool(rows)
+        began = time.monotonic()
         self.cr.execute(sql.claim_interrupted_or_due(endpoint_id, now, limit))
         found = self.cr.fetchall()
+        self.position.full.took(time.monotonic() - began, len(found))
         rows = [Claimed(*row) for *row, _is_interrupted in found]
         is_interrupted = bool(found) and found[0][-1]
         if not is_interrupted:
@@ -442,7 +450,10 @@ class Claim:
     def _lock_from(self, place, limit, now) -> list[Claimed]:
         endpoint_id = self.endpoint.id
         if self.snapshot.ordering == "none":
+            began = time.monotonic()
             rows = self._rows(sql.claim(endpoint_id, now, limit, place))
+            if place is None:
+                self.position.full.took(time.monotonic() - began, len(rows))
             self.position.reached(rows)
             return rows
         if self.snapshot.ordering == "endpoint":

@@ -112,17 +112,19 @@ def wake(
     _request(endpoint, job_sql.wake_up_key(endpoint.id, transaction, moment), eta)
 
 
-def wake_for_due(endpoint, not_before: datetime | None = None):
+def wake_for_due(endpoint, not_before: datetime | None = None, place=None):
     """Create one wake-up for the earliest due delivery, if there is one.
 
     :param not_before: naive UTC; nothing can be sent earlier (circuit, rate limit)
+    :param place: where in the queue to begin (lane/pacing.py); None: at its beginning
     :return: when, or None
     """
     plain = endpoint.sudo()
     if plain.state != "active" or plain.is_paused:
         return None
     endpoint.env.flush_all()
-    endpoint.env.cr.execute(sql.next_due(endpoint.id, plain.ordering != "none"))
+    is_ordered = plain.ordering != "none"
+    endpoint.env.cr.execute(sql.next_due(endpoint.id, is_ordered, place))
     row = endpoint.env.cr.fetchone()
     if not row or not row[0]:
         return None

@@ -71,7 +71,6 @@ class Lane:
         self.report = Report()
         self.budget = Budget()
         self.pace = Pace()
-        self.position = Position()
         self.caution = Caution()
         self.backlog = MAYBE_MORE
         self.unrecorded = []  # (Prepared, HttpResponse)
@@ -90,6 +89,7 @@ class Lane:
             self.slot = 0 if duty.has_slot else held.take(duty.lanes, first=1)
             if self.slot is None:
                 return Report(why="left to the lane at work")
+            self.position = Position.of(self.cr.dbname, duty.endpoint_id, self.slot)
             self._start(duty, held)
             self._drain(duty)
             hooks_at = call_interrupted_hooks(
@@ -117,9 +117,12 @@ class Lane:
                 "careful endpoint=%s: its lane was killed; building one at a time",
                 duty.code,
             )
-        self.report.interrupted = recover_interrupted(
-            self.endpoint, held, self.slot, utcnow()
-        )
+        if self.caution.builds or not self.position.recovery.left:
+            began = time.monotonic()
+            self.report.interrupted = recover_interrupted(
+                self.endpoint, held, self.slot, utcnow()
+            )
+            self.position.recovery.took(time.monotonic() - began)
         self.view = EndpointView(self.endpoint)
         self._read_claim()
 
@@ -372,11 +375,25 @@ class Lane:
             if not self.report.claimed:
                 dates.append(now + BLOCKED)
             latest = max(filter(None, dates), default=None)
-            jobs.wake_for_due(self.endpoint, latest)
+            self._wake_for_due(now, latest)
         if hooks_at:
             jobs.wake(self.endpoint, eta=hooks_at)
         self.housekeeping.retire(now)
         self.cr.commit()
+
+    def _wake_for_due(self, now, latest):
+        """Wake a lane for what is due next; where a full check is slow, also for it."""
+        place, full = self.position.begin(now), self.position.full
+        if not full.is_slow:
+            place = None
+        began = time.monotonic()
+        due = jobs.wake_for_due(self.endpoint, latest, place)
+        if place is None:
+            full.took(time.monotonic() - began)
+            return
+        check_at = now + timedelta(seconds=full.left)
+        if self.view.may_send and (not due or due > check_at):
+            jobs.wake(self.endpoint, eta=max(filter(None, (check_at, latest))))
 
     ACTIONS = {
         Step.RELEASE: _release_unsent,

@@ -191,31 +191,96 @@ def server_stops() -> bool:
 FULL_CHECK = 1.0  # seconds between checks from the beginning
 SLACK = timedelta(seconds=1)  # margin for transactions that commit out of order
 BEHIND = timedelta(seconds=2)  # with an older backlog no margin is needed
+CHEAP = 0.005  # seconds; a check that takes no longer is made whenever it is useful
+ROW = 0.0002  # seconds that a claimed row may take
+SHARE = 200  # a check that takes longer is made again after this many times as long
+
+
+class Check:
+    """When a check is due whose time grows with the rows that vacuum can't remove.
+
+    A transaction that is held open keeps every dead row, and a statement that reads an
+    index from its beginning passes all of them.
+
+    :param every: seconds between two of them, as long as they take no time
+    """
+
+    def __init__(self, every: float):
+        self._every = every
+        self._last = self._before = 0.0  # seconds that the last two took
+        self._clock = None
+
+    def took(self, seconds: float, rows: int = 0):
+        """It is made; `rows` were found."""
+        self._before, self._last = self._last, seconds - rows * ROW
+        self._clock = time.monotonic()
+
+    @property
+    def _seconds(self) -> float:
+        return min(self._last, self._before)  # one may have waited for a busy server
+
+    @property
+    def is_slow(self) -> bool:
+        return self._seconds > CHEAP
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is due; 0: it is."""
+        if self._clock is None:
+            return 0.0
+        every = max(self._every, SHARE * self._seconds if self.is_slow else 0.0)
+        return max(self._clock + every - time.monotonic(), 0.0)
+
+    def expire(self):
+        """It is due now."""
+        self._clock = None
+
+
+_POSITIONS = {}  # of this process: (database, endpoint, slot) -> Position
 
 
 class Position:
     """Where a claim starts to read; once a second it starts at the beginning.
 
     That one finds what the others miss: transactions that took long to commit, retries,
-    rows that were locked.
+    rows that were locked. Where it is slow, it is made less often, and the others start
+    before the oldest transaction that the last one could not see yet.
     """
 
     def __init__(self):
         self._last = None  # (next_attempt_at, queue_number)
-        self._full_clock = None
+        self._unseen = None  # date; older transactions had ended before the last claim
+        self.full = Check(FULL_CHECK)
+        self.recovery = Check(0.0)
+
+    @classmethod
+    def of(cls, database: str, endpoint_id: int, slot: int) -> "Position":
+        """For a new lane in this slot, with what the last one here knew.
+
+        It starts at the beginning, unless that was slow a moment ago.
+        """
+        position = _POSITIONS.setdefault((database, endpoint_id, slot), cls())
+        if position.full.is_slow and position._last:
+            # Meanwhile lanes in other processes claimed.
+            position._last = position._last[0] - SLACK, 0
+        else:
+            position._last = None
+        return position
 
     def begin(self, now: datetime):
         """(next_attempt_at, queue_number) to start from, None: the beginning."""
-        clock = time.monotonic()
-        if (
-            self._last is None
-            or self._full_clock is None
-            or clock - self._full_clock >= FULL_CHECK
-        ):
-            self._full_clock = clock
+        if self._last is None or not self.full.left:
             return None
         due_at, number = self._last
-        return (due_at, number) if now - due_at > BEHIND else (due_at - SLACK, 0)
+        if now - due_at <= BEHIND:
+            due_at, number = due_at - SLACK, 0
+        if self._unseen and self.full.is_slow:
+            return min((due_at, number), (self._unseen - SLACK, 0))
+        return due_at, number
+
+    def claims(self, oldest: datetime | None, now: datetime):
+        """A claim is made, beside open transactions since `oldest` (None: without)."""
+        self._unseen = min(oldest or now, now)
 
     def reached(self, claimed):
         """Advance past the rows that were claimed, in the queue's order."""
@@ -225,7 +290,7 @@ class Position:
 
     def restart(self):
         """Start at the beginning next time."""
-        self._full_clock = None
+        self.full.expire()
 
 
 DELIVERY_BYTES_MAX = 100 * 2**20  # payload, headers and files of one delivery

@@ -361,6 +361,15 @@ def claim(endpoint_id: int, now, limit: int, place=None, unless=None) -> SQL:
     )
 
 
+def oldest_transaction() -> SQL:
+    """When the oldest other transaction that has written something began; or NULL."""
+    return SQL(
+        """SELECT min(xact_start) AT TIME ZONE 'UTC' FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_xid IS NOT NULL
+        AND pid <> pg_backend_pid()"""
+    )
+
+
 def claim_interrupted_or_due(endpoint_id: int, now, limit: int) -> SQL:
     """The interrupted delivery that has been due longest; if there is none, `claim`.
 

@@ -79,6 +79,7 @@ from .orm import (
     test_parameters,
     test_payload_lists,
     test_payload_preview,
+    test_position,
     test_process_delivery,
     test_query_plans,
     test_queue_job_contract,
