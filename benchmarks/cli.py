@@ -20,7 +20,16 @@ sys.dont_write_bytecode = True  # the repository stays as it is
 sys.path[0] = str(REPOSITORY)
 sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
-from benchmarks import missing, old_rows, profiling, screens, throughput, timing
+from benchmarks import (
+    held_snapshot,
+    missing,
+    old_rows,
+    profiling,
+    queue_job_rate,
+    screens,
+    throughput,
+    timing,
+)
 from benchmarks.ground import Ground, Target
 from benchmarks.report import circumstances, show_table, write_json
 from tools import fetch
@@ -53,6 +62,11 @@ class Size:
     records: int = 1_000_000
     live_seconds: int = 20
     paces: tuple = (600, 6_000)
+    own_jobs: int = 2_000  # in each database
+    held_rate: int = 800
+    held_seconds: int = 900
+    held_span: int = 60  # of one figure
+    held_aged: int = 0  # deliveries done before, beside the same snapshot
 
 
 QUICK = Size(
@@ -72,17 +86,23 @@ QUICK = Size(
     records=100_000,
     live_seconds=10,
     paces=(600, 6_000),
+    own_jobs=300,
+    held_seconds=30,
+    held_span=15,
+    held_aged=100_000,
 )
 
 
 # In the order of the run: all on one server, but for `history` and `memory`.
 SCENARIOS = {
     "compare": (throughput.compare, "a loop, b jobs, c the lane"),
+    "jobs": (queue_job_rate.own_rate, "b2, the benchmark of queue_job"),
     "latency": (timing.latency, "single deliveries, commit to arrival"),
     "queueing": (timing.queueing, "what queueing costs"),
     "building": (timing.building, "what rules and handlers cost"),
     "burst": (timing.burst, "as many transactions as deliveries"),
     "snapshot": (throughput.open_transaction, "a transaction held open elsewhere"),
+    "held": (held_snapshot.held_snapshot, "a snapshot held open for minutes"),
     "hanging": (throughput.hanging, "nine endpoints beside a hanging one"),
     "lanes": (throughput.lanes, "1, 2 and 4 lanes; parallel lanes"),
     "ordered": (throughput.ordered, "an order per key, with 1, 2 and 4 lanes"),
