@@ -21,6 +21,8 @@ sys.path[0] = str(REPOSITORY)
 sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
 from benchmarks import (
+    costs,
+    footprint,
     held_snapshot,
     missing,
     old_rows,
@@ -62,11 +64,17 @@ class Size:
     records: int = 1_000_000
     live_seconds: int = 20
     paces: tuple = (600, 6_000)
-    own_jobs: int = 2_000  # in each database
+    own_jobs: int = 1_000  # in each database
     held_rate: int = 800
     held_seconds: int = 900
     held_span: int = 60  # of one figure
     held_aged: int = 0  # deliveries done before, beside the same snapshot
+    costs: int = 10_000
+    cost_rates: tuple = (200, 400, 800)  # the first is a figure of the model
+    cost_seconds: int = 20
+    overload: int = 5_000
+    overload_seconds: int = 30
+    footprint: int = 100_000
 
 
 QUICK = Size(
@@ -90,10 +98,14 @@ QUICK = Size(
     held_seconds=30,
     held_span=15,
     held_aged=100_000,
+    costs=4_000,
+    cost_seconds=6,
+    overload_seconds=6,
+    footprint=4_000,
 )
 
 
-# In the order of the run: all on one server, but for `history` and `memory`.
+# In the order of the run: all on one server, but for `history` and those below.
 SCENARIOS = {
     "compare": (throughput.compare, "a loop, b jobs, c the lane"),
     "jobs": (queue_job_rate.own_rate, "b2, the benchmark of queue_job"),
@@ -108,11 +120,16 @@ SCENARIOS = {
     "ordered": (throughput.ordered, "an order per key, with 1, 2 and 4 lanes"),
     "slow": (throughput.slow_target, "a target that takes 50 ms"),
     "steady": (timing.steady, "1,000 deliveries a second"),
+    "costs": (costs.costs, "processor time by process; a model; 5,000/s offered"),
     "recovery": (timing.recovery, "a worker is killed while it sends"),
     "backfill": (missing.backfill, "live deliveries beside a run"),
     "screens": (screens.screens, "lists, groups and reports of 100,000 deliveries"),
 }
-NAMES = (*SCENARIOS, "history", "memory", "missing")
+ON_ONE_WORKER = {
+    "memory": (throughput.memory, "large deliveries, one worker"),
+    "footprint": (footprint.footprint, "memory and disk per delivery, one worker"),
+}
+NAMES = (*SCENARIOS, "history", *ON_ONE_WORKER, "missing")
 
 
 class Bench:
@@ -138,12 +155,11 @@ class Bench:
                         self.note(name, title, scenario(ground, self.size))
                 if "history" in self.wanted:
                     self.history(ground)
-            if "memory" in self.wanted:
-                with ground.serving(workers=1, channels="root:1"):
-                    ground.endpoint("orders")
-                    title = "large deliveries, one worker"
-                    scenario = throughput.memory(ground, self.size)
-                    self.note("memory", title, scenario)
+            for name, (scenario, title) in ON_ONE_WORKER.items():
+                if name in self.wanted:
+                    with ground.serving(workers=1, channels="root:1"):
+                        ground.endpoint("orders")
+                        self.note(name, title, scenario(ground, self.size))
             if "missing" in self.wanted:
                 ground.endpoint("orders")
                 title = "which of many records have not arrived"
