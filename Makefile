@@ -14,7 +14,7 @@ bench:
 	@$(CLI) bench $(ARGS)
 
 soak:
-	@$(CLI) soak --seed "$(SEED)" $(ARGS)
+	@$(CLI) soak --seed "$(SEED)" $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lane:
 	@$(CLI) lane --code "$(CODE)"

@@ -41,13 +41,16 @@ make clean-env      stop PostgreSQL, remove the cache and all databases
 
 How long the long ones take on 2 cores, and what they count:
 make test   14 minutes; tests passed, failed and skipped of each runner
-make bench  20 minutes; deliveries per second (c: a lane, a: a requests.Session loop,
-            b: a queue job for each), milliseconds from commit to arrival and per
-            queued delivery, memory, server time of the screens; fails if a figure
-            misses its minimum. ARGS=--quick: 5 minutes; ARGS="--only compare": a part
+make bench  45 minutes; deliveries per second (c: a lane, a: a requests.Session loop,
+            b: a queue job for each, b2: queue_job's own benchmark), milliseconds from
+            commit to arrival and per queued delivery, 15 minutes beside a held
+            snapshot, processor time, memory and disk per delivery, server time of the
+            screens; fails if a figure misses its minimum. ARGS=--quick: 8 minutes;
+            ARGS="--only compare": a part
 make soak   20 minutes; deliveries queued, arrived, repeated and lost over 100 kills and
             restarts, and the seconds until sending continued; fails if one is lost.
-            ARGS="--faults 5 --deliveries 500 server-killed": 1 minute
+            ARGS="--faults 5 --deliveries 500 server-killed": 1 minute. MINUTES=30: one
+            run of that length, with an upgrade in the middle and figures of vacuum
 
 Variables, set before the command as in `ODOO_ADDONS_PATH=/my/addons make serve`:
 ODOO_ADDONS_PATH=/my/addons   your addons beside this one, for serve, shell and lane;
@@ -204,9 +207,10 @@ def bench(options):
 
 def soak(options):
     """Random faults from a seed, for any length of time."""
-    if not options.seed:
+    seed = ["--seed", options.seed] if options.seed else []
+    if not seed and "--minutes" not in options.rest:
         raise Trouble("Say from which seed the faults are drawn: make soak SEED=7")
-    return _program("tests/live/soak.py", "--seed", options.seed, *options.rest)
+    return _program("tests/live/soak.py", *seed, *options.rest)
 
 
 def _program(script, *arguments):

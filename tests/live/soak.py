@@ -3,9 +3,12 @@
 """The long form of the tests of faults: more kills, more deliveries.
 
     python tests/live/soak.py --seed 7 [--deliveries 2000] [--faults 20] [NAME ...]
+    python tests/live/soak.py --minutes 30 [--seed 7] [--rate 60]
 
 Prints one line per scenario and ends with 1 if a promise did not hold. The tests run
-the same scenarios with smaller numbers.
+the same scenarios with smaller numbers. With `--minutes` there is one run: deliveries
+are queued at a rate, workers, servers and database connections are killed, halfway the
+addon is updated, and the state of the tables is printed at start, middle and end.
 """
 
 import argparse
@@ -19,6 +22,7 @@ if __name__ == "__main__":
 
 import server_logs
 from faulty_run import Run
+from long_run import LongRun
 from private_cluster import PrivateCluster
 from stage import database_name, drop_old_databases, serving, stage
 
@@ -103,6 +107,17 @@ def two_servers(cluster, origin, seed, deliveries, faults):
         return run.execute("two servers", deliveries, [run.kill_leader] * faults)
 
 
+def long_run(cluster, origin, seed, minutes, rate):
+    """Minutes of queueing and kills, with an upgrade in the middle."""
+    with (
+        stage(cluster, "long", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database, workers=4, channels="root:3") as server,
+    ):
+        run = LongRun(shop, [server], receiver, seed, rate=rate)
+        return run.run_for("long run", minutes)
+
+
 SCENARIOS = {
     "server-killed": server_killed,
     "workers-killed": workers_killed,
@@ -118,6 +133,8 @@ def main():
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--deliveries", type=int, default=2000)
     parser.add_argument("--faults", type=int, default=20)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--rate", type=int, default=60, help="a second; with --minutes")
     parser.add_argument("names", nargs="*", help=", ".join(SCENARIOS))
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in SCENARIOS]
@@ -130,18 +147,21 @@ def main():
         origin = database_name("origin")
         Databases(cluster).fresh(origin)
         try:
-            for name in options.names or SCENARIOS:
-                amiss += _soak(cluster, origin, name, options)
+            if options.minutes:
+                numbers = options.minutes, options.rate
+                amiss += _soak("long-run", long_run, cluster, origin, options, numbers)
+            for name in options.names or ([] if options.minutes else SCENARIOS):
+                numbers = options.deliveries, options.faults
+                amiss += _soak(name, SCENARIOS[name], cluster, origin, options, numbers)
         finally:
             Databases(cluster).drop(origin)
     print("every promise held" if not amiss else "\n".join(amiss), flush=True)
     return 1 if amiss else 0
 
 
-def _soak(cluster, origin, name, options):
-    numbers = options.seed, options.deliveries, options.faults
+def _soak(name, scenario, cluster, origin, options, numbers):
     try:
-        result = SCENARIOS[name](cluster, origin, *numbers)
+        result = scenario(cluster, origin, options.seed, *numbers)
     except TimeoutError as stuck:
         print("\n".join([f"{name}: {stuck}", *server_logs.report()]), flush=True)
         return [f"{name}: {stuck}"]
