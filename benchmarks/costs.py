@@ -4,7 +4,8 @@
 
 The model of docs/scaling.md has two limits: what the lanes' processes can do (`share`
 is the part of a core that one lane keeps busy when it has enough to do), and what all
-cores can do. Its figures come from runs of one lane; then other runs are compared with
+cores can do. It holds for as many lanes as cores: more of them take each other's time.
+Its figures come from runs of one lane; then other runs are compared with
 what it predicts.
 """
 
@@ -58,7 +59,8 @@ def costs(ground, size):
     """The figures of the model, and predicted against measured."""
     for number in range(2):
         ground.endpoint(f"cost-{number}")
-    ground.endpoint("cost-wide", parallel_lanes=4)
+    ground.endpoint("cost-all", parallel_lanes=CORES)
+    ground.endpoint("cost-more", parallel_lanes=2 * CORES)
     _one_lane(ground, size.costs // 2)  # loads what is loaded once
     found = [_one_lane(ground, size.costs) for _round in range(size.pairs)]
     model = Model(*(median(values) for values in zip(*found, strict=True)))
@@ -73,13 +75,16 @@ def costs(ground, size):
         )  # fmt: skip
     for title, lanes, codes in (
         ("two endpoints, a lane each", 2, ("cost-0", "cost-1")),
-        ("one endpoint, four lanes", 4, ("cost-wide",)),
+        ("one endpoint, a lane per core", CORES, ("cost-all",)),
+        ("one endpoint, two lanes per core", 2 * CORES, ("cost-more",)),
     ):
         rates = []
         ground.run(*codes, count=size.costs // 2)
         for _round in range(size.pairs):
             ground.clear()
+            meter = Meter(ground, time.monotonic)
             rates.append(ground.run(*codes, count=size.costs).rate)
+            say(f"    {rates[-1]:,.0f}/s   {meter.read()}")
         yield _compared(f"{title}: predicted : measured", model.rate(lanes), rates)
     yield from _at_rates(ground, size, model)
     yield from _overload(ground, size, model)
@@ -167,14 +172,14 @@ def _overload(ground, size, model):
     ground.clear()
     rate, seconds = size.overload, size.overload_seconds
     before = ground.target.receiver.total
-    offer = Offer(ground, "cost-wide", rate, seconds).start()
+    offer = Offer(ground, "cost-all", rate, seconds).start()
     meter = Meter(ground, time.monotonic)
     offer.join()
     usage, ended = meter.read(), offer.sent[-1][0]
     in_flight = ground.query(
         "SELECT count(*) FROM bwt_webhook_outbound_delivery WHERE state = 'processing'"
     )[0][0]
-    ground.wait_for_done(["cost-wide"])
+    ground.wait_for_done(["cost-all"])
     last = time.time()
     arrivals = sorted(moment for _uid, moment in ground.target.arrivals)
     waiting = Backlog(offer, arrivals).at(ended)
@@ -196,7 +201,7 @@ def _overload(ground, size, model):
         is_ratio=False,
         unit="s",
     )
-    predicted = model.rate(4, offer.offered)
+    predicted = model.rate(CORES, offer.offered)
     yield _compared(f"{what}: predicted : measured", predicted, [arrived / spent])
 
 

@@ -22,6 +22,12 @@ class Usage:
     postgres: float | None  # None: it runs on another machine
     receiver: float  # this process, which also watches the run
     caller: float  # the process that queues
+    machine: float  # all of it
+
+    @property
+    def others(self) -> float:
+        """Cores that processes which have no part in the run kept busy."""
+        return max(self.machine / self.seconds - self.cores, 0.0)
 
     @property
     def cores(self) -> float:
@@ -38,7 +44,10 @@ class Usage:
             for role in ROLES
             if getattr(self, role) is not None
         )
-        return f"{self.cores:.2f} cores busy ({', '.join(parts)})"
+        return (
+            f"{self.cores:.2f} cores busy ({', '.join(parts)}), "
+            f"{self.others:.2f} by other processes"
+        )
 
 
 class Meter:
@@ -59,7 +68,7 @@ class Meter:
         )
         used = {
             name: None if after[name] is None else after[name] - self._before[name]
-            for name in ("odoo", "postgres", "receiver", "caller")
+            for name in ("odoo", "postgres", "receiver", "caller", "machine")
         }
         return Usage(
             seconds=self.clock() - self._began,
@@ -74,6 +83,7 @@ class Meter:
         postgres = postmaster(self.ground)
         return {
             "odoo": tree_seconds(master, children),
+            "machine": _machine_seconds(),
             "postgres": postgres and tree_seconds(postgres, children),
             "receiver": _own_seconds(os.getpid())[0],
             "caller": tree_seconds(self.ground.caller.process.pid, children),
@@ -146,6 +156,13 @@ def _fields(pid):
 
 def _parent(pid):
     return int(_fields(pid)[1])
+
+
+def _machine_seconds():
+    """That the machine's cores were busy: neither idle nor waiting for a disk."""
+    with open("/proc/stat") as stat_file:
+        ticks = [int(each) for each in stat_file.readline().split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / TICKS
 
 
 def _own_seconds(pid):
