@@ -114,7 +114,8 @@ def long_run(cluster, origin, seed, minutes, rate):
         Receiver() as receiver,
         serving(cluster, shop.database, workers=4, channels="root:3") as server,
     ):
-        run = LongRun(shop, [server], receiver, seed, rate=rate)
+        # Many keys: one in twenty deliveries waits for a retry, and its key with it.
+        run = LongRun(shop, [server], receiver, seed, keys=199, rate=rate)
         return run.run_for("long run", minutes)
 
 
