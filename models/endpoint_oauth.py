@@ -23,6 +23,7 @@ from ..services.secrets import SecretUnavailable
 from .const import GROUP_OPERATOR
 from .endpoint_secrets import token_stored, token_to_store
 from .errors import translate
+from .fields import SecretChar
 from .res_config_settings import egress_policy, egress_proxy
 
 TOKEN = "bwt.webhook.outbound.endpoint.token"
@@ -273,7 +274,7 @@ class BwtWebhookOutboundEndpointToken(models.Model):
         ondelete="cascade",
     )
     fingerprint = fields.Char(groups=fields.NO_ACCESS)
-    value = fields.Char(groups=fields.NO_ACCESS)
+    value = SecretChar(groups=fields.NO_ACCESS)
     renew_at = fields.Float(digits=False, groups=fields.NO_ACCESS)
     problem = fields.Text(groups=fields.NO_ACCESS)
     may_recover = fields.Boolean(groups=fields.NO_ACCESS)

@@ -50,6 +50,7 @@ from .endpoint_secrets import (
 )
 from .endpoint_signing import snippets_of
 from .errors import misconfigured, translate
+from .fields import SecretChar, SecretText
 from .res_config_settings import egress_parameters, egress_policy, egress_proxy
 
 SIGNING_MODES = [
@@ -190,10 +191,10 @@ class BwtWebhookOutboundEndpointSecurity(models.AbstractModel):
         help="Code for the receiver. It needs the raw request body, byte for byte.",
     )
 
-    auth_secret = secret_column(fields.Char, "Stored Secret")
-    signing_secret = secret_column(fields.Char, "Stored Signing Secret")
-    old_secret = secret_column(fields.Char, "Stored Signing Secret Before")
-    client_certificate = secret_column(fields.Text, "Stored Client Certificate")
+    auth_secret = secret_column(SecretChar, "Stored Secret")
+    signing_secret = secret_column(SecretChar, "Stored Signing Secret")
+    old_secret = secret_column(SecretChar, "Stored Signing Secret Before")
+    client_certificate = secret_column(SecretText, "Stored Client Certificate")
 
     auth_secret_input = secret_input(
         fields.Char,

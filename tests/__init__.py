@@ -15,6 +15,7 @@ from .orm import (
     test_archived_language,
     test_attempt_timeline,
     test_attention,
+    test_audit_log,
     test_bad_input,
     test_bodies,
     test_bodies_guide,

@@ -74,6 +74,7 @@ OCA_PACKAGES = (
     "odoo-addon-connector==19.*",
     "odoo-addon-component==19.*",
     "odoo-addon-component-event==19.*",
+    "odoo-addon-auditlog==19.*",
 )
 # The older line of urllib3, as Odoo pins it below Python 3.12.
 URLLIB3_1_PACKAGES = (
