@@ -127,26 +127,42 @@ class IrAttachment(models.Model):
             made._bwt_webhook_share(pairs)
 
     def _bwt_webhook_share(self, pairs):
-        """Let attachments have the stored file of others; pairs of ids."""
+        """Let attachments have the stored file of others; pairs of ids.
+
+        A file in a storage of another addon (``code://path``) is copied: OCA's
+        fs_attachment renames it with its attachment.
+        """
         stored = ("store_fname", "db_datas", "file_size", "checksum")
         self.env["ir.attachment"].flush_model(stored)
-        self.env.cr.execute(
+        rows = self.env.execute_query(
             SQL(
                 """UPDATE ir_attachment shared
                 SET store_fname = source.store_fname, db_datas = source.db_datas,
                     file_size = source.file_size, checksum = source.checksum
                 FROM unnest(%s::int[], %s::int[]) pair(id, source_id)
                 JOIN ir_attachment source ON source.id = pair.source_id
-                WHERE shared.id = pair.id""",
+                WHERE shared.id = pair.id
+                AND COALESCE(source.store_fname, '') NOT LIKE '%%://%%'
+                RETURNING shared.id""",
                 [each for each, _source in pairs],
                 [source for _each, source in pairs],
             )
         )
-        if self.env.cr.rowcount != len(pairs):
+        self.invalidate_recordset([*stored, "raw", "datas"], flush=False)
+        shared = {row[0] for row in rows}
+        for attachment_id, source_id in pairs:
+            if attachment_id not in shared:
+                self.browse(attachment_id)._bwt_webhook_copy_file(source_id)
+
+    def _bwt_webhook_copy_file(self, source_id):
+        source = self.browse(source_id).exists()
+        if not source:
             raise ConfigurationError(
                 _lt("a file was deleted while it was queued. Queue the delivery again.")
             )
-        self.invalidate_recordset([*stored, "raw", "datas"], flush=False)
+        # The type is given: otherwise it is guessed from the content.
+        content = source._bwt_webhook_content()
+        self.write({"raw": content, "mimetype": self.mimetype})
 
     @api.model
     def _bwt_webhook_remove(self, delivery_ids):

@@ -4,6 +4,8 @@
 
 import base64
 import json
+import uuid
+from pathlib import Path
 
 from odoo import Command
 from odoo.exceptions import ValidationError
@@ -247,6 +249,31 @@ class TestAttachments(ActionFilesCase):
         [found] = self.files_in(self.request_of(delivery))
 
         self.assertEqual(b"in the database", found[3])
+
+    def test_a_file_in_the_storage_of_another_addon(self):
+        """It is copied: such an addon renames a file with its attachment.
+
+        OCA's fs_attachment does, and knows no other attachment with the same file. Its
+        names are `code://path`; here the file store has one at such a name.
+        """
+        source = self.attach("a.txt", b"in another storage")
+        name = f"elsewhere://{uuid.uuid4()}.txt"
+        path = Path(source._full_path(name))
+        path.parent.mkdir(exist_ok=True)
+        Path(source._full_path(source.store_fname)).rename(path)
+        self.addCleanup(path.unlink, missing_ok=True)
+        self.env.cr.execute(
+            "UPDATE ir_attachment SET store_fname = %s WHERE id = %s", [name, source.id]
+        )
+        self.env.invalidate_all()
+        delivery = self.run_on(self.action(**self.file()), self.record)
+
+        path.unlink()
+        [found] = self.files_in(self.request_of(delivery))
+
+        self.assertEqual(
+            ("document", "a.txt", "text/plain", b"in another storage"), found
+        )
 
     def test_a_missing_file_is_named(self):
         """The delivery says which file the file store has lost."""
