@@ -48,6 +48,7 @@ from .orm import (
     test_draft_values,
     test_dry_run,
     test_dry_run_isolated,
+    test_ecosystem,
     test_endpoint_code,
     test_endpoint_lifecycle,
     test_endpoint_status,

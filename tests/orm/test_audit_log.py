@@ -2,15 +2,18 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Secrets in the log of OCA's auditlog, and in what any addon reads as superuser."""
 
+import re
 import tempfile
 from pathlib import Path
 
+from odoo import Command
 from odoo.tests import tagged
 
 from ..certificates import Authority
 from ..constants import DELIVERY, ENDPOINT, TOKEN
 from .request_case import RequestCase, need_test_addon
 
+ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ["auth_secret", "signing_secret", "old_secret", "client_certificate"]
 PARAMETER = "ir.config_parameter"
 SETTINGS = "res.config.settings"
@@ -99,6 +102,7 @@ class TestAuditLog(SecretsCase):
         )
         self.addCleanup(rules.unlink)  # else the models stay patched
         rules.set_to_confirmed()
+        return rules
 
     def logged(self, model):
         """The values that the log has of a model: field -> set of texts."""
@@ -153,6 +157,29 @@ class TestAuditLog(SecretsCase):
         self.assertEqual({"***"}, self.logged(TOKEN)["value"])
         self.assertEqual({"***"}, self.logged(SETTINGS)["bwt_webhook_proxy"])
         self.assertIn("***", self.logged(PARAMETER)["value"])
+
+    def check_contents_are_excluded(self, kind):
+        guide = (ROOT / "docs" / "ecosystem.md").read_text()
+        [line] = re.findall(r"^`payload_json`, .*$", guide, re.M)
+        ids = self.env["ir.model.fields"]._get_ids(DELIVERY)
+        excluded = [ids[name] for name in re.findall(r"`(\w+)`", line)]
+        self.rules(kind).fields_to_exclude_ids = [Command.set(excluded)]
+
+        delivery = self.endpoint.queue_delivery(
+            {"a": AUTH}, {"key": AUTH}, headers={"X-Key": AUTH}, ordering_key=AUTH
+        )
+        delivery.action_cancel_delivery()
+        delivery.unlink()
+
+        self.assertIn("state", self.logged(DELIVERY))
+
+    def test_contents_are_excluded_from_a_full_log(self):
+        """Without the fields that the guide names, it has no content of deliveries."""
+        self.check_contents_are_excluded("full")
+
+    def test_contents_are_excluded_from_a_fast_log(self):
+        """Likewise for what a call of `create` or `write` was given."""
+        self.check_contents_are_excluded("fast")
 
     def test_other_values_are_logged(self):
         """The log still says what else was changed, and other parameters."""

@@ -41,6 +41,7 @@ LANGUAGES = ("python", "xml", "csv", "sql", "ini")
 RUN_ELSEWHERE = {
     "docs/bodies.md": "tests/orm/test_bodies_guide.py",
     "docs/cookbook.md": "tests/orm/test_cookbook.py",
+    "docs/ecosystem.md": "tests/orm/test_ecosystem.py",
     "docs/secrets.md": "tests/orm/test_stored_secrets.py",
     "docs/receivers.md": "tests/unit/test_receiver_samples.py",
     "docs/tutorial.md": "tests/live/test_payload_of_orders.py",

@@ -1,3 +1,3 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-from . import backend
+from . import backend, listener
