@@ -36,6 +36,7 @@ _logger = logging.getLogger(__name__)
 
 PAGE = 500
 TRIES = 5  # of one recording
+RESPONSE = ("response_headers_json", "response_body")
 TRUNCATED = "\n[... cut: the response was longer]"
 NOT_STORED = _lt(
     "The database refused parts of the result. Check triggers and constraints: "
@@ -247,11 +248,14 @@ def close_attempts(cr, closed: list[tuple], *, hooks_follow=False):
 
 
 def _attempt_values(result, response, hooks_follow):
+    status, headers, body = response
     is_due = (
         hooks_follow
-        and response[0] is not None
+        and status is not None
         and (result.calls_hook or result.taken is not None)
     )
+    if result.is_final:  # the delivery keeps the last response: stored there alone
+        headers = body = None
     return (
         result.attempt_id,
         result.attempt_state,
@@ -259,7 +263,9 @@ def _attempt_values(result, response, hooks_follow):
         result.started_at,
         result.at,
         round(result.duration * 1000),
-        *response,
+        status,
+        headers,
+        body,
         result.note and storable_text(result.note),
         result.error and storable_text(result.error),
         1 if is_due else None,
@@ -307,7 +313,16 @@ def record(
         _delivery_values(result, response)
         for result, response in zip(results, responses, strict=True)
     ]
-    cr.execute(sql.record_deliveries(owner, now, rows))
+    update = sql.record_deliveries(owner, now, rows)
+    replaced = [
+        result.claimed.id
+        for result, (status, _headers, _body) in zip(results, responses, strict=True)
+        if status is not None and result.claimed.attempt_count
+    ]
+    if replaced:  # earlier attempts may show the response that the delivery has so far
+        keep = sql.complete_attempts(replaced, RESPONSE)
+        update = SQL("%s; %s", keep, update)
+    cr.execute(update)
     mine = {row[0] for row in cr.fetchall()}
     closed = [
         (result, response)

@@ -554,7 +554,8 @@ def sent_requests(ids: list[int], config_version: int, at_once: int) -> SQL:
     return SQL(
         """SELECT d.id, a.id, a.body_hash, a.http_method, a.request_body_mode,
             a.target_url, a.request_headers_json,
-            CASE WHEN octet_length(a.payload_json) <= %s THEN a.payload_json END
+            CASE WHEN octet_length(COALESCE(a.payload_json, d.payload_json)) <= %s
+                THEN COALESCE(a.payload_json, d.payload_json) END
         FROM bwt_webhook_outbound_delivery d CROSS JOIN LATERAL (
             SELECT * FROM bwt_webhook_outbound_delivery_attempt
             WHERE delivery_id = d.id AND body_hash IS NOT NULL
@@ -631,7 +632,9 @@ def postpone(ids: list[int], until) -> SQL:
 def sent_payload(attempt_id: int) -> SQL:
     """The payload of one attempt."""
     return SQL(
-        "SELECT payload_json FROM bwt_webhook_outbound_delivery_attempt WHERE id = %s",
+        """SELECT COALESCE(a.payload_json, d.payload_json)
+        FROM bwt_webhook_outbound_delivery_attempt a
+        JOIN bwt_webhook_outbound_delivery d ON d.id = a.delivery_id WHERE a.id = %s""",
         attempt_id,
     )
 
@@ -684,27 +687,91 @@ def _unnest(types: str, rows: list[tuple]) -> SQL:
     )
 
 
+# In the order of the rows of `open_attempts`.
+_OPENED = (
+    *("delivery_id", "name", "attempt_number", "state", "finished_at", "http_method"),
+    *("request_body_mode", "target_url", "request_headers_json", "payload_json"),
+    *("multipart_file_keys", "processing_note", "processing_error", "failure_reason"),
+    *("body_hash", "subject", "request_hash", "config_version"),
+)
+_OPENED_NAMES = SQL(", ".join(_OPENED))
+# A payload that is sent as the delivery stores it is not stored again (`SHARED`). The
+# lane has locked the delivery: it doesn't change before this is committed.
+_OPENED_VALUES = SQL(
+    ", ".join(
+        """NULLIF(v.payload_json, (
+            SELECT d.payload_json FROM bwt_webhook_outbound_delivery d
+            WHERE d.id = v.delivery_id
+        ))"""
+        if name == "payload_json"
+        else f"v.{name}"
+        for name in _OPENED
+    )
+)
+
+
 def open_attempts(
     endpoint_id: int, company_id: int, owner: str, now, rows: list[tuple]
 ) -> SQL:
     """Insert attempts; returns their ids and those of their deliveries.
 
-    :param rows: values of each attempt, in the order of the columns
+    :param rows: values of each attempt, in the order of `_OPENED`
     """
     types = "int text int text timestamp" + " text" * 12 + " int"
     return SQL(
         """INSERT INTO bwt_webhook_outbound_delivery_attempt (
-            delivery_id, name, attempt_number, state, finished_at, http_method,
-            request_body_mode, target_url, request_headers_json, payload_json,
-            multipart_file_keys, processing_note, processing_error, failure_reason,
-            body_hash, subject, request_hash, config_version,
-            started_at, duration_ms, endpoint_id, company_id, job_uuid
-        ) SELECT v.*, %s, 0, %s, %s, %s FROM %s AS v RETURNING id, delivery_id""",
+            %s, started_at, duration_ms, endpoint_id, company_id, job_uuid
+        ) SELECT %s, %s, 0, %s, %s, %s FROM %s AS v (%s) RETURNING id, delivery_id""",
+        _OPENED_NAMES,
+        _OPENED_VALUES,
         now,
         endpoint_id,
         company_id,
         owner,
         _unnest(types, rows),
+        _OPENED_NAMES,
+    )
+
+
+# What an attempt has in common with its delivery is stored with the delivery alone: the
+# column of the attempt is NULL. The condition is that for an attempt to have such a
+# value at all.
+SHARED = {
+    "payload_json": SQL("TRUE"),
+    "response_headers_json": SQL("a.response_status_code IS NOT NULL"),
+    "response_body": SQL("a.response_status_code IS NOT NULL"),
+}
+
+
+def complete_attempts(delivery_ids: list[int], names: list[str]) -> SQL:
+    """Store with attempts what they have in common with their deliveries.
+
+    To be executed before these columns of the deliveries change: attempts show what was
+    sent and received then.
+
+    :param names: of `SHARED`
+    """
+    lacking = {
+        name: SQL("(%s AND a.%s IS NULL)", SHARED[name], SQL.identifier(name))
+        for name in names
+    }
+    # Not NULL again if the delivery has none: a later one would be taken for it.
+    values = [
+        SQL(
+            "%(name)s = CASE WHEN %(lacks)s THEN COALESCE(d.%(name)s, '') "
+            "ELSE a.%(name)s END",
+            name=SQL.identifier(name),
+            lacks=lacks,
+        )
+        for name, lacks in lacking.items()
+    ]
+    return SQL(
+        """UPDATE bwt_webhook_outbound_delivery_attempt a SET %s
+        FROM bwt_webhook_outbound_delivery d
+        WHERE d.id = a.delivery_id AND a.delivery_id = ANY(%s) AND (%s)""",
+        SQL(", ").join(values),
+        delivery_ids,
+        SQL(" OR ").join(lacking.values()),
     )
 
 

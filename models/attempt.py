@@ -11,7 +11,7 @@ from ..services.snippets import as_curl
 from ..services.transport import build_transport_kwargs, flatten_form_data
 from ..services.values import indented
 from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
-from .fields import CopiedRelation
+from .fields import CopiedRelation, SharedText
 
 SHOWN = {
     "request_headers_pretty": "request_headers_json",
@@ -64,7 +64,8 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     The lane writes these rows by SQL (``lane/sql.py``), before and after the request.
     """
 
-    # Content isn't prefetched: it is read for the attempt that a user opens.
+    # Content isn't prefetched: it is read for the attempt that a user opens. What the
+    # delivery stores, too, is stored there alone (`SharedText`).
 
     _name = "bwt.webhook.outbound.delivery.attempt"
     _description = "Outbound Webhook Delivery Attempt"
@@ -121,9 +122,8 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         prefetch=False,
         help="As sent; secrets masked.",
     )
-    payload_json = fields.Text(
+    payload_json = SharedText(
         string="Payload",
-        required=True,
         readonly=True,
         prefetch=False,
         help="As sent; secrets masked.",
@@ -159,12 +159,16 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
     response_status_code = fields.Integer(
         string="HTTP Status", readonly=True, aggregator=False
     )
-    response_headers_json = fields.Text(
-        string="Response Headers", readonly=True, prefetch=False
-    )
-    response_body = fields.Text(
+    response_headers_json = SharedText(
+        string="Response Headers",
         readonly=True,
         prefetch=False,
+        shared_if="response_status_code",
+    )
+    response_body = SharedText(
+        readonly=True,
+        prefetch=False,
+        shared_if="response_status_code",
         help="The first 64 KiB of the response body. A truncated body is marked.",
     )
     processing_note = fields.Text(string="Note", readonly=True)

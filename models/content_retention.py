@@ -74,14 +74,20 @@ def _lock(ids) -> SQL:
     )
 
 
+# Of an emptied delivery: the given one may contain what a caller has put there.
+_NAME = SQL(
+    """e.name || ' / ' || to_char(
+        COALESCE(d.queued_at, d.create_date), 'YYYY-MM-DD HH24:MI:SS')"""
+)
+
+
 def _empty_deliveries(ids, hashes, reason, now) -> SQL:
-    # The name and the ordering key may contain what a caller has put there. A key that
-    # names the record is kept, and that of a delivery that replaces earlier ones which
-    # still wait.
+    # The ordering key may contain what a caller has put there, too. A key that names
+    # the record is kept, and that of a delivery that replaces earlier ones which still
+    # wait.
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery d SET
-            name = e.name || ' / ' || to_char(
-                COALESCE(d.queued_at, d.create_date), 'YYYY-MM-DD HH24:MI:SS'),
+            name = %(name)s,
             payload_size = octet_length(d.payload_json), payload_hash = h.hash,
             payload_json = '{}', request_headers_json = '{}',
             response_headers_json = NULL, response_body = NULL,
@@ -102,6 +108,7 @@ def _empty_deliveries(ids, hashes, reason, now) -> SQL:
         FROM bwt_webhook_outbound_endpoint e,
             unnest(%(ids)s::int[], %(hashes)s::varchar[]) h (id, hash)
         WHERE d.id = h.id AND e.id = d.endpoint_id""",
+        name=_NAME,
         ids=ids,
         hashes=hashes,
         reason=reason,
@@ -111,20 +118,24 @@ def _empty_deliveries(ids, hashes, reason, now) -> SQL:
 
 def _empty_attempts(ids) -> SQL:
     # Paths may contain values of context lines; the host is a setting. The name begins
-    # with that of the delivery.
+    # with that of the delivery. Sizes are those of what the delivery stores for them,
+    # too: it is emptied after them.
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt a SET
-            name = d.name || ' / ' || a.attempt_number,
-            payload_size = octet_length(a.payload_json),
-            response_size = octet_length(a.response_body),
+            name = %(name)s || ' / ' || a.attempt_number,
+            payload_size = octet_length(COALESCE(a.payload_json, d.payload_json)),
+            response_size = CASE WHEN a.response_status_code IS NOT NULL
+                THEN octet_length(COALESCE(a.response_body, d.response_body)) END,
             target_url = substring(a.target_url FROM '^[a-z]+://[^/?#]*') || '/***',
             request_headers_json = '{}', payload_json = '{}',
             multipart_file_keys = NULL, response_headers_json = NULL,
             response_body = NULL, processing_note = NULL, processing_error = NULL,
             hook_values = NULL
-        FROM bwt_webhook_outbound_delivery d
-        WHERE d.id = a.delivery_id AND a.delivery_id = ANY(%s)""",
-        ids,
+        FROM bwt_webhook_outbound_delivery d, bwt_webhook_outbound_endpoint e
+        WHERE d.id = a.delivery_id AND e.id = d.endpoint_id
+        AND a.delivery_id = ANY(%(ids)s)""",
+        name=_NAME,
+        ids=ids,
     )
 
 
@@ -145,8 +156,8 @@ def delete_content(env, ids, reason, now):
         return found
     hashes = _payload_hashes(env, found)
     hashes = [hashes.get(each) for each in found]
-    env.cr.execute(_empty_deliveries(found, hashes, reason, now))
     env.cr.execute(_empty_attempts(found))
+    env.cr.execute(_empty_deliveries(found, hashes, reason, now))
     env.cr.execute(
         SQL(
             "DELETE FROM bwt_webhook_outbound_delivery_context_line "

@@ -5,6 +5,7 @@ import logging
 from odoo import Command, api, fields, models
 from odoo.tools import SQL
 
+from ..lane import sql
 from ..lane.clock import utcnow
 from . import content_retention
 from .const import (
@@ -777,7 +778,18 @@ class BwtWebhookOutboundDelivery(models.Model):
             vals = vals | {"needs_build": False}
         if EDITED & vals.keys():
             self._note_edit()
+        self._complete_attempts(vals)
         return super().write(vals)
+
+    def _complete_attempts(self, names):
+        """Store with the attempts what they show of columns that are about to change.
+
+        :param names: of the columns that are written
+        """
+        shared = [name for name in sql.SHARED if name in names]
+        ids = shared and [each.id for each in self.sudo() if each.attempt_count]
+        if ids:
+            self.env.cr.execute(sql.complete_attempts(ids, shared))
 
     def _note_edit(self):
         """The next attempt doesn't repeat what was sent before this edit."""

@@ -113,7 +113,8 @@ def _past(ids) -> SQL:
             COALESCE(d.needs_build, FALSE), a.attempt_number, a.state,
             a.failure_reason, a.started_at, a.response_status_code, a.http_method,
             a.request_body_mode, a.target_url, a.request_headers_json,
-            CASE WHEN octet_length(a.payload_json) <= %s THEN a.payload_json END,
+            CASE WHEN octet_length(COALESCE(a.payload_json, d.payload_json)) <= %s
+                THEN COALESCE(a.payload_json, d.payload_json) END,
             a.multipart_file_keys, a.body_hash
         FROM bwt_webhook_outbound_delivery d LEFT JOIN LATERAL (
             SELECT * FROM bwt_webhook_outbound_delivery_attempt

@@ -3,6 +3,7 @@
 """Field classes of this addon."""
 
 from odoo import fields
+from odoo.tools import SQL
 
 from ..services.masking import MASK
 
@@ -36,3 +37,31 @@ class SecretChar(_Secret, fields.Char):
 
 class SecretText(_Secret, fields.Text):
     """A secret of several lines."""
+
+
+class SharedText(fields.Text):
+    """A text of a delivery's attempt that the delivery has, too: stored once.
+
+    An empty column means that it is as the delivery has it. Reading, searching and
+    exporting find the delivery's text then; writing stores the attempt's own. Before
+    the delivery's text is changed, its attempts are completed
+    (`lane.sql.complete_attempts`).
+
+    shared_if: field of the attempt without which there is no such text
+    """
+
+    shared_if = None
+
+    def to_sql(self, model, alias):
+        parent = model._fields["delivery_id"]
+        deliveries = model.env[parent.comodel_name]
+        text = SQL(
+            "(SELECT shared.%s FROM %s AS shared WHERE shared.id = %s)",
+            SQL.identifier(self.name, to_flush=deliveries._fields[self.name]),
+            SQL.identifier(deliveries._table),
+            parent.to_sql(model, alias),
+        )
+        if self.shared_if:
+            condition = model._fields[self.shared_if].to_sql(model, alias)
+            text = SQL("CASE WHEN %s IS NOT NULL THEN %s END", condition, text)
+        return SQL("COALESCE(%s, %s)", super().to_sql(model, alias), text)

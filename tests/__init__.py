@@ -33,6 +33,7 @@ from .orm import (
     test_configuration_refused,
     test_connector,
     test_content_dump,
+    test_content_once,
     test_content_retention,
     test_context_lines,
     test_contract,

@@ -70,6 +70,7 @@ class TestContentRetention(ContentCase):
         done.endpoint_id.content_days = 30
         self.age(done, 31)
         rows = self.row(done), self.row(attempt)
+        sent, received = attempt.payload_json, attempt.response_body
         self.assertTrue(rows[1]["body_hash"])
 
         self.empty()
@@ -86,7 +87,8 @@ class TestContentRetention(ContentCase):
                 elif before[name]:
                     self.assertEqual(before[name], value, name)
         self.assertEqual(len(rows[0]["payload_json"]), done.payload_size)
-        self.assertEqual(len(rows[1]["payload_json"]), attempt.payload_size)
+        self.assertEqual(len(sent), attempt.payload_size)
+        self.assertEqual(len(received), attempt.response_size)
         self.assertEqual(f"{self.receiver.url}/***", attempt.target_url)
         self.assertFalse(done.context_line_ids)
         self.assertEqual(

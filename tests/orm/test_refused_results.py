@@ -105,7 +105,7 @@ class TestRefusedResults(CommittedCase):
 
     def test_attempt_that_is_refused(self):
         """The same where it is the attempt that can't be closed as it was."""
-        condition = f"NEW.response_body IS NOT NULL AND NEW.delivery_id = {self.bad}"
+        condition = f"NEW.finished_at IS NOT NULL AND NEW.delivery_id = {self.bad}"
         with self.trigger("bwt_webhook_outbound_delivery_attempt", condition):
             self.run_quietly()
 
