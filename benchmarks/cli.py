@@ -22,6 +22,7 @@ sys.path[1:1] = [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "live")]
 
 from benchmarks import (
     costs,
+    disk,
     footprint,
     held_snapshot,
     missing,
@@ -63,6 +64,7 @@ class Size:
     memory: int = 10_000
     records: int = 1_000_000
     live_seconds: int = 20
+    disk: int = 20_000
     paces: tuple = (600, 6_000)
     own_jobs: int = 1_000  # in each database
     held_rate: int = 800
@@ -124,6 +126,7 @@ SCENARIOS = {
     "recovery": (timing.recovery, "a worker is killed while it sends"),
     "backfill": (missing.backfill, "live deliveries beside a run"),
     "screens": (screens.screens, "lists, groups and reports of 100,000 deliveries"),
+    "disk": (disk.disk, "bytes on disk of a delivery that is done"),
 }
 ON_ONE_WORKER = {
     "memory": (throughput.memory, "large deliveries, one worker"),

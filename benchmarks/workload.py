@@ -78,6 +78,34 @@ result = {"committed": time.time(), "seconds": took}
 """
 )
 
+# Orders of 2,000 bytes, which PostgreSQL compresses to about half.
+QUEUE_ORDERS = """
+import json, random, time
+
+def order(number):
+    chance = random.Random(number)
+    lines, found = [], {"order": f"S{number:08d}", "partner": chance.getrandbits(40)}
+    while len(json.dumps(found | {"lines": lines})) < 1900:
+        lines.append({
+            "sku": f"SKU-{chance.getrandbits(32):08x}",
+            "barcode": str(chance.randrange(10**12, 10**13)),
+            "quantity": chance.randrange(1, 50),
+            "price": chance.randrange(100, 99999) / 100,
+        })
+    found["lines"] = lines
+    found["note"] = "." * (2000 - len(json.dumps(found | {"note": ""})))
+    return found
+
+requests = [{"payload": order(number)} for number in range(count)]
+started = time.monotonic()
+endpoint(code).queue_deliveries(requests)
+env.flush_all()
+took = time.monotonic() - started
+size = sum(len(json.dumps(each["payload"])) for each in requests) / count
+env.cr.commit()
+result = {"committed": time.time(), "seconds": took, "bytes": size}
+"""
+
 ONE = (
     REQUEST
     + """
