@@ -42,7 +42,8 @@ FOUND = """
 result = []
 env.cr.execute('''
     SELECT table_name, column_name FROM information_schema.columns
-    WHERE table_schema = 'public' AND data_type IN ('text', 'character varying', 'jsonb')
+    WHERE table_schema = 'public'
+    AND data_type IN ('text', 'character varying', 'jsonb')
     AND (table_name LIKE 'bwt\\\\_%%' OR table_name LIKE 'queue\\\\_job%%')
 ''')
 for table, column in env.cr.fetchall():
