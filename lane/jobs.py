@@ -457,8 +457,8 @@ def requeue_dead_jobs(cr):
     try:
         with cr.savepoint(flush=False):
             cr.execute(job_sql.requeue_dead_jobs(), log_exceptions=False)
-    except OperationalError:
-        _logger.info("dead jobs are left to queue_job", exc_info=True)
+    except OperationalError as error:
+        _logger.info("dead jobs are left to queue_job: %s", str(error).strip())
 
 
 def requeue_dead_jobs_at_start(registry):
@@ -469,7 +469,8 @@ def requeue_dead_jobs_at_start(registry):
     """
     with registry.cursor() as cr:
         read_committed(cr)
-        cr.execute("SET LOCAL lock_timeout = '2s'")  # an upgrade may lock the table
+        # An update locks the table, perhaps for minutes.
+        cr.execute("SET LOCAL lock_timeout = '500ms'")
         requeue_dead_jobs(cr)
 
 
