@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import haproxy
 from tools.console import Trouble, say, step
 from tools.workspace import (
     REPOSITORY,
@@ -154,7 +155,7 @@ def ensure(*names):
     """Make sure that parts are installed.
 
     `odoo`, `unpacked` (Odoo's files alone), `urllib3_1`, `npm`, `lint`, `postgres`,
-    `profile`, `lock`, `browser`
+    `profile`, `lock`, `browser`, `haproxy`
     """
     parts = [part for name in names for part in _parts(name)]
     with exclusive("fetch"):
@@ -171,6 +172,10 @@ def _parts(name) -> list[Part]:
         return _odoo_parts()[:2]
     if name == "browser":
         return [Part(name, "installing Chromium", (), _install_browser, find_browser)]
+    if name == "haproxy":
+        return [
+            Part(name, "HAProxy, a load balancer", (), haproxy.install, haproxy.program)
+        ]
     if name == "npm":
         place = _npm_folder().name
         return [Part(place, "npm packages", (), _install_npm, _has_npm)]

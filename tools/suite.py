@@ -64,7 +64,7 @@ class Row:
 
 def run_all() -> int:
     """Run everything; returns the exit code."""
-    fetch.ensure("odoo", "urllib3_1", "npm", "browser")
+    fetch.ensure("odoo", "urllib3_1", "npm", "browser", "haproxy")
     with Cluster.running() as cluster:
         suite = Suite(cluster)
         # Four groups that take about as long. Live tests mostly wait, tours never.
