@@ -37,8 +37,11 @@ def write_config(
     allowed_networks="127.0.0.0/8",
     list_db=False,
     options=None,
+    queue_job=None,
 ):
     """Write an odoo.conf; `options` are added to Odoo's own section.
+
+    `queue_job` has more options of that section, such as the address to call.
 
     Without `allowed_networks` it has no section of this addon, as in the README.
     """
@@ -54,7 +57,7 @@ def write_config(
         "server_wide_modules": "base,rpc,web,queue_job",
         **{key: str(value) for key, value in (options or {}).items()},
     }
-    config["queue_job"] = {"channels": channels}
+    config["queue_job"] = {"channels": channels, **(queue_job or {})}
     if allowed_networks:
         config[ADDON] = {"allowed_networks": allowed_networks}
     with open(path, "w") as target:
@@ -113,6 +116,7 @@ class OdooServer:
         allowed_networks="127.0.0.0/8",
         list_db=False,
         options=None,
+        queue_job=None,
         environment=None,
     ):
         self.cluster = cluster
@@ -132,6 +136,7 @@ class OdooServer:
             allowed_networks=allowed_networks,
             list_db=list_db,
             options={**ports, "workers": workers, **(options or {})},
+            queue_job=queue_job,
         )
 
     def __enter__(self):

@@ -206,17 +206,24 @@ class Run:
 
     def kill_leader(self):
         """SIGKILL to the server whose runner starts the jobs; it comes back."""
-        [leader] = self.shop.rows(
+        if leader := self.leader():
+            leader.kill()
+            leader.start()
+
+    def leader(self):
+        """The server whose runner starts the jobs; None while none does."""
+        rows = self.shop.rows(
             "SELECT a.application_name AS name FROM pg_locks l "
             "JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
             "AND l.objsubid = 1 AND l.granted AND l.database = "
             "(SELECT oid FROM pg_database WHERE datname = current_database()) "
             f"AND (l.classid::bigint << 32) + l.objid::bigint = {RUNNER_LOCK}"
         )
+        names = {row["name"] for row in rows}
         for server in self.servers:
-            if f"odoo-{server.process.pid}" == leader["name"]:
-                server.kill()
-                server.start()
+            if names & {f"odoo-{pid}" for pid in server.processes()}:
+                return server
+        return None
 
     def kill_worker(self):
         """SIGKILL to one of the processes that send at this moment."""

@@ -21,6 +21,8 @@ if __name__ == "__main__":
     sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
 import server_logs
+from balanced_run import BalancedRun
+from balancer import Balancer, server_options
 from faulty_run import Run
 from long_run import LongRun
 from private_cluster import PrivateCluster
@@ -28,6 +30,7 @@ from stage import database_name, drop_old_databases, serving, stage
 
 from receiver import Receiver
 from tools.databases import Databases
+from tools.odoo_server import free_port
 from tools.postgres import Cluster
 
 
@@ -119,6 +122,21 @@ def long_run(cluster, origin, seed, minutes, rate):
         return run.run_for("long run", minutes)
 
 
+def balanced_servers(cluster, origin, seed, deliveries, faults):
+    """Two servers behind a load balancer, as in docs/scaling.md, killed in turn."""
+    port = free_port()
+    options = server_options(port)
+    with (
+        stage(cluster, "balanced", origin=origin) as shop,
+        Receiver() as receiver,
+        serving(cluster, shop.database, waits_for_runner=False, **options) as first,
+        serving(cluster, shop.database, waits_for_runner=False, **options) as second,
+        Balancer(port, [first, second]) as balancer,
+    ):
+        run = BalancedRun(shop, [first, second], receiver, seed, balancer=balancer)
+        return run.execute("balanced servers", deliveries, faults)
+
+
 SCENARIOS = {
     "server-killed": server_killed,
     "workers-killed": workers_killed,
@@ -126,6 +144,7 @@ SCENARIOS = {
     "backends-ended": backends_ended,
     "database-restarted": database_restarted,
     "two-servers": two_servers,
+    "balanced-servers": balanced_servers,
 }
 
 
