@@ -10,6 +10,8 @@ from odoo.tools import SQL
 
 from .locks import SLOTS
 
+START_LOST_AFTER = 5  # seconds that a job is enqueued; queue_job itself waits for 10
+
 # Identity keys of our jobs: what a job is for, its endpoint's id, and what makes it
 # unique. `lane_job_due` and the index match their common start.
 
@@ -375,26 +377,38 @@ def close_killed(job_ids: list[int], now, reason: str) -> SQL:
 
 
 def requeue_dead_jobs() -> SQL:
-    """Set our jobs back to pending that are marked as started and that no worker runs.
+    """Set our jobs back to pending that no worker runs, or whose start was lost.
 
-    `retry` shows the next lane that its predecessor was killed.
+    `retry` shows the next lane that its predecessor was killed; a lost start is none.
     """
     # A job that runs holds its row of queue_job_lock. One that is just between its
     # mark and its lock is set back too: its worker notices, and it starts again.
+    # Enqueued for long: the runner, or the server that it called, was killed before the
+    # start. A request that is only late starts it if it comes before the next one.
     return SQL(
-        """WITH dead AS MATERIALIZED (
-            SELECT l.queue_job_id FROM queue_job_lock l
+        """WITH ours (model_name, method_name) AS (VALUES
+            ('bwt.webhook.outbound.endpoint', 'run_lane'),
+            ('bwt.webhook.outbound.run', 'run_batch'),
+            ('bwt.webhook.outbound.reconciliation', 'run_check'),
+            ('bwt.webhook.outbound.forget', 'run_forget'),
+            ('bwt.webhook.outbound.dry.run', 'run_dry_run')
+        ), dead AS MATERIALIZED (
+            SELECT l.queue_job_id AS id FROM queue_job_lock l
             JOIN queue_job j ON j.id = l.queue_job_id
-            WHERE j.state = 'started' AND (j.model_name, j.method_name) IN (
-                ('bwt.webhook.outbound.endpoint', 'run_lane'),
-                ('bwt.webhook.outbound.run', 'run_batch'),
-                ('bwt.webhook.outbound.reconciliation', 'run_check'),
-                ('bwt.webhook.outbound.forget', 'run_forget'),
-                ('bwt.webhook.outbound.dry.run', 'run_dry_run')
-            ) FOR NO KEY UPDATE OF l, j SKIP LOCKED
+            WHERE j.state = 'started'
+            AND (j.model_name, j.method_name) IN (SELECT * FROM ours)
+            FOR NO KEY UPDATE OF l, j SKIP LOCKED
+        ), lost AS MATERIALIZED (
+            SELECT j.id FROM queue_job j
+            WHERE j.state = 'enqueued' AND j.date_enqueued <
+                clock_timestamp() AT TIME ZONE 'UTC' - %(grace)s * interval '1 s'
+            AND (j.model_name, j.method_name) IN (SELECT * FROM ours)
+            FOR NO KEY UPDATE SKIP LOCKED
         )
-        UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0) + 1
-        WHERE id IN (SELECT queue_job_id FROM dead)"""
+        UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0)
+            + CASE state WHEN 'started' THEN 1 ELSE 0 END
+        WHERE id IN (SELECT id FROM dead UNION ALL SELECT id FROM lost)""",
+        grace=START_LOST_AFTER,
     )
 
 

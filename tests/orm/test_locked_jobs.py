@@ -75,6 +75,32 @@ class TestLockedJobs(CommittedCase):
             with self.transaction() as env:
                 env.cr.execute("DELETE FROM queue_job_lock")
 
+    def test_a_start_that_was_lost(self):
+        """A job that no worker started in time is started again, without a retry.
+
+        The runner dies between its mark and its request, with its server. queue_job
+        waits for 10 s and for something that wakes its next runner.
+        """
+        old, new = self.watchdog("old"), self.watchdog("new")
+        with self.transaction() as env:
+            env.cr.execute(
+                "UPDATE queue_job SET state = 'enqueued', date_enqueued = "
+                "now() AT TIME ZONE 'UTC' - (CASE uuid WHEN %s THEN %s ELSE 1 END) "
+                "* interval '1 s' WHERE uuid IN (%s, %s)",
+                (old, job_sql.START_LOST_AFTER + 1, old, new),
+            )
+
+        with self.impatient() as env:
+            jobs.requeue_dead_jobs(env.cr)
+            env.cr.execute(
+                "SELECT uuid, state, COALESCE(retry, 0) FROM queue_job "
+                "WHERE uuid IN (%s, %s)",
+                (old, new),
+            )
+            found = {uuid: rest for uuid, *rest in env.cr.fetchall()}
+
+        self.assertEqual({old: ["pending", 0], new: ["enqueued", 0]}, found)
+
     @contextmanager
     def locked(self, *uuids):
         """Another transaction deletes or changes these jobs and does not end."""
