@@ -25,7 +25,8 @@ class TestEndpointLife(OutboundCase):
                 with self.subTest(button=button, state=state):
                     self.endpoint.state = state
                     if state == target:
-                        with self.refused("already"):
+                        shown = f"it is in state {target.capitalize()}. Use the buttons"
+                        with self.refused(shown):
                             getattr(self.endpoint, button)()
                     else:
                         self.assertIs(True, getattr(self.endpoint, button)())

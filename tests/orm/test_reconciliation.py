@@ -465,7 +465,7 @@ class TestBadInput(ReconciliationCase):
                 self.reconciliation.date_field = name
 
     def test_numbers(self):
-        with self.refused("Since (Days) is -1. Enter 1 to 36500, or 0"):
+        with self.refused(r"Since \(Days\) is -1. Enter 1 to 36500, or 0"):
             self.reconciliation.since_days = -1
         with self.refused("Enter 1 to 30000"):
             self.reconciliation.pace = 0
