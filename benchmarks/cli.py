@@ -2,7 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """`make bench`: compare the lane with a script and with jobs, in one run.
 
-    python3 tools/cli.py bench [--quick] [--only NAME] [--json FILE] [--profile]
+    python3 tools/cli.py bench [--quick] [--only NAME] [--set SIZE=NUMBER] [--json FILE]
+    python3 tools/cli.py bench --profile
 
 Everything is sent to a receiver on the loopback; databases are called bench_*.
 """
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -142,7 +143,7 @@ class Bench:
         self.cluster = cluster
         self.target = target
         self.databases = Databases(cluster)
-        self.size = QUICK if options.quick else Size()
+        self.size = replace(QUICK if options.quick else Size(), **dict(options.set))
         self.wanted = options.only or NAMES
         self.rows = []
         self.where = None
@@ -226,12 +227,29 @@ def _profile(run):
             profiling.profile(ground, run.size.lane)
 
 
+def _setting(text):
+    """`NAME=NUMBER`: a field of `Size`."""
+    name, _equals, number = text.partition("=")
+    if not isinstance(getattr(Size, name, None), int) or not number.isdigit():
+        names = ", ".join(sorted(vars(Size()).keys()))
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER of {names}")
+    return name, int(number)
+
+
 def main() -> int:
     """Read the command line and run; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("command", choices=["bench"])
     parser.add_argument("--quick", action="store_true", help="three minutes in all")
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=_setting,
+        metavar="NAME=NUMBER",
+        help="another size, such as held_rate=400 or held_seconds=7200",
+    )
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--profile", action="store_true", help="the lane under py-spy")
     options = parser.parse_args()

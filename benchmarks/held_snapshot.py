@@ -102,16 +102,16 @@ def held_snapshot(ground, size):
     with held_open(ground):
         _age(ground, size.held_aged)
         offer = Offer(ground, "orders", rate, seconds).start()
-        meter = Meter(ground, time.monotonic)
-        plans, dead = [], []
+        plans, dead, usage = [], [], []
         while offer.is_running:
+            meter = Meter(ground, time.monotonic)
             time.sleep(min(length, seconds) * 0.5)
             plans.append(ground.caller.run(PLANS, code="orders"))
             dead.append(ground.query(DEAD)[0])
             _say_progress(ground, offer, before, plans[-1], dead[-1])
             time.sleep(min(length, seconds) * 0.5)
+            usage.append(meter.read())
         offer.join()
-        usage = meter.read()
         wait_until(
             lambda: ground.target.receiver.total - before >= offer.count,
             lambda: f"{ground.target.receiver.total - before} of {offer.count} arrived",
@@ -122,8 +122,9 @@ def held_snapshot(ground, size):
             f"    minute {each.number}: p50 {each.p50:.3f} s, p95 {each.p95:.3f} s, "
             f"backlog {each.backlog:,.0f}, at most {each.most:,}"
         )
+    for number, each in enumerate(usage, 1):
+        say(f"    minute {number}: {each}")
     ground.clear()
-    say(f"    {usage}")
     yield from _rows(size, offer, spans, plans, dead)
 
 

@@ -123,6 +123,8 @@ class Lane:
                 self.endpoint, held, self.slot, utcnow()
             )
             self.position.recovery.took(time.monotonic() - began)
+            if self.report.interrupted:
+                self.position.restart()  # only a claim from there finds these
         self.view = EndpointView(self.endpoint)
         self._read_claim()
 
