@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""HAProxy in front of two servers, configured by the samples of docs/scaling.md.
+"""HAProxy in front of two servers, configured by the samples of docs/servers.md.
 
 The samples are used as they are printed; only what names a machine is replaced.
 """
@@ -18,7 +18,7 @@ from tools import fetch, haproxy
 from tools.console import Trouble
 from tools.workspace import REPOSITORY, folder, tail
 
-GUIDE = REPOSITORY / "docs" / "scaling.md"
+GUIDE = REPOSITORY / "docs" / "servers.md"
 SECTION = "More than one machine"
 BALANCER = "10.0.0.10:8069"
 SERVERS = ("10.0.0.11:8069", "10.0.0.12:8069")

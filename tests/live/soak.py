@@ -123,7 +123,7 @@ def long_run(cluster, origin, seed, minutes, rate):
 
 
 def balanced_servers(cluster, origin, seed, deliveries, faults):
-    """Two servers behind a load balancer, as in docs/scaling.md, killed in turn."""
+    """Two servers behind a load balancer, as in docs/servers.md, killed in turn."""
     port = free_port()
     options = server_options(port)
     with (

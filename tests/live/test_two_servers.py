@@ -1,6 +1,6 @@
 # Copyright 2026 bwt
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
-"""Two servers behind a load balancer, as docs/scaling.md configures them.
+"""Two servers behind a load balancer, as docs/servers.md configures them.
 
 The long form: make soak SEED=7 ARGS="--faults 20 balanced-servers"
 """
