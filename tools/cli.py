@@ -214,10 +214,17 @@ def soak(options):
 
 
 def _program(script, *arguments):
-    """Run a program that starts its own servers."""
+    """Run a program that starts its own servers, and stops them when it ends."""
     fetch.ensure("odoo")
     command = [fetch.odoo_python(), REPOSITORY / script, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, env=child_environment()).returncode
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=child_environment())
+    try:
+        return process.wait()
+    except SystemExit:
+        process.terminate()  # killed, it would leave its servers behind
+        raise
+    finally:
+        process.wait()  # Ctrl-C reaches both
 
 
 def lock(_options):

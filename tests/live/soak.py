@@ -13,6 +13,7 @@ addon is updated, and the state of the tables is printed at start, middle and en
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -160,6 +161,7 @@ def main():
     unknown = [name for name in options.names if name not in SCENARIOS]
     if unknown:
         parser.error(f"there is no {unknown[0]!r}; choose from: {', '.join(SCENARIOS)}")
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(143))
     print(f"seed {options.seed}", flush=True)
     amiss = []
     with Cluster.running() as cluster:
