@@ -19,7 +19,6 @@ from tools.console import Trouble
 from tools.workspace import REPOSITORY, folder, tail
 
 GUIDE = REPOSITORY / "docs" / "servers.md"
-SECTION = "More than one machine"
 BALANCER = "10.0.0.10:8069"
 SERVERS = ("10.0.0.11:8069", "10.0.0.12:8069")
 # Of one machine: its addresses, its folders, where its database is.
@@ -28,9 +27,8 @@ START_TIMEOUT = 20  # seconds
 
 
 def sample(kind) -> str:
-    """The one block of this kind in the guide's section."""
-    section = GUIDE.read_text().split(f"\n## {SECTION}\n")[1].split("\n## ")[0]
-    [block] = re.findall(rf"^```{kind}\n(.*?)^```", section, re.M | re.S)
+    """The one block of this kind in the guide."""
+    [block] = re.findall(rf"^```{kind}\n(.*?)^```", GUIDE.read_text(), re.M | re.S)
     return block
 
 
