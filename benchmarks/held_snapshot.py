@@ -119,17 +119,20 @@ def held_snapshot(ground, size):
     spans = minutes(ground, offer, length)
     for each in spans:
         say(
-            f"    minute {each.number}: p50 {each.p50:.3f} s, p95 {each.p95:.3f} s, "
-            f"backlog {each.backlog:,.0f}, at most {each.most:,}"
+            f"    {each.number}. {_span(length)}: p50 {each.p50:.3f} s, "
+            f"p95 {each.p95:.3f} s, backlog {each.backlog:,.0f}, at most {each.most:,}"
         )
     for number, each in enumerate(usage, 1):
-        say(f"    minute {number}: {each}")
+        say(f"    {number}. {_span(length)}: {each}")
     ground.clear()
     yield from _rows(size, offer, spans, plans, dead)
 
 
 def _rows(size, offer, spans, plans, dead):
     what = f"{offer.rate:,}/s beside a snapshot held for {_span(size.held_seconds)}"
+    if size.held_aged:
+        what += f" and {size.held_aged:,} deliveries"
+    length = _span(size.held_span)
     first, last = spans[0], spans[-1]
     samples = {
         "spans": [vars(each) for each in spans],
@@ -139,8 +142,8 @@ def _rows(size, offer, spans, plans, dead):
         "offered_per_second": offer.offered,
     }
     yield Row(
-        f"{what}: delay p95, last minute",
-        f"p50 {last.p50:.3f} s; first minute {first.p50:.3f} and {first.p95:.3f} s",
+        f"{what}: delay p95, last {length}",
+        f"p50 {last.p50:.3f} s; first {length} {first.p50:.3f} and {first.p95:.3f} s",
         last.p95,
         0.5,
         0.2,
@@ -152,7 +155,7 @@ def _rows(size, offer, spans, plans, dead):
     backlog = sorted(each.backlog for each in spans)[len(spans) // 2]
     yield Row(
         f"{what}: backlog, median",
-        f"last minute {last.backlog:,.0f}, at most {last.most:,}",
+        f"last {length} {last.backlog:,.0f}, at most {last.most:,}",
         backlog,
         offer.rate * 0.5,
         offer.rate * 0.1,
@@ -203,4 +206,4 @@ def _age(ground, count):
 
 
 def _span(seconds):
-    return f"{seconds // 60} min" if seconds >= 60 else f"{seconds} s"
+    return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
