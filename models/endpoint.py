@@ -601,9 +601,8 @@ class BwtWebhookOutboundEndpoint(models.Model):
         return self._action_deliveries(self.env._("Deliveries"), [])
 
     def action_view_failed_outbound_deliveries(self):
-        return self._action_deliveries(
-            self.env._("Failed Deliveries"), [("state", "in", ["error", "dead_letter"])]
-        )
+        failed = [("state", "in", ["error", "dead_letter"])]
+        return self._action_deliveries(self.env._("Failed Deliveries"), failed)
 
     def unlink(self):
         # Not by the database's cascade: files and messages would not be deleted.

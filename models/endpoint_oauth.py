@@ -134,8 +134,8 @@ class BwtWebhookOutboundEndpointOauth(models.AbstractModel):
             return row.value
         problem = {"problem": row.problem}
         if row.may_recover:
-            raise TokenAwaited(_lt("%(problem)s"), at=row.ask_again_at, **problem)
-        raise ConfigurationError(_lt("%(problem)s"), **problem)
+            raise TokenAwaited("%(problem)s", at=row.ask_again_at, **problem)
+        raise ConfigurationError("%(problem)s", **problem)
 
     def _ask_for_token(self, tokens, row, credentials, fingerprint):
         now = time.time()

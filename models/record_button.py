@@ -67,8 +67,8 @@ class BwtWebhookOutboundRecordButton(models.AbstractModel):
             "bwt_webhooks_outbound.action_webhook_outbound_delivery"
         )
         return action | {
-            "name": self.env._("Webhook Deliveries"),
             "domain": [("res_model", "=", model_name), ("res_id", "=", record.id)],
+            "name": self.env._("Webhook Deliveries"),
             "context": {},
         }
 

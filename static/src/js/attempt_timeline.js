@@ -1,7 +1,9 @@
 import {Component, useState} from "@odoo/owl";
 import {CopyButton} from "@web/core/copy_button/copy_button";
 import {_t} from "@web/core/l10n/translation";
+import {formatInteger} from "@web/views/fields/formatters";
 import {registry} from "@web/core/registry";
+import {sprintf} from "@web/core/utils/strings";
 import {standardFieldProps} from "@web/views/fields/standard_field_props";
 import {toLocaleDateTimeString} from "@web/core/l10n/dates";
 import {useService} from "@web/core/utils/hooks";
@@ -84,6 +86,10 @@ class AttemptTimeline extends Component {
       delete this.opened[key];
       throw error;
     }
+  }
+
+  get showAllLabel() {
+    return sprintf(_t("Show All %s Attempts"), formatInteger(this.list.count));
   }
 
   async showAll() {

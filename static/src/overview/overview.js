@@ -13,6 +13,8 @@ import {sprintf} from "@web/core/utils/strings";
 import {standardActionServiceProps} from "@web/webclient/actions/action_service";
 import {useService} from "@web/core/utils/hooks";
 
+const {DateTime} = luxon;
+
 const ENDPOINT = "bwt.webhook.outbound.endpoint";
 const OVERVIEW = "bwt.webhook.outbound.overview";
 const EVERY = 30000; // Milliseconds between two refreshes of a visible page
@@ -75,7 +77,7 @@ export class Overview extends Component {
         this.state.period,
       ]);
       if (read === this.reads) {
-        Object.assign(this.state, {data, error: "", updatedAt: new Date()});
+        Object.assign(this.state, {data, error: "", updatedAt: DateTime.now()});
       }
     } catch (error) {
       if (read === this.reads) {
@@ -108,11 +110,8 @@ export class Overview extends Component {
   }
 
   get updatedAt() {
-    const time = this.state.updatedAt.toLocaleTimeString([], {
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-    });
+    // In the user's language, which need not be the browser's.
+    const time = this.state.updatedAt.toLocaleString(DateTime.TIME_WITH_SECONDS);
     return sprintf(_t("Updated at %s"), time);
   }
 
@@ -134,6 +133,14 @@ export class Overview extends Component {
     ];
   }
 
+  get unreadFailures() {
+    const read = formatInteger(this.state.data.failures_read);
+    return sprintf(
+      _t("Not all failures are shown: of each endpoint, only the newest %s are read."),
+      read
+    );
+  }
+
   count(number, isMore) {
     return isMore
       ? sprintf(_t("%s or more"), formatInteger(number))
@@ -142,7 +149,8 @@ export class Overview extends Component {
 
   /** `3 minutes ago, Order S0009:` of the newest failure of a group. */
   newestOf(group) {
-    return `${[group.age, group.newest].filter(Boolean).join(", ")}:`;
+    const newest = [group.age, group.newest].filter(Boolean).join(", ");
+    return sprintf(_t("%(newest)s:"), {newest});
   }
 
   /** A button's accessible name: its label, and which of many such buttons it is. */
