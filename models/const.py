@@ -125,7 +125,7 @@ DELIVERY_STATES = [
 # Why a delivery was queued.
 ORIGINS = [
     ("live", "Live"),
-    ("replay", "Replay"),
+    ("replay", "Replayed"),
     ("test", "Test"),
     ("backfill", "Backfill"),
     ("reconciliation", "Reconciliation"),

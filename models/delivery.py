@@ -251,7 +251,7 @@ class BwtWebhookOutboundDelivery(models.Model):
         default="live",
         readonly=True,
         copy=False,
-        help="Why it was queued. Live: something happened. Replay: a copy of an "
+        help="Why it was queued. Live: something happened. Replayed: a copy of an "
         "earlier delivery. Test: Send Test. Backfill, Reconciliation: a run over "
         "existing records.",
     )

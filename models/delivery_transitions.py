@@ -77,6 +77,11 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
         comodel_name="queue.job", compute="_compute_queue_jobs"
     )
     latest_queue_job_state = fields.Char(compute="_compute_queue_jobs")
+    latest_job_state = fields.Char(
+        string="Latest Job",
+        compute="_compute_latest_job_state",
+        help="State of the newest job that worked on it.",
+    )
 
     @api.depends("job_uuid", "attempt_ids.job_uuid")
     def _compute_queue_jobs(self):
@@ -91,6 +96,14 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
             delivery.queue_job_count = len(found)
             delivery.latest_queue_job_id = found[:1]
             delivery.latest_queue_job_state = found[:1].state
+
+    @api.depends("latest_queue_job_state")
+    @api.depends_context("lang")
+    def _compute_latest_job_state(self):
+        state = self.env["queue.job"]._fields["state"]
+        labels = dict(state._description_selection(self.env))
+        for delivery in self:
+            delivery.latest_job_state = labels.get(delivery.latest_queue_job_state)
 
     # Buttons
 

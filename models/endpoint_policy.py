@@ -196,6 +196,7 @@ class BwtWebhookOutboundEndpointPolicy(models.AbstractModel):
     _description = "Outbound Webhook Endpoint: Delivery Policy"
 
     timeout_seconds = fields.Integer(
+        string="Request Timeout Seconds",
         default=30,
         required=True,
         groups=GROUP_OPERATOR,

@@ -139,7 +139,7 @@ class BwtWebhookOutboundRun(models.Model):
         copy=False,
         help="Of a run over past deliveries. The same: the delivery itself is queued "
         "again, and the receiver drops what it has. A new one: a copy is queued, with "
-        "the origin Replay.",
+        "the origin Replayed.",
     )
     replay_states = fields.Char(
         string="Replayed States",

@@ -226,6 +226,7 @@ class TestTransitions(OutboundCase):
 
         self.assertEqual(job, first.queue_job_ids)
         self.assertEqual("pending", first.latest_queue_job_state)
+        self.assertEqual("Pending", first.latest_job_state)
         self.assertFalse(second.queue_job_ids)
         self.assertEqual(0, second.queue_job_count)
         action = first.action_view_queue_jobs()

@@ -4,6 +4,7 @@ import {_t} from "@web/core/l10n/translation";
 import {browser} from "@web/core/browser/browser";
 import {listView} from "@web/views/list/list_view";
 import {registry} from "@web/core/registry";
+import {sprintf} from "@web/core/utils/strings";
 import {useService} from "@web/core/utils/hooks";
 
 const PHONE_COLUMNS = ["record_name", "failure_message", "age_text"];
@@ -39,7 +40,11 @@ class AttentionListRenderer extends ListRenderer {
     this.dialog = useService("dialog");
     this.groupButtons = [
       {name: "retry_now", label: _t("Retry"), sources: ["error", "dead_letter"]},
-      {name: "dead_letter", label: _t("Dead Letter"), sources: ["draft", "error"]},
+      {
+        name: "dead_letter",
+        label: _t("Move to Dead Letter"),
+        sources: ["draft", "error"],
+      },
       {
         name: "cancel",
         label: _t("Cancel"),
@@ -97,7 +102,10 @@ class AttentionListRenderer extends ListRenderer {
       return;
     }
     this.dialog.add(ConfirmationDialog, {
-      title: `${label}: ${group.displayName}`,
+      title: sprintf(_t("%(action)s: %(group)s"), {
+        action: label,
+        group: group.displayName,
+      }),
       body: question.message,
       confirmLabel: label,
       confirmClass: name === "retry_now" ? "btn-primary" : "btn-danger",
