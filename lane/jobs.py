@@ -535,6 +535,11 @@ def runs_immediately(env) -> bool:
     return must_run_without_delay(env)
 
 
+def state_labels(env) -> dict:
+    """What users read for each state of a job."""
+    return dict(env["queue.job"]._fields["state"]._description_selection(env))
+
+
 def find_jobs(env, uuids):
     """The jobs with these uuids as records, the newest first."""
     return (

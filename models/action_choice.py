@@ -24,14 +24,14 @@ class BwtWebhookOutboundActionChoice(models.AbstractModel):
 
     action_id = fields.Many2one(
         comodel_name="ir.actions.server",
-        string="Server Action",
+        string="Linked Server Action",
         ondelete="set null",
         help="It defines endpoint and payload. Its filter, watched fields and skipped "
         "users don't apply.",
     )
     action_choice = fields.Selection(
         selection="_selection_actions",
-        string="What to Send",
+        string="Server Action",
         compute="_compute_action_choice",
         inverse="_inverse_action_choice",
         help="A server action that queues deliveries: it defines endpoint and payload.",

@@ -100,8 +100,7 @@ class BwtWebhookOutboundDeliveryTransitions(models.AbstractModel):
     @api.depends("latest_queue_job_state")
     @api.depends_context("lang")
     def _compute_latest_job_state(self):
-        state = self.env["queue.job"]._fields["state"]
-        labels = dict(state._description_selection(self.env))
+        labels = jobs.state_labels(self.env)
         for delivery in self:
             delivery.latest_job_state = labels.get(delivery.latest_queue_job_state)
 
