@@ -765,11 +765,15 @@ def complete_attempts(delivery_ids: list[int], names: list[str]) -> SQL:
         )
         for name, lacks in lacking.items()
     ]
+    # The delivery is locked first, as by all that writes both.
     return SQL(
         """UPDATE bwt_webhook_outbound_delivery_attempt a SET %s
-        FROM bwt_webhook_outbound_delivery d
-        WHERE d.id = a.delivery_id AND a.delivery_id = ANY(%s) AND (%s)""",
+        FROM (
+            SELECT id, %s FROM bwt_webhook_outbound_delivery
+            WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+        ) d WHERE d.id = a.delivery_id AND (%s)""",
         SQL(", ").join(values),
+        SQL(", ").join(SQL.identifier(name) for name in names),
         delivery_ids,
         SQL(" OR ").join(lacking.values()),
     )

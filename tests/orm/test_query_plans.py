@@ -159,6 +159,32 @@ class TestQueryPlans(OutboundCase):
         subjects = [f"res.partner,{number}" for number in range(100)]
         self.assertPlan(sql.last_requests(self.endpoint.id, subjects), compared)
 
+    def test_content_that_is_stored_once(self):
+        """Attempts are compared with, and completed from, their deliveries alone."""
+        self.env.cr.execute(f"ANALYZE {TABLE}_attempt (delivery_id)")
+        deliveries = self.env[DELIVERY].search([("name", "=", "old")], limit=100)
+        row = (
+            *("a", 2, "processing", None, "post", "json", "https://x.example", "{}"),
+            *("{}", *[None] * 7, 1),
+        )
+        rows = [(delivery_id, *row) for delivery_id in deliveries.ids]
+        company_id = self.endpoint.company_id.id
+        self.assertPlan(
+            sql.open_attempts(self.endpoint.id, company_id, "job", utcnow(), rows),
+            f"{TABLE}_pkey",
+        )
+        for names in (["payload_json"], list(sql.SHARED)):
+            self.assertPlan(
+                sql.complete_attempts(deliveries.ids, names),
+                f"{TABLE}_attempt_number_unique",
+            )
+        attempts = self.env[ATTEMPT].search([("delivery_id", "in", deliveries.ids)])
+        query = attempts._as_query(ordered=False)
+        self.assertPlan(
+            query.select(attempts._field_to_sql(attempts._table, "payload_json")),
+            f"{TABLE}_pkey",
+        )
+
     def test_results(self):
         """Each result finds its delivery by id, however many are in flight.
 
