@@ -221,6 +221,7 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         self.env.cr.execute(
             """ALTER TABLE bwt_webhook_outbound_delivery_attempt SET (
                 fillfactor = 80,
+                toast_tuple_target = 512,
                 autovacuum_vacuum_scale_factor = 0.0,
                 autovacuum_vacuum_threshold = 10000,
                 autovacuum_analyze_scale_factor = 0.02

@@ -499,9 +499,12 @@ class BwtWebhookOutboundDelivery(models.Model):
         )
         # Each delivery is updated three times in its first second and then never
         # again: vacuum after a fixed number of rows, not a fraction of the history.
+        # Payload and response are stored beside the row unless they are short, so that
+        # an update doesn't write them again.
         self.env.cr.execute(
             """ALTER TABLE bwt_webhook_outbound_delivery SET (
                 fillfactor = 80,
+                toast_tuple_target = 512,
                 autovacuum_vacuum_scale_factor = 0.0,
                 autovacuum_vacuum_threshold = 10000,
                 autovacuum_analyze_scale_factor = 0.02
