@@ -11,7 +11,7 @@ from ..services.snippets import as_curl
 from ..services.transport import build_transport_kwargs, flatten_form_data
 from ..services.values import indented
 from .const import BODY_MODES, FAILURE_REASONS, HTTP_METHODS
-from .fields import CopiedRelation, SharedText
+from .fields import CopiedRelation, SharedText, store_beside_rows
 
 SHOWN = {
     "request_headers_pretty": "request_headers_json",
@@ -221,12 +221,12 @@ class BwtWebhookOutboundDeliveryAttempt(models.Model):
         self.env.cr.execute(
             """ALTER TABLE bwt_webhook_outbound_delivery_attempt SET (
                 fillfactor = 80,
-                toast_tuple_target = 512,
                 autovacuum_vacuum_scale_factor = 0.0,
                 autovacuum_vacuum_threshold = 10000,
                 autovacuum_analyze_scale_factor = 0.02
             )"""
         )
+        store_beside_rows(self, "payload_json", "response_body")
         # A column added by an update has no statistics: the planner would assume that
         # all rows have a value, and each lane would read the whole history.
         self.env.cr.execute(

@@ -33,7 +33,7 @@ from .delivery_status_message import DeliveryStatusMessage, relative_time
 from .delivery_transitions import TAKEN
 from .endpoint_summary import token_keys
 from .errors import refused
-from .fields import CopiedRelation
+from .fields import CopiedRelation, store_beside_rows
 from .queue_request import (
     check_ordering_key,
     check_texts,
@@ -499,17 +499,15 @@ class BwtWebhookOutboundDelivery(models.Model):
         )
         # Each delivery is updated three times in its first second and then never
         # again: vacuum after a fixed number of rows, not a fraction of the history.
-        # Payload and response are stored beside the row unless they are short, so that
-        # an update doesn't write them again.
         self.env.cr.execute(
             """ALTER TABLE bwt_webhook_outbound_delivery SET (
                 fillfactor = 80,
-                toast_tuple_target = 512,
                 autovacuum_vacuum_scale_factor = 0.0,
                 autovacuum_vacuum_threshold = 10000,
                 autovacuum_analyze_scale_factor = 0.02
             )"""
         )
+        store_beside_rows(self, "payload_json", "response_body")
 
     @api.depends("queued_at", "processed_at", "create_date")
     def _compute_durations(self):

@@ -3,11 +3,13 @@
 """What an attempt and its delivery have in common is stored once, and read as ever."""
 
 import json
+from random import Random
 from unittest.mock import patch
 
 from odoo import Command
 from odoo.exceptions import AccessError
 from odoo.tests import new_test_user, tagged
+from odoo.tools import SQL
 
 from odoo.addons.bwt_webhooks_outbound.lane import sent_before, sql
 from odoo.addons.bwt_webhooks_outbound.lane.clock import utcnow
@@ -370,9 +372,11 @@ class TestContentOnce(OutboundCase):
         """It is sent as edited; the query of what was sent has the old payload."""
         self.answer((503, ""), (200, ""))
         delivery = self.send()
+        version = self.endpoint.config_version
+        self.env.cr.execute(sql.sent_requests(delivery.ids, version, 1000))
+        self.assertEqual('{"n": 4711}', self.env.cr.fetchone()[-1])
         delivery.payload_json = '{"n": 1}'
         self.env.flush_all()
-        version = self.endpoint.config_version
         self.env.cr.execute(
             "UPDATE bwt_webhook_outbound_delivery SET edited_at_attempt = 0 "
             "WHERE id = %s",
@@ -390,6 +394,26 @@ class TestContentOnce(OutboundCase):
 
         past = dry_run_build.Past(*row)
         self.assertEqual('{"n": 4711}', past.payload)
+
+    def test_beside_the_rows(self):
+        """A payload isn't copied when its row is updated: the row has a pointer to it.
+
+        Otherwise each update of a delivery writes its payload once more.
+        """
+        [(toast,)] = self.env.execute_query(
+            SQL(
+                "SELECT reltoastrelid::regclass::text FROM pg_class "
+                "WHERE oid = 'bwt_webhook_outbound_delivery'::regclass"
+            )
+        )
+        count = SQL("SELECT count(DISTINCT chunk_id) FROM %s", SQL(toast))
+        [(before,)] = self.env.execute_query(count)
+
+        words = Random(1)  # 2,200 characters, compressed to less than 1,200 bytes
+        text = " ".join(f"{words.getrandbits(32):08x} was ordered" for _ in range(100))
+        self.assertEqual("done", self.send({"text": text}).state)
+
+        self.assertEqual([(before + 1,)], self.env.execute_query(count))
 
     def test_rights(self):
         """Whoever may read the attempt reads it; nobody else does."""
