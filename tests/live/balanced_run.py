@@ -112,7 +112,8 @@ class BalancedRun(Run):
                 # In turn it would always be the one whose runner is at work.
                 if self.random.random() < 0.7:
                     victim = next(each for each in self.servers if each is not victim)
-                spread += self._pause()
+                # Once at least: a busy machine needs longer to start lanes on both.
+                spread += self._pause(SPREAD_WITHIN if spread else STILL)
                 runners += self.leader() is victim
                 slower, faster, all_recovered = self._kill(victim)
                 moving.append(slower)
@@ -149,12 +150,15 @@ class BalancedRun(Run):
 
     # --- kills
 
-    def _pause(self) -> bool:
-        """Until all servers are up, for a drawn time; whether lanes run on all then."""
+    def _pause(self, patience) -> bool:
+        """Until all servers are up, for a drawn time; whether lanes run on all then.
+
+        :param patience: seconds to wait for that
+        """
         for server in self.servers:
             server.wait_ready()
         time.sleep(self.random.uniform(*PAUSE))
-        deadline = time.monotonic() + SPREAD_WITHIN
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if all(connected_to(each, self.receiver.port) for each in self.servers):
                 return True
