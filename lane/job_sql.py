@@ -10,6 +10,14 @@ from odoo.tools import SQL
 
 from .locks import SLOTS
 
+# Model -> method of the jobs that continue where a killed one ended.
+METHODS = {
+    "bwt.webhook.outbound.endpoint": "run_lane",
+    "bwt.webhook.outbound.run": "run_batch",
+    "bwt.webhook.outbound.reconciliation": "run_check",
+    "bwt.webhook.outbound.forget": "run_forget",
+    "bwt.webhook.outbound.dry.run": "run_dry_run",
+}
 START_LOST_AFTER = 5  # seconds that a job is enqueued; queue_job itself waits for 10
 
 # Identity keys of our jobs: what a job is for, its endpoint's id, and what makes it
@@ -148,12 +156,9 @@ def cancel_all(reason: str) -> SQL:
     return SQL(
         """UPDATE queue_job SET state = 'cancelled', result = %s,
             date_cancelled = now() AT TIME ZONE 'UTC'
-        WHERE model_name IN (
-            'bwt.webhook.outbound.endpoint', 'bwt.webhook.outbound.run',
-            'bwt.webhook.outbound.reconciliation', 'bwt.webhook.outbound.forget',
-            'bwt.webhook.outbound.dry.run'
-        ) AND state NOT IN ('done', 'cancelled', 'failed')""",
+        WHERE model_name = ANY(%s) AND state NOT IN ('done', 'cancelled', 'failed')""",
         reason,
+        list(METHODS),
     )
 
 
@@ -386,12 +391,8 @@ def requeue_dead_jobs() -> SQL:
     # Enqueued for long: the runner, or the server that it called, was killed before the
     # start. A request that is only late starts it if it comes before the next one.
     return SQL(
-        """WITH ours (model_name, method_name) AS (VALUES
-            ('bwt.webhook.outbound.endpoint', 'run_lane'),
-            ('bwt.webhook.outbound.run', 'run_batch'),
-            ('bwt.webhook.outbound.reconciliation', 'run_check'),
-            ('bwt.webhook.outbound.forget', 'run_forget'),
-            ('bwt.webhook.outbound.dry.run', 'run_dry_run')
+        """WITH ours AS (
+            SELECT * FROM unnest(%(models)s, %(methods)s)
         ), dead AS MATERIALIZED (
             SELECT l.queue_job_id AS id FROM queue_job_lock l
             JOIN queue_job j ON j.id = l.queue_job_id
@@ -408,6 +409,8 @@ def requeue_dead_jobs() -> SQL:
         UPDATE queue_job SET state = 'pending', retry = COALESCE(retry, 0)
             + CASE state WHEN 'started' THEN 1 ELSE 0 END
         WHERE id IN (SELECT id FROM dead UNION ALL SELECT id FROM lost)""",
+        models=list(METHODS),
+        methods=list(METHODS.values()),
         grace=START_LOST_AFTER,
     )
 
