@@ -27,6 +27,7 @@ WORDLESS = re.compile(
     r"signing_public_key|curl_command|shown_url|message_ref|chart_24h|"
     r"recent_attempts|latest_queue_job_state"
 )
+REFUSED = "the receiver refused the request"
 SPACE = re.compile(r"^\s*|\s*$")
 
 
@@ -179,11 +180,6 @@ class TestLanguages(OutboundCase):
                 ._description_selection(shown.env)
             )
             self.assertEqual(known["Dead Letter"], labels["dead_letter"])
-            self.assertTrue(stored)
-            patterns = [
-                re.compile(
-                    ".*".join(map(re.escape, re.split(r"%\(\w+\)s|%s", text))), re.S
-                )
-                for text in known.values()
-            ]
-            self.assertTrue(any(each.match(stored) for each in patterns), stored)
+            [template] = [each for each in known if REFUSED in each]
+            for text in filter(None, re.split(r"%\(\w+\)s", known[template])):
+                self.assertIn(text, stored)
