@@ -10,7 +10,6 @@ from operator import itemgetter
 
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import AccessError
-from odoo.tools import SQL
 
 from ..lane import jobs
 from ..lane.batch import describe
@@ -20,7 +19,7 @@ from ..lane.pacing import pages
 from ..services.differences import without_volatile
 from .const import DELIVERY, DRY_RUN, ENDPOINT, GROUP_ADMIN, HANDLER
 from .dry_run_build import VERDICTS, ActionComparison, RequestComparison, sizes
-from .errors import refused
+from .errors import lock_in_state, refused
 
 _logger = logging.getLogger(__name__)
 
@@ -385,25 +384,7 @@ class BwtWebhookOutboundDryRun(models.Model):
         self.ensure_one()
         self._check_administrator()
         self.check_access("write")
-        self.env.flush_all()
-        self.env.cr.execute(
-            SQL(
-                "SELECT state FROM bwt_webhook_outbound_dry_run WHERE id = %s "
-                "FOR NO KEY UPDATE",
-                self.id,
-            )
-        )
-        self.invalidate_recordset()
-        if self.state not in states:
-            labels = dict(self._fields["state"]._description_selection(self.env))
-            raise refused(
-                self,
-                self.env._(
-                    "it is in state %s. Use the buttons that its form shows in that "
-                    "state.",
-                    labels[self.state],
-                ),
-            )
+        lock_in_state(self, *states)
 
     # Lifecycle, with sudo
 

@@ -19,7 +19,7 @@ from .configuration_document import export_text
 from .configuration_import import ConfigurationImport
 from .const import BODY_MODES, GROUP_OPERATOR, HTTP_METHODS, UNFINISHED
 from .endpoint_health import HEALTHS
-from .errors import misconfigured, refused
+from .errors import in_other_state, misconfigured, refused
 
 # A change of these may allow waiting deliveries to be sent.
 RESUMES_SENDING = {
@@ -501,15 +501,7 @@ class BwtWebhookOutboundEndpoint(models.Model):
     def _move(self, state, allowed):
         for endpoint in self:
             if endpoint.state not in allowed:
-                labels = dict(self._fields["state"]._description_selection(self.env))
-                raise refused(
-                    endpoint,
-                    self.env._(
-                        "it is in state %s. Use the buttons that its form shows in "
-                        "that state.",
-                        labels[endpoint.state],
-                    ),
-                )
+                raise in_other_state(endpoint)
         self.write({"state": state})
         return True
 

@@ -2,6 +2,8 @@
 # License LGPL-3.0 or later (https://www.gnu.org/licenses/lgpl).
 """Errors that name the record they are about."""
 
+from odoo.tools import SQL
+
 from ..exceptions import WebhookProcessingConfigurationError, WebhookValidationError
 from ..lane.translation import translate
 from ..services.errors import ServiceError
@@ -46,6 +48,37 @@ def _named(record, error) -> str:
 def refused(record, error) -> WebhookValidationError:
     """An action that the state of the record doesn't allow; `error`: as above."""
     return _about(record, error, WebhookValidationError)
+
+
+def lock_in_state(record, *states):
+    """Lock a record until the transaction ends, and refuse it in any other state.
+
+    For buttons of what jobs move on at the same moment.
+    """
+    env = record.env
+    env.flush_all()
+    env.cr.execute(
+        SQL(
+            "SELECT id FROM %s WHERE id = %s FOR NO KEY UPDATE",
+            SQL.identifier(record._table),
+            record.id,
+        )
+    )
+    record.invalidate_recordset()
+    if record.state not in states:
+        raise in_other_state(record)
+
+
+def in_other_state(record) -> WebhookValidationError:
+    """A button that the state of the record doesn't allow."""
+    labels = dict(record._fields["state"]._description_selection(record.env))
+    return refused(
+        record,
+        record.env._(
+            "it is in state %s. Use the buttons that its form shows in that state.",
+            labels[record.state],
+        ),
+    )
 
 
 def misconfigured(record, error) -> WebhookProcessingConfigurationError:

@@ -18,7 +18,7 @@ from .action_guard import guarded
 from .const import DELIVERY, EXTERNAL_REF, FORGET, GROUP_ADMIN
 from .content_retention import ENDED, delete_content
 from .delivery_transitions import TRANSITIONS
-from .errors import refused
+from .errors import lock_in_state, refused
 
 _logger = logging.getLogger(__name__)
 
@@ -374,25 +374,7 @@ class BwtWebhookOutboundForget(models.Model):
                 )
             )
         self.check_access("write")
-        self.env.flush_all()
-        self.env.cr.execute(
-            SQL(
-                "SELECT state FROM bwt_webhook_outbound_forget WHERE id = %s "
-                "FOR NO KEY UPDATE",
-                self.id,
-            )
-        )
-        self.invalidate_recordset()
-        if self.state not in states:
-            labels = dict(self._fields["state"]._description_selection(self.env))
-            raise refused(
-                self,
-                self.env._(
-                    "it is in state %s. Use the buttons that its form shows in that "
-                    "state.",
-                    labels[self.state],
-                ),
-            )
+        lock_in_state(self, *states)
 
     # Jobs, as superuser
 

@@ -14,7 +14,7 @@ from . import run_batch
 from .action_guard import guarded
 from .const import GROUP_OPERATOR, ORIGINS, PACE, RECONCILIATION, RUN
 from .delivery_access import check_relations
-from .errors import refused
+from .errors import lock_in_state, refused
 from .reconciliation_check import MatchingResults
 from .run_records import matching
 
@@ -438,25 +438,7 @@ class BwtWebhookOutboundRun(models.Model):
     def _require(self, *states):
         """Lock the run and refuse another state: a batch may end at this moment."""
         self.ensure_one()
-        self.env.flush_all()
-        self.env.cr.execute(
-            SQL(
-                "SELECT state FROM bwt_webhook_outbound_run WHERE id = %s "
-                "FOR NO KEY UPDATE",
-                self.id,
-            )
-        )
-        self.invalidate_recordset()
-        if self.state not in states:
-            labels = dict(self._fields["state"]._description_selection(self.env))
-            raise refused(
-                self,
-                self.env._(
-                    "it is in state %s. Use the buttons that its form shows in that "
-                    "state.",
-                    labels[self.state],
-                ),
-            )
+        lock_in_state(self, *states)
 
     # Lifecycle, with sudo
 
