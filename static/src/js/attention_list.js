@@ -14,7 +14,7 @@ const STATES = "states_of_group";
 class AttentionListModel extends listView.Model {
   setup(params, services) {
     const {config} = params;
-    // An aggregate of a column that is no number: Odoo reads those of numbers only.
+    // An aggregate of a column without numbers, which Odoo doesn't read.
     const states = {name: "state", type: "integer", aggregator: "array_agg_distinct"};
     super.setup(
       {
